@@ -1,0 +1,1 @@
+//! The resources users write (Istio, Kubernetes, our own), as plain types with their schema.

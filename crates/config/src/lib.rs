@@ -1,0 +1,1 @@
+//! From text to diagnostics and a Snapshot: load, check, resolve, analyze.

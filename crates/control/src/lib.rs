@@ -1,0 +1,1 @@
+//! The control plane: where resources come from (files), watching them, pushing snapshots.

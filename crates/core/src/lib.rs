@@ -1,0 +1,15 @@
+//! Every decision the proxy makes, as deterministic state machines.
+//!
+//! Time and randomness are arguments ([`Instant`], [`Rng`]); nothing here logs, counts stats, reads a clock or does IO.
+//! Transitions are return values: the adapter that calls a machine counts and logs them.
+
+pub mod balance;
+pub mod limit;
+pub mod outlier;
+pub mod refusal;
+pub mod retry;
+pub mod rng;
+pub mod time;
+
+pub use rng::Rng;
+pub use time::Instant;

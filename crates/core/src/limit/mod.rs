@@ -1,0 +1,47 @@
+//! Envoy's resource limits of one cluster and priority, made exact: connections, waiting requests, requests, retries.
+
+/// "No limit", as Istio writes it: 2^32-1.
+pub const UNLIMITED: u32 = u32::MAX;
+
+/// Envoy's routing priority. Istio's routes always use [`Priority::Default`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// `default` in stat names.
+    #[default]
+    Default,
+    /// `high` in stat names.
+    High,
+}
+
+impl Priority {
+    /// Both priorities, in Envoy's order.
+    pub const ALL: [Self; 2] = [Self::Default, Self::High];
+}
+
+/// The numbers of one `circuit_breakers.thresholds` entry; [`UNLIMITED`] where nothing is set.
+///
+/// Units: connections, requests. Source: Envoy's `CircuitBreakers.Thresholds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Thresholds {
+    /// N: connections of the cluster, connecting, busy, idle and closing together. Istio's `tcp.maxConnections`.
+    pub max_connections: u32,
+    /// P: requests that wait because no connection may be opened. Istio's `http.http1MaxPendingRequests`.
+    pub max_pending_requests: u32,
+    /// R: requests in flight. Istio's `http.http2MaxRequests` (it acts on HTTP/1.1 too).
+    pub max_requests: u32,
+    /// Retries in flight. Istio's `http.maxRetries`.
+    pub max_retries: u32,
+}
+
+impl Thresholds {
+    /// What Istio writes when a rule sets nothing.
+    pub const UNLIMITED: Self = Self {
+        max_connections: UNLIMITED,
+        max_pending_requests: UNLIMITED,
+        max_requests: UNLIMITED,
+        max_retries: UNLIMITED,
+    };
+    /// Envoy's own defaults; under Istio the HIGH priority keeps them.
+    pub const ENVOY: Self =
+        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 };
+}

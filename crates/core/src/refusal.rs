@@ -1,0 +1,69 @@
+//! The closed list of reasons for which Fuseboard answers in place of the upstream.
+//! The same token appears in the access log, metric label, refusal record, `fuseboard why` and the documentation.
+
+/// Why a request was refused or failed on our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// `maxConnections` reached by traffic that cannot wait in a queue (upgrades, TCP).
+    LimitConnections,
+    /// All connections busy and `http1MaxPendingRequests` waiting.
+    LimitQueueFull,
+    /// Waited for a connection longer than the queue time-out allows.
+    LimitQueueTimeout,
+    /// `http2MaxRequests` reached.
+    LimitRequests,
+    /// A retry was wanted and `maxRetries` was reached; the earlier answer is passed on.
+    LimitRetries,
+    /// The listener's own bound on downstream connections.
+    LimitDownstreamConnections,
+    /// Nobody healthy to send to.
+    NoHealthy,
+    /// The cluster's `tls` settings are not supported yet; plaintext would be wrong.
+    TlsUnsupported,
+}
+
+impl RefusalReason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: [Self; 8] = [
+        Self::LimitConnections,
+        Self::LimitQueueFull,
+        Self::LimitQueueTimeout,
+        Self::LimitRequests,
+        Self::LimitRetries,
+        Self::LimitDownstreamConnections,
+        Self::NoHealthy,
+        Self::TlsUnsupported,
+    ];
+
+    /// The stable token.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::LimitConnections => "limit.connections",
+            Self::LimitQueueFull => "limit.queue_full",
+            Self::LimitQueueTimeout => "limit.queue_timeout",
+            Self::LimitRequests => "limit.requests",
+            Self::LimitRetries => "limit.retries",
+            Self::LimitDownstreamConnections => "limit.downstream_connections",
+            Self::NoHealthy => "no_healthy",
+            Self::TlsUnsupported => "tls.unsupported",
+        }
+    }
+
+    /// The reason with this token.
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.token() == token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_token_is_unique_and_reads_back() {
+        for reason in RefusalReason::ALL {
+            assert_eq!(RefusalReason::from_token(reason.token()), Some(reason));
+        }
+    }
+}

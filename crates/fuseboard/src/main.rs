@@ -1,0 +1,2 @@
+//! The `fuseboard` binary: one file per subcommand, wiring only.
+fn main() {}

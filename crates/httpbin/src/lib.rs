@@ -1,0 +1,1 @@
+//! httpbin-compatible test server with failure and delay knobs.

@@ -1,0 +1,1 @@
+//! Load generator with honest latency and fortio's output.

@@ -1,0 +1,72 @@
+//! What one proxy runs: listeners, routes, clusters, endpoints; complete, valid, with provenance.
+//!
+//! A [`Snapshot`] is the seam of the product: files, our control plane or istiod make one, the proxy runs it, the simulator
+//! takes it. Nothing in it refers to something outside it, and no `Option` means "some default": where `None` occurs it
+//! means "off", and says so.
+
+mod cluster;
+mod listener;
+mod provenance;
+mod route;
+
+pub use cluster::{
+    Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Locality, PerPriority,
+    ServiceName, TcpKeepalive,
+};
+pub use listener::{HttpSettings, Listener, ListenerTarget};
+pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
+pub use route::{Domain, Route, RouteConfig, VirtualHost};
+
+use std::sync::Arc;
+
+/// Everything one proxy runs at a time. Indices into `clusters` and `routes` are valid by construction
+/// (see [`Snapshot::new`]).
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Grows with each snapshot of a source; shown as Envoy's `version_info`.
+    pub version: u64,
+    /// Sockets to listen on.
+    pub listeners: Vec<Listener>,
+    /// Routing tables, named by listeners.
+    pub routes: Vec<Arc<RouteConfig>>,
+    /// Upstream groups, sorted by name.
+    pub clusters: Vec<Arc<Cluster>>,
+}
+
+/// A reference inside a [`Snapshot`] that leads nowhere; a bug of whoever built it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dangling {
+    /// A listener names a routing table that does not exist.
+    RouteConfig {
+        /// The listener's name.
+        listener: Arc<str>,
+    },
+    /// A route names a cluster that does not exist.
+    Cluster {
+        /// The virtual host's name.
+        virtual_host: Arc<str>,
+    },
+}
+
+impl Snapshot {
+    /// A snapshot whose references all lead somewhere.
+    pub fn new(
+        version: u64,
+        listeners: Vec<Listener>,
+        routes: Vec<Arc<RouteConfig>>,
+        clusters: Vec<Arc<Cluster>>,
+    ) -> Result<Self, Dangling> {
+        for listener in &listeners {
+            let ListenerTarget::Routes(index) = listener.target;
+            if index >= routes.len() {
+                return Err(Dangling::RouteConfig { listener: listener.name.clone() });
+            }
+        }
+        for host in routes.iter().flat_map(|table| &table.virtual_hosts) {
+            if host.route.cluster >= clusters.len() {
+                return Err(Dangling::Cluster { virtual_host: host.name.clone() });
+            }
+        }
+        Ok(Self { version, listeners, routes, clusters })
+    }
+}

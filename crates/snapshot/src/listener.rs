@@ -1,0 +1,55 @@
+//! Sockets that accept downstream connections, and what HTTP/1.1 on them may do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique; the key by which a running listener is recognised in the next snapshot.
+    pub name: Arc<str>,
+    /// Address to bind; port 0 lets the system choose (see the proxy's handle for the chosen one).
+    pub address: SocketAddr,
+    /// Where its requests go.
+    pub target: ListenerTarget,
+    /// HTTP settings.
+    pub http: HttpSettings,
+}
+
+/// Where the traffic of a listener goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerTarget {
+    /// HTTP, by the routing table of this index in `Snapshot::routes`.
+    Routes(usize),
+}
+
+/// Bounds on what downstream peers may do. All time-outs are on; [`Duration::MAX`] never fires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// From the first byte of a request head to its end; exceeding it answers 408.
+    pub request_headers_timeout: Duration,
+    /// From the request's first byte to the end of its body without any progress; exceeding it answers 408.
+    pub request_body_idle_timeout: Duration,
+    /// A keep-alive connection without a request is closed after this long. Envoy's default: 1 h.
+    pub idle_timeout: Duration,
+    /// A larger head is answered 431. Envoy's default: 60 KiB.
+    pub max_head_bytes: usize,
+    /// More fields than this are answered 431. Envoy's default: 100.
+    pub max_headers: usize,
+    /// Downstream connections at a time; further ones are closed at once.
+    pub max_connections: usize,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            request_headers_timeout: Duration::from_secs(60),
+            request_body_idle_timeout: Duration::from_mins(5),
+            idle_timeout: Duration::from_hours(1),
+            max_head_bytes: 60 * 1024,
+            max_headers: 100,
+            max_connections: 50_000,
+        }
+    }
+}

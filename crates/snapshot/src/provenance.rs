@@ -1,0 +1,128 @@
+//! Where a setting was written, so that a refusal can name the rule, the file and the line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Settings whose place is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Setting {
+    /// `connectionPool.tcp.maxConnections`
+    MaxConnections,
+    /// `connectionPool.http.http1MaxPendingRequests`
+    MaxPendingRequests,
+    /// `connectionPool.http.http2MaxRequests`
+    MaxRequests,
+    /// `connectionPool.http.maxRetries`
+    MaxRetries,
+    /// `connectionPool.http.maxRequestsPerConnection`
+    MaxRequestsPerConnection,
+    /// `connectionPool.tcp.connectTimeout`
+    ConnectTimeout,
+    /// `connectionPool.http.idleTimeout` or `connectionPool.tcp.idleTimeout`
+    IdleTimeout,
+    /// `outlierDetection`
+    OutlierDetection,
+    /// `outlierDetection.maxEjectionPercent`
+    MaxEjectionPercent,
+    /// `outlierDetection.minHealthPercent`
+    MinHealthPercent,
+    /// `loadBalancer`
+    LoadBalancer,
+    /// `tls`
+    Tls,
+    /// `DestinationPolicy` `timeout`
+    Timeout,
+    /// `DestinationPolicy` `queueTimeout`
+    QueueTimeout,
+}
+
+impl Setting {
+    /// The field's own name, as the user writes it.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::MaxConnections => "maxConnections",
+            Self::MaxPendingRequests => "http1MaxPendingRequests",
+            Self::MaxRequests => "http2MaxRequests",
+            Self::MaxRetries => "maxRetries",
+            Self::MaxRequestsPerConnection => "maxRequestsPerConnection",
+            Self::ConnectTimeout => "connectTimeout",
+            Self::IdleTimeout => "idleTimeout",
+            Self::OutlierDetection => "outlierDetection",
+            Self::MaxEjectionPercent => "maxEjectionPercent",
+            Self::MinHealthPercent => "minHealthPercent",
+            Self::LoadBalancer => "loadBalancer",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::QueueTimeout => "queueTimeout",
+        }
+    }
+}
+
+/// A resource by kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceRef {
+    /// `DestinationRule`
+    pub kind: Arc<str>,
+    /// `default`
+    pub namespace: Arc<str>,
+    /// `httpbin`
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ResourceRef {
+    /// `DestinationRule httpbin.default`, as istioctl writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}.{}", self.kind, self.name, self.namespace)
+    }
+}
+
+/// A place in a file; line and column count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// Path as the user gave it, or as found under the folder given.
+    pub file: Arc<str>,
+    /// Line.
+    pub line: u32,
+    /// Column, in characters.
+    pub column: u32,
+}
+
+impl fmt::Display for Location {
+    /// `httpbin.yaml:12`, what editors and people take.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Who set a value, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The resource.
+    pub resource: ResourceRef,
+    /// Path of the field inside it: `spec.trafficPolicy.connectionPool.http.http1MaxPendingRequests`.
+    pub field: Arc<str>,
+    /// `None` for resources that never were text.
+    pub location: Option<Location>,
+}
+
+/// The origin of each setting that somebody wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance(BTreeMap<Setting, Arc<Origin>>);
+
+impl Provenance {
+    /// Remembers where `setting` was written.
+    pub fn insert(&mut self, setting: Setting, origin: Arc<Origin>) {
+        self.0.insert(setting, origin);
+    }
+
+    /// Where `setting` was written; `None`: it is a default.
+    pub fn get(&self, setting: Setting) -> Option<&Arc<Origin>> {
+        self.0.get(&setting)
+    }
+
+    /// All remembered settings, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Setting, &Arc<Origin>)> {
+        self.0.iter().map(|(setting, origin)| (*setting, origin))
+    }
+}

@@ -1,0 +1,1 @@
+//! Counters, gauges and histograms declared once, sharded per worker, named as Envoy names them.

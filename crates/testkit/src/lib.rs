@@ -1,0 +1,1 @@
+//! Fake upstreams, raw clients, in-process proxies, golden files: what tests share.

@@ -1,0 +1,2 @@
+//! `cargo xtask`: the tools that build, check and measure Fuseboard.
+fn main() {}
