@@ -1,0 +1,11 @@
+//! Kubernetes' resources that name services and their addresses.
+
+pub mod endpoint_slice;
+pub mod endpoints;
+pub mod meta;
+pub mod service;
+
+pub use endpoint_slice::EndpointSlice;
+pub use endpoints::Endpoints;
+pub use meta::ObjectMeta;
+pub use service::Service;

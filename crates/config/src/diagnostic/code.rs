@@ -1,0 +1,152 @@
+//! The table of diagnostic codes: name, severity, and the text of its entry in `docs/diagnostics.md`.
+//!
+//! `IST` codes and their names are Istio's, with Istio's meaning. Ours are `FB001`… for lints, `FB1xx` for what can go
+//! wrong while reading, `FB2xx` for what can go wrong while rules, services and endpoints are put together.
+
+use std::fmt;
+
+use crate::diagnostic::Severity;
+
+/// What is said of a code.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeEntry {
+    /// `FB001`
+    pub id: &'static str,
+    /// `EjectionImpossible`
+    pub name: &'static str,
+    /// How bad it is, unless a single diagnostic says otherwise.
+    pub severity: Severity,
+    /// Whether a resource with such a problem is not applied.
+    pub rejects: bool,
+    /// What it means and what to do, for the documentation.
+    pub doc: &'static str,
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $variant:ident = $id:literal, $severity:ident, $effect:ident;)*) => {
+        /// A kind of problem.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl Code {
+            /// All codes, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// What is said of it.
+            pub const fn entry(self) -> CodeEntry {
+                match self {
+                    $(Self::$variant => CodeEntry {
+                        id: $id,
+                        name: stringify!($variant),
+                        severity: Severity::$severity,
+                        rejects: effect!($effect),
+                        doc: concat!($($doc, "\n"),*),
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+/// Whether the resource is applied in spite of the problem.
+macro_rules! effect {
+    (rejects) => {
+        true
+    };
+    (applies) => {
+        false
+    };
+}
+
+codes! {
+    /// A value or a combination of fields breaks a rule of Istio's validation; the text is Istio's. The resource is not
+    /// applied.
+    SchemaValidationError = "IST0106", Error, rejects;
+    /// Istio's validation warns of a value or a combination of fields; the text is Istio's.
+    SchemaWarning = "IST0133", Warning, applies;
+    /// No endpoint has the labels of a subset: traffic sent to the subset would be answered 503.
+    DestinationRuleSubsetNotSelectPods = "IST0173", Error, applies;
+    /// The host of a rule is the name of no service in the files, so the rule has no effect. Names without a dot belong to
+    /// the namespace of the rule; `name.namespace` is not completed by Istio, write the full name.
+    UnknownDestinationRuleHost = "IST0174", Warning, applies;
+
+    /// `maxEjectionPercent` of the service's endpoints, rounded down, is 0: no endpoint can ever be ejected. The default is
+    /// 10 percent, which needs ten endpoints.
+    EjectionImpossible = "FB001", Warning, applies;
+    /// All endpoints may be ejected at a time and `minHealthPercent` is 0: a failure that all of them share makes the
+    /// service answer 503 until the ejections end.
+    TotalEjectionPossible = "FB002", Warning, applies;
+    /// `consecutiveGatewayErrors` is not below `consecutive5xxErrors` (5 when absent). Gateway errors are 5xx too, so the
+    /// detector for 5xx always ejects first.
+    GatewayErrorsNeverFire = "FB004", Warning, applies;
+    /// `maxRequestsPerConnection: 1` turns keep-alive off: each request pays for a new connection.
+    KeepAliveOff = "FB005", Info, applies;
+    /// Another rule hides this one for all clients: a rule in the client's namespace wins over one in the service's.
+    RuleShadowed = "FB008", Warning, applies;
+    /// A subset's `connectionPool` or `outlierDetection` replaces the whole block of the rule, not single fields: settings
+    /// that the subset does not repeat are back at their defaults.
+    SubsetDropsSettings = "FB009", Warning, applies;
+    /// An entry of `portLevelSettings` replaces the whole policy for its port: blocks that the entry does not repeat are
+    /// back at their defaults.
+    PortDropsSettings = "FB010", Warning, applies;
+    /// `consecutiveErrors` is the spelling of Istio up to 1.5 and ignored by later ones. Here it acts as it did then:
+    /// gateway errors and connection failures count. Write `consecutiveGatewayErrors` or `consecutive5xxErrors`.
+    ConsecutiveErrorsDeprecated = "FB011", Warning, applies;
+    /// `interval` is longer than `baseEjectionTime`. Ejections end only on the tick of `interval`, so the first ejection
+    /// lasts longer than written.
+    IntervalExceedsEjection = "FB012", Warning, applies;
+    /// `http1MaxPendingRequests` and `http2MaxRequests` are named after protocols, but both apply to HTTP/1.1 and HTTP/2.
+    MisleadingNames = "FB015", Info, applies;
+    /// Two rules of one namespace are for the same host: the older one's policy applies whole, the later one adds only
+    /// subsets with new names. Files have no age, so the name decides.
+    TwoRulesForHost = "FB016", Warning, applies;
+
+    /// The file or folder cannot be read.
+    Unreadable = "FB101", Error, applies;
+    /// The file is larger than what is read, or a document of it has too many or too deeply nested values (also through
+    /// anchors and aliases).
+    TooLarge = "FB102", Error, applies;
+    /// The file is not UTF-8.
+    NotUtf8 = "FB103", Error, applies;
+    /// The document is not YAML. Other documents of the file, after the next `---`, are read.
+    Syntax = "FB104", Error, applies;
+    /// A key is written twice in one mapping.
+    DuplicateKey = "FB105", Error, rejects;
+    /// The document is not a resource: it is no mapping, or `apiVersion`, `kind` or `metadata.name` is missing.
+    NotAResource = "FB106", Error, rejects;
+    /// The resource has no such field.
+    UnknownField = "FB107", Error, rejects;
+    /// The value has another type than the field.
+    WrongType = "FB108", Error, rejects;
+    /// A field that must be there is missing.
+    MissingField = "FB109", Error, rejects;
+    /// The word is none of those that the field takes.
+    UnknownWord = "FB110", Error, rejects;
+    /// The number does not fit the field.
+    OutOfRange = "FB111", Error, rejects;
+    /// The text is no duration. Durations are numbers with a unit: `100ms`, `5s`, `1m`, `1h30m`.
+    BadDuration = "FB112", Error, rejects;
+    /// Two resources of one kind have the same name and namespace; the first is used.
+    DuplicateResource = "FB113", Error, applies;
+    /// The kind is unknown; the resource is left alone.
+    UnknownKind = "FB114", Warning, applies;
+    /// The kind is known, but not acted upon yet.
+    KindNotActedUpon = "FB115", Warning, applies;
+    /// The field or value is known, but not acted upon yet.
+    NotActedUpon = "FB116", Warning, applies;
+    /// The field asks for protection that is not provided yet. Ignoring it would be unsafe, so requests to the host are
+    /// answered 503.
+    SecurityNotProvided = "FB117", Error, applies;
+    /// The field is written without a value, which counts as not written. Often the lines below it are not indented.
+    EmptyField = "FB118", Warning, applies;
+    /// A file has more problems than are listed.
+    TooManyProblems = "FB119", Error, applies;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.entry().id)
+    }
+}

@@ -1,0 +1,106 @@
+//! The resources of all files, read but not yet combined: what `resolve` and `analyze` start from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fuseboard_api::fuseboard::DestinationPolicy;
+use fuseboard_api::istio::{DestinationRule, ServiceEntry};
+use fuseboard_api::kubernetes::{EndpointSlice, Endpoints, Service};
+use fuseboard_api::{Span, Spanned};
+use fuseboard_snapshot::{Location, Origin, ResourceRef};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::source::{Place, Source};
+
+/// Namespace of resources that name none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// One resource, with the text it was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource<T> {
+    /// Kind, namespace and name.
+    pub id: ResourceRef,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.creationTimestamp`, RFC 3339; `None` for resources that no API server made.
+    pub created: Option<String>,
+    /// `metadata.uid`.
+    pub uid: Option<String>,
+    /// The text that all spans of the resource point into.
+    pub source: Arc<Source>,
+    /// The resource's name, where the text has it.
+    pub span: Span,
+    /// Its fields.
+    pub spec: T,
+}
+
+impl<T> Resource<T> {
+    /// Where `span` is.
+    pub fn place(&self, span: Span) -> Place {
+        Place { source: self.source.clone(), span }
+    }
+
+    /// File, line and column of `span`.
+    pub fn location(&self, span: Span) -> Location {
+        self.place(span).location()
+    }
+
+    /// The origin of a setting of this resource: `field` is its path (`spec.trafficPolicy…`), `value` what was written.
+    pub fn origin<V>(&self, field: &str, value: &Spanned<V>) -> Origin {
+        Origin { resource: self.id.clone(), field: field.into(), location: Some(self.location(value.span)) }
+    }
+
+    /// A diagnostic about `span` of this resource.
+    pub fn diagnostic(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, message).resource(self.id.clone()).at(self.place(span))
+    }
+}
+
+/// All usable resources, each kind in the order read; a resource with an error in it is not here but among `rejected`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResourceSet {
+    /// `DestinationRule`s.
+    pub destination_rules: Vec<Resource<DestinationRule>>,
+    /// `ServiceEntry`s.
+    pub service_entries: Vec<Resource<ServiceEntry>>,
+    /// `Service`s.
+    pub services: Vec<Resource<Service>>,
+    /// `Endpoints`.
+    pub endpoints: Vec<Resource<Endpoints>>,
+    /// `EndpointSlice`s.
+    pub endpoint_slices: Vec<Resource<EndpointSlice>>,
+    /// `DestinationPolicy`s.
+    pub destination_policies: Vec<Resource<DestinationPolicy>>,
+    /// Resources that are not applied because of an error in them.
+    pub rejected: Vec<ResourceRef>,
+    /// Files of which a part could not be read at all, so that it is unknown which resources are in it.
+    pub unreadable: Vec<Arc<str>>,
+}
+
+impl ResourceSet {
+    /// Fills the gaps that errors left: each rejected resource, and each resource that was in a file which is now
+    /// unreadable, is taken from `last_good` if it is there. What simply went away stays away.
+    pub fn keep_last_good(&mut self, last_good: &Self) {
+        let (rejected, unreadable) = (&self.rejected, &self.unreadable);
+        keep(&mut self.destination_rules, &last_good.destination_rules, rejected, unreadable);
+        keep(&mut self.service_entries, &last_good.service_entries, rejected, unreadable);
+        keep(&mut self.services, &last_good.services, rejected, unreadable);
+        keep(&mut self.endpoints, &last_good.endpoints, rejected, unreadable);
+        keep(&mut self.endpoint_slices, &last_good.endpoint_slices, rejected, unreadable);
+        keep(&mut self.destination_policies, &last_good.destination_policies, rejected, unreadable);
+    }
+}
+
+fn keep<T: Clone>(
+    now: &mut Vec<Resource<T>>,
+    last_good: &[Resource<T>],
+    rejected: &[ResourceRef],
+    unreadable: &[Arc<str>],
+) {
+    for old in last_good {
+        let lost = rejected.contains(&old.id) || unreadable.contains(&old.source.path);
+        if lost && !now.iter().any(|new| new.id == old.id) {
+            now.push(old.clone());
+        }
+    }
+}
