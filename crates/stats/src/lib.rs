@@ -1,1 +1,23 @@
 //! Counters, gauges and histograms declared once, sharded per worker, named as Envoy names them.
+//!
+//! A scope is declared with [`stats!`]: field names are stat names, doc comments are help. Each worker writes its own block
+//! with plain relaxed stores ([`Sharded`]); a reader on any thread sums the blocks into a [`Reading`], from which the
+//! admin crate makes text, JSON and Prometheus. Nothing here knows HTTP, and nothing here decides what is counted.
+
+mod block;
+mod cell;
+mod codes;
+mod histogram;
+mod reading;
+mod scope;
+mod sharded;
+
+#[doc(hidden)]
+pub use block::macro_support;
+pub use block::{Block, CellRef, Desc, Kind};
+pub use cell::{Counter, Gauge, Level};
+pub use codes::Codes;
+pub use histogram::{Buckets, Histogram, PROMETHEUS_BOUNDS, QUANTILES};
+pub use reading::{Baseline, CodeOrigin, Reading, Row, ScopeId, StatName, TagDesc, Value};
+pub use scope::Scope;
+pub use sharded::Sharded;

@@ -1,0 +1,308 @@
+//! What the proxy tells the admin API about itself: plain data, taken at one moment.
+//!
+//! The proxy fills these from its live state; the renderers of this crate and the `fuseboard` commands read them. Nothing
+//! here knows how the proxy stores its state.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuseboard_core::limit::{Priority, Thresholds};
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_snapshot::{Cluster, Locality, PerPriority, ResourceRef, Snapshot};
+
+/// Phase of the server's life; Envoy's `ServerInfo.State` and the gauge `server.state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// Serving.
+    Live,
+    /// Finishing what runs; not ready (SIGTERM, or POST /healthcheck/fail).
+    Draining,
+    /// Before all listeners accept.
+    Initializing,
+}
+
+impl ServerState {
+    /// Envoy's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "LIVE",
+            Self::Draining => "DRAINING",
+            Self::Initializing => "INITIALIZING",
+        }
+    }
+
+    /// Envoy's number, as in `server.state`.
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Live => 0,
+            Self::Draining => 1,
+            Self::Initializing => 3,
+        }
+    }
+}
+
+/// The process.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// `0.1.0`
+    pub version: &'static str,
+    /// Phase.
+    pub state: ServerState,
+    /// Since start.
+    pub uptime: Duration,
+    /// Workers.
+    pub concurrency: usize,
+    /// Longest time that a drain may take.
+    pub drain_time: Duration,
+    /// Process id.
+    pub pid: u32,
+    /// Name of this proxy among others; empty where none was given.
+    pub node_id: Arc<str>,
+}
+
+/// A bound listener.
+#[derive(Clone, Debug)]
+pub struct ListenerStatus {
+    /// Its name in the snapshot.
+    pub name: Arc<str>,
+    /// The address it is bound to, with the port that the system chose.
+    pub address: SocketAddr,
+}
+
+/// Limits of one cluster and priority, and what counts against them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitStatus {
+    /// The bounds in force.
+    pub thresholds: Thresholds,
+    /// Open connections: connecting, busy, idle, closing.
+    pub connections: u32,
+    /// Requests that wait for a connection.
+    pub pending: u32,
+    /// Requests in flight.
+    pub requests: u32,
+    /// Retries in flight.
+    pub retries: u32,
+}
+
+impl LimitStatus {
+    /// Nothing running.
+    pub const fn idle(thresholds: Thresholds) -> Self {
+        Self { thresholds, connections: 0, pending: 0, requests: 0, retries: 0 }
+    }
+
+    /// Envoy's `cx_open`: the connection limit is reached (an idle connection counts; no fault by itself).
+    pub const fn connections_reached(&self) -> bool {
+        self.connections >= self.thresholds.max_connections
+    }
+
+    /// Envoy's `rq_pending_open`.
+    pub const fn pending_reached(&self) -> bool {
+        self.pending >= self.thresholds.max_pending_requests
+    }
+
+    /// Envoy's `rq_open`.
+    pub const fn requests_reached(&self) -> bool {
+        self.requests >= self.thresholds.max_requests
+    }
+
+    /// Envoy's `rq_retry_open`.
+    pub const fn retries_reached(&self) -> bool {
+        self.retries >= self.thresholds.max_retries
+    }
+}
+
+/// A cluster as it runs.
+#[derive(Clone, Debug)]
+pub struct ClusterStatus {
+    /// Its settings.
+    pub cluster: Arc<Cluster>,
+    /// Limits by priority.
+    pub limits: PerPriority<LimitStatus>,
+    /// Hosts, in the order of the snapshot.
+    pub hosts: Vec<HostStatus>,
+    /// Whether a control plane sent it (Envoy's `added_via_api`); false for files.
+    pub added_via_api: bool,
+}
+
+impl ClusterStatus {
+    /// Hosts that get traffic outside panic.
+    pub fn healthy_hosts(&self) -> usize {
+        self.hosts.iter().filter(|host| host.is_healthy()).count()
+    }
+
+    /// Hosts ejected now.
+    pub fn ejected_hosts(&self) -> usize {
+        self.hosts.iter().filter(|host| host.ejection.is_some()).count()
+    }
+
+    /// Open connections over both priorities.
+    pub fn connections(&self) -> u64 {
+        self.total(|limits| limits.connections)
+    }
+
+    /// Waiting requests over both priorities.
+    pub fn pending(&self) -> u64 {
+        self.total(|limits| limits.pending)
+    }
+
+    /// Requests in flight over both priorities.
+    pub fn requests(&self) -> u64 {
+        self.total(|limits| limits.requests)
+    }
+
+    fn total(&self, of: impl Fn(&LimitStatus) -> u32) -> u64 {
+        Priority::ALL.into_iter().map(|priority| u64::from(of(self.limits.get(priority)))).sum()
+    }
+}
+
+/// A host as it runs. The counts are those of Envoy's `/clusters`.
+#[derive(Clone, Debug)]
+pub struct HostStatus {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its name; empty where none is known.
+    pub hostname: Arc<str>,
+    /// Share of traffic relative to the others.
+    pub weight: u32,
+    /// Where it runs.
+    pub locality: Locality,
+    /// The source says that it is not ready (Envoy's `failed_eds_health`).
+    pub unready: bool,
+    /// Set while outlier detection keeps it out.
+    pub ejection: Option<EjectionStatus>,
+    /// Open connections.
+    pub cx_active: u64,
+    /// Connections ever opened.
+    pub cx_total: u64,
+    /// Connections that could not be opened.
+    pub cx_connect_fail: u64,
+    /// Requests in flight.
+    pub rq_active: u64,
+    /// 5xx, resets and local failures.
+    pub rq_error: u64,
+    /// Other answers.
+    pub rq_success: u64,
+    /// Requests whose time was up.
+    pub rq_timeout: u64,
+    /// Requests sent.
+    pub rq_total: u64,
+}
+
+impl HostStatus {
+    /// A host that nothing was sent to yet.
+    pub fn idle(address: SocketAddr) -> Self {
+        Self {
+            address,
+            hostname: Arc::from(""),
+            weight: 1,
+            locality: Locality::default(),
+            unready: false,
+            ejection: None,
+            cx_active: 0,
+            cx_total: 0,
+            cx_connect_fail: 0,
+            rq_active: 0,
+            rq_error: 0,
+            rq_success: 0,
+            rq_timeout: 0,
+            rq_total: 0,
+        }
+    }
+
+    /// Whether it gets traffic outside panic.
+    pub fn is_healthy(&self) -> bool {
+        !self.unready && self.ejection.is_none()
+    }
+}
+
+/// An ejection in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EjectionStatus {
+    /// Which in a row; the n-th lasts n times the base ejection time.
+    pub number: u32,
+    /// How long it has been out.
+    pub since: Duration,
+    /// Time served until the ejection time is over; the host returns at the first sweep after that. Zero: at the next sweep.
+    pub remaining: Duration,
+    /// What found it, in Envoy's spelling: `CONSECUTIVE_5XX`. Empty where that is not kept.
+    pub detector: &'static str,
+}
+
+/// One answer that we gave in place of the upstream, kept in a bounded ring. Made when refusing only: requests that pass
+/// pay nothing for it.
+#[derive(Clone, Debug)]
+pub struct RefusalRecord {
+    /// When.
+    pub at: SystemTime,
+    /// Envoy's name of the cluster; `None` for what is refused before a route is known.
+    pub cluster: Option<Arc<str>>,
+    /// The listener that took the request.
+    pub listener: Arc<str>,
+    /// Why.
+    pub reason: RefusalReason,
+    /// What the caller saw; 0 where there was no answer (a retry not made, a connection not taken).
+    pub status: u16,
+    /// Envoy's response flag: `UO`.
+    pub flag: &'static str,
+    /// The limit's field as the user writes it: `http1MaxPendingRequests`; `None` where no limit was involved.
+    pub setting: Option<&'static str>,
+    /// The bound that was reached; `None` where no limit was involved.
+    pub bound: Option<u32>,
+    /// What counted against it at that moment.
+    pub value: Option<u32>,
+    /// Requests waiting at that moment.
+    pub queue: u32,
+    /// The rule that set the bound; `None`: it is a default.
+    pub rule: Option<RulePlace>,
+}
+
+/// Where the rule stands that set something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulePlace {
+    /// `DestinationRule`
+    pub kind: Arc<str>,
+    /// `default`
+    pub namespace: Arc<str>,
+    /// `httpbin`
+    pub name: Arc<str>,
+    /// Path of the field inside it.
+    pub field: Arc<str>,
+    /// File; empty for resources that never were text.
+    pub file: Arc<str>,
+    /// Line from 1; 0 where there is no file.
+    pub line: u32,
+    /// Column from 1; 0 where there is no file.
+    pub column: u32,
+}
+
+impl From<&fuseboard_snapshot::Origin> for RulePlace {
+    fn from(origin: &fuseboard_snapshot::Origin) -> Self {
+        let ResourceRef { kind, namespace, name } = origin.resource.clone();
+        let place = origin.location.as_ref();
+        Self {
+            kind,
+            namespace,
+            name,
+            field: origin.field.clone(),
+            file: place.map_or_else(|| Arc::from(""), |place| place.file.clone()),
+            line: place.map_or(0, |place| place.line),
+            column: place.map_or(0, |place| place.column),
+        }
+    }
+}
+
+/// Everything that the admin pages show besides stats.
+#[derive(Clone, Debug)]
+pub struct ProxyStatus {
+    /// The process.
+    pub server: ServerInfo,
+    /// Bound listeners.
+    pub listeners: Vec<ListenerStatus>,
+    /// Clusters, sorted by name.
+    pub clusters: Vec<ClusterStatus>,
+    /// What runs.
+    pub snapshot: Arc<Snapshot>,
+    /// When it was put into effect.
+    pub applied_at: SystemTime,
+}

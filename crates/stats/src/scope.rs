@@ -1,0 +1,70 @@
+//! Where stats belong: the dotted prefix of the text, and the name and labels that Prometheus gets instead.
+
+/// A scope with its two spellings: `cluster.outbound|80||a.b;.` and `envoy_cluster_…{cluster_name="outbound|80||a.b"}`.
+///
+/// Labels are those of Istio's bootstrap, not Envoy's `envoy_cluster_name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    text: String,
+    family: String,
+    labels: Vec<(&'static str, String)>,
+}
+
+impl Scope {
+    /// A scope that exists once: `server`.
+    pub fn single(name: &str) -> Self {
+        Self { text: format!("{name}."), family: format!("envoy_{}_", sanitized(name)), labels: Vec::new() }
+    }
+
+    /// One of many: `kind` is `cluster`, `which` the name inside stats, `label` the Prometheus label that carries it. Istio
+    /// ends such names with `;`, which belongs to the text only.
+    pub fn of_many(kind: &str, which: &str, label: &'static str) -> Self {
+        let value = which.strip_suffix(';').unwrap_or(which).to_owned();
+        Self {
+            text: format!("{kind}.{which}."),
+            family: format!("envoy_{}_", sanitized(kind)),
+            labels: vec![(label, value)],
+        }
+    }
+
+    /// A part of this scope: `circuit_breakers.default`.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Self {
+        Self {
+            text: format!("{}{name}.", self.text),
+            family: format!("{}{}_", self.family, sanitized(name)),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// The part that holds what Envoy does not have: `….fuseboard.` in text, families that begin with `fuseboard_`.
+    #[must_use]
+    pub fn own(&self) -> Self {
+        let family = self.family.strip_prefix("envoy_").unwrap_or(&self.family);
+        Self {
+            text: format!("{}fuseboard.", self.text),
+            family: format!("fuseboard_{family}"),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// The dotted prefix, with its last dot.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The Prometheus prefix, with its last underscore.
+    pub fn family(&self) -> &str {
+        &self.family
+    }
+
+    /// Labels that every stat of the scope carries.
+    pub fn labels(&self) -> &[(&'static str, String)] {
+        &self.labels
+    }
+}
+
+/// Envoy's rule for names in Prometheus: what is no letter, digit or underscore becomes an underscore.
+pub(crate) fn sanitized(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
