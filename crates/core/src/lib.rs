@@ -5,11 +5,14 @@
 
 pub mod balance;
 pub mod limit;
+pub mod outcome;
 pub mod outlier;
 pub mod refusal;
 pub mod retry;
 pub mod rng;
+mod sync;
 pub mod time;
 
+pub use outcome::{FailureKind, Outcome};
 pub use rng::Rng;
 pub use time::Instant;
