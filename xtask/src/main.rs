@@ -1,2 +1,29 @@
-//! `cargo xtask`: the tools that build, check and measure Fuseboard.
-fn main() {}
+//! `cargo xtask`: the tools that check and measure Fuseboard. Each subcommand is a module; this file only dispatches.
+
+mod repository;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// Tools of the Fuseboard repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Check crate edges, sizes of files and functions, module docs, and names; exits 1 with every finding
+    Tidy,
+    /// Rewrite golden files and generated docs from what the code does now; review the diff afterwards
+    Bless,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().tool {
+        Tool::Tidy => tidy::run(),
+        Tool::Bless => repository::bless(),
+    }
+}

@@ -1,0 +1,81 @@
+//! The repository as a tool sees it: its root, its tracked files, its packages, and running cargo in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+/// The folder with the workspace's `Cargo.toml`.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Paths, relative to the root, of the files that git tracks or would track.
+pub(crate) fn files() -> anyhow::Result<Vec<PathBuf>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output()
+        .context("running git ls-files")?;
+    ensure!(output.status.success(), "git ls-files failed: {}", String::from_utf8_lossy(&output.stderr));
+    let mut files: Vec<PathBuf> = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(|name| PathBuf::from(String::from_utf8_lossy(name).into_owned()))
+        .filter(|path| root().join(path).is_file())
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// One package of the workspace with what it names in its manifest.
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Dependencies of the product (normal and build), without those for tests.
+    pub(crate) dependencies: Vec<String>,
+}
+
+/// The workspace's packages.
+pub(crate) fn packages() -> anyhow::Result<Vec<Package>> {
+    let output = Command::new(cargo())
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .context("running cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata without packages")?;
+    Ok(packages.iter().map(package).collect())
+}
+
+fn package(value: &Value) -> Package {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let dependencies = value["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Package {
+        name: text(&value["name"]),
+        dependencies: dependencies
+            .iter()
+            .filter(|dependency| dependency["kind"] != "dev")
+            .map(|dependency| text(&dependency["name"]))
+            .collect(),
+    }
+}
+
+/// Runs the workspace's tests with `FUSEBOARD_BLESS=1`, under which golden tests write instead of compare.
+pub(crate) fn bless() -> anyhow::Result<()> {
+    let status = Command::new(cargo())
+        .args(["test", "--workspace", "--quiet"])
+        .env("FUSEBOARD_BLESS", "1")
+        .env("INSTA_UPDATE", "always")
+        .env("TRYCMD", "overwrite")
+        .current_dir(root())
+        .status()?;
+    ensure!(status.success(), "some tests fail for another reason than a golden file");
+    Ok(())
+}
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
