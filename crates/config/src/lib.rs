@@ -1,9 +1,13 @@
 //! From text to diagnostics and a Snapshot: load, check, resolve, analyze. No sockets, no waiting.
 
 pub mod diagnostic;
+mod listen;
 mod set;
 mod source;
+mod workload;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+pub use listen::{Destination, ListenPlan};
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};
 pub use source::{Place, Source, SourceText};
+pub use workload::Workload;
