@@ -1,0 +1,168 @@
+//! The header table: where each field of a head stands, kept by the caller and reused, so that parsing allocates nothing.
+//! It holds positions, not references: head bytes and table can live together in a connection without lifetimes.
+
+use std::mem::MaybeUninit;
+
+use crate::error::HeadError;
+use crate::limits::{Limits, MAX_HEADERS};
+use crate::name::HeaderName;
+
+/// A part of the head, as positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The position of `part`, a slice of `whole`.
+    #[inline]
+    pub(crate) fn of(part: &[u8], whole: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+        // Heads are shorter than 4 GiB: `check_size` comes first.
+        #[expect(clippy::cast_possible_truncation, reason = "bounded by check_size")]
+        Self { start: start as u32, end: (start + part.len()) as u32 }
+    }
+
+    /// The bytes at this position; empty when `whole` is not what was parsed.
+    #[inline]
+    pub(crate) fn of_bytes(self, whole: &[u8]) -> &[u8] {
+        whole.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    name: Span,
+    value: Span,
+    id: HeaderName,
+    hop_by_hop: bool,
+}
+
+/// Storage for the fields of one head. Grows to what its messages need (24 bytes a field, at most
+/// [`MAX_HEADERS`]) and keeps that for the next head.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    entries: Vec<Entry>,
+}
+
+/// One field line of a head, in its original order and case.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    /// The name as it was sent: a token.
+    pub name: &'a [u8],
+    /// The value without the white space around it; may hold bytes above ASCII, never NUL, CR or LF.
+    pub value: &'a [u8],
+    /// Which field it is.
+    pub id: HeaderName,
+    /// Not to be forwarded: a hop-by-hop field, or one nominated by `Connection` (RFC 9110 section 7.6.1).
+    pub hop_by_hop: bool,
+}
+
+impl Headers {
+    /// An empty table, which allocates nothing yet.
+    pub const fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    /// How many fields the head has.
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the head has no fields.
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Gives the memory back; an idle connection need not hold any.
+    pub fn release(&mut self) {
+        self.entries = Vec::new();
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, head: &[u8], name: &[u8], value: &[u8], id: HeaderName) {
+        let entry = Entry {
+            name: Span::of(name, head),
+            value: Span::of(value, head),
+            id,
+            hop_by_hop: id.is_hop_by_hop(),
+        };
+        self.entries.push(entry);
+    }
+
+    #[inline]
+    pub(crate) fn iter<'a>(&'a self, head: &'a [u8]) -> Fields<'a> {
+        Fields { head, entries: self.entries.iter() }
+    }
+
+    /// Marks every field with this name as hop-by-hop.
+    pub(crate) fn drop_named(&mut self, head: &[u8], name: &[u8]) {
+        for entry in &mut self.entries {
+            entry.hop_by_hop |= entry.name.of_bytes(head).eq_ignore_ascii_case(name);
+        }
+    }
+}
+
+/// The fields of a head, in order.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    head: &'a [u8],
+    entries: std::slice::Iter<'a, Entry>,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let entry = self.entries.next()?;
+        Some(Field {
+            name: entry.name.of_bytes(self.head),
+            value: entry.value.of_bytes(self.head),
+            id: entry.id,
+            hop_by_hop: entry.hop_by_hop,
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.entries.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Fields<'_> {}
+
+/// Room for httparse to leave its references in, on the stack and never initialised as a whole.
+pub(crate) type Room<'h> = [MaybeUninit<httparse::Header<'h>>; MAX_HEADERS];
+
+pub(crate) const fn room<'h>() -> Room<'h> {
+    [const { MaybeUninit::uninit() }; MAX_HEADERS]
+}
+
+/// How much of the room a message may use.
+pub(crate) fn usable<'r, 'h>(
+    room: &'r mut Room<'h>,
+    limits: &Limits,
+) -> &'r mut [MaybeUninit<httparse::Header<'h>>] {
+    &mut room[..limits.max_headers.min(MAX_HEADERS)]
+}
+
+/// Refuses a head above the limit.
+pub(crate) fn check_size(head: &[u8], limits: &Limits) -> Result<(), HeadError> {
+    if head.len() > limits.max_head_bytes || u32::try_from(head.len()).is_err() {
+        return Err(HeadError::TooLarge);
+    }
+    Ok(())
+}
+
+/// Refuses lines ended by LF alone, which httparse accepts (RFC 9112 section 2.2 lets a recipient accept them, and so
+/// two recipients differ). httparse has seen that each CR is followed by LF: equal counts mean that no LF stands alone.
+pub(crate) fn check_line_endings(head: &[u8]) -> Result<(), HeadError> {
+    let line_feeds = memchr::memchr_iter(b'\n', head).count();
+    let returns = memchr::memchr_iter(b'\r', head).count();
+    if line_feeds == returns { Ok(()) } else { Err(HeadError::LineEnding) }
+}

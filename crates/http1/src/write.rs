@@ -1,0 +1,212 @@
+//! Writers: the parts of a message appended to a buffer that the caller reuses. They allocate nothing but the buffer's growth, and
+//! decide nothing: which fields to send and how the body is delimited is the caller's.
+//!
+//! Names and values are written as they are given. Those from a parsed head are valid; check others with [`is_token`] and
+//! [`is_field_value`] where they enter the program.
+
+use crate::fields::Field;
+use crate::message::Version;
+use crate::name::{is_token_byte, is_value_byte};
+
+/// The end of a chunked body without trailers (RFC 9112 section 7.1).
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// The answer to `expect: 100-continue` that asks for the body (RFC 9110 section 15.2.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Bytes of an HTTP date.
+pub const DATE_LENGTH: usize = 29;
+
+/// `GET /path HTTP/1.1` and CRLF. The target comes from [`RequestHead::write_origin_target`](crate::RequestHead::write_origin_target)
+/// where the request is forwarded: write the method and a space, the target, then [`end_request_line`].
+pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8]) {
+    out.extend_from_slice(method);
+    out.push(b' ');
+    out.extend_from_slice(target);
+    end_request_line(out);
+}
+
+/// The rest of a request line after its target: version and CRLF.
+#[inline]
+pub fn end_request_line(out: &mut Vec<u8>) {
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// `HTTP/1.1 200 OK` and CRLF. The space before the reason stays where the reason is empty (RFC 9112 section 4).
+#[inline]
+pub fn status_line(out: &mut Vec<u8>, version: Version, status: u16, reason: &[u8]) {
+    out.extend_from_slice(version.as_str().as_bytes());
+    out.push(b' ');
+    decimal(out, u64::from(status));
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// One field line.
+#[inline]
+pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    debug_assert!(is_token(name) && is_field_value(value), "a field that nobody checked");
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// One field line with a number for its value.
+#[inline]
+pub fn field_number(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    decimal(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A parsed field in its own case, with the white space around its value made one space.
+#[inline]
+pub fn forward(out: &mut Vec<u8>, parsed: &Field<'_>) {
+    field(out, parsed.name, parsed.value);
+}
+
+/// The empty line after the fields.
+#[inline]
+pub fn end_head(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The size line of a chunk with so many bytes; after them comes a CRLF. A chunk of 0 bytes would end the body: write
+/// nothing for it.
+#[inline]
+pub fn chunk_size(out: &mut Vec<u8>, bytes: usize) {
+    let digits = (bytes.max(1).ilog2() / 4) + 1;
+    for position in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(bytes >> (position * 4)) & 0xf]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A whole chunk; nothing for empty content.
+pub fn chunk(out: &mut Vec<u8>, content: &[u8]) {
+    if content.is_empty() {
+        return;
+    }
+    chunk_size(out, content.len());
+    out.extend_from_slice(content);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A decimal number.
+#[inline]
+pub fn decimal(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [b'0'; 20];
+    let (mut rest, mut start) = (number, digits.len());
+    for (at, slot) in digits.iter_mut().enumerate().rev() {
+        *slot = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+        start = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// The time as an HTTP date (RFC 9110 section 5.6.7), for example `Sun, 06 Nov 1994 08:49:37 GMT`. `unix_seconds` are seconds
+/// since 1970; from the year 10000 on the date stays at the last one that has four digits. Format it once a second, not per response.
+pub fn http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
+    const LAST: u64 = 253_402_300_799;
+    // 1 January 1970 was a Thursday.
+    const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+    const MONTHS: [&[u8; 3]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    let seconds = unix_seconds.min(LAST);
+    let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let mut date = *b"DDD, 00 MMM 0000 00:00:00 GMT";
+    date[..3].copy_from_slice(WEEKDAYS[(days % 7) as usize]);
+    date[8..11].copy_from_slice(MONTHS[(month % 12) as usize]);
+    put_digits(&mut date[5..7], day);
+    put_digits(&mut date[12..16], year);
+    put_digits(&mut date[17..19], second_of_day / 3600);
+    put_digits(&mut date[20..22], second_of_day / 60 % 60);
+    put_digits(&mut date[23..25], second_of_day % 60);
+    date
+}
+
+/// Year, month from 0 and day from 1 of a day counted from 1970, in the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Years of 365.2425 days that start on 1 March, so that the leap day is the last; 719468 days lie between
+    // 1 March of year 0 and 1970.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = (march_month + 2) % 12;
+    let year = year_of_era + era * 400 + u64::from(month < 2);
+    (year, month, day)
+}
+
+fn put_digits(place: &mut [u8], number: u64) {
+    let mut rest = number;
+    for slot in place.iter_mut().rev() {
+        *slot = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+    }
+}
+
+/// The reason phrase that RFC 9110 section 15 (and the registry, for others) gives a status; empty where there is none.
+pub const fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        411 => "Length Required",
+        413 => "Payload Too Large",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        _ => "",
+    }
+}
+
+/// Whether the bytes may be a field name or a method (RFC 9110 section 5.6.2).
+pub fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|b| is_token_byte(*b))
+}
+
+/// Whether the bytes may be a field value (RFC 9110 section 5.5); with CR or LF one could forge fields.
+pub fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|b| is_value_byte(*b))
+}
