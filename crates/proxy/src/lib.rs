@@ -1,1 +1,3 @@
 //! The data plane: workers, listeners, HTTP/1.1, pools, the admin server.
+
+pub mod stats;

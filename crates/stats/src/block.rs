@@ -123,6 +123,8 @@ macro_rules! stats {
         }
     ) => {
         $(#[$meta])*
+        // field names are Envoy's stat names
+        #[allow(clippy::struct_field_names)]
         #[derive(Debug, Default)]
         $vis struct $block {
             $( $(#[doc = $help])+ $vis $field: $crate::$kind, )*

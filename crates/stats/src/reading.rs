@@ -200,27 +200,30 @@ impl Reading {
             for (status, count) in totals.statuses() {
                 self.counter(scope, StatName::Status(origin, base, status), count);
             }
-            for (class, count) in totals.classes() {
+            for (class, count) in totals.classes().filter(|(_, count)| *count > 0) {
                 self.counter(scope, StatName::Class(origin, base, class), count);
             }
         }
     }
 
+    /// Adds `<base>_1xx` to `<base>_5xx` and `<base>_completed`, zeros included, without single statuses.
+    pub fn code_classes<'a>(
+        &mut self,
+        scope: ScopeId,
+        base: &'static str,
+        shards: impl Iterator<Item = &'a Codes>,
+    ) {
+        let mut totals = CodeTotals::new();
+        shards.for_each(|codes| codes.add_to(&mut totals));
+        for (class, count) in totals.classes() {
+            self.counter(scope, StatName::Class(CodeOrigin::All, base, class), count);
+        }
+        self.counter(scope, StatName::Completed(CodeOrigin::All, base), totals.completed());
+    }
+
     /// Adds a counter.
     pub fn counter(&mut self, scope: ScopeId, name: StatName, value: u64) {
         self.rows.push(Row { scope, name, value: Value::Counter(value), used: value > 0 });
-    }
-
-    /// Adds a histogram.
-    pub fn histogram<'a>(
-        &mut self,
-        scope: ScopeId,
-        desc: &'static Desc,
-        shards: impl Iterator<Item = &'a Histogram>,
-    ) {
-        let buckets = Buckets::sum_of(shards);
-        let used = buckets.count() > 0;
-        self.rows.push(Row { scope, name: StatName::Declared(desc), value: Value::Histogram(buckets), used });
     }
 
     /// The scope of a row.

@@ -1,0 +1,165 @@
+//! Scope `cluster.<name>`: what one worker counts for one cluster.
+
+use fuseboard_stats::{Codes, stats};
+
+use super::refused::Refused;
+
+/// All that one worker counts for one cluster, in one allocation that is made when the worker first uses the cluster.
+#[derive(Debug, Default)]
+pub struct ClusterBlock {
+    /// Envoy's cluster stats.
+    pub stats: ClusterStats,
+    /// Final responses by status, local replies included.
+    pub codes: Codes,
+    /// Responses that were not passed on because the request was tried again.
+    pub retried_codes: Codes,
+    /// Ejections.
+    pub outlier: OutlierStats,
+    /// What Envoy does not count.
+    pub own: OwnClusterStats,
+    /// Refusals by reason.
+    pub refused: Refused,
+}
+
+stats! {
+    /// Envoy's cluster stats, as far as HTTP/1.1 upstreams can move them.
+    pub struct ClusterStats in "cluster.<name>" {
+        /// Connections begun.
+        upstream_cx_total: Counter,
+        /// HTTP/1.1 connections begun.
+        upstream_cx_http1_total: Counter,
+        /// Connections that could not be established.
+        upstream_cx_connect_fail: Counter,
+        /// Connections not established within the connect timeout.
+        upstream_cx_connect_timeout: Counter,
+        /// Connections closed because they were idle for too long.
+        upstream_cx_idle_timeout: Counter,
+        /// Connections closed because of their age (`maxConnectionDuration`).
+        upstream_cx_max_duration_reached: Counter,
+        /// Connections closed because they served as many requests as `maxRequestsPerConnection` allows.
+        upstream_cx_max_requests: Counter,
+        /// Requests that found no healthy host.
+        upstream_cx_none_healthy: Counter,
+        /// Requests that the connection limit made wait or refused (difference D17).
+        upstream_cx_overflow: Counter,
+        /// Connections on which the upstream broke HTTP.
+        upstream_cx_protocol_error: Counter,
+        /// Connections that the upstream asked to close (`Connection: close`, HTTP/1.0).
+        upstream_cx_close_notify: Counter,
+        /// Connections closed.
+        upstream_cx_destroy: Counter,
+        /// Connections closed by us.
+        upstream_cx_destroy_local: Counter,
+        /// Connections closed by the upstream.
+        upstream_cx_destroy_remote: Counter,
+        /// Connections closed during a request.
+        upstream_cx_destroy_with_active_rq: Counter,
+        /// Connections closed by us during a request.
+        upstream_cx_destroy_local_with_active_rq: Counter,
+        /// Connections closed by the upstream during a request.
+        upstream_cx_destroy_remote_with_active_rq: Counter,
+        /// Bytes received.
+        upstream_cx_rx_bytes_total: Counter,
+        /// Bytes sent.
+        upstream_cx_tx_bytes_total: Counter,
+        /// Time to establish a connection, in milliseconds.
+        upstream_cx_connect_ms: Histogram,
+        /// Life of a connection, in milliseconds.
+        upstream_cx_length_ms: Histogram,
+        /// Requests per connection, counted when it closes.
+        upstream_rq_per_cx: Histogram,
+        /// Requests sent, retries included.
+        upstream_rq_total: Counter,
+        /// Requests that had to wait for a connection (difference D17).
+        upstream_rq_pending_total: Counter,
+        /// Requests refused because the queue was full.
+        upstream_rq_pending_overflow: Counter,
+        /// Requests refused because `maxRequests` were in flight.
+        upstream_rq_active_overflow: Counter,
+        /// Requests that failed because their connection could not be established.
+        upstream_rq_pending_failure_eject: Counter,
+        /// Requests given up before they had a connection.
+        upstream_rq_cancelled: Counter,
+        /// Requests whose time was up.
+        upstream_rq_timeout: Counter,
+        /// Tries whose own time was up.
+        upstream_rq_per_try_timeout: Counter,
+        /// Requests reset by the upstream.
+        upstream_rq_rx_reset: Counter,
+        /// Requests reset by us.
+        upstream_rq_tx_reset: Counter,
+        /// Retries made.
+        upstream_rq_retry: Counter,
+        /// Retries that brought a good answer.
+        upstream_rq_retry_success: Counter,
+        /// Retries not made because `maxRetries` were in flight.
+        upstream_rq_retry_overflow: Counter,
+        /// Requests that failed with no retry left.
+        upstream_rq_retry_limit_exceeded: Counter,
+        /// Retries made after an exponential back-off.
+        upstream_rq_retry_backoff_exponential: Counter,
+        /// Time from the request's last byte to the end of the answer, in milliseconds; local replies are not in it.
+        upstream_rq_time: Histogram,
+        /// Changes of the set of hosts.
+        membership_change: Counter,
+        /// Requests sent to a host that is not healthy, because too few are.
+        lb_healthy_panic: Counter,
+    }
+}
+
+stats! {
+    /// Envoy's outlier detection stats; they exist where the cluster has outlier detection. The counters of detectors that
+    /// Istio never turns on (success rate, failure percentage, degradation) exist too and stay 0.
+    pub struct OutlierStats in "cluster.<name>.outlier_detection" {
+        /// Deprecated by Envoy: detections by consecutive 5xx, carried out or not.
+        ejections_consecutive_5xx: Counter,
+        /// Deprecated by Envoy.
+        ejections_success_rate: Counter,
+        /// Deprecated by Envoy: detections by consecutive 5xx or success rate that the percentage allowed.
+        ejections_total: Counter,
+        /// Ejections not carried out because of `maxEjectionPercent`.
+        ejections_overflow: Counter,
+        /// Ejections carried out.
+        ejections_enforced_total: Counter,
+        /// Detections: 5xx answers in a row.
+        ejections_detected_consecutive_5xx: Counter,
+        /// Detections: 502, 503 and 504 in a row.
+        ejections_detected_consecutive_gateway_failure: Counter,
+        /// Detections: local failures in a row.
+        ejections_detected_consecutive_local_origin_failure: Counter,
+        /// Never moves: no such detector.
+        ejections_detected_success_rate: Counter,
+        /// Never moves: no such detector.
+        ejections_detected_local_origin_success_rate: Counter,
+        /// Never moves: no such detector.
+        ejections_detected_failure_percentage: Counter,
+        /// Never moves: no such detector.
+        ejections_detected_local_origin_failure_percentage: Counter,
+        /// Never moves: no such detector.
+        ejections_detected_degradation: Counter,
+        /// Ejections for 5xx answers in a row.
+        ejections_enforced_consecutive_5xx: Counter,
+        /// Ejections for 502, 503 and 504 in a row.
+        ejections_enforced_consecutive_gateway_failure: Counter,
+        /// Ejections for local failures in a row.
+        ejections_enforced_consecutive_local_origin_failure: Counter,
+        /// Never moves: no such detector.
+        ejections_enforced_success_rate: Counter,
+        /// Never moves: no such detector.
+        ejections_enforced_local_origin_success_rate: Counter,
+        /// Never moves: no such detector.
+        ejections_enforced_failure_percentage: Counter,
+        /// Never moves: no such detector.
+        ejections_enforced_local_origin_failure_percentage: Counter,
+    }
+}
+
+stats! {
+    /// What Envoy does not count.
+    pub struct OwnClusterStats in "cluster.<name>.fuseboard" {
+        /// Requests sent once more because the pooled connection turned out to be closed (difference D18).
+        upstream_rq_resent: Counter,
+        /// Ejected hosts that returned.
+        unejections_total: Counter,
+    }
+}

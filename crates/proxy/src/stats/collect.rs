@@ -1,0 +1,159 @@
+//! From live blocks and status to one [`Reading`]: which stat belongs to which scope. Runs on the admin thread only.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fuseboard_admin::status::{ClusterStatus, ListenerStatus, ProxyStatus, ServerState};
+use fuseboard_core::limit::Priority;
+use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
+
+use super::cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
+use super::levels::{BreakerLevels, ClusterLevels, LimitLevels, OutlierLevels, RemainingLevels};
+use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
+use super::refused;
+use super::server::{ClusterManagerStats, ListenerManagerStats, OwnServerStats, ServerStats};
+
+/// The proxy at one moment: its status, and the blocks that belong to the status's clusters and listeners.
+pub struct Observation {
+    /// What runs.
+    pub status: ProxyStatus,
+    /// Blocks of `status.clusters`, in the same order.
+    pub cluster_blocks: Vec<Arc<Sharded<ClusterBlock>>>,
+    /// Blocks of `status.listeners`, in the same order.
+    pub listener_blocks: Vec<Arc<Sharded<ListenerBlock>>>,
+}
+
+/// Every declared scope, for the documentation.
+pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
+    fn of<B: Block>() -> (&'static str, &'static [Desc]) {
+        (B::SCOPE, B::DESCS)
+    }
+    vec![
+        of::<ClusterStats>(),
+        of::<ClusterLevels>(),
+        of::<BreakerLevels>(),
+        of::<RemainingLevels>(),
+        of::<OutlierStats>(),
+        of::<OutlierLevels>(),
+        of::<OwnClusterStats>(),
+        of::<LimitLevels>(),
+        of::<ListenerStats>(),
+        of::<OwnListenerStats>(),
+        of::<HttpStats>(),
+        of::<ServerStats>(),
+        of::<OwnServerStats>(),
+        of::<ClusterManagerStats>(),
+        of::<ListenerManagerStats>(),
+    ]
+}
+
+/// All stats, sorted as Envoy prints them.
+pub fn collect(observed: &Observation) -> Reading {
+    let mut reading = Reading::new();
+    for (status, blocks) in observed.status.clusters.iter().zip(&observed.cluster_blocks) {
+        add_cluster(&mut reading, status, blocks);
+    }
+    for (status, blocks) in observed.status.listeners.iter().zip(&observed.listener_blocks) {
+        add_listener(&mut reading, status, blocks);
+    }
+    add_server(&mut reading, observed);
+    reading.sort();
+    reading
+}
+
+fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<ClusterBlock>) {
+    let cluster = Scope::of_many("cluster", &status.cluster.stat_name, "cluster_name");
+
+    let scope = reading.scope(cluster.clone());
+    reading.block(scope, blocks.iter().map(|block| &block.stats));
+    reading.block(scope, std::iter::once(&ClusterLevels::from(status)));
+    let codes = blocks.iter().map(|block| &block.codes);
+    reading.codes(scope, "upstream_rq", &[CodeOrigin::All, CodeOrigin::External], codes);
+    let retried = blocks.iter().map(|block| &block.retried_codes);
+    reading.codes(scope, "upstream_rq", &[CodeOrigin::Retry], retried);
+
+    for (priority, name) in [(Priority::Default, "default"), (Priority::High, "high")] {
+        let limits = status.limits.get(priority);
+        let scope = reading.scope(cluster.part("circuit_breakers").part(name));
+        reading.block(scope, std::iter::once(&BreakerLevels::from(limits)));
+        if priority == Priority::Default {
+            reading.block(scope, std::iter::once(&RemainingLevels::from(limits)));
+        }
+    }
+
+    if status.cluster.outlier.is_some() {
+        let scope = reading.scope(cluster.part("outlier_detection"));
+        reading.block(scope, blocks.iter().map(|block| &block.outlier));
+        reading.block(scope, std::iter::once(&OutlierLevels::from(status)));
+    }
+
+    let own = cluster.own();
+    let scope = reading.scope(own.clone());
+    reading.block(scope, blocks.iter().map(|block| &block.own));
+    refused::collect(reading, scope, blocks.iter().map(|block| &block.refused), |reason| {
+        !refused::is_of_listener(reason)
+    });
+    let scope = reading.scope(own.part("limit"));
+    reading.block(scope, std::iter::once(&LimitLevels::from(status.limits.get(Priority::Default))));
+}
+
+/// Envoy's spelling of an address inside a stat name: `127.0.0.1_9000`, `[__1]_9000`.
+fn stat_address(address: SocketAddr) -> String {
+    address.to_string().replace(':', "_")
+}
+
+fn add_listener(reading: &mut Reading, status: &ListenerStatus, blocks: &Sharded<ListenerBlock>) {
+    let address = stat_address(status.address);
+    let listener = Scope::of_many("listener", &address, "listener_address");
+    let scope = reading.scope(listener.clone());
+    reading.block(scope, blocks.iter().map(|block| &block.listener));
+    let scope = reading.scope(listener.own());
+    reading.block(scope, blocks.iter().map(|block| &block.own));
+    refused::collect(reading, scope, blocks.iter().map(|block| &block.refused), refused::is_of_listener);
+
+    let prefix = format!("outbound_{address};");
+    let scope = reading.scope(Scope::of_many("http", &prefix, "http_conn_manager_prefix"));
+    reading.block(scope, blocks.iter().map(|block| &block.http));
+    reading.code_classes(scope, "downstream_rq", blocks.iter().map(|block| &block.codes));
+}
+
+fn add_server(reading: &mut Reading, observed: &Observation) {
+    let status = &observed.status;
+    let open: u64 = observed
+        .listener_blocks
+        .iter()
+        .flat_map(|blocks| blocks.iter())
+        .map(|block| &block.listener.downstream_cx_active)
+        .map(|gauge| gauge.raised().wrapping_sub(gauge.lowered()))
+        .fold(0, u64::wrapping_add);
+    let server = Scope::single("server");
+    let scope = reading.scope(server.clone());
+    let levels = ServerStats {
+        uptime: status.server.uptime.as_secs().into(),
+        live: (status.server.state == ServerState::Live).into(),
+        state: status.server.state.number().into(),
+        concurrency: (status.server.concurrency as u64).into(),
+        total_connections: open.into(),
+        memory_physical_size: super::memory::resident_bytes().into(),
+        version: version_number(status.server.version).into(),
+    };
+    reading.block(scope, std::iter::once(&levels));
+    let scope = reading.scope(server.own());
+    reading
+        .block(scope, std::iter::once(&OwnServerStats { snapshot_version: status.snapshot.version.into() }));
+
+    let scope = reading.scope(Scope::single("cluster_manager"));
+    let levels = ClusterManagerStats { active_clusters: (status.clusters.len() as u64).into() };
+    reading.block(scope, std::iter::once(&levels));
+    let scope = reading.scope(Scope::single("listener_manager"));
+    let levels = ListenerManagerStats {
+        total_listeners_active: (status.listeners.len() as u64).into(),
+        workers_started: (status.server.state != ServerState::Initializing).into(),
+    };
+    reading.block(scope, std::iter::once(&levels));
+}
+
+/// `1.2.3` as 1002003, so that a newer release is a larger number.
+fn version_number(version: &str) -> u64 {
+    version.split('.').map(|part| part.parse().unwrap_or(0)).fold(0, |all, part: u64| all * 1000 + part)
+}

@@ -1,0 +1,126 @@
+//! Gauges that follow from limits and hosts, computed when read (difference D13: Envoy refreshes them only on change).
+
+use fuseboard_admin::status::{ClusterStatus, LimitStatus};
+use fuseboard_stats::stats;
+
+stats! {
+    /// What a cluster does now.
+    pub struct ClusterLevels in "cluster.<name>" {
+        /// Connections open now: connecting, busy, idle and closing.
+        upstream_cx_active: Level,
+        /// Requests in flight.
+        upstream_rq_active: Level,
+        /// Requests that wait for a connection.
+        upstream_rq_pending_active: Level,
+        /// Hosts.
+        membership_total: Level,
+        /// Hosts that are neither ejected nor reported as not ready.
+        membership_healthy: Level,
+    }
+}
+
+stats! {
+    /// Whether a limit is reached. Reached is no fault: with `maxConnections: 1` one idle connection shows `cx_open: 1`.
+    pub struct BreakerLevels in "cluster.<name>.circuit_breakers.<priority>" {
+        /// `maxConnections` are open.
+        cx_open: Level,
+        /// Always 0: the number of pools has no limit.
+        cx_pool_open: Level,
+        /// `http1MaxPendingRequests` wait.
+        rq_pending_open: Level,
+        /// `http2MaxRequests` are in flight.
+        rq_open: Level,
+        /// `maxRetries` are in flight.
+        rq_retry_open: Level,
+    }
+}
+
+stats! {
+    /// What is left until a limit is reached. For the default priority, as with Istio.
+    pub struct RemainingLevels in "cluster.<name>.circuit_breakers.default" {
+        /// Connections that may still be opened.
+        remaining_cx: Level,
+        /// Requests that may still begin to wait.
+        remaining_pending: Level,
+        /// Requests that may still be sent.
+        remaining_rq: Level,
+        /// Retries that may still be made.
+        remaining_retries: Level,
+    }
+}
+
+stats! {
+    /// Ejections in force.
+    pub struct OutlierLevels in "cluster.<name>.outlier_detection" {
+        /// Hosts ejected now.
+        ejections_active: Level,
+    }
+}
+
+stats! {
+    /// The limits of the default priority; 4294967295 where none is set.
+    pub struct LimitLevels in "cluster.<name>.fuseboard.limit" {
+        /// `maxConnections`
+        connections: Level,
+        /// `http1MaxPendingRequests`
+        queue: Level,
+        /// `http2MaxRequests`
+        requests: Level,
+        /// `maxRetries`
+        retries: Level,
+    }
+}
+
+impl From<&ClusterStatus> for ClusterLevels {
+    fn from(status: &ClusterStatus) -> Self {
+        Self {
+            upstream_cx_active: status.connections().into(),
+            upstream_rq_active: status.requests().into(),
+            upstream_rq_pending_active: status.pending().into(),
+            membership_total: (status.hosts.len() as u64).into(),
+            membership_healthy: (status.healthy_hosts() as u64).into(),
+        }
+    }
+}
+
+impl From<&LimitStatus> for BreakerLevels {
+    fn from(limits: &LimitStatus) -> Self {
+        Self {
+            cx_open: limits.connections_reached().into(),
+            cx_pool_open: false.into(),
+            rq_pending_open: limits.pending_reached().into(),
+            rq_open: limits.requests_reached().into(),
+            rq_retry_open: limits.retries_reached().into(),
+        }
+    }
+}
+
+impl From<&LimitStatus> for RemainingLevels {
+    fn from(limits: &LimitStatus) -> Self {
+        let bounds = limits.thresholds;
+        Self {
+            remaining_cx: bounds.max_connections.saturating_sub(limits.connections).into(),
+            remaining_pending: bounds.max_pending_requests.saturating_sub(limits.pending).into(),
+            remaining_rq: bounds.max_requests.saturating_sub(limits.requests).into(),
+            remaining_retries: bounds.max_retries.saturating_sub(limits.retries).into(),
+        }
+    }
+}
+
+impl From<&ClusterStatus> for OutlierLevels {
+    fn from(status: &ClusterStatus) -> Self {
+        Self { ejections_active: (status.ejected_hosts() as u64).into() }
+    }
+}
+
+impl From<&LimitStatus> for LimitLevels {
+    fn from(limits: &LimitStatus) -> Self {
+        let bounds = limits.thresholds;
+        Self {
+            connections: bounds.max_connections.into(),
+            queue: bounds.max_pending_requests.into(),
+            requests: bounds.max_requests.into(),
+            retries: bounds.max_retries.into(),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the proxy counts: one file per scope, each declared once with [`fuseboard_stats::stats!`].
+//!
+//! Counting is the worker's: it writes its own block of a scope. Reading is the admin thread's: [`collect`] sums the blocks
+//! and computes, at that moment, the gauges that follow from the limits and hosts themselves.
+
+mod cluster;
+mod collect;
+mod levels;
+mod listener;
+mod memory;
+mod refused;
+mod server;
+
+pub use cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
+pub use collect::{Observation, collect, declared};
+pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
+pub use refused::Refused;

@@ -1,0 +1,49 @@
+//! Scopes `server`, `cluster_manager` and `listener_manager`: the process as a whole, computed when read.
+
+use fuseboard_stats::stats;
+
+stats! {
+    /// Envoy's server stats. Unlike Envoy's they are never older than the request that reads them.
+    pub struct ServerStats in "server" {
+        /// Seconds since start.
+        uptime: Level,
+        /// 1 while serving, 0 while draining.
+        live: Level,
+        /// 0 live, 1 draining, 3 initializing.
+        state: Level,
+        /// Workers.
+        concurrency: Level,
+        /// Downstream connections open now.
+        total_connections: Level,
+        /// Resident memory in bytes; 0 where the system does not tell.
+        memory_physical_size: Level,
+        /// Version as a number: major * 1000000 + minor * 1000 + patch.
+        version: Level,
+    }
+}
+
+stats! {
+    /// What Envoy does not count.
+    pub struct OwnServerStats in "server.fuseboard" {
+        /// Version of the snapshot that runs.
+        snapshot_version: Level,
+    }
+}
+
+stats! {
+    /// The set of clusters.
+    pub struct ClusterManagerStats in "cluster_manager" {
+        /// Clusters that serve now.
+        active_clusters: Level,
+    }
+}
+
+stats! {
+    /// The set of listeners.
+    pub struct ListenerManagerStats in "listener_manager" {
+        /// Listeners that accept now.
+        total_listeners_active: Level,
+        /// 1 once every worker runs.
+        workers_started: Level,
+    }
+}
