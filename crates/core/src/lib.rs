@@ -7,6 +7,7 @@ pub mod balance;
 pub mod limit;
 pub mod outcome;
 pub mod outlier;
+pub mod pool;
 pub mod refusal;
 pub mod retry;
 pub mod rng;

@@ -1,4 +1,33 @@
 //! Envoy's resource limits of one cluster and priority, made exact: connections, waiting requests, requests, retries.
+//!
+//! HTTP/1.1 is limited by *slots*: the right to have one request on one connection. Slots in use never exceed
+//! min(`max_connections`, `max_requests`), and waiters never exceed `max_pending_requests`. Connections follow: whoever
+//! holds a slot gets one from [`crate::pool`], under a count of its own that never exceeds `max_connections`.
+//!
+//! - [`manager`](ResourceManager): the four questions (run? now or never? retry? connect?) and changes in place
+//! - `turnstile`: one word, one queue, exact at any number of workers; `word` and `queue` are its parts
+//! - `cell`: one worker's own count where there is no limit
+//! - `admission`, `permit`, `view`: the answers, what is held, what gauges read
+
+mod admission;
+mod cell;
+mod manager;
+mod permit;
+mod queue;
+pub(crate) mod turnstile;
+mod view;
+mod word;
+
+pub(crate) use admission::CxGrant;
+pub use admission::{Admission, Refused};
+pub use manager::ResourceManager;
+pub use permit::{CxPermit, Dismissed, RetryPermit, Slot, Waiter};
+pub(crate) use queue::Key;
+pub use view::LimitView;
+
+/// One of the proxy's workers, numbered from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u16);
 
 /// "No limit", as Istio writes it: 2^32-1.
 pub const UNLIMITED: u32 = u32::MAX;
