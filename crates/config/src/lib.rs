@@ -2,12 +2,14 @@
 
 pub mod diagnostic;
 mod listen;
+mod resolve;
 mod set;
 mod source;
 mod workload;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use listen::{Destination, ListenPlan};
+pub use resolve::resolve;
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};
 pub use source::{Place, Source, SourceText};
 pub use workload::Workload;

@@ -17,6 +17,7 @@ pub use listener::{HttpSettings, Listener, ListenerTarget};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};
 
+use std::fmt;
 use std::sync::Arc;
 
 /// Everything one proxy runs at a time. Indices into `clusters` and `routes` are valid by construction
@@ -47,6 +48,21 @@ pub enum Dangling {
         virtual_host: Arc<str>,
     },
 }
+
+impl fmt::Display for Dangling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RouteConfig { listener } => {
+                write!(f, "listener {listener} names a routing table that does not exist")
+            }
+            Self::Cluster { virtual_host } => {
+                write!(f, "{virtual_host} leads to a cluster that does not exist")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Dangling {}
 
 impl Snapshot {
     /// A snapshot whose references all lead somewhere.

@@ -143,6 +143,40 @@ codes! {
     EmptyField = "FB118", Warning, applies;
     /// A file has more problems than are listed.
     TooManyProblems = "FB119", Error, applies;
+
+    /// Two services have the same host. A Kubernetes `Service` goes before a `ServiceEntry`, then the older resource.
+    HostTaken = "FB201", Warning, applies;
+    /// A name that clients may use leads to another service already: a `ServiceEntry` called like a short name, or two
+    /// services with one virtual address.
+    NameTaken = "FB202", Warning, applies;
+    /// The port's name or `appProtocol` says that it is not HTTP. Only HTTP is carried yet.
+    TcpNotCarried = "FB203", Warning, applies;
+    /// The port's name or `appProtocol` says HTTP/2 or gRPC. It is called with HTTP/1.1, which gRPC servers refuse.
+    Http2NotSpoken = "FB204", Warning, applies;
+    /// No `EndpointSlice` and no `Endpoints` tell the addresses of a `Service`.
+    NoEndpoints = "FB205", Warning, applies;
+    /// The addresses of a `Service` are known, but not for this port: none of its slices has a port of the same name.
+    PortWithoutEndpoints = "FB206", Warning, applies;
+    /// An `EndpointSlice` or `Endpoints` is for no `Service` of the files. A slice names its service in the label
+    /// `kubernetes.io/service-name`.
+    StrayEndpoints = "FB207", Warning, applies;
+    /// An address is no IP address; the endpoint is left out.
+    NotAnAddress = "FB208", Error, applies;
+    /// A port is not between 1 and 65535; it is left out.
+    PortOutOfRange = "FB209", Error, applies;
+    /// The service has several HTTP ports and none is 80, so that a name without port leads nowhere.
+    PortMustBeNamed = "FB211", Info, applies;
+    /// A time of `tcpKeepalive` is below one second. Istio passes whole seconds on, and 0 turns keep-alive off.
+    KeepaliveTurnedOff = "FB212", Warning, applies;
+    /// A `tls` block has no `mode`, which means DISABLE, and yet names certificates. Its cluster answers 503 rather than
+    /// send plain text.
+    TlsModeMissing = "FB213", Error, applies;
+    /// With `--to` and without `--host`, the rules must all be for one host.
+    HostUnclear = "FB214", Error, applies;
+    /// With `--to`, there are rules, but none is for this host and client.
+    NoRuleForHost = "FB215", Warning, applies;
+    /// The result of resolving contradicts itself. Never the fault of the files: please report it.
+    Inconsistent = "FB299", Error, applies;
 }
 
 impl fmt::Display for Code {

@@ -1,0 +1,177 @@
+//! Addresses of Kubernetes services, from `EndpointSlice`s or, where a service has none, from `Endpoints`: which of them
+//! are usable, and by what ports. As in istiod: slices are found by their label, and an endpoint that is not ready counts
+//! as terminating unless the slice denies it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use fuseboard_api::Spanned;
+use fuseboard_api::kubernetes::endpoint_slice::{
+    AddressType, EndpointConditions, SERVICE_NAME_LABEL, SliceEndpoint,
+};
+use fuseboard_api::kubernetes::endpoints::{EndpointAddress, EndpointPort, EndpointSubset, TargetRef};
+use fuseboard_api::kubernetes::{EndpointSlice, Endpoints};
+use fuseboard_snapshot::EndpointHealth;
+
+use crate::diagnostic::{Code, Diagnostics};
+use crate::set::{Resource, ResourceSet};
+
+/// Addresses with the same ports.
+pub(super) struct Group<'a> {
+    /// Ports, each with the name of the service port that it belongs to.
+    pub(super) ports: &'a [Spanned<EndpointPort>],
+    /// Addresses, in the order of the source.
+    pub(super) addresses: Vec<Address<'a>>,
+}
+
+/// One address.
+pub(super) struct Address<'a> {
+    /// The address.
+    pub(super) ip: IpAddr,
+    /// What the source says of it.
+    pub(super) health: EndpointHealth,
+    /// The pod, where the source names one.
+    pub(super) pod: Option<&'a TargetRef>,
+    /// Zone it runs in; empty where unknown.
+    pub(super) zone: &'a str,
+}
+
+/// The resources that hold addresses, by namespace and service.
+#[derive(Default)]
+pub(super) struct AddressBook<'a> {
+    slices: BTreeMap<(&'a str, &'a str), Vec<&'a Resource<EndpointSlice>>>,
+    endpoints: BTreeMap<(&'a str, &'a str), &'a Resource<Endpoints>>,
+}
+
+impl<'a> AddressBook<'a> {
+    /// All addresses of `resources`; those that belong to no service are reported.
+    pub(super) fn new(resources: &'a ResourceSet, diagnostics: &mut Diagnostics) -> Self {
+        let mut book = Self::default();
+        let knows = |namespace: &str, name: &str| {
+            resources
+                .services
+                .iter()
+                .any(|service| *service.id.namespace == *namespace && *service.id.name == *name)
+        };
+        for slice in &resources.endpoint_slices {
+            let owner = slice.labels.get(SERVICE_NAME_LABEL);
+            match owner {
+                Some(owner) if knows(&slice.id.namespace, owner) => {
+                    book.slices.entry((&slice.id.namespace, owner)).or_default().push(slice);
+                }
+                Some(owner) => diagnostics.push(slice.diagnostic(
+                    Code::StrayEndpoints,
+                    slice.span,
+                    format!(
+                        "no Service {owner} in namespace {}: these addresses are not used",
+                        slice.id.namespace
+                    ),
+                )),
+                None => diagnostics.push(
+                    slice
+                        .diagnostic(
+                            Code::StrayEndpoints,
+                            slice.span,
+                            "the slice does not say which Service it is for: these addresses are not used",
+                        )
+                        .help(format!("write the name of the Service in the label {SERVICE_NAME_LABEL}")),
+                ),
+            }
+        }
+        for endpoints in &resources.endpoints {
+            let (namespace, name) = (&*endpoints.id.namespace, &*endpoints.id.name);
+            if knows(namespace, name) {
+                book.endpoints.insert((namespace, name), endpoints);
+            } else {
+                let message =
+                    format!("no Service {name} in namespace {namespace}: these addresses are not used");
+                diagnostics.push(endpoints.diagnostic(Code::StrayEndpoints, endpoints.span, message));
+            }
+        }
+        book
+    }
+
+    /// Addresses of a service; `None` if no resource tells of any.
+    pub(super) fn groups(
+        &self,
+        namespace: &str,
+        service: &str,
+        unready_too: bool,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Vec<Group<'a>>> {
+        if let Some(slices) = self.slices.get(&(namespace, service)) {
+            return Some(slices.iter().map(|slice| slice_group(slice, unready_too, diagnostics)).collect());
+        }
+        let endpoints = *self.endpoints.get(&(namespace, service))?;
+        let subsets = endpoints.spec.subsets.iter().flat_map(|subsets| &subsets.value);
+        Some(subsets.map(|subset| subset_group(endpoints, subset, unready_too, diagnostics)).collect())
+    }
+}
+
+fn slice_group<'a>(
+    slice: &'a Resource<EndpointSlice>,
+    unready_too: bool,
+    diagnostics: &mut Diagnostics,
+) -> Group<'a> {
+    let has_names = slice.spec.address_type.value == AddressType::Fqdn;
+    let endpoints = slice.spec.endpoints.iter().flat_map(|endpoints| &endpoints.value).filter(|_| !has_names);
+    let addresses =
+        endpoints.filter_map(|endpoint| slice_address(slice, endpoint, unready_too, diagnostics)).collect();
+    Group { ports: list(slice.spec.ports.as_ref()), addresses }
+}
+
+fn slice_address<'a>(
+    slice: &Resource<EndpointSlice>,
+    endpoint: &'a SliceEndpoint,
+    unready_too: bool,
+    diagnostics: &mut Diagnostics,
+) -> Option<Address<'a>> {
+    let health = health(endpoint.conditions.as_deref(), unready_too)?;
+    let ip = parse(slice, endpoint.addresses.first()?, diagnostics)?;
+    let pod = endpoint.target_ref.as_deref();
+    Some(Address { ip, health, pod, zone: endpoint.zone.as_ref().map_or("", |zone| zone.value.as_str()) })
+}
+
+/// Health of an endpoint of a slice; `None`: it is not to be used. Absent conditions mean ready.
+fn health(conditions: Option<&EndpointConditions>, unready_too: bool) -> Option<EndpointHealth> {
+    let ready = conditions.and_then(|conditions| conditions.ready.as_deref()).copied().unwrap_or(true);
+    let terminating = conditions.and_then(|conditions| conditions.terminating.as_deref()).copied();
+    match (ready || unready_too, terminating) {
+        (true, _) => Some(EndpointHealth::Healthy),
+        (false, Some(false)) => Some(EndpointHealth::Unhealthy),
+        (false, Some(true) | None) => None,
+    }
+}
+
+/// `notReadyAddresses` are left out: Kubernetes mirrors them into slices as not ready, without a word on terminating.
+fn subset_group<'a>(
+    endpoints: &'a Resource<Endpoints>,
+    subset: &'a EndpointSubset,
+    unready_too: bool,
+    diagnostics: &mut Diagnostics,
+) -> Group<'a> {
+    let unready = list(subset.not_ready_addresses.as_ref()).iter().filter(|_| unready_too);
+    let all = list(subset.addresses.as_ref()).iter().chain(unready);
+    let address = |address: &'a Spanned<EndpointAddress>| {
+        let ip = parse(endpoints, &address.ip, diagnostics)?;
+        Some(Address { ip, health: EndpointHealth::Healthy, pod: address.target_ref.as_deref(), zone: "" })
+    };
+    Group { ports: list(subset.ports.as_ref()), addresses: all.filter_map(address).collect() }
+}
+
+fn parse<T>(
+    resource: &Resource<T>,
+    address: &Spanned<String>,
+    diagnostics: &mut Diagnostics,
+) -> Option<IpAddr> {
+    let parsed = address.value.parse().ok();
+    if parsed.is_none() {
+        let message = format!("{:?} is no IP address: this endpoint is not used", address.value);
+        diagnostics.push(resource.diagnostic(Code::NotAnAddress, address.span, message));
+    }
+    parsed
+}
+
+fn list<T>(written: Option<&Spanned<Vec<Spanned<T>>>>) -> &[Spanned<T>] {
+    written.map_or(&[], |list| list.value.as_slice())
+}

@@ -1,0 +1,166 @@
+//! Clusters of a service: one for each port, one more for each subset. Puts together what the modules of the single blocks
+//! make of a rule, and remembers where each setting was written.
+
+use std::collections::BTreeMap;
+
+use fuseboard_api::istio::destination_rule::{LoadBalancer, SimpleLb, Subset};
+use fuseboard_api::istio::tls::{ClientTls, TlsMode};
+use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_snapshot::{Availability, Cluster, Endpoint, EndpointHealth, Provenance, ServiceName, Setting};
+
+use super::destination_policy::Bounds;
+use super::destination_rule::{BlockAt, Effective};
+use super::registry::{Backend, Port, Service};
+use super::rule_index::MergedRule;
+use super::{connection_pool, outlier};
+use crate::diagnostic::{Code, Diagnostics};
+
+/// The clusters of `port`: the default one first, then one for each subset of the rule.
+pub(super) fn of_port(
+    service: &Service,
+    port: &Port,
+    rule: Option<&MergedRule>,
+    bounds: &Bounds,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Cluster> {
+    let name = |subset: &str| ServiceName {
+        host: service.host.clone(),
+        port: port.number,
+        name: service.name.clone(),
+        namespace: service.namespace.clone(),
+        subset: subset.into(),
+    };
+    let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port.number);
+    let all = port.backends.iter().map(|backend| backend.endpoint.clone()).collect();
+    let mut clusters = vec![build(name(""), all, rule, &settings, bounds, diagnostics)];
+    for subset in rule.into_iter().flat_map(|rule| &rule.subsets) {
+        let labels = labels(&subset.subset.value);
+        let chosen = port.backends.iter().filter(|backend| backend.has(&labels));
+        let endpoints = chosen.map(|backend| backend.endpoint.clone()).collect();
+        let settings = settings.of_subset(subset, port.number);
+        clusters.push(build(name(&subset.subset.name), endpoints, rule, &settings, bounds, diagnostics));
+    }
+    clusters
+}
+
+/// The cluster called `service`, with the blocks in force for it.
+pub(super) fn build(
+    service: ServiceName,
+    mut endpoints: Vec<Endpoint>,
+    rule: Option<&MergedRule>,
+    settings: &Effective,
+    bounds: &Bounds,
+    diagnostics: &mut Diagnostics,
+) -> Cluster {
+    let name = format!("outbound|{}|{}|{}", service.port, service.subset, service.host);
+    let pool = settings.connection_pool.as_ref();
+    let outlier = settings.outlier_detection.as_ref();
+    let panic_threshold = outlier.map_or(0, |outlier| outlier::panic_threshold(outlier.block));
+    if panic_threshold > 0 {
+        // As istiod: in panic even hosts that are not healthy get traffic, so those known to be down are not told at all.
+        endpoints.retain(|endpoint| endpoint.health == EndpointHealth::Healthy);
+    }
+    if let Some(pool) = pool {
+        connection_pool::report(pool, diagnostics);
+    }
+    Cluster {
+        stat_name: format!("{};", name.replace(':', "_")).into(),
+        name: name.into(),
+        service,
+        connect_timeout: connection_pool::connect_timeout(pool.map(|pool| &pool.block.value)),
+        thresholds: connection_pool::thresholds(pool.map(|pool| &pool.block.value)),
+        connection: connection_pool::connection(pool.map(|pool| &pool.block.value)),
+        lb: settings.load_balancer.as_ref().map_or_else(LbPolicy::default, |lb| lb_policy(lb.block)),
+        outlier: outlier.map(|outlier| outlier::policy(outlier.block)),
+        panic_threshold,
+        queue_timeout: bounds.queue_timeout.as_ref().and_then(|(bound, _)| *bound),
+        endpoints,
+        availability: settings
+            .tls
+            .as_ref()
+            .map_or(Availability::Serving, |tls| availability(tls, diagnostics)),
+        rule: rule.map(|rule| rule.first.id.clone()),
+        provenance: provenance(settings, bounds),
+    }
+}
+
+/// Istio's default where nothing is written, and where what is written is reported as not acted upon.
+fn lb_policy(raw: &LoadBalancer) -> LbPolicy {
+    match raw.simple.as_deref() {
+        Some(SimpleLb::RoundRobin) => LbPolicy::RoundRobin,
+        Some(SimpleLb::Random) => LbPolicy::Random,
+        Some(
+            SimpleLb::Unspecified | SimpleLb::LeastRequest | SimpleLb::LeastConn | SimpleLb::Passthrough,
+        )
+        | None => LbPolicy::LeastRequest,
+    }
+}
+
+/// TLS is not spoken yet, and plain text in its place would be wrong. In Istio a block without `mode` means DISABLE; one
+/// that names certificates all the same is not taken at that word.
+fn availability(tls: &BlockAt<ClientTls>, diagnostics: &mut Diagnostics) -> Availability {
+    let raw = &tls.block.value;
+    let wants_tls = match raw.mode.as_deref() {
+        Some(TlsMode::Simple | TlsMode::Mutual | TlsMode::IstioMutual) => true,
+        Some(TlsMode::Disable) => raw.credential_name.is_some(),
+        None if names_certificates(raw) => {
+            let message =
+                "tls without mode means DISABLE, but the block names certificates: requests are answered 503";
+            diagnostics.push(
+                tls.rule
+                    .diagnostic(Code::TlsModeMissing, tls.block.span, message)
+                    .field(tls.field("tls"))
+                    .help("write mode: SIMPLE, MUTUAL or ISTIO_MUTUAL; or mode: DISABLE and nothing else"),
+            );
+            true
+        }
+        None => false,
+    };
+    if wants_tls { Availability::Withheld(RefusalReason::TlsUnsupported) } else { Availability::Serving }
+}
+
+fn names_certificates(raw: &ClientTls) -> bool {
+    raw.client_certificate.is_some()
+        || raw.private_key.is_some()
+        || raw.ca_certificates.is_some()
+        || raw.credential_name.is_some()
+        || raw.subject_alt_names.is_some()
+        || raw.sni.is_some()
+}
+
+fn provenance(settings: &Effective, bounds: &Bounds) -> Provenance {
+    let mut provenance = Provenance::default();
+    if let Some(pool) = &settings.connection_pool {
+        connection_pool::remember(pool, &mut provenance);
+    }
+    if let Some(outlier) = &settings.outlier_detection {
+        outlier::remember(outlier, &mut provenance);
+    }
+    if let Some(lb) = &settings.load_balancer {
+        provenance.insert(Setting::LoadBalancer, lb.origin("loadBalancer", lb.block));
+    }
+    if let Some(tls) = &settings.tls {
+        provenance.insert(Setting::Tls, tls.origin("tls", tls.block));
+    }
+    for (setting, bound) in
+        [(Setting::Timeout, &bounds.timeout), (Setting::QueueTimeout, &bounds.queue_timeout)]
+    {
+        if let Some((_, origin)) = bound {
+            provenance.insert(setting, origin.clone());
+        }
+    }
+    provenance
+}
+
+impl Backend<'_> {
+    /// Whether it has all of `labels`. One whose labels are unknown is only in a subset that asks for none: traffic for
+    /// one version must not reach another.
+    fn has(&self, labels: &BTreeMap<&str, &str>) -> bool {
+        labels.is_empty()
+            || self
+                .labels
+                .as_ref()
+                .is_some_and(|own| labels.iter().all(|(key, value)| own.get(key) == Some(value)))
+    }
+}

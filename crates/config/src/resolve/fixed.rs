@@ -1,0 +1,134 @@
+//! The plan in front of one service, whatever `Host` says: which name the service gets, and with it which rules.
+//!
+//! With a name given, rules are found by it. Without, the rules say it: if all of them name one host, that is the one.
+//! The cluster is called by that name, so that its statistics are found by the name that the rule has.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use fuseboard_snapshot::{Cluster, Endpoint, EndpointHealth, EndpointId, Locality, ServiceName};
+
+use super::destination_policy::PolicyIndex;
+use super::destination_rule::Effective;
+use super::registry::Service;
+use super::rule_index::{MergedRule, RuleIndex};
+use super::{Timeout, cluster, hostname};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::set::ResourceSet;
+use crate::workload::Workload;
+
+/// What the cluster is made from.
+pub(super) struct FixedPlan<'p, 'a> {
+    pub(super) to: &'p [SocketAddr],
+    pub(super) host: Option<&'p str>,
+    pub(super) resources: &'a ResourceSet,
+    pub(super) services: &'p [Service<'a>],
+    pub(super) rules: &'p RuleIndex<'a>,
+    pub(super) policies: &'p PolicyIndex<'a>,
+    pub(super) workload: &'p Workload,
+}
+
+impl<'a> FixedPlan<'_, 'a> {
+    /// The only cluster, and the bound of its route.
+    pub(super) fn cluster(
+        &self,
+        default_timeout: Timeout,
+        diagnostics: &mut Diagnostics,
+    ) -> (Cluster, Timeout) {
+        let host = self.host(diagnostics);
+        let kubernetes =
+            host.as_deref().and_then(|host| hostname::split_kubernetes(host, &self.workload.domain_suffix));
+        let service = self.services.iter().find(|service| host.as_ref() == Some(&service.host));
+        let namespace: Arc<str> = match (service, kubernetes) {
+            (Some(service), _) => service.namespace.clone(),
+            (None, Some((_, namespace))) => namespace.into(),
+            (None, None) => self.workload.namespace.clone(),
+        };
+        let own_port = self.to.first().map_or(0, SocketAddr::port);
+        let port = service.and_then(Service::default_port).unwrap_or(own_port);
+        let rule = host.as_deref().and_then(|host| self.rule(host, &namespace, diagnostics));
+        let bounds = host.as_deref().map(|host| self.policies.bounds(host, &namespace, port, self.workload));
+        let bounds = bounds.unwrap_or_default();
+        let label: Arc<str> = match &host {
+            Some(host) if !hostname::is_wildcard(host) => host.clone(),
+            _ => self.to.first().map_or_else(|| "nowhere".into(), |to| to.ip().to_string().into()),
+        };
+        let name = ServiceName {
+            name: kubernetes.map_or_else(|| label.clone(), |(name, _)| name.into()),
+            host: label,
+            port,
+            namespace,
+            subset: "".into(),
+        };
+        let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port);
+        let cluster = cluster::build(name, self.endpoints(), rule, &settings, &bounds, diagnostics);
+        (cluster, bounds.timeout.map_or(default_timeout, |(timeout, _)| timeout))
+    }
+
+    /// The name by which rules are found.
+    fn host(&self, diagnostics: &mut Diagnostics) -> Option<Arc<str>> {
+        let suffix = &self.workload.domain_suffix;
+        if let Some(given) = self.host {
+            return Some(hostname::expand(given, &self.workload.namespace, suffix));
+        }
+        let rules = self.resources.destination_rules.iter();
+        let policies = self.resources.destination_policies.iter();
+        let named: BTreeSet<Arc<str>> = rules
+            .map(|rule| hostname::expand(&rule.spec.host, &rule.id.namespace, suffix))
+            .chain(policies.map(|policy| hostname::expand(&policy.spec.host, &policy.id.namespace, suffix)))
+            .collect();
+        if named.len() > 1 {
+            let list: Vec<&str> = named.iter().map(|host| &**host).collect();
+            let message =
+                format!("the rules are for several hosts, so that none is applied: {}", list.join(", "));
+            diagnostics.push(
+                Diagnostic::new(Code::HostUnclear, message).help("say with --host which one the address is"),
+            );
+            return None;
+        }
+        named.into_iter().next()
+    }
+
+    /// The rule as a client of the workload's namespace sees it. If the name came from the rules themselves, one that only
+    /// its own namespace sees counts too: the client is then taken to be in that namespace.
+    fn rule(&self, host: &str, namespace: &str, diagnostics: &mut Diagnostics) -> Option<&MergedRule<'a>> {
+        let seen = self.rules.choose(host, namespace, self.workload);
+        let rules = &self.resources.destination_rules;
+        if seen.is_some() || rules.is_empty() {
+            return seen;
+        }
+        let in_its_own = || {
+            rules.iter().find_map(|rule| {
+                let workload = Workload { namespace: rule.id.namespace.clone(), ..self.workload.clone() };
+                self.rules.choose(host, namespace, &workload)
+            })
+        };
+        let found = self.host.is_none().then(in_its_own).flatten();
+        if found.is_none() {
+            let message =
+                format!("no DestinationRule applies to {host}: it has no limits and no outlier detection");
+            diagnostics.push(
+                Diagnostic::new(Code::NoRuleForHost, message)
+                    .help("compare the rule's host, exportTo and workloadSelector with --host, --namespace and --labels"),
+            );
+        }
+        found
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let mut seen = BTreeSet::new();
+        let distinct = self.to.iter().filter(|address| seen.insert(**address));
+        distinct
+            .map(|&address| Endpoint {
+                id: EndpointId::new("", address),
+                address,
+                weight: NonZeroU32::MIN,
+                health: EndpointHealth::Healthy,
+                hostname: "".into(),
+                locality: Locality::default(),
+            })
+            .collect()
+    }
+}

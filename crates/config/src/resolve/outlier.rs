@@ -1,0 +1,85 @@
+//! Istio's `outlierDetection` block to an [`OutlierPolicy`]: which zero means "unset", which detector is enforced.
+//! Follows istiod's translation, apart from `consecutiveErrors` (difference D9 of the documentation).
+
+use std::time::Duration;
+
+use fuseboard_api::istio::destination_rule::OutlierDetection;
+use fuseboard_core::outlier::{Detector, OutlierPolicy};
+use fuseboard_snapshot::{Provenance, Setting};
+
+use super::destination_rule::BlockAt;
+
+/// Envoy's bound on a single ejection, where the base time is not longer.
+const MAX_EJECTION_TIME: Duration = Duration::from_mins(5);
+
+/// The policy of a rule that has the block; what it leaves out is as Istio and Envoy do it.
+pub(super) fn policy(raw: &OutlierDetection) -> OutlierPolicy {
+    let default = OutlierPolicy::default();
+    let split = raw.split_external_local_origin_errors.as_ref().is_some_and(|split| split.value);
+    let base_ejection_time =
+        raw.base_ejection_time.as_ref().map_or(default.base_ejection_time, |base| base.value);
+    let (consecutive_5xx, consecutive_gateway_failure) = answer_detectors(raw, &default);
+    OutlierPolicy {
+        interval: raw.interval.as_ref().map_or(default.interval, |interval| interval.value),
+        base_ejection_time,
+        max_ejection_time: MAX_EJECTION_TIME.max(base_ejection_time),
+        max_ejection_percent: positive(raw.max_ejection_percent.as_ref().map(|percent| percent.value))
+            .unwrap_or(default.max_ejection_percent),
+        consecutive_5xx,
+        consecutive_gateway_failure,
+        consecutive_local_origin_failure: raw
+            .consecutive_local_origin_failures
+            .as_ref()
+            .filter(|failures| split && failures.value > 0)
+            .map_or(default.consecutive_local_origin_failure, |failures| enforced(failures.value)),
+        split_external_local_origin_errors: split,
+        ..default
+    }
+}
+
+/// Envoy's `healthy_panic_threshold` in percent: always written where the block exists, and 0 turns panic off.
+pub(super) fn panic_threshold(raw: &OutlierDetection) -> u32 {
+    positive(raw.min_health_percent.as_ref().map(|percent| percent.value)).unwrap_or(0)
+}
+
+/// Notes where the block and its shares were written.
+pub(super) fn remember(outlier: &BlockAt<OutlierDetection>, provenance: &mut Provenance) {
+    provenance.insert(Setting::OutlierDetection, outlier.origin("outlierDetection", outlier.block));
+    let shares = [
+        (Setting::MaxEjectionPercent, outlier.block.max_ejection_percent.as_ref()),
+        (Setting::MinHealthPercent, outlier.block.min_health_percent.as_ref()),
+    ];
+    for (setting, written) in shares {
+        if let Some(written) = written.filter(|written| written.value > 0) {
+            let field = format!("outlierDetection.{}", setting.field());
+            provenance.insert(setting, outlier.origin(&field, written));
+        }
+    }
+}
+
+/// The detectors of answers: 5xx, and gateway failures.
+fn answer_detectors(raw: &OutlierDetection, default: &OutlierPolicy) -> (Detector, Detector) {
+    let errors_5xx = raw.consecutive_5xx_errors.as_ref().map(|errors| enforced(errors.value));
+    let gateway = raw.consecutive_gateway_errors.as_ref().map(|errors| enforced(errors.value));
+    let deprecated = positive(raw.consecutive_errors.as_ref().map(|errors| errors.value));
+    match (errors_5xx, gateway, deprecated) {
+        // As Istio up to 1.5: gateway failures count, plain 5xx are seen but eject nobody.
+        (None, None, Some(errors)) => {
+            (Detector { enforcing_percent: 0, ..default.consecutive_5xx }, enforced(errors))
+        }
+        (errors_5xx, gateway, _) => (
+            errors_5xx.unwrap_or(default.consecutive_5xx),
+            gateway.unwrap_or(default.consecutive_gateway_failure),
+        ),
+    }
+}
+
+/// A detector whose threshold was written: 0 turns it off.
+const fn enforced(threshold: u32) -> Detector {
+    Detector { threshold, enforcing_percent: if threshold > 0 { 100 } else { 0 } }
+}
+
+/// A number that was written and means something; Istio takes 0 as "unset".
+fn positive(number: Option<i32>) -> Option<u32> {
+    number.and_then(|number| u32::try_from(number).ok()).filter(|&number| number > 0)
+}

@@ -1,0 +1,158 @@
+//! The services that a client may call, from `Service` and `ServiceEntry` resources; each host has one owner.
+//! How addresses are found is left to [`super::kubernetes`] and [`super::service_entry`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use fuseboard_api::Spanned;
+use fuseboard_snapshot::{Endpoint, ResourceRef};
+
+use super::protocol::Protocol;
+use super::{kubernetes, service_entry};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::set::{Resource, ResourceSet};
+use crate::source::Place;
+use crate::workload::Workload;
+
+/// One host that may be called.
+#[derive(Clone, Debug)]
+pub(super) struct Service<'a> {
+    /// Full name, or a wildcard.
+    pub(super) host: Arc<str>,
+    /// Name in Kubernetes; the host itself otherwise.
+    pub(super) name: Arc<str>,
+    /// Namespace of the resource.
+    pub(super) namespace: Arc<str>,
+    /// Who told of it.
+    pub(super) registry: Registry,
+    /// Virtual addresses, which are names of the service too.
+    pub(super) addresses: Vec<IpAddr>,
+    /// Ports, UDP left out.
+    pub(super) ports: Vec<Port<'a>>,
+    /// The resource it is from.
+    pub(super) resource: ResourceRef,
+    /// Where that is.
+    pub(super) place: Place,
+    created: Option<&'a str>,
+}
+
+/// Where a service is written. Ordered: of two services with one host, the lesser registry's counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Registry {
+    /// A `Service`.
+    Kubernetes,
+    /// A `ServiceEntry`.
+    ServiceEntry,
+}
+
+/// A port of a service.
+#[derive(Clone, Debug)]
+pub(super) struct Port<'a> {
+    /// Number, by which clients call.
+    pub(super) number: u16,
+    /// What is spoken.
+    pub(super) protocol: Protocol,
+    /// Its addresses.
+    pub(super) backends: Vec<Backend<'a>>,
+}
+
+/// An address and what subsets choose it by.
+#[derive(Clone, Debug)]
+pub(super) struct Backend<'a> {
+    /// The address.
+    pub(super) endpoint: Endpoint,
+    /// Its labels; `None`: unknown, because the pod is not among the resources.
+    pub(super) labels: Option<BTreeMap<&'a str, &'a str>>,
+}
+
+impl<'a> Service<'a> {
+    /// A service without ports.
+    pub(super) fn new<T>(
+        resource: &'a Resource<T>,
+        registry: Registry,
+        host: Arc<str>,
+        name: Arc<str>,
+    ) -> Self {
+        Self {
+            host,
+            name,
+            namespace: resource.id.namespace.clone(),
+            registry,
+            addresses: Vec::new(),
+            ports: Vec::new(),
+            resource: resource.id.clone(),
+            place: resource.place(resource.span),
+            created: resource.created.as_deref(),
+        }
+    }
+
+    /// A problem of the service as a whole.
+    pub(super) fn diagnostic(&self, code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, message).resource(self.resource.clone()).at(self.place.clone())
+    }
+
+    /// The port that is meant when a request names none: the only HTTP port, else 80.
+    pub(super) fn default_port(&self) -> Option<u16> {
+        let mut http = self.ports.iter().filter(|port| port.protocol.is_http()).map(|port| port.number);
+        match (http.next(), http.next()) {
+            (only, None) => only,
+            (first, second) => first.into_iter().chain(second).chain(http).find(|&number| number == 80),
+        }
+    }
+}
+
+/// All services that clients of the workload's namespace see, the owner of a disputed name before others: Kubernetes' own
+/// first, then by age.
+pub(super) fn services<'a>(
+    resources: &'a ResourceSet,
+    workload: &Workload,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Service<'a>> {
+    let mut services = kubernetes::services(resources, workload, diagnostics);
+    services.extend(service_entry::services(resources, workload, diagnostics));
+    services.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
+    let mut owners: BTreeMap<Arc<str>, ResourceRef> = BTreeMap::new();
+    services.retain(|service| {
+        let Some(owner) = owners.get(&service.host) else {
+            owners.insert(service.host.clone(), service.resource.clone());
+            return true;
+        };
+        let message = format!("the host {} belongs to {owner} already; this one is not used", service.host);
+        diagnostics.push(
+            service
+                .diagnostic(Code::HostTaken, message)
+                .help("give each host to one Service or ServiceEntry only"),
+        );
+        false
+    });
+    services
+}
+
+impl Service<'_> {
+    fn precedence(&self) -> (Registry, Option<&str>, &str, &str) {
+        (self.registry, self.created, &self.name, &self.namespace)
+    }
+}
+
+/// A port as sockets have it; what does not fit is reported and not used.
+pub(super) fn port_number<T>(
+    resource: &Resource<T>,
+    written: &Spanned<u32>,
+    diagnostics: &mut Diagnostics,
+) -> Option<u16> {
+    let number = u16::try_from(written.value).ok().filter(|&number| number > 0);
+    if number.is_none() {
+        let message = format!("{} is no port: use a number from 1 to 65535", written.value);
+        diagnostics.push(resource.diagnostic(Code::PortOutOfRange, written.span, message));
+    }
+    number
+}
+
+/// Whether a resource of namespace `own` with these `exportTo` values is seen by clients of namespace `client`.
+pub(super) fn is_visible(export_to: &BTreeSet<&str>, own: &str, client: &str) -> bool {
+    export_to.is_empty()
+        || export_to.contains("*")
+        || export_to.contains(client)
+        || (own == client && export_to.contains("."))
+}

@@ -1,0 +1,117 @@
+//! Routing tables: which `Host` leads to which cluster. Every service port that speaks HTTP is one virtual host; a name
+//! that two of them claim stays with the first.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuseboard_core::limit::Priority;
+use fuseboard_core::retry::RetryPolicy;
+use fuseboard_snapshot::{Domain, Route, RouteConfig, VirtualHost};
+
+use super::registry::{Port, Registry, Service};
+use crate::diagnostic::{Code, Diagnostics};
+use crate::workload::Workload;
+
+/// A routing table in the making.
+pub(super) struct RouteTable {
+    virtual_hosts: Vec<VirtualHost>,
+    /// Who has which domain.
+    owners: HashMap<Domain, Arc<str>>,
+    retry: Arc<RetryPolicy>,
+}
+
+impl RouteTable {
+    /// One without routes.
+    pub(super) fn new() -> Self {
+        Self {
+            virtual_hosts: Vec::new(),
+            owners: HashMap::new(),
+            retry: Arc::new(RetryPolicy::istio_default()),
+        }
+    }
+
+    /// Leads requests for `port` of `service` to `cluster`, by all names that a client in the workload's namespace may use.
+    pub(super) fn add(
+        &mut self,
+        service: &Service,
+        port: &Port,
+        (cluster, timeout): (usize, Option<Duration>),
+        workload: &Workload,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let name: Arc<str> = format!("{}:{}", service.host, port.number).into();
+        let is_default = service.default_port() == Some(port.number);
+        let mut domains = Vec::new();
+        for form in forms(service, workload) {
+            let with_port = format!("{form}:{}", port.number);
+            let without_port = is_default.then(|| form.clone());
+            for spelling in without_port.into_iter().chain([with_port]) {
+                let domain = domain(&spelling);
+                match self.owners.get(&domain) {
+                    None => {
+                        self.owners.insert(domain.clone(), name.clone());
+                        domains.push(domain);
+                    }
+                    Some(owner) if *owner == name => {}
+                    Some(owner) => {
+                        let message = format!("{spelling} leads to {owner} already, and not to {name}");
+                        diagnostics.push(
+                            service
+                                .diagnostic(Code::NameTaken, message)
+                                .help(format!("call this one by its full name, {}", service.host)),
+                        );
+                    }
+                }
+            }
+        }
+        self.virtual_hosts.push(VirtualHost { name, domains, route: self.route(cluster, timeout) });
+    }
+
+    /// Leads every request to `cluster`.
+    pub(super) fn add_any(&mut self, name: &str, cluster: usize, timeout: Option<Duration>) {
+        let route = self.route(cluster, timeout);
+        self.virtual_hosts.push(VirtualHost { name: name.into(), domains: vec![Domain::Any], route });
+    }
+
+    /// The table.
+    pub(super) fn finish(self, name: &str) -> RouteConfig {
+        RouteConfig { name: name.into(), virtual_hosts: self.virtual_hosts }
+    }
+
+    fn route(&self, cluster: usize, timeout: Option<Duration>) -> Route {
+        Route {
+            name: "default".into(),
+            cluster,
+            timeout,
+            retry: Some(self.retry.clone()),
+            priority: Priority::Default,
+        }
+    }
+}
+
+/// The names of a service, without ports: as Istio's domains for it.
+fn forms(service: &Service, workload: &Workload) -> Vec<String> {
+    if service.registry == Registry::ServiceEntry {
+        return vec![service.host.to_lowercase()];
+    }
+    let (name, namespace, host) = (&service.name, &service.namespace, &service.host);
+    let mut forms = vec![host.to_string(), format!("{host}.")];
+    if *namespace == workload.namespace {
+        forms.push(name.to_string());
+    }
+    forms.extend([format!("{name}.{namespace}"), format!("{name}.{namespace}.svc")]);
+    forms.extend(service.addresses.iter().map(|address| match address {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }));
+    forms
+}
+
+fn domain(spelling: &str) -> Domain {
+    match spelling.strip_prefix('*') {
+        Some(suffix) => Domain::Suffix(suffix.into()),
+        None => Domain::Exact(spelling.into()),
+    }
+}
