@@ -1,9 +1,7 @@
 //! Clusters of a service: one for each port, one more for each subset. Puts together what the modules of the single blocks
 //! make of a rule, and remembers where each setting was written.
 
-use std::collections::BTreeMap;
-
-use fuseboard_api::istio::destination_rule::{LoadBalancer, SimpleLb, Subset};
+use fuseboard_api::istio::destination_rule::{LoadBalancer, SimpleLb};
 use fuseboard_api::istio::tls::{ClientTls, TlsMode};
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::refusal::RefusalReason;
@@ -11,6 +9,7 @@ use fuseboard_snapshot::{Availability, Cluster, Endpoint, EndpointHealth, Proven
 
 use super::destination_policy::Bounds;
 use super::destination_rule::{BlockAt, Effective};
+use super::labels::{self, Labels};
 use super::registry::{Backend, Port, Service};
 use super::rule_index::MergedRule;
 use super::{connection_pool, outlier};
@@ -35,8 +34,8 @@ pub(super) fn of_port(
     let all = port.backends.iter().map(|backend| backend.endpoint.clone()).collect();
     let mut clusters = vec![build(name(""), all, rule, &settings, bounds, diagnostics)];
     for subset in rule.into_iter().flat_map(|rule| &rule.subsets) {
-        let labels = labels(&subset.subset.value);
-        let chosen = port.backends.iter().filter(|backend| backend.has(&labels));
+        let selector = labels::plain(subset.subset.labels.as_ref());
+        let chosen = port.backends.iter().filter(|backend| backend.has(&selector));
         let endpoints = chosen.map(|backend| backend.endpoint.clone()).collect();
         let settings = settings.of_subset(subset, port.number);
         clusters.push(build(name(&subset.subset.name), endpoints, rule, &settings, bounds, diagnostics));
@@ -154,13 +153,10 @@ fn provenance(settings: &Effective, bounds: &Bounds) -> Provenance {
 }
 
 impl Backend<'_> {
-    /// Whether it has all of `labels`. One whose labels are unknown is only in a subset that asks for none: traffic for
+    /// Whether `selector` chooses it. One whose labels are unknown is only in a subset that asks for none: traffic for
     /// one version must not reach another.
-    fn has(&self, labels: &BTreeMap<&str, &str>) -> bool {
-        labels.is_empty()
-            || self
-                .labels
-                .as_ref()
-                .is_some_and(|own| labels.iter().all(|(key, value)| own.get(key) == Some(value)))
+    fn has(&self, selector: &Labels) -> bool {
+        let own = |key: &str| self.labels.as_ref().and_then(|own| own.get(key).copied());
+        labels::matches(selector, own)
     }
 }

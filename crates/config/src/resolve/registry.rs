@@ -8,6 +8,7 @@ use std::sync::Arc;
 use fuseboard_api::Spanned;
 use fuseboard_snapshot::{Endpoint, ResourceRef};
 
+use super::labels::Labels;
 use super::protocol::Protocol;
 use super::{kubernetes, service_entry};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
@@ -63,7 +64,7 @@ pub(super) struct Backend<'a> {
     /// The address.
     pub(super) endpoint: Endpoint,
     /// Its labels; `None`: unknown, because the pod is not among the resources.
-    pub(super) labels: Option<BTreeMap<&'a str, &'a str>>,
+    pub(super) labels: Option<Labels<'a>>,
 }
 
 impl<'a> Service<'a> {

@@ -1,6 +1,6 @@
 //! `ServiceEntry`s as services of the registry, with the IP addresses that they list. Names are not looked up yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use fuseboard_api::istio::ServiceEntry;
 use fuseboard_api::istio::service_entry::{Resolution, ServiceEntryPort, WorkloadEntry};
 use fuseboard_snapshot::{Endpoint, EndpointHealth, EndpointId, Locality};
 
+use super::labels;
 use super::protocol::Protocol;
 use super::registry::{self, Backend, Port, Registry, Service};
 use crate::diagnostic::{Code, Diagnostics};
@@ -97,14 +98,9 @@ fn backend<'a>(
         weight,
         health: EndpointHealth::Healthy,
         hostname: "".into(),
-        locality: entry.locality.as_ref().map_or_else(Locality::default, |written| locality(written)),
+        locality: entry.locality.as_ref().map_or_else(Locality::default, locality),
     };
-    Some(Backend { endpoint, labels: Some(labels(entry)) })
-}
-
-fn labels(entry: &WorkloadEntry) -> BTreeMap<&str, &str> {
-    let labels = entry.labels.iter().flat_map(|labels| &labels.value);
-    labels.map(|(key, value)| (key.as_str(), value.value.as_str())).collect()
+    Some(Backend { endpoint, labels: Some(labels::plain(entry.labels.as_ref())) })
 }
 
 /// `region/zone/subzone`, of which the later parts may be missing.
