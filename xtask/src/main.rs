@@ -1,5 +1,9 @@
 //! `cargo xtask`: the tools that check and measure Fuseboard. Each subcommand is a module; this file only dispatches.
 
+mod bench;
+mod interop;
+mod peers;
+mod process;
 mod repository;
 mod tidy;
 
@@ -19,11 +23,15 @@ enum Tool {
     Tidy,
     /// Rewrite golden files and generated docs from what the code does now; review the diff afterwards
     Bless,
+    Bench(bench::Arguments),
+    Interop(interop::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().tool {
         Tool::Tidy => tidy::run(),
         Tool::Bless => repository::bless(),
+        Tool::Bench(arguments) => bench::run(&arguments),
+        Tool::Interop(arguments) => interop::run(&arguments),
     }
 }

@@ -11,6 +11,21 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Builds the product in release and says where it is.
+pub(crate) fn build() -> anyhow::Result<PathBuf> {
+    let status = Command::new(cargo())
+        .args(["build", "--release", "--locked", "--package", "fuseboard"])
+        .current_dir(root())
+        .status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(target().join("release/fuseboard"))
+}
+
 /// Paths, relative to the root, of the files that git tracks or would track.
 pub(crate) fn files() -> anyhow::Result<Vec<PathBuf>> {
     let output = Command::new("git")

