@@ -95,6 +95,7 @@ impl HostMonitor {
         outcome: Outcome,
         policy: &OutlierPolicy,
     ) -> Option<Trip> {
+        // The streaks would keep a dead period apart on their own; this saves the detector its trips.
         if is_odd(generation) || self.generation.load(Ordering::Acquire) != generation {
             return None;
         }
