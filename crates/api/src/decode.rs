@@ -9,7 +9,7 @@ use crate::span::{List, Map, Spanned};
 use crate::tree::{Node, Value};
 
 /// The field `key` of the mapping `node`; `None` where it is absent or does not fit.
-pub(crate) fn field<T: Decode>(node: &Node, key: &str) -> Option<Spanned<T>> {
+pub fn field<T: Decode>(node: &Node, key: &str) -> Option<Spanned<T>> {
     element(node.get(key)?)
 }
 

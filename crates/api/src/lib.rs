@@ -16,6 +16,7 @@ pub mod schema;
 mod span;
 pub mod tree;
 
+pub use decode::field;
 pub use duration::{DurationMistake, parse_duration};
 pub use schema::Decode;
 pub use span::{List, Map, Span, Spanned};

@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 mod listen;
+mod load;
 mod resolve;
 mod set;
 mod source;
@@ -9,6 +10,7 @@ mod workload;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use listen::{Destination, ListenPlan};
+pub use load::{MAX_FILE_BYTES, load};
 pub use resolve::resolve;
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};
 pub use source::{Place, Source, SourceText};

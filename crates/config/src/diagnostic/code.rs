@@ -128,6 +128,8 @@ codes! {
     OutOfRange = "FB111", Error, rejects;
     /// The text is no duration. Durations are numbers with a unit: `100ms`, `5s`, `1m`, `1h30m`.
     BadDuration = "FB112", Error, rejects;
+    /// A name that Kubernetes does not take; hosts and statistics are named after it.
+    InvalidName = "FB120", Error, rejects;
     /// Two resources of one kind have the same name and namespace; the first is used.
     DuplicateResource = "FB113", Error, applies;
     /// The kind is unknown; the resource is left alone.

@@ -1,14 +1,16 @@
 //! Problems in what users wrote: collected, never stopping at the first, each with a stable code and the place to edit.
 //!
-//! How they are shown and which exit code follows is decided elsewhere.
+//! How they look is decided in `render`; which exit code follows is the command's business.
 
 mod code;
+mod render;
 
 use std::sync::Arc;
 
 use fuseboard_snapshot::ResourceRef;
 
 pub use code::{Code, CodeEntry};
+pub use render::{Look, json, line, text};
 
 use crate::source::Place;
 

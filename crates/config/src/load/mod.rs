@@ -1,0 +1,120 @@
+//! Texts into a [`ResourceSet`] and all that is wrong with them. One pass: text to tree (`yaml`), tree against schema
+//! (`check`), rules between fields (`rules`), tree to typed resource (`document`).
+
+mod check;
+mod document;
+mod report;
+mod rules;
+mod suggest;
+mod yaml;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use fuseboard_api::Span;
+use fuseboard_snapshot::{Location, ResourceRef};
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::set::ResourceSet;
+use crate::source::{Place, Source, SourceText};
+
+/// Largest file that is read, in bytes. Kubernetes' API server takes resources up to 1.5 MB.
+pub const MAX_FILE_BYTES: usize = 4 << 20;
+/// Problems listed for one file; the rest of the file is not read after that.
+const MAX_PROBLEMS: usize = 100;
+
+/// Reads `sources`. Never stops at a problem: the set has every resource without an error, the diagnostics all problems,
+/// by file and line.
+pub fn load(sources: &[SourceText]) -> (ResourceSet, Diagnostics) {
+    let mut loader =
+        Loader { set: ResourceSet::default(), diagnostics: Diagnostics::new(), seen: HashMap::new() };
+    for source in sources {
+        loader.file(source);
+    }
+    loader.diagnostics.sort();
+    (loader.set, loader.diagnostics)
+}
+
+/// What has been read so far.
+struct Loader {
+    set: ResourceSet,
+    diagnostics: Diagnostics,
+    /// Where each resource was found first.
+    seen: HashMap<ResourceRef, Location>,
+}
+
+impl Loader {
+    fn file(&mut self, file: &SourceText) {
+        let source = match text_of(file) {
+            Ok(source) => source,
+            Err(problem) => {
+                self.set.unreadable.push(file.path.clone());
+                self.diagnostics.push(*problem);
+                return;
+            }
+        };
+        let before = self.diagnostics.len();
+        yaml::read(&source, |document| {
+            if document.root.is_none() {
+                self.note_unreadable(&source);
+            }
+            document::read(document, &source, self);
+            if self.diagnostics.len() - before < MAX_PROBLEMS {
+                return ControlFlow::Continue(());
+            }
+            self.note_unreadable(&source);
+            let message = format!(
+                "more than {MAX_PROBLEMS} problems in {}; the rest of the file was not read",
+                source.path
+            );
+            self.diagnostics
+                .push(Diagnostic::new(Code::TooManyProblems, message).help("correct these first"));
+            ControlFlow::Break(())
+        });
+    }
+
+    fn note_unreadable(&mut self, source: &Source) {
+        if self.set.unreadable.last() != Some(&source.path) {
+            self.set.unreadable.push(source.path.clone());
+        }
+    }
+}
+
+/// The text of a file, without its byte-order mark.
+fn text_of(file: &SourceText) -> Result<Arc<Source>, Box<Diagnostic>> {
+    let problem = |code, message: String, text: String, span, help: &str| {
+        let source = Arc::new(Source { path: file.path.clone(), text });
+        Box::new(Diagnostic::new(code, message).at(Place { source, span }).help(help))
+    };
+    let top = Span { line: 1, column: 1, ..Span::default() };
+    if file.text.len() > MAX_FILE_BYTES {
+        let message = format!(
+            "the file has {:.1} MB, more than the {} MB that are read",
+            file.text.len() as f64 / f64::from(1 << 20),
+            MAX_FILE_BYTES >> 20
+        );
+        return Err(problem(Code::TooLarge, message, String::new(), top, "split it at a line with ---"));
+    }
+    let bytes = file.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&file.text);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Arc::new(Source { path: file.path.clone(), text: text.to_owned() })),
+        Err(error) => {
+            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+            let span = end_of(&good);
+            let byte = bytes[error.valid_up_to()];
+            let message = format!("the file is not UTF-8: byte 0x{byte:02X} in line {}", span.line);
+            let utf16 = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]);
+            let help = if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save it as UTF-8" };
+            Err(problem(Code::NotUtf8, message, good, span, help))
+        }
+    }
+}
+
+/// The place after the last character.
+fn end_of(text: &str) -> Span {
+    let clamp = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let line = clamp(text.bytes().filter(|&byte| byte == b'\n').count()).saturating_add(1);
+    let column = clamp(text.rsplit('\n').next().unwrap_or_default().chars().count()).saturating_add(1);
+    Span { start: clamp(text.len()), end: clamp(text.len()), line, column }
+}

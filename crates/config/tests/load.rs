@@ -1,0 +1,54 @@
+//! From text to resources and diagnostics.
+
+mod golden;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use fuseboard_config::diagnostic::{Look, text};
+use fuseboard_config::{ResourceSet, SourceText, load};
+use golden::assert_golden;
+
+/// Each `tests/load/<name>.in.yaml` gives the diagnostics and the resources of `<name>.out.txt`.
+#[test]
+fn files_give_their_diagnostics_all_at_once() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/load");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".in.yaml").map(str::to_owned))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    for name in names {
+        let file = format!("{name}.in.yaml");
+        let source = SourceText::new(format!("{name}.yaml"), fs::read(folder.join(&file)).unwrap());
+        assert_golden(&format!("load/{name}.out.txt"), &report(&[source]));
+    }
+}
+
+fn report(sources: &[SourceText]) -> String {
+    let (set, diagnostics) = load(sources);
+    let mut out = String::new();
+    for diagnostic in &diagnostics {
+        out.push_str(&text(diagnostic, Look { color: false, unicode: true }));
+    }
+    let _ = writeln!(out, "{}", summary(&set));
+    out
+}
+
+fn summary(set: &ResourceSet) -> String {
+    let rejected: Vec<String> = set.rejected.iter().map(ToString::to_string).collect();
+    format!(
+        "usable: {} DestinationRule, {} ServiceEntry, {} Service, {} Endpoints, {} EndpointSlice, {} DestinationPolicy\n\
+         rejected: [{}], unreadable: {:?}",
+        set.destination_rules.len(),
+        set.service_entries.len(),
+        set.services.len(),
+        set.endpoints.len(),
+        set.endpoint_slices.len(),
+        set.destination_policies.len(),
+        rejected.join(", "),
+        set.unreadable,
+    )
+}
