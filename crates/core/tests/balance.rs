@@ -91,8 +91,8 @@ fn load_is_seen_across_workers_at_once() {
 }
 
 #[test]
-fn a_host_that_refuses_at_once_gets_no_more_than_its_share() {
-    // Difference D19. 200 requests a second, each answered after 40 ms; host 0 refuses without delay.
+fn d19_a_host_that_refuses_at_once_gets_no_more_than_its_share() {
+    // 200 requests a second, each answered after 40 ms; host 0 refuses without delay.
     let entries = hosts(&[1; 10]);
     let set = Arc::new(HostSet::new(entries, 0, Arc::new(HealthEpoch::default())));
     let mut balancer = Balancer::new(LbPolicy::LeastRequest, Arc::clone(&set));
@@ -266,7 +266,7 @@ impl Ejecting {
 }
 
 #[test]
-fn an_ejection_and_a_return_reach_every_balancer_with_the_next_pick() {
+fn d06_an_ejection_and_a_return_reach_every_balancer_with_the_next_pick() {
     for policy in POLICIES {
         for weights in [[1, 1], [2, 1]] {
             let mut cluster = Ejecting::new(&weights, 0);

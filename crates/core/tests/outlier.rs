@@ -179,7 +179,7 @@ fn a_blocked_detection_repeats_every_threshold_failures_and_shows_the_arithmetic
 }
 
 #[test]
-fn a_share_below_100_percent_never_takes_the_last_host_of_a_priority() {
+fn d21_a_share_below_100_percent_never_takes_the_last_host_of_a_priority() {
     let priorities: Vec<u32> = (0..20).map(|host| u32::from(host >= 2)).collect();
     let mut rig = Rig::with_priorities(&priorities, OutlierPolicy { max_ejection_percent: 50, ..quick() });
     for host in [0, 1] {
@@ -231,7 +231,7 @@ fn an_ejection_never_lasts_longer_than_the_maximum_and_one_sweep() {
 }
 
 #[test]
-fn a_host_is_returned_by_sweeps_only() {
+fn d08_a_host_is_returned_by_sweeps_only() {
     let mut rig = Rig::new(1, quick());
     rig.tries_until_event(0, status(500), at(100));
     assert_eq!(rig.detector.deadline(), Some(at(500)));
@@ -313,6 +313,28 @@ fn p44_each_cycle_takes_exactly_k_failures() {
             assert!(DetectionKind::ALL.iter().all(|&kind| rig.hosts[0].streak(kind) == 0));
         }
     }
+}
+
+#[test]
+fn d20_an_ejection_ends_every_streak_of_the_host() {
+    let policy = OutlierPolicy {
+        consecutive_5xx: Detector { threshold: 5, enforcing_percent: 100 },
+        consecutive_gateway_failure: Detector { threshold: 2, enforcing_percent: 100 },
+        ..quick()
+    };
+    let mut rig = Rig::new(1, policy);
+    for outcome in [status(500), status(500), status(503)] {
+        rig.run(0, outcome, at(0));
+    }
+    assert_eq!(rig.hosts[0].streak(DetectionKind::Consecutive5xx), 3);
+    assert_eq!(rig.run(0, status(503), at(0)).len(), 1, "the gateway streak fires");
+    assert_eq!(rig.hosts[0].streak(DetectionKind::Consecutive5xx), 0, "at ejection");
+    for _ in 0..9 {
+        rig.run(0, status(500), at(100));
+    }
+    rig.detector.tick(at(1_000));
+    assert_eq!(rig.hosts[0].streak(DetectionKind::Consecutive5xx), 0, "at return, whatever came meanwhile");
+    assert_eq!(rig.tries_until_event(0, status(500), at(1_000)).0, 5);
 }
 
 #[test]
@@ -402,8 +424,8 @@ fn with_split_a_500_is_no_gateway_failure_and_a_503_is() {
 }
 
 #[test]
-fn the_old_consecutive_errors_is_gateway_failures_and_connects_and_no_500() {
-    // Difference D9: `consecutiveErrors: 3`.
+fn d09_the_old_consecutive_errors_is_gateway_failures_and_connects_and_no_500() {
+    // `consecutiveErrors: 3`.
     let policy = OutlierPolicy {
         consecutive_5xx: Detector { threshold: 0, enforcing_percent: 0 },
         consecutive_gateway_failure: Detector { threshold: 3, enforcing_percent: 100 },
@@ -510,7 +532,7 @@ fn jitter_is_added_within_its_bound() {
 }
 
 #[test]
-fn changes_of_numbers_and_of_other_hosts_keep_ejections_and_streaks() {
+fn d07_p45_changes_of_numbers_and_of_other_hosts_keep_ejections_and_streaks() {
     let mut rig = Rig::new(3, quick());
     rig.tries_until_event(0, status(500), at(100));
     rig.run(1, status(500), at(100));

@@ -10,8 +10,9 @@ use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Streaks and the ejected bit of one host; shared by all workers.
 ///
 /// Its identity is the allocation: whoever keeps the `Arc` of an endpoint across snapshots keeps its state (difference D7),
-/// and a new monitor is a fresh host.
+/// and a new monitor is a fresh host. On cache lines of its own, which successes only read.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct HostMonitor {
     id: Arc<str>,
     priority: u32,
@@ -23,7 +24,16 @@ pub struct HostMonitor {
 }
 
 /// Proof that a try began, and in which period of the host's life. A try that began before an ejection or a return says
-/// nothing about the host after it (P44 of the field's complaints: stale results ejected hosts that had just returned).
+/// nothing about the host after it; without this, stale results eject hosts that have just returned.
+///
+/// It is taken back once, because it cannot be copied:
+/// ```compile_fail,E0382
+/// # use fuseboard_core::{Outcome, outlier::{HostMonitor, OutlierPolicy}};
+/// let (host, policy) = (HostMonitor::new("10.0.0.1:80", 0), OutlierPolicy::default());
+/// let ticket = host.begin();
+/// host.record(ticket, Outcome::of_status(500), &policy);
+/// host.record(ticket, Outcome::of_status(500), &policy);
+/// ```
 #[derive(Debug)]
 #[must_use = "the outcome must come back through `HostMonitor::record`"]
 pub struct Ticket {
