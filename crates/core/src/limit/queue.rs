@@ -30,14 +30,17 @@ enum Place<G> {
     Granted(G),
 }
 
-/// What a waiter found at its place.
+/// What a waiter that goes away leaves behind.
 #[derive(Debug)]
-pub(super) enum Found<G> {
-    /// Its turn came. The place is given back.
+pub(super) enum Left<G> {
+    /// What it had been granted, to be passed on.
     Granted(G),
-    /// Not yet. The waker it left before, if any, is to be dropped outside the mutex.
+    /// It still waited; its waker, if any, is to be dropped after the mutex is released.
     Waiting(Option<Waker>),
 }
+
+/// So many places are kept for the next burst; more are given back once nobody waits.
+const KEPT_PLACES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Queue<G> {
@@ -45,11 +48,13 @@ pub(super) struct Queue<G> {
     oldest: Option<Key>,
     youngest: Option<Key>,
     vacant: Option<Key>,
+    /// How many places are not vacant.
+    held: usize,
 }
 
 impl<G> Queue<G> {
     pub(super) const fn new() -> Self {
-        Self { places: Vec::new(), oldest: None, youngest: None, vacant: None }
+        Self { places: Vec::new(), oldest: None, youngest: None, vacant: None, held: 0 }
     }
 
     /// Adds a waiter behind all others.
@@ -72,6 +77,7 @@ impl<G> Queue<G> {
             None => self.oldest = Some(key),
         }
         self.youngest = Some(key);
+        self.held += 1;
         key
     }
 
@@ -83,37 +89,40 @@ impl<G> Queue<G> {
         Some(Wake(waker))
     }
 
-    /// Looks whether the turn has come; if not, leaves `waker`.
-    pub(super) fn poll(&mut self, key: Key, waker: Waker) -> Found<G> {
+    /// What the waiter was granted, if its turn has come; its place is then given back. If not, `waker` is left there
+    /// and the one left before comes back in its place.
+    pub(super) fn poll(&mut self, key: Key, waker: &mut Option<Waker>) -> Option<G> {
         if let Place::Waiting { waker: left, .. } = &mut self.places[key.0] {
-            return Found::Waiting(left.replace(waker));
+            std::mem::swap(left, waker);
+            return None;
         }
         match self.vacate(key) {
-            Place::Granted(grant) => Found::Granted(grant),
-            Place::Vacant { .. } | Place::Waiting { .. } => Found::Waiting(Some(waker)),
+            Place::Granted(grant) => Some(grant),
+            Place::Vacant { .. } | Place::Waiting { .. } => None,
         }
     }
 
-    /// Gives the place back: what had been granted already, or the waker of one who still waited.
-    pub(super) fn leave(&mut self, key: Key) -> Found<G> {
-        if let Place::Waiting { .. } = self.places[key.0] {
-            let waker = self.unlink(key);
-            self.vacate(key);
-            return Found::Waiting(waker);
-        }
+    /// Gives the place back before the turn was seen.
+    pub(super) fn leave(&mut self, key: Key) -> Left<G> {
+        let waker = self.unlink(key);
         match self.vacate(key) {
-            Place::Granted(grant) => Found::Granted(grant),
-            Place::Vacant { .. } | Place::Waiting { .. } => Found::Waiting(None),
+            Place::Granted(grant) => Left::Granted(grant),
+            Place::Vacant { .. } | Place::Waiting { .. } => Left::Waiting(waker),
         }
     }
 
     fn vacate(&mut self, key: Key) -> Place<G> {
         let place = std::mem::replace(&mut self.places[key.0], Place::Vacant { next: self.vacant });
         self.vacant = Some(key);
+        self.held -= 1;
+        if self.held == 0 && self.places.len() > KEPT_PLACES {
+            self.places = Vec::new();
+            self.vacant = None;
+        }
         place
     }
 
-    /// Takes a waiting place out of the list and returns its waker.
+    /// Takes a place that waits out of the list and returns its waker; leaves any other as it is.
     fn unlink(&mut self, key: Key) -> Option<Waker> {
         let Place::Waiting { older, younger, waker } = &mut self.places[key.0] else { return None };
         let (older, younger, waker) = (*older, *younger, waker.take());
@@ -146,16 +155,19 @@ impl<G> Queue<G> {
 mod tests {
     use super::*;
 
-    fn order(queue: &mut Queue<u32>, keys: &[Key]) -> Vec<usize> {
-        let mut served = Vec::new();
-        while queue.grant_oldest(7).is_some() {
-            let next = keys.iter().position(|key| {
-                !served.contains(&keys.iter().position(|other| other == key).unwrap())
-                    && matches!(queue.places[key.0], Place::Granted(7))
-            });
-            served.push(next.unwrap());
+    /// Serves everybody; the indices of `keys` in the order in which they were served.
+    fn order(queue: &mut Queue<usize>, keys: &[Key]) -> Vec<usize> {
+        let mut nth = 0;
+        while queue.grant_oldest(nth).is_some() {
+            nth += 1;
         }
-        served
+        let turn = |key: &Key| match queue.places[key.0] {
+            Place::Granted(nth) => nth,
+            _ => usize::MAX,
+        };
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by_key(|index| turn(&keys[*index]));
+        order
     }
 
     #[test]
@@ -163,11 +175,26 @@ mod tests {
         let mut queue = Queue::new();
         let mut keys: Vec<Key> = (0..6).map(|_| queue.join()).collect();
         for gone in [5, 2, 0] {
-            assert!(matches!(queue.leave(keys[gone]), Found::Waiting(None)));
+            assert!(matches!(queue.leave(keys[gone]), Left::Waiting(None)));
             keys.remove(gone);
         }
         keys.push(queue.join());
         assert_eq!(order(&mut queue, &keys), [0, 1, 2, 3]);
+        assert!(queue.grant_oldest(9).is_none());
+    }
+
+    #[test]
+    fn the_memory_of_a_burst_is_given_back_when_it_is_over() {
+        let mut queue: Queue<u32> = Queue::new();
+        let keys: Vec<Key> = (0..=KEPT_PLACES).map(|_| queue.join()).collect();
+        for key in keys {
+            assert!(!queue.places.is_empty());
+            queue.leave(key);
+        }
+        assert_eq!(queue.places.capacity(), 0);
+        let key = queue.join();
+        assert!(queue.grant_oldest(1).is_some());
+        assert!(matches!(queue.leave(key), Left::Granted(1)));
     }
 
     #[test]
@@ -177,7 +204,7 @@ mod tests {
             let (one, two) = (queue.join(), queue.join());
             queue.leave(one);
             assert!(matches!(queue.grant_oldest(1), Some(Wake(None))));
-            assert!(matches!(queue.leave(two), Found::Granted(1)));
+            assert!(matches!(queue.leave(two), Left::Granted(1)));
         }
         assert_eq!(queue.places.len(), 2);
         assert!(queue.grant_oldest(1).is_none());
@@ -187,9 +214,13 @@ mod tests {
     fn the_waker_left_last_is_the_one_that_comes_back() {
         let mut queue: Queue<u32> = Queue::new();
         let key = queue.join();
-        assert!(matches!(queue.poll(key, Waker::noop().clone()), Found::Waiting(None)));
-        assert!(matches!(queue.poll(key, Waker::noop().clone()), Found::Waiting(Some(_))));
+        let mut waker = Some(Waker::noop().clone());
+        assert_eq!(queue.poll(key, &mut waker), None);
+        assert!(waker.is_none());
+        waker = Some(Waker::noop().clone());
+        assert_eq!(queue.poll(key, &mut waker), None);
+        assert!(waker.is_some(), "the first one, to be dropped");
         assert!(matches!(queue.grant_oldest(1), Some(Wake(Some(_)))));
-        assert!(matches!(queue.poll(key, Waker::noop().clone()), Found::Granted(1)));
+        assert_eq!(queue.poll(key, &mut waker), Some(1));
     }
 }

@@ -10,7 +10,7 @@
 use std::fmt::Debug;
 use std::task::{Context, Poll};
 
-use super::queue::{Found, Key, Queue, Wake};
+use super::queue::{Key, Left, Queue, Wake};
 use super::word::{Tally, Word};
 use crate::sync::{CachePadded, Mutex, lock};
 
@@ -160,25 +160,22 @@ impl<R: Rule> Turnstile<R> {
 
     /// Whether the holder of `key` has been granted something; if so the key is spent.
     pub(crate) fn poll(&self, key: Key, cx: &mut Context<'_>) -> Poll<R::Grant> {
-        let waker = cx.waker().clone();
-        let found = lock(&self.line).queue.poll(key, waker);
-        match found {
-            Found::Granted(grant) => Poll::Ready(grant),
-            Found::Waiting(_replaced) => Poll::Pending,
-        }
+        let mut waker = Some(cx.waker().clone());
+        let granted = lock(&self.line).queue.poll(key, &mut waker);
+        granted.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// The holder of `key` goes away. What had been granted to it meanwhile comes back, for the caller to pass on.
     pub(crate) fn leave(&self, key: Key) -> Option<R::Grant> {
         let mut line = lock(&self.line);
-        let found = line.queue.leave(key);
-        if let Found::Waiting(_) = found {
+        let left = line.queue.leave(key);
+        if let Left::Waiting(_) = left {
             self.word.apply(Tally::leave);
         }
         drop(line);
-        match found {
-            Found::Granted(grant) => Some(grant),
-            Found::Waiting(_waker) => None,
+        match left {
+            Left::Granted(grant) => Some(grant),
+            Left::Waiting(_waker) => None,
         }
     }
 

@@ -1,0 +1,497 @@
+//! Limits against a naive model that does one thing at a time, and the arithmetic of bursts that users reckon with.
+#![cfg(not(loom))]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use fuseboard_core::limit::{
+    Admission, Dismissed, Refused, ResourceManager, RetryPermit, Slot, Thresholds, UNLIMITED, Waiter,
+    WorkerId,
+};
+use fuseboard_core::refusal::RefusalReason;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Admit(u16),
+    AdmitNow(u16),
+    /// The n-th of those who hold a slot is done.
+    Release(usize),
+    /// The n-th of those who wait (or were served and don't know yet) looks.
+    Poll(usize),
+    /// The n-th of those goes away.
+    Cancel(usize),
+    Change(Thresholds),
+    Dismiss,
+    Retry,
+    RetryDone(usize),
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What the model knows of a caller that queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Waiting,
+    Served,
+    Dismissed,
+}
+
+/// The rules of admission, written down as simply as possible.
+struct Model {
+    thresholds: Thresholds,
+    inside: u32,
+    queue: VecDeque<u32>,
+    retries: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Enter,
+    Queue { connections_full: bool },
+    Refuse(RefusalReason, u32, u32),
+}
+
+impl Model {
+    fn waiting(&self) -> u32 {
+        u32::try_from(self.queue.len()).unwrap()
+    }
+
+    fn judge(&self, may_queue: bool) -> Verdict {
+        let Thresholds { max_connections: n, max_pending_requests: p, max_requests: r, .. } = self.thresholds;
+        let someone_waits = !self.queue.is_empty();
+        if self.inside < n && self.inside < r && !someone_waits {
+            Verdict::Enter
+        } else if !may_queue {
+            if r < n {
+                Verdict::Refuse(RefusalReason::LimitRequests, r, self.inside)
+            } else {
+                Verdict::Refuse(RefusalReason::LimitConnections, n, self.inside)
+            }
+        } else if r < n && !someone_waits {
+            Verdict::Refuse(RefusalReason::LimitRequests, r, self.inside)
+        } else if self.waiting() < p {
+            Verdict::Queue { connections_full: self.inside >= n }
+        } else {
+            Verdict::Refuse(RefusalReason::LimitQueueFull, p, self.waiting())
+        }
+    }
+
+    /// Serves the oldest while something is free; returns who was served.
+    fn serve(&mut self) -> Vec<u32> {
+        let mut served = Vec::new();
+        while self.inside < self.thresholds.max_connections
+            && self.inside < self.thresholds.max_requests
+            && let Some(caller) = self.queue.pop_front()
+        {
+            self.inside += 1;
+            served.push(caller);
+        }
+        served
+    }
+}
+
+struct Queued<'a> {
+    waiter: Waiter<'a>,
+    woken: Arc<Flag>,
+    polled: bool,
+    fate: Fate,
+}
+
+struct World<'a> {
+    manager: &'a ResourceManager,
+    model: Model,
+    holders: Vec<Slot<'a>>,
+    queued: BTreeMap<u32, Queued<'a>>,
+    retries: Vec<RetryPermit<'a>>,
+    next: u32,
+}
+
+impl<'a> World<'a> {
+    fn new(manager: &'a ResourceManager) -> Self {
+        let thresholds = manager.thresholds();
+        let model = Model { thresholds, inside: 0, queue: VecDeque::new(), retries: 0 };
+        Self { manager, model, holders: Vec::new(), queued: BTreeMap::new(), retries: Vec::new(), next: 0 }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
+            Step::Admit(worker) => self.admit(WorkerId(worker))?,
+            Step::AdmitNow(worker) => self.admit_now(WorkerId(worker))?,
+            Step::Release(nth) if !self.holders.is_empty() => {
+                drop(self.holders.remove(nth % self.holders.len()));
+                self.model.inside -= 1;
+                self.serve();
+            }
+            Step::Poll(nth) if !self.queued.is_empty() => self.poll(nth)?,
+            Step::Cancel(nth) if !self.queued.is_empty() => self.cancel(nth),
+            Step::Change(thresholds) => {
+                self.manager.set_thresholds(thresholds);
+                self.model.thresholds = thresholds;
+                self.serve();
+            }
+            Step::Dismiss => {
+                self.manager.dismiss_waiters();
+                for caller in self.model.queue.drain(..) {
+                    self.queued.get_mut(&caller).unwrap().fate = Fate::Dismissed;
+                }
+            }
+            Step::Retry => self.retry()?,
+            Step::RetryDone(nth) if !self.retries.is_empty() => {
+                drop(self.retries.remove(nth % self.retries.len()));
+                self.model.retries -= 1;
+            }
+            Step::Release(_) | Step::Poll(_) | Step::Cancel(_) | Step::RetryDone(_) => {}
+        }
+        self.compare()
+    }
+
+    fn admit(&mut self, worker: WorkerId) -> Result<(), TestCaseError> {
+        let verdict = self.model.judge(true);
+        match self.manager.admit(worker) {
+            Admission::Admitted(slot) => {
+                prop_assert_eq!(verdict, Verdict::Enter);
+                self.model.inside += 1;
+                self.holders.push(slot);
+            }
+            Admission::Queued(waiter) => {
+                prop_assert_eq!(verdict, Verdict::Queue { connections_full: waiter.connections_full() });
+                self.model.queue.push_back(self.next);
+                let woken = Arc::default();
+                self.queued.insert(self.next, Queued { waiter, woken, polled: false, fate: Fate::Waiting });
+                self.next += 1;
+            }
+            Admission::Refused(refused) => self.refused(verdict, refused)?,
+        }
+        Ok(())
+    }
+
+    fn admit_now(&mut self, worker: WorkerId) -> Result<(), TestCaseError> {
+        let verdict = self.model.judge(false);
+        match self.manager.admit_now(worker) {
+            Ok(slot) => {
+                prop_assert_eq!(verdict, Verdict::Enter);
+                self.model.inside += 1;
+                self.holders.push(slot);
+            }
+            Err(refused) => self.refused(verdict, refused)?,
+        }
+        Ok(())
+    }
+
+    fn refused(&self, verdict: Verdict, refused: Refused) -> Result<(), TestCaseError> {
+        prop_assert_eq!(verdict, Verdict::Refuse(refused.reason, refused.bound, refused.value));
+        prop_assert_eq!(refused.waiting, self.model.waiting());
+        let full = self.model.inside >= self.model.thresholds.max_connections;
+        prop_assert_eq!(refused.connections_full, full);
+        Ok(())
+    }
+
+    fn retry(&mut self) -> Result<(), TestCaseError> {
+        let bound = self.model.thresholds.max_retries;
+        match self.manager.try_retry() {
+            Ok(permit) => {
+                prop_assert!(self.model.retries < bound);
+                self.model.retries += 1;
+                self.retries.push(permit);
+            }
+            Err(refused) => {
+                prop_assert!(self.model.retries >= bound);
+                prop_assert_eq!(refused.reason, RefusalReason::LimitRetries);
+                prop_assert_eq!((refused.bound, refused.value), (bound, self.model.retries));
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self) {
+        for caller in self.model.serve() {
+            self.queued.get_mut(&caller).unwrap().fate = Fate::Served;
+        }
+    }
+
+    fn nth_queued(&self, nth: usize) -> u32 {
+        *self.queued.keys().nth(nth % self.queued.len()).unwrap()
+    }
+
+    fn poll(&mut self, nth: usize) -> Result<(), TestCaseError> {
+        let caller = self.nth_queued(nth);
+        let queued = self.queued.get_mut(&caller).unwrap();
+        // A waker of its own for each poll: only the latest counts.
+        queued.woken = Arc::default();
+        queued.polled = true;
+        let waker = Waker::from(Arc::clone(&queued.woken));
+        match queued.waiter.poll_slot(&mut Context::from_waker(&waker)) {
+            Poll::Pending => prop_assert_eq!(queued.fate, Fate::Waiting),
+            Poll::Ready(Ok(slot)) => {
+                prop_assert_eq!(queued.fate, Fate::Served);
+                self.holders.push(slot);
+                self.queued.remove(&caller);
+            }
+            Poll::Ready(Err(Dismissed)) => {
+                prop_assert_eq!(queued.fate, Fate::Dismissed);
+                self.queued.remove(&caller);
+            }
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, nth: usize) {
+        let caller = self.nth_queued(nth);
+        let fate = self.queued.remove(&caller).unwrap().fate;
+        match fate {
+            Fate::Waiting => self.model.queue.retain(|other| *other != caller),
+            Fate::Served => {
+                self.model.inside -= 1;
+                self.serve();
+            }
+            Fate::Dismissed => {}
+        }
+    }
+
+    fn compare(&self) -> Result<(), TestCaseError> {
+        let view = self.manager.view();
+        prop_assert_eq!(view.thresholds, self.model.thresholds);
+        prop_assert_eq!(view.requests, self.model.inside);
+        prop_assert_eq!(view.pending, self.model.waiting());
+        prop_assert_eq!(view.retries, self.model.retries);
+        for (caller, queued) in &self.queued {
+            if queued.polled {
+                let woken = queued.woken.0.load(Ordering::Relaxed);
+                prop_assert_eq!(
+                    woken,
+                    queued.fate != Fate::Waiting,
+                    "caller {} was {:?}",
+                    caller,
+                    queued.fate
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bound() -> impl Strategy<Value = u32> {
+    prop_oneof![6 => 0..5_u32, 3 => Just(UNLIMITED), 1 => Just(u32::MAX / 2), 1 => Just(u32::MAX - 1)]
+}
+
+fn thresholds() -> impl Strategy<Value = Thresholds> {
+    let some = (bound(), bound(), bound(), bound()).prop_map(
+        |(max_connections, max_pending_requests, max_requests, max_retries)| Thresholds {
+            max_connections,
+            max_pending_requests,
+            max_requests,
+            max_retries,
+        },
+    );
+    prop_oneof![4 => some, 1 => Just(Thresholds::UNLIMITED)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        // Worker 3 was never announced.
+        10 => (0..4_u16).prop_map(Step::Admit),
+        3 => (0..4_u16).prop_map(Step::AdmitNow),
+        8 => any::<usize>().prop_map(Step::Release),
+        6 => any::<usize>().prop_map(Step::Poll),
+        4 => any::<usize>().prop_map(Step::Cancel),
+        3 => thresholds().prop_map(Step::Change),
+        1 => Just(Step::Dismiss),
+        2 => Just(Step::Retry),
+        1 => any::<usize>().prop_map(Step::RetryDone),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn every_decision_is_the_naive_models(start in thresholds(), steps in vec(step(), 1..80)) {
+        let manager = ResourceManager::new(3, start);
+        let mut world = World::new(&manager);
+        for step in &steps {
+            world.step(step)?;
+        }
+        drop(world);
+        let view = manager.view();
+        prop_assert_eq!((view.requests, view.pending, view.retries), (0, 0, 0));
+    }
+
+    #[test]
+    fn callers_that_fit_are_never_refused(
+        connections in 1..4_u32,
+        pending in 0..4_u32,
+        turns in vec((any::<prop::sample::Index>(), any::<bool>()), 1..120),
+    ) {
+        let manager = ResourceManager::new(4, limits(connections, pending, UNLIMITED));
+        let mut callers: Vec<Option<Admission<'_>>> = (0..connections + pending).map(|_| None).collect();
+        for (who, gives_up) in turns {
+            let who = who.index(callers.len());
+            callers[who] = match callers[who].take() {
+                None => {
+                    let admission = manager.admit(WorkerId(u16::try_from(who).unwrap()));
+                    prop_assert!(!matches!(admission, Admission::Refused(_)), "{:?}", admission);
+                    Some(admission)
+                }
+                Some(Admission::Queued(mut waiter)) if !gives_up => match poll(&mut waiter) {
+                    Poll::Ready(Ok(slot)) => Some(Admission::Admitted(slot)),
+                    _ => Some(Admission::Queued(waiter)),
+                },
+                Some(_done) => None,
+            };
+            let running = callers.iter().filter(|caller| matches!(caller, Some(Admission::Admitted(_)))).count();
+            prop_assert!(running <= connections as usize);
+        }
+    }
+
+    #[test]
+    fn a_burst_is_admitted_by_the_arithmetic(
+        connections in 1..6_u32,
+        pending in 0..6_u32,
+        requests in prop_oneof![1..12_u32, Just(UNLIMITED)],
+        callers in 0..20_u32,
+    ) {
+        let manager = ResourceManager::new(2, limits(connections, pending, requests));
+        let burst: Vec<_> = (0..callers).map(|nth| manager.admit(WorkerId((nth % 2) as u16))).collect();
+        let refused = burst.iter().filter(|admission| matches!(admission, Admission::Refused(_))).count();
+        let expected = if requests >= connections { connections + pending } else { requests };
+        prop_assert_eq!(callers as usize - refused, callers.min(expected) as usize);
+    }
+}
+
+fn limits(connections: u32, pending: u32, requests: u32) -> Thresholds {
+    Thresholds {
+        max_connections: connections,
+        max_pending_requests: pending,
+        max_requests: requests,
+        ..Thresholds::UNLIMITED
+    }
+}
+
+fn poll<'a>(waiter: &mut Waiter<'a>) -> Poll<Result<Slot<'a>, Dismissed>> {
+    waiter.poll_slot(&mut Context::from_waker(Waker::noop()))
+}
+
+fn admitted(admission: Admission<'_>) -> Slot<'_> {
+    match admission {
+        Admission::Admitted(slot) => slot,
+        other => panic!("not admitted at once: {other:?}"),
+    }
+}
+
+fn queued(admission: Admission<'_>) -> Waiter<'_> {
+    match admission {
+        Admission::Queued(waiter) => waiter,
+        other => panic!("not queued: {other:?}"),
+    }
+}
+
+fn refused(admission: Admission<'_>) -> Refused {
+    match admission {
+        Admission::Refused(refused) => refused,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+const WORKER: WorkerId = WorkerId(0);
+
+#[test]
+fn the_classic_experiment_refuses_the_third_caller_and_says_why() {
+    let manager = ResourceManager::new(1, limits(1, 1, UNLIMITED));
+    let _first = admitted(manager.admit(WORKER));
+    let _second = queued(manager.admit(WORKER));
+    let third = refused(manager.admit(WORKER));
+    let reason = RefusalReason::LimitQueueFull;
+    assert_eq!(third, Refused { reason, bound: 1, value: 1, waiting: 1, connections_full: true });
+}
+
+#[test]
+fn a_request_beyond_the_request_limit_is_refused_before_any_connection_work() {
+    let manager = ResourceManager::new(1, limits(8, 8, 2));
+    let _running = [admitted(manager.admit(WORKER)), admitted(manager.admit(WORKER))];
+    let third = refused(manager.admit(WORKER));
+    let reason = RefusalReason::LimitRequests;
+    assert_eq!(third, Refused { reason, bound: 2, value: 2, waiting: 0, connections_full: false });
+}
+
+#[test]
+fn an_upgrade_never_waits_and_keeps_its_slot_for_life() {
+    let manager = ResourceManager::new(1, limits(1, 5, UNLIMITED));
+    let tunnel = manager.admit_now(WORKER).unwrap();
+    let refused = manager.admit_now(WORKER).unwrap_err();
+    assert_eq!((refused.reason, refused.bound, refused.value), (RefusalReason::LimitConnections, 1, 1));
+    let mut request = queued(manager.admit(WORKER));
+    assert!(poll(&mut request).is_pending());
+    drop(tunnel);
+    assert!(poll(&mut request).is_ready());
+}
+
+#[test]
+fn an_upgrade_does_not_overtake_a_request_that_waits() {
+    let manager = ResourceManager::new(1, limits(1, 5, UNLIMITED));
+    let running = admitted(manager.admit(WORKER));
+    let _waiting = queued(manager.admit(WORKER));
+    drop(running);
+    assert!(manager.admit_now(WORKER).is_err(), "the slot went to the one who waited");
+}
+
+#[test]
+fn a_slot_is_given_back_when_its_task_panics() {
+    let manager = ResourceManager::new(1, limits(1, 0, UNLIMITED));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _slot = admitted(manager.admit(WORKER));
+        std::panic::resume_unwind(Box::new("the task"));
+    }));
+    assert!(panicked.is_err());
+    drop(admitted(manager.admit(WORKER)));
+}
+
+#[test]
+fn connections_above_a_lowered_limit_stay_and_no_other_opens_until_below() {
+    let manager = Arc::new(ResourceManager::new(1, limits(3, 0, UNLIMITED)));
+    let mut open: Vec<_> = (0..3).map(|_| manager.try_connect().unwrap()).collect();
+    assert!(manager.try_connect().is_none());
+    manager.set_thresholds(limits(2, 0, UNLIMITED));
+    assert_eq!((manager.view().connections, manager.view().remaining_cx()), (3, 0));
+    for _ in 0..2 {
+        assert!(manager.try_connect().is_none());
+        open.pop();
+    }
+    assert!(manager.try_connect().is_some());
+}
+
+#[test]
+fn the_last_permit_may_outlive_the_cluster() {
+    let manager = Arc::new(ResourceManager::new(1, Thresholds::ENVOY));
+    let permit = manager.try_connect().unwrap();
+    let weak = Arc::downgrade(&manager);
+    drop(manager);
+    assert!(weak.upgrade().is_some());
+    drop(permit);
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn a_waiter_is_woken_through_the_waker_it_left_last() {
+    let manager = ResourceManager::new(1, limits(1, 1, UNLIMITED));
+    let running = admitted(manager.admit(WORKER));
+    let mut waiter = queued(manager.admit(WORKER));
+    let (before, after) = (Arc::new(Flag::default()), Arc::new(Flag::default()));
+    for flag in [&before, &after] {
+        let waker = Waker::from(Arc::clone(flag));
+        assert!(waiter.poll_slot(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&before), 1, "a waker that was replaced is let go");
+    drop(running);
+    assert!(after.0.load(Ordering::Relaxed) && !before.0.load(Ordering::Relaxed));
+}

@@ -1,0 +1,150 @@
+//! Every interleaving of small races for connections, on the code that ships.
+//! `RUSTFLAGS="--cfg loom" cargo test -p fuseboard-core --release --test loom_pool`
+#![cfg(loom)]
+
+mod parker;
+
+use std::sync::Arc;
+
+use fuseboard_core::Instant;
+use fuseboard_core::limit::{CxPermit, ResourceManager, Thresholds, WorkerId};
+use fuseboard_core::pool::{Checkout, CxWaiter, Found, HostKey, IdlePool};
+use loom::thread;
+use parker::block_on;
+
+const ONE: WorkerId = WorkerId(0);
+const OTHER: WorkerId = WorkerId(1);
+const HOST: HostKey = HostKey(7);
+
+struct World {
+    manager: Arc<ResourceManager>,
+    pool: IdlePool<CxPermit>,
+}
+
+/// A cluster that may open `connections`; leaked, because waiters that move to a thread borrow from it.
+fn world(connections: u32) -> &'static World {
+    let thresholds = Thresholds { max_connections: connections, ..Thresholds::UNLIMITED };
+    let manager = Arc::new(ResourceManager::new(2, thresholds));
+    Box::leak(Box::new(World { pool: IdlePool::new(2, Arc::clone(&manager)), manager }))
+}
+
+impl World {
+    fn open(&self) -> CxPermit {
+        self.manager.try_connect().expect("below the limit")
+    }
+
+    fn checkin(&self, worker: WorkerId, connection: CxPermit) {
+        assert!(self.pool.checkin(worker, HOST, connection, Instant::ZERO).is_none());
+    }
+
+    fn checkout(&self, worker: WorkerId) -> CxPermit {
+        connection(match self.pool.checkout(worker, HOST) {
+            Checkout::Ready(found) => found,
+            Checkout::Wait(waiter) => block_on(waiter),
+        })
+    }
+
+    fn wait(&self, worker: WorkerId) -> CxWaiter<'_, CxPermit> {
+        match self.pool.checkout(worker, HOST) {
+            Checkout::Wait(waiter) => waiter,
+            Checkout::Ready(found) => panic!("no need to wait: {found:?}"),
+        }
+    }
+
+    fn assert_open(&self, connections: u32, idle: usize) {
+        assert_eq!(self.manager.view().connections, connections);
+        assert_eq!(self.pool.idle(), idle);
+    }
+}
+
+fn connection(found: Found<CxPermit>) -> CxPermit {
+    match found {
+        Found::Idle { item, .. } | Found::Replace(item) | Found::Connect(item) => item,
+    }
+}
+
+#[test]
+fn a_checkin_and_a_checkout_elsewhere_never_miss_each_other() {
+    loom::model(|| {
+        let world = world(1);
+        let busy = world.open();
+        let other = thread::spawn(move || world.checkin(ONE, busy));
+        drop(world.checkout(OTHER));
+        other.join().unwrap();
+        world.assert_open(0, 0);
+    });
+}
+
+#[test]
+fn a_closing_connection_and_a_checkout_never_miss_each_other() {
+    loom::model(|| {
+        let world = world(1);
+        let closing = world.open();
+        let other = thread::spawn(move || drop(closing));
+        drop(world.checkout(OTHER));
+        other.join().unwrap();
+        world.assert_open(0, 0);
+    });
+}
+
+#[test]
+fn a_connection_handed_to_a_waiter_that_leaves_goes_to_the_next() {
+    loom::model(|| {
+        let world = world(1);
+        let busy = world.open();
+        let first = world.wait(ONE);
+        let second = world.wait(OTHER);
+        let other = thread::spawn(move || world.checkin(ONE, busy));
+        let leaver = thread::spawn(move || drop(first));
+        drop(block_on(second));
+        other.join().unwrap();
+        leaver.join().unwrap();
+        world.assert_open(0, 0);
+    });
+}
+
+#[test]
+fn a_connection_handed_to_the_last_waiter_that_leaves_is_idle() {
+    loom::model(|| {
+        let world = world(1);
+        let busy = world.open();
+        let waiter = world.wait(OTHER);
+        let other = thread::spawn(move || world.checkin(ONE, busy));
+        drop(waiter);
+        other.join().unwrap();
+        world.assert_open(1, 1);
+        assert!(matches!(world.pool.checkout(OTHER, HOST), Checkout::Ready(Found::Idle { .. })));
+    });
+}
+
+#[test]
+fn a_checkin_and_a_close_serve_two_who_ask() {
+    loom::model(|| {
+        let world = world(2);
+        let (busy, closing) = (world.open(), world.open());
+        let first = world.wait(ONE);
+        let other = thread::spawn(move || {
+            world.checkin(ONE, busy);
+            drop(closing);
+        });
+        let second = world.checkout(OTHER);
+        let first = connection(block_on(first));
+        other.join().unwrap();
+        world.assert_open(2, 0);
+        drop((first, second));
+        world.assert_open(0, 0);
+    });
+}
+
+#[test]
+fn a_limit_raised_while_somebody_is_about_to_wait_lets_it_connect() {
+    loom::model(|| {
+        let world = world(1);
+        let busy = world.open();
+        let operator = thread::spawn(move || world.manager.set_thresholds(Thresholds::UNLIMITED));
+        drop(world.checkout(OTHER));
+        operator.join().unwrap();
+        world.assert_open(1, 0);
+        drop(busy);
+    });
+}
