@@ -71,7 +71,10 @@ struct Shelf<T>(BTreeMap<HostKey, Vec<Idle<T>>>);
 
 impl<T> Shelf<T> {
     fn put(&mut self, idle: Idle<T>) {
-        self.0.entry(idle.host).or_default().push(idle);
+        let list = self.0.entry(idle.host).or_default();
+        // At the end, except for one that comes back from a waiter that left.
+        let place = list.partition_point(|other| other.since <= idle.since);
+        list.insert(place, idle);
     }
 
     /// The most recently used connection to `host`: the likeliest to be alive, and the rest may age and be closed.
