@@ -1,6 +1,24 @@
 //! Envoy's admin API as data: wire types, text, JSON and Prometheus renderers, a small client.
 //!
-//! The proxy fills [`status`] and a [`fuseboard_stats::Reading`]; the modules named after endpoints turn them into what
-//! Envoy would print. Nothing here listens on a socket.
+//! The proxy fills [`status`] and a [`fuseboard_stats::Reading`]; the modules named after endpoints turn them into the text
+//! that Envoy would print. Nothing here listens on a socket; the proxy serves the [`Page`]s.
 
+pub mod client;
+pub mod clusters;
+pub mod config_dump;
+pub mod ejections;
+pub mod endpoint;
+pub mod instance;
+pub mod listeners;
+mod page;
+pub mod prometheus;
+mod query;
+pub mod refusals;
+pub mod server_info;
+pub mod stats;
 pub mod status;
+
+pub use client::{AdminAddress, AdminClient, ClientError};
+pub use endpoint::Endpoint;
+pub use page::Page;
+pub use query::Query;

@@ -1,0 +1,260 @@
+//! A cluster in the shape of Envoy's `Cluster` message. Fields at their protobuf default are absent.
+
+use std::time::Duration;
+
+use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::limit::Thresholds;
+use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_snapshot::{Cluster, ConnectionPolicy, ResourceRef, TcpKeepalive};
+use serde::Serialize;
+
+use super::endpoints::Assignment;
+use crate::clusters::{CircuitBreakers, is_false};
+use crate::status::ClusterStatus;
+
+const HTTP_OPTIONS: &str = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// Envoy's `Cluster`.
+#[derive(Serialize)]
+pub(super) struct ClusterJson<'a> {
+    #[serde(rename = "@type")]
+    at_type: &'static str,
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    connect_timeout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lb_policy: Option<&'static str>,
+    circuit_breakers: CircuitBreakers,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outlier_detection: Option<OutlierJson>,
+    common_lb_config: CommonLb,
+    alt_stat_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_connection_options: Option<ConnectionOptions>,
+    load_assignment: Assignment<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata>,
+    typed_extension_protocol_options: ProtocolOptions,
+}
+
+#[derive(Serialize)]
+struct CommonLb {
+    healthy_panic_threshold: Percent,
+}
+
+#[derive(Serialize)]
+struct Percent {
+    #[serde(skip_serializing_if = "is_zero")]
+    value: u32,
+}
+
+#[derive(Serialize)]
+struct OutlierJson {
+    consecutive_5xx: u32,
+    interval: String,
+    base_ejection_time: String,
+    max_ejection_percent: u32,
+    enforcing_consecutive_5xx: u32,
+    enforcing_success_rate: u32,
+    consecutive_gateway_failure: u32,
+    enforcing_consecutive_gateway_failure: u32,
+    #[serde(skip_serializing_if = "is_false")]
+    split_external_local_origin_errors: bool,
+    consecutive_local_origin_failure: u32,
+    enforcing_consecutive_local_origin_failure: u32,
+    max_ejection_time: String,
+    max_ejection_time_jitter: String,
+    always_eject_one_host: bool,
+}
+
+#[derive(Serialize)]
+struct ConnectionOptions {
+    tcp_keepalive: KeepaliveJson,
+}
+
+#[derive(Serialize)]
+struct KeepaliveJson {
+    #[serde(rename = "keepalive_probes", skip_serializing_if = "Option::is_none")]
+    probes: Option<u32>,
+    #[serde(rename = "keepalive_time", skip_serializing_if = "Option::is_none")]
+    time: Option<u64>,
+    #[serde(rename = "keepalive_interval", skip_serializing_if = "Option::is_none")]
+    interval: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    filter_metadata: FilterMetadata,
+}
+
+#[derive(Serialize)]
+struct FilterMetadata {
+    istio: IstioMetadata,
+}
+
+#[derive(Serialize)]
+struct IstioMetadata {
+    config: String,
+}
+
+#[derive(Serialize)]
+struct ProtocolOptions {
+    #[serde(rename = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions")]
+    http: HttpOptions,
+}
+
+#[derive(Serialize)]
+struct HttpOptions {
+    #[serde(rename = "@type")]
+    at_type: &'static str,
+    common_http_protocol_options: CommonHttp,
+    explicit_http_config: ExplicitHttp,
+}
+
+#[derive(Serialize)]
+struct CommonHttp {
+    /// `0s`: never, as Envoy means it.
+    idle_timeout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connection_duration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_requests_per_connection: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct ExplicitHttp {
+    http_protocol_options: Empty,
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+impl<'a> ClusterJson<'a> {
+    /// The cluster as it runs.
+    pub(super) fn new(status: &'a ClusterStatus) -> Self {
+        let cluster: &'a Cluster = &status.cluster;
+        let (default, high) = (status.limits.default.thresholds, status.limits.high.thresholds);
+        Self {
+            at_type: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            name: &cluster.name,
+            kind: "STATIC",
+            connect_timeout: proto_duration(cluster.connect_timeout),
+            lb_policy: lb_policy(cluster.lb),
+            circuit_breakers: CircuitBreakers::configured(
+                default,
+                (high != Thresholds::ENVOY).then_some(high),
+            ),
+            outlier_detection: cluster.outlier.as_ref().map(OutlierJson::from),
+            common_lb_config: CommonLb {
+                healthy_panic_threshold: Percent { value: cluster.panic_threshold },
+            },
+            alt_stat_name: &cluster.stat_name,
+            upstream_connection_options: cluster
+                .connection
+                .keepalive
+                .map(|keepalive| ConnectionOptions { tcp_keepalive: keepalive.into() }),
+            load_assignment: Assignment::configured(&cluster.name, &cluster.endpoints),
+            metadata: cluster.rule.as_ref().map(Metadata::from),
+            typed_extension_protocol_options: ProtocolOptions {
+                http: HttpOptions::from(&cluster.connection),
+            },
+        }
+    }
+}
+
+/// Absent for round robin, the default of Envoy's enum.
+const fn lb_policy(policy: LbPolicy) -> Option<&'static str> {
+    match policy {
+        LbPolicy::RoundRobin => None,
+        LbPolicy::LeastRequest => Some("LEAST_REQUEST"),
+        LbPolicy::Random => Some("RANDOM"),
+    }
+}
+
+impl From<&OutlierPolicy> for OutlierJson {
+    fn from(policy: &OutlierPolicy) -> Self {
+        Self {
+            consecutive_5xx: policy.consecutive_5xx.threshold,
+            interval: proto_duration(policy.interval),
+            base_ejection_time: proto_duration(policy.base_ejection_time),
+            max_ejection_percent: policy.max_ejection_percent,
+            enforcing_consecutive_5xx: policy.consecutive_5xx.enforcing_percent,
+            enforcing_success_rate: 0,
+            consecutive_gateway_failure: policy.consecutive_gateway_failure.threshold,
+            enforcing_consecutive_gateway_failure: policy.consecutive_gateway_failure.enforcing_percent,
+            split_external_local_origin_errors: policy.split_external_local_origin_errors,
+            consecutive_local_origin_failure: policy.consecutive_local_origin_failure.threshold,
+            enforcing_consecutive_local_origin_failure: policy
+                .consecutive_local_origin_failure
+                .enforcing_percent,
+            max_ejection_time: proto_duration(policy.max_ejection_time),
+            max_ejection_time_jitter: proto_duration(policy.max_ejection_time_jitter),
+            always_eject_one_host: policy.always_eject_one_host,
+        }
+    }
+}
+
+impl From<TcpKeepalive> for KeepaliveJson {
+    fn from(keepalive: TcpKeepalive) -> Self {
+        Self {
+            probes: keepalive.probes,
+            time: keepalive.time.map(|time| time.as_secs()),
+            interval: keepalive.interval.map(|interval| interval.as_secs()),
+        }
+    }
+}
+
+impl From<&ResourceRef> for Metadata {
+    /// The path that istiod writes, from which `istioctl` reads the rule's name.
+    fn from(rule: &ResourceRef) -> Self {
+        let config = format!(
+            "/apis/networking.istio.io/v1/namespaces/{}/destination-rule/{}",
+            rule.namespace, rule.name
+        );
+        Self { filter_metadata: FilterMetadata { istio: IstioMetadata { config } } }
+    }
+}
+
+impl From<&ConnectionPolicy> for HttpOptions {
+    fn from(policy: &ConnectionPolicy) -> Self {
+        Self {
+            at_type: HTTP_OPTIONS,
+            common_http_protocol_options: CommonHttp {
+                idle_timeout: proto_duration(policy.idle_timeout.unwrap_or_default()),
+                max_connection_duration: policy.max_duration.map(proto_duration),
+                max_requests_per_connection: policy.max_requests.map(std::num::NonZeroU32::get),
+            },
+            explicit_http_config: ExplicitHttp { http_protocol_options: Empty {} },
+        }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it so
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// Protobuf's JSON of a duration: seconds with 0, 3, 6 or 9 decimals.
+fn proto_duration(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    match nanos {
+        0 => format!("{seconds}s"),
+        n if n % 1_000_000 == 0 => format!("{seconds}.{:03}s", n / 1_000_000),
+        n if n % 1_000 == 0 => format!("{seconds}.{:06}s", n / 1_000),
+        n => format!("{seconds}.{n:09}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_six_or_nine_decimals() {
+        assert_eq!(proto_duration(Duration::from_secs(10)), "10s");
+        assert_eq!(proto_duration(Duration::from_millis(250)), "0.250s");
+        assert_eq!(proto_duration(Duration::from_micros(1)), "0.000001s");
+        assert_eq!(proto_duration(Duration::from_nanos(1)), "0.000000001s");
+    }
+}
