@@ -6,9 +6,9 @@ use super::DetectionKind;
 
 /// Envoy's `OutlierDetection` with Istio's defaults filled in; complete, so it holds no `Option`.
 ///
-/// Istio's deprecated `consecutiveErrors: n` (difference D9) needs no field of its own: it is
-/// `consecutive_gateway_failure` at `n` with 100 percent enforced, and `consecutive_5xx` at threshold 0, which never fires.
-/// Without split, failed connects count as 503 and time-outs as 504, so both count as gateway failures.
+/// Istio's deprecated `consecutiveErrors: n` (difference D9) needs no field of its own: it is `consecutive_gateway_failure`
+/// at `n`, enforced, and `consecutive_5xx` enforced in 0 percent. Without split, failed connects count as 503 and time-outs as
+/// 504, so both count as gateway failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutlierPolicy {
     /// Period of the sweep that returns hosts. Default 10 s.
