@@ -1,0 +1,147 @@
+//! The knobs of one running instance, and what it counted. In code for the demo and for tests; a second
+//! listener for remote control is not here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Handle to one instance; clones act on the same instance.
+#[derive(Debug, Clone, Default)]
+pub struct Control {
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fail_all: AtomicBool,
+    delay_ns: AtomicU64,
+    requests: Gauge,
+    connections: Gauge,
+}
+
+impl Control {
+    /// While set, every request is answered with 503, whatever its path.
+    pub fn fail_all(&self, fail: bool) {
+        self.state.fail_all.store(fail, Ordering::Relaxed);
+    }
+
+    /// Waits so long before each answer, besides what the request itself asks for. Zero (the default) switches it off.
+    pub fn set_delay(&self, delay: Duration) {
+        let ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        self.state.delay_ns.store(ns, Ordering::Relaxed);
+    }
+
+    /// What the instance has seen so far.
+    pub fn counts(&self) -> Counts {
+        Counts { requests: self.state.requests.read(), connections: self.state.connections.read() }
+    }
+
+    /// Starts the totals again at zero and the peaks at what is active now.
+    pub fn reset_counts(&self) {
+        self.state.requests.reset();
+        self.state.connections.reset();
+    }
+
+    pub(crate) fn is_failing(&self) -> bool {
+        self.state.fail_all.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn delay(&self) -> Duration {
+        Duration::from_nanos(self.state.delay_ns.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn enter_request(&self) -> Entered {
+        Entered::new(self, |state| &state.requests)
+    }
+
+    pub(crate) fn enter_connection(&self) -> Entered {
+        Entered::new(self, |state| &state.connections)
+    }
+}
+
+/// Counts of one instance. A request is active from its head until its whole answer was handed to the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests, whatever they were answered with.
+    pub requests: Peak,
+    /// TCP connections accepted.
+    pub connections: Peak,
+}
+
+/// How many are active now, were active at most at the same time, and came in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Peak {
+    /// Active at this moment.
+    pub active: u64,
+    /// The most that were ever active at once.
+    pub peak: u64,
+    /// All that ever came.
+    pub total: u64,
+}
+
+#[derive(Debug, Default)]
+struct Gauge {
+    active: AtomicU64,
+    peak: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Gauge {
+    fn enter(&self) {
+        let active = self.active.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(active, Ordering::Relaxed);
+        self.total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Peak {
+        Peak {
+            active: self.active.load(Ordering::Relaxed),
+            peak: self.peak.load(Ordering::Relaxed),
+            total: self.total.load(Ordering::Relaxed),
+        }
+    }
+
+    fn reset(&self) {
+        self.total.store(0, Ordering::Relaxed);
+        self.peak.store(self.active.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// Counted as active until dropped.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    state: Arc<State>,
+    gauge: fn(&State) -> &Gauge,
+}
+
+impl Entered {
+    fn new(control: &Control, gauge: fn(&State) -> &Gauge) -> Self {
+        gauge(&control.state).enter();
+        Self { state: Arc::clone(&control.state), gauge }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        (self.gauge)(&self.state).active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_remembers_the_most_that_were_active_at_once() {
+        let control = Control::default();
+        let first = control.enter_request();
+        let second = control.enter_request();
+        drop(first);
+        let third = control.enter_request();
+        assert_eq!(control.counts().requests, Peak { active: 2, peak: 2, total: 3 });
+        assert_eq!(control.counts().connections, Peak::default());
+        drop((second, third));
+        control.reset_counts();
+        assert_eq!(control.counts().requests, Peak::default());
+    }
+}
