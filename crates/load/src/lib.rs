@@ -1,1 +1,32 @@
 //! Load generator with honest latency and fortio's output.
+//!
+//! [`CommandLine::parse`] reads fortio's flags, [`run`] makes the calls and returns a [`Report`], [`curl`] makes
+//! one call and returns its answer. Nothing here prints, exits or handles signals: what happens on the way is
+//! handed to an [`Observer`], and a [`Cancel`] ends a run early with what was measured so far.
+//!
+//! The order in which to read: `options`, `plan` (who makes how many calls), `pace` (when), `client` (one
+//! connection), `engine` (all of them), `tally`, `report`.
+
+mod client;
+mod command_line;
+mod curl;
+mod engine;
+mod event;
+pub mod go;
+mod histogram;
+mod options;
+mod pace;
+mod plan;
+mod report;
+mod request;
+mod tally;
+mod target;
+
+pub use command_line::{CommandLine, UsageError, usage};
+pub use curl::{Fetched, curl};
+pub use engine::{Cancel, RunError, run, run_observed};
+pub use event::{Event, Level, LogLine, Observer, Value};
+pub use histogram::{Counter, Histogram, Interval};
+pub use options::{FORTIO_VERSION, HttpOptions, Options, Style};
+pub use report::Report;
+pub use target::TargetError;

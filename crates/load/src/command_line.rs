@@ -1,0 +1,360 @@
+//! fortio's flags for `load` and `curl`: the table, what each sets, and the usage text. The grammar is in
+//! `go::flag`. A flag that stands here acts; one that does not is refused.
+
+use std::time::Duration;
+
+use crate::event::Level;
+use crate::go;
+use crate::go::flag::{Flag, FlagError, boolean};
+use crate::options::{Options, Style};
+
+const fn value(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, value: Some(value), help, default }
+}
+
+const fn switch(name: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, value: None, help, default }
+}
+
+const FLAGS: &[Flag] = &[
+    value(
+        "H",
+        "key:value",
+        "",
+        "Additional HTTP header, may be given several times; an empty User-Agent removes ours",
+    ),
+    value(
+        "X",
+        "string",
+        "",
+        "HTTP method instead of GET, or of POST when there is a payload or content type",
+    ),
+    value(
+        "abort-on",
+        "int",
+        "",
+        "End the run at the first call with this HTTP status, or -1 for a socket error",
+    ),
+    switch("allow-initial-errors", "", "Go on although a warm-up call failed"),
+    value("c", "int", "4", "Number of connections, each with one call at a time"),
+    switch("calc-qps", "", "Compute the rate from the number of calls (-n) and the duration (-t)"),
+    value("content-type", "string", "", "Content type of the request; makes it a POST"),
+    switch("curl", "", "Make one call and show its answer"),
+    switch("halfclose", "", "Close the sending side after each request (with -keepalive=false)"),
+    switch("http1.0", "", "Speak HTTP/1.0"),
+    switch("jitter", "", "Move each call by up to 10% of the pause before it"),
+    value("json", "path", "", "Write the result as JSON to this file, or to standard output for -"),
+    switch("keepalive", "true", "Keep connections for the next call"),
+    value("labels", "string", "", "Labels of the JSON result (default the URL and the host name)"),
+    switch("log-errors", "true", "Log each answer that is not 2xx or 418"),
+    value(
+        "loglevel",
+        "level",
+        "Info",
+        "Least important level shown, one of [Debug Verbose Info Warning Error Critical Fatal]",
+    ),
+    value("n", "int", "", "Make exactly this many calls, without warm-up, instead of calling for a duration"),
+    switch("nocatchup", "", "Skip calls that came due while an earlier one was late"),
+    value("offset", "duration", "", "Where the histogram begins"),
+    value("p", "string", "\"50,75,90,99,99.9\"", "Percentiles to report"),
+    value("payload", "string", "", "Body of each request; makes it a POST"),
+    value("qps", "float", "8", "Calls per second over all connections, 0 for as fast as possible"),
+    switch("quiet", "", "Say less: the log level becomes Error, and the report short"),
+    value("r", "float", "0.001", "Width of the lowest buckets of the histogram in seconds"),
+    value("resolve", "IP", "", "Connect to this address whatever the URL's host is"),
+    value("runid", "int", "", "Number of the run in the JSON result"),
+    switch("sequential-warmup", "", "Make the warm-up calls one after the other"),
+    value("t", "duration", "5s", "How long to call, such as 90s or 1d4h; 0 is until interrupted"),
+    value("timeout", "duration", "3s", "Longest time to connect, and to wait for an answer"),
+    switch("uniform", "", "Spread the connections' first calls over one period"),
+    value("user", "user:password", "", "Credentials for basic authentication"),
+];
+
+/// What the arguments of `load` or `curl` ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandLine {
+    /// The run.
+    pub options: Options,
+    /// `-json`: where the result goes, `-` for standard output.
+    pub json: Option<String>,
+    /// `-curl`: one call, as the command `curl` makes it.
+    pub curl: bool,
+    /// `-quiet` was given.
+    pub quiet: bool,
+}
+
+/// What is wrong with the arguments.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// A flag; its text is printed in front of the usage text.
+    #[error(transparent)]
+    Flag(#[from] FlagError),
+    /// No URL behind the flags.
+    #[error("Error: {program} load/curl needs a URL or destination")]
+    NoUrl {
+        /// Name of the program.
+        program: &'static str,
+    },
+    /// Flags behind the URL would be ignored.
+    #[error("Error: unexpected {argument:?} behind the URL: flags come before it")]
+    Trailing {
+        /// The first argument behind the URL.
+        argument: String,
+    },
+}
+
+impl CommandLine {
+    /// Reads the arguments behind `load` or `curl`.
+    pub fn parse(arguments: &[String], style: Style) -> Result<Self, UsageError> {
+        let parsed = go::flag::parse(FLAGS, arguments)?;
+        let mut line = Self { options: Options::to(""), json: None, curl: false, quiet: false };
+        line.options.style = style;
+        let mut calc_qps = false;
+        for (name, value) in &parsed.flags {
+            if *name == "calc-qps" {
+                calc_qps = boolean(name, value)?;
+            } else if !(line.set_http(name, value)? || line.set_switch(name, value)?) {
+                line.set_value(name, value)?;
+            }
+        }
+        if line.quiet {
+            line.options.log_level = Level::Error;
+        }
+        if let (true, Some(calls), Some(duration)) = (calc_qps, line.options.calls, line.options.duration) {
+            line.options.qps = calls as f64 / duration.as_secs_f64();
+        }
+        let mut rest = parsed.rest.into_iter();
+        line.options.http.url = rest.next().ok_or(UsageError::NoUrl { program: program(style) })?;
+        match rest.next() {
+            Some(argument) => Err(UsageError::Trailing { argument }),
+            None => Ok(line),
+        }
+    }
+
+    /// Flags about requests; `false` for another one.
+    fn set_http(&mut self, name: &'static str, value: &str) -> Result<bool, FlagError> {
+        let http = &mut self.options.http;
+        match name {
+            "H" => http.headers.push(header(name, value)?),
+            "X" => http.method = Some(token(name, value)?),
+            "content-type" => http.content_type = Some(value.to_owned()),
+            "halfclose" => http.half_close = boolean(name, value)?,
+            "http1.0" => http.http10 = boolean(name, value)?,
+            "keepalive" => http.keep_alive = boolean(name, value)?,
+            "log-errors" => http.log_errors = boolean(name, value)?,
+            "payload" => http.payload = value.as_bytes().to_vec(),
+            "resolve" => http.resolve = Some(number(name, value)?),
+            // fortio takes the default for what makes no sense.
+            "timeout" => http.timeout = duration(name, value)?.unwrap_or(Duration::from_secs(3)),
+            "user" => http.user = Some(value.to_owned()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Flags that are on or off; `false` for another one.
+    fn set_switch(&mut self, name: &'static str, value: &str) -> Result<bool, FlagError> {
+        let options = &mut self.options;
+        let place = match name {
+            "allow-initial-errors" => &mut options.allow_initial_errors,
+            "curl" => &mut self.curl,
+            "jitter" => &mut options.jitter,
+            "nocatchup" => &mut options.no_catch_up,
+            "quiet" => &mut self.quiet,
+            "sequential-warmup" => &mut options.sequential_warmup,
+            "uniform" => &mut options.uniform,
+            _ => return Ok(false),
+        };
+        *place = boolean(name, value)?;
+        Ok(true)
+    }
+
+    fn set_value(&mut self, name: &'static str, value: &str) -> Result<(), FlagError> {
+        let options = &mut self.options;
+        match name {
+            "abort-on" => options.abort_on = Some(number(name, value)?).filter(|code| *code != 0),
+            "c" => options.connections = usize::try_from(number::<i64>(name, value)?).unwrap_or(0),
+            "json" => self.json = Some(value.to_owned()).filter(|path| !path.is_empty()),
+            "labels" => options.labels = Some(value.to_owned()).filter(|labels| !labels.is_empty()),
+            "loglevel" => options.log_level = level(name, value)?,
+            "n" => options.calls = u64::try_from(number::<i64>(name, value)?).ok().filter(|calls| *calls > 0),
+            "offset" => options.offset = duration(name, value)?.unwrap_or_default(),
+            "p" => options.percentiles = percentiles(name, value)?,
+            "qps" => options.qps = finite(name, value)?,
+            "r" => options.resolution = finite(name, value)?,
+            "runid" => options.run_id = number(name, value)?,
+            "t" => options.duration = duration(name, value)?,
+            // The table has no other: the test below goes through all of it.
+            _ => return Err(FlagError::Unknown { name: name.to_owned(), nearest: None }),
+        }
+        Ok(())
+    }
+}
+
+/// The usage text, printed behind an error or for `-h`.
+pub fn usage(style: Style) -> String {
+    let flags = go::flag::usage(FLAGS);
+    let (name, version) = style.product();
+    let program = program(style);
+    format!(
+        "{name} {version} usage:\n\t{program} command [flags] target\nwhere command is one of: load (load testing) or curl (single URL debug).\nwhere target is a URL (http load tests); flags come before it, with one dash or two.\nflags:\n{flags}"
+    )
+}
+
+const fn program(style: Style) -> &'static str {
+    match style {
+        Style::Fuseboard => "fuseboard",
+        Style::Fortio => "fortio",
+    }
+}
+
+fn invalid(name: &'static str, value: &str, why: impl Into<String>) -> FlagError {
+    FlagError::Value { name, value: value.to_owned(), why: why.into() }
+}
+
+fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, FlagError> {
+    value.parse().map_err(|_| invalid(name, value, "parse error"))
+}
+
+fn finite(name: &'static str, value: &str) -> Result<f64, FlagError> {
+    number::<f64>(name, value).and_then(|number| {
+        if number.is_finite() { Ok(number) } else { Err(invalid(name, value, "value out of range")) }
+    })
+}
+
+/// `None` for zero and below.
+fn duration(name: &'static str, value: &str) -> Result<Option<Duration>, FlagError> {
+    let duration = go::duration::parse(value).ok_or_else(|| invalid(name, value, "parse error"))?;
+    Ok(duration.positive())
+}
+
+fn level(name: &'static str, value: &str) -> Result<Level, FlagError> {
+    Level::named(value).ok_or_else(|| {
+        invalid(name, value, "should be one of [Debug Verbose Info Warning Error Critical Fatal]")
+    })
+}
+
+fn percentiles(name: &'static str, value: &str) -> Result<Vec<f64>, FlagError> {
+    value
+        .split(',')
+        .map(|part| part.trim().parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| invalid(name, value, "should be percentages between 0 and 100, such as 50,99.9"))
+}
+
+fn token(name: &'static str, value: &str) -> Result<String, FlagError> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if !value.is_empty() && value.chars().all(is_token) {
+        return Ok(value.to_owned());
+    }
+    Err(invalid(name, value, "not a method"))
+}
+
+fn header(name: &'static str, text: &str) -> Result<(String, String), FlagError> {
+    let bad = || invalid(name, text, format!("invalid extra header '{text}', expecting Key: Value"));
+    let (key, value) = text.split_once(':').ok_or_else(bad)?;
+    if text.chars().any(|c| c.is_ascii_control() && c != '\t') || token(name, key.trim()).is_err() {
+        return Err(bad());
+    }
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<CommandLine, UsageError> {
+        let owned: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        CommandLine::parse(&owned, Style::Fortio)
+    }
+
+    fn said(arguments: &[&str]) -> String {
+        parse(arguments).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_flags_the_defaults_are_fortio_s() {
+        let line = parse(&["http://h/"]).unwrap();
+        let mut expected = Options::to("http://h/");
+        expected.style = Style::Fortio;
+        assert_eq!(line, CommandLine { options: expected, json: None, curl: false, quiet: false });
+    }
+
+    #[test]
+    fn the_classic_experiment_is_understood() {
+        let line =
+            parse(&["-c", "3", "-qps", "0", "-n", "30", "-loglevel", "Warning", "http://httpbin:8000/get"]);
+        let options = line.unwrap().options;
+        assert_eq!((options.connections, options.calls, options.log_level), (3, Some(30), Level::Warning));
+        assert_eq!(options.rate(), None);
+    }
+
+    #[test]
+    fn every_flag_of_the_table_changes_something() {
+        let plain = parse(&["u"]).unwrap();
+        for flag in FLAGS {
+            let sample = match flag.name {
+                "H" => "a:b",
+                "X" => "PUT",
+                "p" => "42",
+                "loglevel" => "debug",
+                "resolve" => "127.0.0.9",
+                "t" | "timeout" | "offset" => "77s",
+                "r" | "qps" => "0.5",
+                "keepalive" | "log-errors" => "false",
+                _ if flag.value.is_none() => "true",
+                _ => "7",
+            };
+            let mut arguments = vec![format!("-{}={sample}", flag.name)];
+            if flag.name == "calc-qps" {
+                arguments.push("-n=100".into());
+            }
+            arguments.push("u".into());
+            let line = CommandLine::parse(&arguments, Style::Fortio).unwrap();
+            assert_ne!(line, plain, "{}", flag.name);
+        }
+    }
+
+    #[test]
+    fn durations_take_days_and_zero_means_until_interrupted() {
+        assert_eq!(parse(&["-t", "1d4h", "u"]).unwrap().options.duration, Some(Duration::from_secs(100_800)));
+        assert_eq!(parse(&["-t", "0", "u"]).unwrap().options.duration, None);
+        assert_eq!(parse(&["-t", "-1s", "u"]).unwrap().options.duration, None);
+    }
+
+    #[test]
+    fn a_rate_can_be_computed() {
+        let options = parse(&["-calc-qps", "-n", "100", "-t", "10s", "u"]).unwrap().options;
+        assert!((options.qps - 10.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn mistakes_are_told_in_fortio_s_words() {
+        assert_eq!(said(&["-c", "x", "u"]), "invalid value \"x\" for flag -c: parse error");
+        assert_eq!(said(&["-t", "1x", "u"]), "invalid value \"1x\" for flag -t: parse error");
+        assert_eq!(said(&["-quiet=maybe", "u"]), "invalid boolean value \"maybe\" for -quiet: parse error");
+        assert_eq!(
+            said(&["-loglevel", "foo", "u"]),
+            "invalid value \"foo\" for flag -loglevel: should be one of [Debug Verbose Info Warning Error Critical Fatal]"
+        );
+        assert_eq!(
+            said(&["-H", "foo", "u"]),
+            "invalid value \"foo\" for flag -H: invalid extra header 'foo', expecting Key: Value"
+        );
+        assert_eq!(said(&[]), "Error: fortio load/curl needs a URL or destination");
+        assert_eq!(said(&["-h2", "u"]), "flag provided but not defined: -h2");
+    }
+
+    #[test]
+    fn a_header_cannot_smuggle_another_one() {
+        assert!(parse(&["-H", "a: b\r\nc: d", "u"]).is_err());
+        assert!(parse(&["-H", "a b: c", "u"]).is_err());
+        assert!(parse(&["-X", "GET / HTTP/1.1\r\n", "u"]).is_err());
+    }
+
+    #[test]
+    fn flags_behind_the_url_are_not_ignored_in_silence() {
+        assert_eq!(said(&["u", "-c", "2"]), "Error: unexpected \"-c\" behind the URL: flags come before it");
+    }
+}

@@ -1,0 +1,165 @@
+//! What a run is asked to do, with fortio's defaults. How the command line spells it is in `command_line`.
+
+use std::time::Duration;
+
+use crate::event::Level;
+
+/// The fortio release whose texts and numbers are reproduced.
+pub const FORTIO_VERSION: &str = "1.66.5";
+
+/// Whose output a run shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Style {
+    /// fortio's lines under our name, and exact percentiles besides.
+    #[default]
+    Fuseboard,
+    /// What fortio prints and nothing else.
+    Fortio,
+}
+
+impl Style {
+    /// Name and version in front of the first line.
+    pub(crate) const fn product(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Fuseboard => ("Fuseboard", env!("CARGO_PKG_VERSION")),
+            Self::Fortio => ("Fortio", FORTIO_VERSION),
+        }
+    }
+
+    /// Default `User-Agent`.
+    pub(crate) fn user_agent(self) -> String {
+        match self {
+            Self::Fuseboard => concat!("fuseboard/", env!("CARGO_PKG_VERSION")).to_owned(),
+            Self::Fortio => format!("fortio.org/fortio-{FORTIO_VERSION}"),
+        }
+    }
+}
+
+/// A run: how fast, how long, against what.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, independent of the others"
+)]
+pub struct Options {
+    /// Requests: where and what.
+    pub http: HttpOptions,
+    /// Connections, each making its calls one after the other. Default 4.
+    pub connections: usize,
+    /// Calls per second over all connections; zero or less: as fast as possible. Default 8.
+    pub qps: f64,
+    /// How long, unless `calls` is set; `None`: until cancelled. Default 5 s.
+    pub duration: Option<Duration>,
+    /// Exactly so many calls, without warm-up. Default `None`.
+    pub calls: Option<u64>,
+    /// Moves each call by up to a tenth of the pause before it, so that connections drift apart.
+    pub jitter: bool,
+    /// Spreads the connections' first calls over one period.
+    pub uniform: bool,
+    /// Skips calls that came due while an earlier one was late, instead of making them at once.
+    pub no_catch_up: bool,
+    /// Percentiles to report. Default 50, 75, 90, 99, 99.9.
+    pub percentiles: Vec<f64>,
+    /// Width of the lowest buckets of the histogram, in seconds. Default 0.001.
+    pub resolution: f64,
+    /// Where the histogram begins. Default zero.
+    pub offset: Duration,
+    /// Ends the run when a call returns this code; -1 is a socket error. Default `None`.
+    pub abort_on: Option<i32>,
+    /// Goes on when a warm-up call fails.
+    pub allow_initial_errors: bool,
+    /// Makes the warm-up calls one after the other.
+    pub sequential_warmup: bool,
+    /// Label of the result; default: the URL and the host name.
+    pub labels: Option<String>,
+    /// Number of the result. Default 0.
+    pub run_id: i64,
+    /// The least important level that is logged and reported. Default Info; Error shortens the report.
+    pub log_level: Level,
+    /// Whose output to show.
+    pub style: Style,
+}
+
+impl Options {
+    /// The defaults against `url`.
+    pub fn to(url: impl Into<String>) -> Self {
+        Self {
+            http: HttpOptions::to(url),
+            connections: 4,
+            qps: 8.0,
+            duration: Some(Duration::from_secs(5)),
+            calls: None,
+            jitter: false,
+            uniform: false,
+            no_catch_up: false,
+            percentiles: vec![50.0, 75.0, 90.0, 99.0, 99.9],
+            resolution: 0.001,
+            offset: Duration::ZERO,
+            abort_on: None,
+            allow_initial_errors: false,
+            sequential_warmup: false,
+            labels: None,
+            run_id: 0,
+            log_level: Level::Info,
+            style: Style::default(),
+        }
+    }
+
+    /// Whether there is a rate to keep.
+    pub(crate) fn rate(&self) -> Option<f64> {
+        (self.qps > 0.0).then_some(self.qps)
+    }
+}
+
+/// Where requests go and what they say.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, independent of the others"
+)]
+pub struct HttpOptions {
+    /// `http://host:port/path`; without a scheme, `http://` is meant.
+    pub url: String,
+    /// Additional headers. `Host` replaces the URL's; an empty `User-Agent` removes ours.
+    pub headers: Vec<(String, String)>,
+    /// Method; default GET, or POST when there is a payload or content type.
+    pub method: Option<String>,
+    /// Body of each request.
+    pub payload: Vec<u8>,
+    /// Content type; default `application/octet-stream` when there is a payload.
+    pub content_type: Option<String>,
+    /// `user:password` for basic authentication.
+    pub user: Option<String>,
+    /// Keeps the connection for the next call. Default true.
+    pub keep_alive: bool,
+    /// Closes the sending side after the request, when connections are not kept.
+    pub half_close: bool,
+    /// Speaks HTTP/1.0.
+    pub http10: bool,
+    /// Bound on connecting and on each answer. Default 3 s.
+    pub timeout: Duration,
+    /// Logs each answer that is not 2xx or 418. Default true.
+    pub log_errors: bool,
+    /// Address to connect to instead of resolving the URL's host.
+    pub resolve: Option<std::net::IpAddr>,
+}
+
+impl HttpOptions {
+    /// The defaults against `url`.
+    pub fn to(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            headers: Vec::new(),
+            method: None,
+            payload: Vec::new(),
+            content_type: None,
+            user: None,
+            keep_alive: true,
+            half_close: false,
+            http10: false,
+            timeout: Duration::from_secs(3),
+            log_errors: true,
+            resolve: None,
+        }
+    }
+}

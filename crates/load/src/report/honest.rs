@@ -1,0 +1,59 @@
+//! Exact percentiles beside fortio's guesses: of the time each call took, and, when there was a rate to keep, of
+//! the time since the call was due, which a slow call before it does not hide (coordinated omission).
+
+use serde::Serialize;
+
+use super::Report;
+use crate::go::number::shortest;
+use crate::tally::Latencies;
+
+/// Our addition to the JSON document, under the key `fuseboard`.
+#[derive(Serialize)]
+pub(super) struct Honest {
+    version: &'static str,
+    /// From sending to the end of the answer.
+    latency: Vec<Exact>,
+    /// From when the call was due.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    latency_from_due: Vec<Exact>,
+}
+
+#[derive(Serialize)]
+struct Exact {
+    percentile: f64,
+    seconds: f64,
+}
+
+pub(super) fn document(report: &Report) -> Honest {
+    Honest {
+        version: env!("CARGO_PKG_VERSION"),
+        latency: exact(report, &report.tally.service),
+        latency_from_due: exact(report, &report.tally.from_due),
+    }
+}
+
+fn exact(report: &Report, latencies: &Latencies) -> Vec<Exact> {
+    if latencies.is_empty() {
+        return Vec::new();
+    }
+    let exact = |&percentile: &f64| Exact { percentile, seconds: latencies.percentile(percentile) };
+    report.options.percentiles.iter().map(exact).collect()
+}
+
+/// A small table: one column a percentile, one row a way of measuring.
+pub(super) fn table(report: &Report) -> Vec<String> {
+    let row = |name: &str, cell: &dyn Fn(f64) -> String| {
+        let percentiles = report.options.percentiles.iter();
+        percentiles.fold(format!("{name:<14}"), |line, &percentile| format!("{line}{:>13}", cell(percentile)))
+    };
+    let milliseconds =
+        |latencies: &Latencies, percentile| format!("{:.3} ms", latencies.percentile(percentile) * 1e3);
+    let mut lines = vec![
+        row("Exact latency", &|percentile| format!("p{}", shortest(percentile))),
+        row("  since sent", &|percentile| milliseconds(&report.tally.service, percentile)),
+    ];
+    if !report.tally.from_due.is_empty() {
+        lines.push(row("  since due", &|percentile| milliseconds(&report.tally.from_due, percentile)));
+    }
+    lines
+}

@@ -1,0 +1,142 @@
+//! The result of a run: what was measured, and its two forms. `text` prints fortio's lines, `json` writes
+//! fortio's document, `honest` is what we add to both.
+
+mod honest;
+mod json;
+#[cfg(test)]
+mod sample;
+mod text;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::client::SocketCounts;
+use crate::histogram::{Counter, Histogram};
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::tally::Tally;
+
+/// Everything a run measured.
+#[derive(Debug, Clone)]
+pub struct Report {
+    options: Options,
+    connections: usize,
+    warmups: usize,
+    started: Timestamp,
+    elapsed: Duration,
+    tally: Tally,
+    sockets: Vec<SocketCounts>,
+}
+
+impl Report {
+    pub(crate) fn new(
+        options: Options,
+        plan: &Plan,
+        started: Timestamp,
+        elapsed: Duration,
+        tally: Tally,
+        sockets: Vec<SocketCounts>,
+    ) -> Self {
+        let (connections, warmups) = (plan.connections, plan.warmups);
+        Self { options, connections, warmups, started, elapsed, tally, sockets }
+    }
+
+    /// Calls by status, ascending; -1 is a socket error.
+    pub fn codes(&self) -> &BTreeMap<i32, u64> {
+        &self.tally.codes
+    }
+
+    /// Calls that returned `code`.
+    pub fn count_of(&self, code: i32) -> u64 {
+        self.tally.codes.get(&code).copied().unwrap_or(0)
+    }
+
+    /// All calls, warm-up not included.
+    pub fn calls(&self) -> u64 {
+        self.durations().count
+    }
+
+    /// Calls that were not 2xx or 418.
+    pub fn errors(&self) -> u64 {
+        self.tally.errors.counter().count
+    }
+
+    /// Durations of all calls in seconds.
+    pub fn durations(&self) -> &Counter {
+        self.tally.durations.counter()
+    }
+
+    /// Exact duration below which `percentile` percent of the calls ended, from sending to the end of the answer.
+    pub fn latency(&self, percentile: f64) -> Duration {
+        Duration::from_secs_f64(self.tally.service.percentile(percentile))
+    }
+
+    /// As [`Report::latency`], from when each call was due, so that a call that waited for a slow one before it
+    /// counts its wait. `None` when there was no rate to keep.
+    pub fn latency_from_due(&self, percentile: f64) -> Option<Duration> {
+        let from_due = &self.tally.from_due;
+        (!from_due.is_empty()).then(|| Duration::from_secs_f64(from_due.percentile(percentile)))
+    }
+
+    /// From the start of the first call to the end of the last.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// Calls per second.
+    pub fn qps(&self) -> f64 {
+        self.calls() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Sockets opened over all connections, warm-up included.
+    pub fn sockets_used(&self) -> u64 {
+        self.sockets.iter().map(|socket| socket.used).sum()
+    }
+
+    /// What was asked, the URL with its scheme.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn addresses(&self) -> BTreeMap<SocketAddr, u64> {
+        let mut all = BTreeMap::new();
+        for (address, count) in self.sockets.iter().flat_map(|socket| &socket.addresses) {
+            *all.entry(*address).or_default() += count;
+        }
+        all
+    }
+
+    fn connecting(&self) -> Histogram {
+        let mut all = Histogram::new(self.options.offset.as_secs_f64(), self.options.resolution);
+        self.sockets.iter().for_each(|socket| all.merge(&socket.connecting));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Level;
+    use crate::options::Style;
+
+    #[test]
+    fn a_report_answers_what_was_counted() {
+        let report = sample::report(Style::Fortio, Level::Info);
+        assert_eq!((report.calls(), report.errors(), report.sockets_used()), (6, 2, 3));
+        assert_eq!([200, 503, -1, 404].map(|code| report.count_of(code)), [4, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_late_call_is_slower_seen_from_when_it_was_due() {
+        let report = sample::report(Style::Fortio, Level::Info);
+        let close = |latency: Duration, ms: u64| {
+            latency.abs_diff(Duration::from_millis(ms)) < Duration::from_micros(60)
+        };
+        assert!(close(report.latency(100.0), 30));
+        assert!(close(report.latency_from_due(100.0).unwrap(), 50));
+        assert!(close(report.latency(50.0), 5));
+    }
+}

@@ -1,0 +1,192 @@
+//! The result as fortio prints it, line by line. Which lines stand at which log level is fortio's choice.
+
+use super::{Report, honest};
+use crate::event::Level;
+use crate::go;
+use crate::go::number::{shortest, significant};
+use crate::histogram::Histogram;
+use crate::options::Style;
+
+impl Report {
+    /// The lines after the calls, each with its line feed: all of them at level Info, without the connections'
+    /// histogram at Warning, and the essential ones at Error (`-quiet`).
+    pub fn text(&self) -> String {
+        let mut lines = Vec::new();
+        let level = self.options.log_level;
+        if level <= Level::Warning {
+            let (elapsed, calls) = (go::duration::format(self.elapsed), self.calls());
+            lines.push(format!("Ended after {elapsed} : {calls} calls. qps={}", significant(self.qps(), 5)));
+        }
+        self.add_sleeps(&mut lines);
+        self.add_histogram(&mut lines, "Aggregated Function Time", &self.tally.durations);
+        self.add_histogram(&mut lines, "Error cases", &self.tally.errors);
+        self.add_connections(&mut lines);
+        self.add_codes(&mut lines);
+        if level <= Level::Warning {
+            let (head, total) = (&self.tally.head_sizes, &self.tally.sizes);
+            lines.push(format!("Response Header Sizes : {}", head.counter().line()));
+            lines.push(format!("Response Body/Total Sizes : {}", total.counter().line()));
+        }
+        if self.options.style == Style::Fuseboard {
+            lines.extend(honest::table(self));
+        }
+        let average = self.durations().average() * 1e3;
+        lines.push(format!(
+            "All done {} calls (plus {} warmup) {average:.3} ms avg, {:.1} qps\n",
+            self.calls(),
+            self.warmups,
+            self.qps()
+        ));
+        lines.join("\n")
+    }
+
+    fn add_sleeps(&self, lines: &mut Vec<String>) {
+        let sleeps = &self.tally.sleeps;
+        if self.options.rate().is_none() {
+            return;
+        }
+        let behind = sleeps.percent_in_lowest();
+        if behind > 5.0 {
+            add_buckets(lines, "Aggregated Sleep Time", sleeps, &[50.0]);
+            lines.push(format!("WARNING {behind:.2}% of sleep were falling behind"));
+        } else if self.options.log_level <= Level::Warning {
+            lines.push(format!("Sleep times : {}", sleeps.counter().line()));
+        }
+    }
+
+    fn add_histogram(&self, lines: &mut Vec<String>, name: &str, histogram: &Histogram) {
+        let percentiles = &self.options.percentiles;
+        if self.options.log_level <= Level::Warning {
+            add_buckets(lines, name, histogram, percentiles);
+            return;
+        }
+        lines.push(format!("{name} : {}", histogram.counter().line()));
+        if histogram.counter().count > 0 {
+            add_targets(lines, histogram, percentiles);
+        }
+    }
+
+    fn add_connections(&self, lines: &mut Vec<String>) {
+        lines.push("# Socket and IP used for each connection:".to_owned());
+        for (id, socket) in self.sockets.iter().enumerate() {
+            let mut addresses: Vec<_> = socket.addresses.iter().collect();
+            addresses.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+            let resolved = match addresses.as_slice() {
+                [(address, _)] => address.to_string(),
+                several => {
+                    let listed = several.iter().map(|(address, count)| format!("{address} ({count})"));
+                    format!("[{}]", listed.collect::<Vec<_>>().join(", "))
+                }
+            };
+            let (used, timing) = (socket.used, socket.connecting.counter().line());
+            lines.push(format!(
+                "[{id}] {used:3} socket used, resolved to {resolved}, connection timing : {timing}"
+            ));
+        }
+        let connecting = self.connecting();
+        match self.options.log_level {
+            Level::Debug | Level::Verbose | Level::Info => {
+                add_buckets(lines, "Connection time histogram (s)", &connecting, &self.options.percentiles);
+            }
+            Level::Warning => lines.push(format!("Connection time (s) : {}", connecting.counter().line())),
+            Level::Error | Level::Critical | Level::Fatal => {}
+        }
+        let (used, least) = (self.sockets_used(), self.connections);
+        lines.push(format!("Sockets used: {used} (for perfect keepalive, would be {least})"));
+        let (uniform, jitter, catch_up) =
+            (self.options.uniform, self.options.jitter, !self.options.no_catch_up);
+        lines.push(format!("Uniform: {uniform}, Jitter: {jitter}, Catchup allowed: {catch_up}"));
+        lines.push("IP addresses distribution:".to_owned());
+        let mut addresses: Vec<_> = self.addresses().into_iter().collect();
+        addresses.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        lines.extend(addresses.iter().map(|(address, count)| format!("{address}: {count}")));
+    }
+
+    fn add_codes(&self, lines: &mut Vec<String>) {
+        for (code, count) in self.codes() {
+            let percent = 100.0 * *count as f64 / self.calls() as f64;
+            lines.push(format!("Code {code:3} : {count} ({percent:.1} %)"));
+        }
+    }
+}
+
+/// The counter, the buckets that hold something, and the percentiles.
+fn add_buckets(lines: &mut Vec<String>, name: &str, histogram: &Histogram, percentiles: &[f64]) {
+    if histogram.counter().count == 0 {
+        lines.push(format!("{name} : no data"));
+        return;
+    }
+    lines.push(format!("{name} : {}", histogram.counter().line()));
+    lines.push("# range, mid point, percentile, count".to_owned());
+    for (index, interval) in histogram.intervals().iter().enumerate() {
+        let sign = if index == 0 { ">=" } else { ">" };
+        let middle = f64::midpoint(interval.start, interval.end);
+        lines.push(format!(
+            "{sign} {} <= {} , {} , {:.2}, {}",
+            significant(interval.start, 6),
+            significant(interval.end, 6),
+            significant(middle, 6),
+            interval.percent,
+            interval.count
+        ));
+    }
+    add_targets(lines, histogram, percentiles);
+}
+
+fn add_targets(lines: &mut Vec<String>, histogram: &Histogram, percentiles: &[f64]) {
+    for &percentile in percentiles {
+        let value = significant(histogram.percentile(percentile), 6);
+        lines.push(format!("# target {}% {value}", shortest(percentile)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Level;
+    use crate::options::Style;
+    use crate::report::sample;
+
+    #[test]
+    fn the_full_text_is_fortio_s_line_by_line() {
+        assert_eq!(
+            sample::report(Style::Fortio, Level::Info).text(),
+            include_str!("../../tests/golden/info.txt")
+        );
+    }
+
+    #[test]
+    fn a_warning_level_leaves_the_connections_histogram_out() {
+        let (info, warning) =
+            (include_str!("../../tests/golden/info.txt"), sample::report(Style::Fortio, Level::Warning));
+        let (before, rest) = info.split_once("Connection time histogram (s) : ").unwrap();
+        let (counter, rest) = rest.split_once('\n').unwrap();
+        let after = &rest[rest.find("Sockets used").unwrap()..];
+        assert_eq!(warning.text(), format!("{before}Connection time (s) : {counter}\n{after}"));
+    }
+
+    #[test]
+    fn quiet_keeps_the_essential_lines() {
+        assert_eq!(
+            sample::report(Style::Fortio, Level::Error).text(),
+            include_str!("../../tests/golden/quiet.txt")
+        );
+    }
+
+    #[test]
+    fn our_own_style_adds_exact_latencies_in_front_of_the_last_line() {
+        let ours = sample::report(Style::Fuseboard, Level::Error).text();
+        let mut lines: Vec<&str> = ours.lines().collect();
+        let last = lines.pop().unwrap();
+        let added = lines.split_off(lines.len() - 3);
+        assert_eq!(
+            added,
+            [
+                "Exact latency           p50          p75          p90          p99        p99.9",
+                "  since sent       5.001 ms     7.000 ms    30.015 ms    30.015 ms    30.015 ms",
+                "  since due        5.001 ms     7.000 ms    50.004 ms    50.004 ms    50.004 ms",
+            ]
+        );
+        let theirs = include_str!("../../tests/golden/quiet.txt");
+        assert_eq!(format!("{}\n{last}\n", lines.join("\n")), theirs);
+    }
+}
