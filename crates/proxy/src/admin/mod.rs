@@ -1,0 +1,74 @@
+//! The admin server: the pages of the admin crate over HTTP, on a thread of its own, for this machine only.
+//!
+//! It listens on a loopback address or a unix socket and on nothing else; [`guard`] keeps web pages out. Nothing here runs
+//! on a worker: a slow or hostile admin client costs the request path nothing. Connections are bounded in number, in the
+//! size of a head and in time.
+
+mod guard;
+mod pages;
+mod serve;
+mod socket;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use fuseboard_admin::AdminAddress;
+use fuseboard_admin::status::RefusalRecord;
+use tokio::runtime;
+use tokio::sync::watch;
+
+use crate::stats::Observation;
+
+pub use socket::{AdminSocket, BindError};
+
+/// What the admin server asks of the proxy. Called on the admin thread, so it may take short locks.
+pub trait AdminSource: Send + Sync + 'static {
+    /// The proxy at this moment.
+    fn observe(&self) -> Observation;
+
+    /// Refusals of the last `window`, oldest first, and whether older ones of it were already overwritten.
+    fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool);
+
+    /// Drain, then end (POST `/quitquitquit`).
+    fn quit(&self);
+}
+
+/// A running admin server. Dropped, it ends.
+#[derive(Debug)]
+pub struct AdminServer {
+    address: AdminAddress,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AdminServer {
+    /// Serves `source` on `socket` until dropped.
+    pub fn start(socket: AdminSocket, source: Arc<dyn AdminSource>) -> io::Result<Self> {
+        let address = socket.address().clone();
+        let (stop, stopped) = watch::channel(false);
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let pages = Arc::new(pages::Pages::new(source));
+        let guarded = matches!(address, AdminAddress::Tcp(_));
+        let thread = thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || runtime.block_on(serve::serve(socket, pages, guarded, stopped)))?;
+        Ok(Self { address, stop, thread: Some(thread) })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub fn address(&self) -> &AdminAddress {
+        &self.address
+    }
+}
+
+impl Drop for AdminServer {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // It ends at once: open connections are cut. A panic there has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}

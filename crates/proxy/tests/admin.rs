@@ -1,0 +1,289 @@
+//! The admin server through real sockets: who may ask, what is bounded, what each path does.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use fuseboard_admin::status::{ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState};
+use fuseboard_admin::{AdminAddress, AdminClient};
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_proxy::admin::{AdminServer, AdminSocket, AdminSource, BindError};
+use fuseboard_proxy::stats::{ListenerBlock, Observation};
+use fuseboard_snapshot::Snapshot;
+use fuseboard_stats::Sharded;
+
+/// A proxy with one listener and no cluster.
+struct FakeProxy {
+    listener: Arc<Sharded<ListenerBlock>>,
+    quits: AtomicUsize,
+    asked_windows: Mutex<Vec<Duration>>,
+}
+
+impl AdminSource for FakeProxy {
+    fn observe(&self) -> Observation {
+        let server = ServerInfo {
+            version: "1.2.3",
+            state: ServerState::Live,
+            uptime: Duration::from_secs(7),
+            concurrency: 2,
+            drain_time: Duration::from_secs(45),
+            pid: 1,
+            node_id: Arc::from("test"),
+        };
+        let address = "127.0.0.1:9000".parse().unwrap();
+        Observation {
+            status: ProxyStatus {
+                server,
+                listeners: vec![ListenerStatus { name: Arc::from("outbound"), address }],
+                clusters: Vec::new(),
+                snapshot: Arc::new(Snapshot::default()),
+                applied_at: SystemTime::UNIX_EPOCH,
+            },
+            cluster_blocks: Vec::new(),
+            listener_blocks: vec![Arc::clone(&self.listener)],
+        }
+    }
+
+    fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {
+        self.asked_windows.lock().unwrap().push(window);
+        let record = RefusalRecord {
+            at: SystemTime::now(),
+            cluster: None,
+            listener: Arc::from("outbound"),
+            reason: RefusalReason::LimitDownstreamConnections,
+            status: 0,
+            flag: "-",
+            setting: None,
+            bound: Some(5),
+            value: Some(5),
+            queue: 0,
+            rule: None,
+        };
+        (vec![record], true)
+    }
+
+    fn quit(&self) {
+        self.quits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn fake() -> Arc<FakeProxy> {
+    Arc::new(FakeProxy {
+        listener: Arc::new(Sharded::new(2)),
+        quits: AtomicUsize::new(0),
+        asked_windows: Mutex::default(),
+    })
+}
+
+fn started() -> (AdminServer, Arc<FakeProxy>) {
+    let proxy = fake();
+    let socket = AdminSocket::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    (AdminServer::start(socket, Arc::clone(&proxy) as Arc<dyn AdminSource>).unwrap(), proxy)
+}
+
+fn client(server: &AdminServer) -> AdminClient {
+    AdminClient::new(server.address().clone()).with_timeout(Duration::from_secs(20))
+}
+
+/// The whole answer to bytes sent as they are.
+fn raw(server: &AdminServer, request: &str) -> String {
+    let AdminAddress::Tcp(address) = server.address() else { unreachable!("tests use TCP") };
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status_line(answer: &str) -> &str {
+    answer.lines().next().unwrap_or("")
+}
+
+#[test]
+fn an_address_that_other_machines_reach_is_refused() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
+        let refused = AdminSocket::bind(&address.parse().unwrap());
+        assert!(matches!(refused, Err(BindError::NotLoopback(_))), "{address}");
+    }
+    assert!(AdminSocket::bind(&"[::1]:0".parse().unwrap()).is_ok());
+}
+
+#[test]
+fn the_pages_answer_with_envoys_content_types() {
+    let (server, _) = started();
+    let answer = raw(&server, "GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    assert_eq!(status_line(&answer), "HTTP/1.1 200 OK");
+    assert!(answer.contains("content-type: text/plain; charset=UTF-8\r\n"), "{answer}");
+    assert!(answer.contains("cache-control: no-cache, max-age=0\r\n"));
+    assert!(answer.contains("x-content-type-options: nosniff\r\n"));
+    assert!(answer.contains("\nserver.uptime: 7\n"));
+    let answer = raw(&server, "GET /server_info HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    assert!(answer.contains("content-type: application/json\r\n"));
+    let answer = raw(&server, "HEAD /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    assert!(answer.ends_with("\r\n\r\n"), "HEAD has no body: {answer}");
+}
+
+#[test]
+fn every_page_that_reads_answers_200() {
+    let (server, _) = started();
+    for path in [
+        "/",
+        "/help",
+        "/stats",
+        "/stats/prometheus",
+        "/stats?format=json",
+        "/clusters",
+        "/clusters?format=json",
+        "/listeners",
+        "/listeners?format=json",
+        "/server_info",
+        "/ready",
+        "/config_dump",
+        "/config_dump?include_eds",
+        "/fuseboard/v1/refusals",
+        "/fuseboard/v1/ejections",
+    ] {
+        let answer = client(&server).get(path).unwrap();
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    let missing = client(&server).get("/nosuch").unwrap();
+    assert_eq!(missing.status, 404);
+    assert!(missing.text().starts_with("invalid path. admin commands are:\n"));
+}
+
+#[test]
+fn get_on_what_changes_state_is_405_with_envoys_words() {
+    let (server, proxy) = started();
+    for path in ["/quitquitquit", "/reset_counters", "/healthcheck/fail", "/healthcheck/ok"] {
+        let answer = client(&server).get(path).unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (405, "Method GET not allowed, POST required."));
+    }
+    assert_eq!(proxy.quits.load(Ordering::Relaxed), 0);
+    assert_eq!(client(&server).request("DELETE", "/stats", b"").unwrap().status, 405);
+    let done = client(&server).post("/quitquitquit").unwrap();
+    assert_eq!((done.status, done.text().as_str()), (200, "OK\n"));
+    assert_eq!(proxy.quits.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_rebound_name_reads_nothing() {
+    let (server, _) = started();
+    for host in ["evil.example", "127.0.0.1.evil.example:15000", "10.0.0.1"] {
+        let request = format!("GET /config_dump HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = raw(&server, &request);
+        assert_eq!(status_line(&answer), "HTTP/1.1 403 Forbidden", "{host}");
+        assert!(!answer.contains("configs"));
+    }
+    let answer = raw(
+        &server,
+        "GET http://evil.example/stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    );
+    assert_eq!(status_line(&answer), "HTTP/1.1 403 Forbidden");
+    let answer = raw(&server, "GET /stats HTTP/1.1\r\nconnection: close\r\n\r\n");
+    assert_eq!(status_line(&answer), "HTTP/1.1 400 Bad Request");
+}
+
+#[test]
+fn a_page_of_another_origin_cannot_shut_the_proxy_down() {
+    let (server, proxy) = started();
+    for field in ["origin: http://evil.example", "origin: null", "sec-fetch-site: cross-site"] {
+        let request = format!(
+            "POST /quitquitquit HTTP/1.1\r\nhost: localhost\r\n{field}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        assert_eq!(status_line(&raw(&server, &request)), "HTTP/1.1 403 Forbidden", "{field}");
+    }
+    assert_eq!(proxy.quits.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_reset_is_seen_by_the_next_reading_and_leaves_gauges() {
+    let (server, proxy) = started();
+    let block = &proxy.listener.shard(0).listener;
+    block.downstream_cx_total.add(3);
+    block.downstream_cx_active.add(2);
+    assert_eq!(client(&server).post("/reset_counters").unwrap().text(), "OK\n");
+    block.downstream_cx_total.inc();
+    let text = client(&server).get("/stats?filter=listener.*downstream_cx_(total|active)").unwrap().text();
+    assert_eq!(
+        text,
+        "listener.127.0.0.1_9000.downstream_cx_active: 2\nlistener.127.0.0.1_9000.downstream_cx_total: 1\n"
+    );
+}
+
+#[test]
+fn a_failed_health_check_shows_as_draining_until_it_is_ok_again() {
+    let (server, _) = started();
+    let ready = || client(&server).get("ready").unwrap();
+    assert_eq!((ready().status, ready().text().as_str()), (200, "LIVE\n"));
+    client(&server).post("/healthcheck/fail").unwrap();
+    assert_eq!((ready().status, ready().text().as_str()), (503, "DRAINING\n"));
+    let live = client(&server).get("/stats?filter=server.(live|state)$").unwrap().text();
+    assert_eq!(live, "server.live: 0\nserver.state: 1\n");
+    client(&server).post("/healthcheck/ok").unwrap();
+    assert_eq!(ready().status, 200);
+}
+
+#[test]
+fn refusals_are_asked_for_by_window() {
+    let (server, proxy) = started();
+    let text = client(&server).get("/fuseboard/v1/refusals?last=5m").unwrap().text();
+    assert!(text.contains("\"reason\": \"limit.downstream_connections\""), "{text}");
+    assert!(text.contains("\"truncated\": true"));
+    assert_eq!(*proxy.asked_windows.lock().unwrap(), [Duration::from_mins(5)]);
+    let bad = client(&server).get("/fuseboard/v1/refusals?last=soon").unwrap();
+    assert_eq!(bad.status, 400);
+    assert!(bad.text().starts_with("last=soon: "));
+}
+
+#[test]
+fn idle_and_silent_connections_do_not_keep_others_out() {
+    let (server, _) = started();
+    let AdminAddress::Tcp(address) = server.address() else { unreachable!("tests use TCP") };
+    let silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert_eq!(client(&server).get("/ready").unwrap().status, 200);
+    drop(silent);
+}
+
+#[test]
+fn an_endless_head_is_refused_and_not_kept() {
+    let (server, _) = started();
+    let request = format!("GET /stats HTTP/1.1\r\nhost: localhost\r\nx: {}", "a".repeat(64 * 1024));
+    let answer = raw(&server, &request);
+    assert!(!answer.contains("200 OK"), "{answer}");
+    assert_eq!(client(&server).get("/ready").unwrap().status, 200);
+}
+
+#[test]
+fn a_unix_socket_serves_is_private_and_is_removed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    let address = AdminAddress::Unix(path.clone());
+    let proxy = fake();
+    let server = AdminServer::start(AdminSocket::bind(&address).unwrap(), proxy).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(client(&server).get("/ready").unwrap().text(), "LIVE\n");
+    assert!(matches!(AdminSocket::bind(&address), Err(BindError::System { .. })), "it is in use");
+    drop(server);
+    assert!(!path.exists());
+
+    // left behind by a process that was killed
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    assert!(AdminSocket::bind(&address).is_ok(), "an abandoned file is replaced");
+}
+
+#[test]
+fn dropping_the_server_ends_its_thread_though_a_client_hangs_on() {
+    let (server, _) = started();
+    let AdminAddress::Tcp(address) = server.address().clone() else { unreachable!("tests use TCP") };
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /sta").unwrap();
+    drop(server);
+    assert!(TcpStream::connect(address).is_err());
+}
