@@ -210,3 +210,66 @@ pub fn is_token(name: &[u8]) -> bool {
 pub fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|b| is_value_byte(*b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_are_written_as_the_grammar_has_them() {
+        assert_eq!(written(|out| request_line(out, b"GET", b"/p")), "GET /p HTTP/1.1\r\n");
+        assert_eq!(written(|out| status_line(out, Version::Http11, 503, b"x y")), "HTTP/1.1 503 x y\r\n");
+        assert_eq!(written(|out| status_line(out, Version::Http10, 200, b"")), "HTTP/1.0 200 \r\n");
+        assert_eq!(written(|out| field_number(out, b"content-length", 0)), "content-length: 0\r\n");
+    }
+
+    #[test]
+    fn numbers_are_written_at_their_edges() {
+        for number in [0, 1, 9, 10, 99, 100, 12345, u64::MAX] {
+            assert_eq!(written(|out| decimal(out, number)), number.to_string());
+        }
+        for size in [1, 15, 16, 255, 256, 65535, 65536, usize::MAX] {
+            assert_eq!(written(|out| chunk_size(out, size)), format!("{size:x}\r\n"));
+        }
+    }
+
+    #[test]
+    fn an_empty_chunk_is_not_the_last_one() {
+        assert_eq!(written(|out| chunk(out, b"")), "");
+        assert_eq!(written(|out| chunk(out, b"abc")), "3\r\nabc\r\n");
+    }
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        let cases = [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            // The example of RFC 9110 section 5.6.7.
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_799, "Tue, 29 Feb 2000 23:59:59 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (1_709_164_800, "Thu, 29 Feb 2024 00:00:00 GMT"),
+            (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"),
+            (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(std::str::from_utf8(&http_date(seconds)), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_could_forge_a_field_is_no_value() {
+        assert!(is_field_value(b"a\tb \xe9") && is_token(b"X-A_b"));
+        assert!(!is_field_value(b"a\r\nb") && !is_field_value(b"\0"));
+        assert!(!is_token(b"") && !is_token(b"a b") && !is_token(b"a:"));
+    }
+}
