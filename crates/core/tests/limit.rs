@@ -1,5 +1,7 @@
 //! Limits against a naive model that does one thing at a time, and the arithmetic of bursts that users reckon with.
 #![cfg(not(loom))]
+// a panic is how a test fails
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

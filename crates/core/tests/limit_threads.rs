@@ -1,6 +1,8 @@
 //! Limits and the idle pool under real threads: bounded runs in which nobody may exceed a bound, be refused wrongly, or
 //! be forgotten.
 #![cfg(not(loom))]
+// a panic is how a test fails
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod parker;
 
@@ -95,7 +97,7 @@ fn callers_that_fit_take_turns_at_any_number_of_threads() {
 
 /// A descriptor: closed before its permit is given back, because it comes first.
 struct Socket {
-    _descriptor: Descriptor,
+    descriptor: Descriptor,
     permit: CxPermit,
 }
 
@@ -110,7 +112,7 @@ impl Drop for Descriptor {
 impl Socket {
     fn open(gauge: &Arc<Gauge>, bound: u32, permit: CxPermit) -> Self {
         gauge.enter(bound);
-        Self { _descriptor: Descriptor(Arc::clone(gauge)), permit }
+        Self { descriptor: Descriptor(Arc::clone(gauge)), permit }
     }
 }
 
@@ -132,8 +134,8 @@ fn each_slot_leads_to_a_connection_and_never_more_than_allowed_are_open() {
                 let socket = match found {
                     Found::Idle { item, .. } => item,
                     Found::Connect(permit) => Socket::open(&open, connections, permit),
-                    Found::Replace(Socket { _descriptor, permit }) => {
-                        drop(_descriptor);
+                    Found::Replace(Socket { descriptor, permit }) => {
+                        drop(descriptor);
                         Socket::open(&open, connections, permit)
                     }
                 };

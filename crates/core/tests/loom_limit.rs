@@ -1,6 +1,8 @@
 //! Every interleaving of small races for slots, on the code that ships.
 //! `RUSTFLAGS="--cfg loom" cargo test -p fuseboard-core --release --test loom_limit`
 #![cfg(loom)]
+// a panic is how a test fails
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod parker;
 
@@ -102,6 +104,22 @@ fn a_slot_handed_to_a_waiter_that_leaves_goes_to_the_next() {
         drop(block_on(second).unwrap());
         holder.join().unwrap();
         leaver.join().unwrap();
+        assert_empty(&manager);
+    });
+}
+
+#[test]
+fn a_newcomer_never_slips_in_before_one_who_waits() {
+    loom::model(|| {
+        let manager = manager(limits(1, 2));
+        let slot = admitted(leak(&manager).admit(ONE));
+        let waiter = queued(manager.admit(OTHER));
+        let holder = thread::spawn(move || drop(slot));
+        assert!(manager.admit_now(OTHER).is_err());
+        let behind = queued(manager.admit(OTHER));
+        drop(block_on(waiter).unwrap());
+        drop(block_on(behind).unwrap());
+        holder.join().unwrap();
         assert_empty(&manager);
     });
 }

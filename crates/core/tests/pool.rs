@@ -1,5 +1,7 @@
 //! The idle pool against a naive model that does one thing at a time.
 #![cfg(not(loom))]
+// a panic is how a test fails
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -172,7 +174,7 @@ fn thresholds(bound: u32) -> Thresholds {
     Thresholds { max_connections: bound, ..Thresholds::UNLIMITED }
 }
 
-impl<'a> World<'a> {
+impl World<'_> {
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         self.now += 1;
         match *step {

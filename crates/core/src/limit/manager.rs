@@ -113,6 +113,8 @@ impl ResourceManager {
 
     /// The counts and bounds of now.
     pub fn view(&self) -> LimitView {
+        // Slots do not move between cells and word meanwhile.
+        let _unchanging = lock(&self.changing);
         let (slots, connections, retries) =
             (self.slots.crowd(), self.connections.crowd(), self.retries.crowd());
         LimitView {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use super::queue::{Key, Left, Queue, Wake};
 use super::word::{Tally, Word};
-use crate::sync::{CachePadded, Mutex, lock};
+use crate::sync::{Mutex, lock};
 
 /// What the numbers of a [`Turnstile`] mean.
 pub(crate) trait Rule: Copy + Debug {
@@ -50,10 +50,12 @@ struct Line<R: Rule> {
     queue: Queue<R::Grant>,
 }
 
+/// Aligned as [`crate::sync::CachePadded`], for the same reason.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Turnstile<R: Rule> {
-    word: CachePadded<Word>,
-    line: CachePadded<Mutex<Line<R>>>,
+    word: Word,
+    line: Mutex<Line<R>>,
 }
 
 /// A bound as the word counts it. 2^31 of anything never exist at once, so larger bounds are never met.
@@ -71,8 +73,8 @@ impl<R: Rule> Crowd<R> {
 impl<R: Rule> Turnstile<R> {
     pub(crate) fn new(rule: R) -> Self {
         Self {
-            word: CachePadded(Word::new(counted(rule.capacity()))),
-            line: CachePadded(Mutex::new(Line { rule, queue: Queue::new() })),
+            word: Word::new(counted(rule.capacity())),
+            line: Mutex::new(Line { rule, queue: Queue::new() }),
         }
     }
 
