@@ -1,6 +1,8 @@
 //! From text to diagnostics and a Snapshot: load, check, resolve, analyze. No sockets, no waiting.
 
+mod analyze;
 pub mod diagnostic;
+pub mod folder;
 mod listen;
 mod load;
 mod resolve;
@@ -8,9 +10,10 @@ mod set;
 mod source;
 mod workload;
 
+pub use analyze::analyze;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use listen::{Destination, ListenPlan};
-pub use load::{MAX_FILE_BYTES, load};
+pub use load::{MAX_FILE_BYTES, load, load_paths};
 pub use resolve::resolve;
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};
 pub use source::{Place, Source, SourceText};

@@ -73,13 +73,13 @@ pub struct ResourceSet {
     pub destination_policies: Vec<Resource<DestinationPolicy>>,
     /// Resources that are not applied because of an error in them.
     pub rejected: Vec<ResourceRef>,
-    /// Files of which a part could not be read at all, so that it is unknown which resources are in it.
+    /// Files and folders that, or parts of which, could not be read at all, so that it is unknown what is in them.
     pub unreadable: Vec<Arc<str>>,
 }
 
 impl ResourceSet {
-    /// Fills the gaps that errors left: each rejected resource, and each resource that was in a file which is now
-    /// unreadable, is taken from `last_good` if it is there. What simply went away stays away.
+    /// Fills the gaps that errors left: each rejected resource, and each resource that was in a file or folder which is
+    /// now unreadable, is taken from `last_good` if it is there. What simply went away stays away.
     pub fn keep_last_good(&mut self, last_good: &Self) {
         let (rejected, unreadable) = (&self.rejected, &self.unreadable);
         keep(&mut self.destination_rules, &last_good.destination_rules, rejected, unreadable);
@@ -98,9 +98,16 @@ fn keep<T: Clone>(
     unreadable: &[Arc<str>],
 ) {
     for old in last_good {
-        let lost = rejected.contains(&old.id) || unreadable.contains(&old.source.path);
+        let lost =
+            rejected.contains(&old.id) || unreadable.iter().any(|path| is_within(&old.source.path, path));
         if lost && !now.iter().any(|new| new.id == old.id) {
             now.push(old.clone());
         }
     }
+}
+
+/// Whether `path` is `whole` or lies in the folder `whole`.
+fn is_within(path: &str, whole: &str) -> bool {
+    path.strip_prefix(whole)
+        .is_some_and(|rest| rest.is_empty() || whole.ends_with('/') || rest.starts_with('/'))
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use fuseboard_config::diagnostic::{Look, text};
+use fuseboard_config::diagnostic::render::{Look, text};
 use fuseboard_config::{ResourceSet, SourceText, load};
 use golden::assert_golden;
 

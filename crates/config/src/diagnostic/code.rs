@@ -83,7 +83,8 @@ codes! {
     GatewayErrorsNeverFire = "FB004", Warning, applies;
     /// `maxRequestsPerConnection: 1` turns keep-alive off: each request pays for a new connection.
     KeepAliveOff = "FB005", Info, applies;
-    /// Another rule hides this one for all clients: a rule in the client's namespace wins over one in the service's.
+    /// A wider rule of the client's namespace (`host: "*"`) hides this one, which stands beside its service: the client's
+    /// namespace goes first, whatever is closer to the service.
     RuleShadowed = "FB008", Warning, applies;
     /// A subset's `connectionPool` or `outlierDetection` replaces the whole block of the rule, not single fields: settings
     /// that the subset does not repeat are back at their defaults.

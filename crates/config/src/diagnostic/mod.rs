@@ -1,16 +1,16 @@
 //! Problems in what users wrote: collected, never stopping at the first, each with a stable code and the place to edit.
 //!
-//! How they look is decided in `render`; which exit code follows is the command's business.
+//! How they look is decided in [`render`]; which exit code follows is the command's business.
 
 mod code;
-mod render;
+pub mod render;
 
+use std::fmt;
 use std::sync::Arc;
 
 use fuseboard_snapshot::ResourceRef;
 
 pub use code::{Code, CodeEntry};
-pub use render::{Look, json, line, text};
 
 use crate::source::Place;
 
@@ -111,6 +111,13 @@ impl Diagnostic {
     /// and withholds its cluster.
     pub fn rejects(&self) -> bool {
         self.code.entry().rejects
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// One line, as [`render::line`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&render::line(self))
     }
 }
 

@@ -251,8 +251,12 @@ fn whole_mistake(
         Some(number) if number < 0 && *range.start() == 0 => {
             Some((Code::OutOfRange, format!("{text} is negative"), "write 0 or more".to_owned()))
         }
-        Some(_) => Some(out_of_range(text, &format!("{} to {}", range.start(), range.end()))),
-        None => Some(wrong(text, "a whole number", format!("write {name}: 10, without unit or fraction"))),
+        Some(_) => Some(out_of_range(text, &format!("0 to {}", range.end()))),
+        None => {
+            let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+            let example = if digits.is_empty() { "10" } else { &digits };
+            Some(wrong(text, "a whole number", format!("write {name}: {example}, without unit or fraction")))
+        }
     }
 }
 

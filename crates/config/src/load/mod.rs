@@ -10,12 +10,14 @@ mod yaml;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fuseboard_api::Span;
 use fuseboard_snapshot::{Location, ResourceRef};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::folder;
 use crate::set::ResourceSet;
 use crate::source::{Place, Source, SourceText};
 
@@ -34,6 +36,16 @@ pub fn load(sources: &[SourceText]) -> (ResourceSet, Diagnostics) {
     }
     loader.diagnostics.sort();
     (loader.set, loader.diagnostics)
+}
+
+/// Reads files and folders as [`folder::read`] finds them, then as [`load`] does.
+pub fn load_paths(paths: &[PathBuf]) -> (ResourceSet, Diagnostics) {
+    let texts = folder::read(paths);
+    let (mut set, found) = load(&texts.sources);
+    set.unreadable.extend(texts.unreadable);
+    let mut diagnostics = texts.diagnostics;
+    diagnostics.append(found);
+    (set, diagnostics)
 }
 
 /// What has been read so far.

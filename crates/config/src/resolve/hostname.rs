@@ -9,7 +9,7 @@ use std::sync::Arc;
 ///
 /// Only a name without any dot is short, and it belongs to the namespace of the rule that says it. `reviews.prod` is
 /// taken as it is, and so names no Kubernetes service (Istio's analyzer says IST0174).
-pub(super) fn expand(host: &str, namespace: &str, domain_suffix: &str) -> Arc<str> {
+pub(crate) fn expand(host: &str, namespace: &str, domain_suffix: &str) -> Arc<str> {
     let is_short = !host.is_empty() && !host.contains('.') && !is_wildcard(host) && !is_address(host);
     if is_short { kubernetes(host, namespace, domain_suffix) } else { host.into() }
 }
@@ -27,12 +27,12 @@ pub(super) fn split_kubernetes<'a>(host: &'a str, domain_suffix: &str) -> Option
 }
 
 /// Whether `host` stands for several names; only a leading `*` does so.
-pub(super) fn is_wildcard(host: &str) -> bool {
+pub(crate) fn is_wildcard(host: &str) -> bool {
     host.starts_with('*')
 }
 
 /// Whether `host`, a wildcard or a name, covers `name` (which may be a wildcard itself, of a `ServiceEntry`).
-pub(super) fn covers(host: &str, name: &str) -> bool {
+pub(crate) fn covers(host: &str, name: &str) -> bool {
     match host.strip_prefix('*') {
         Some(suffix) => name.strip_prefix('*').unwrap_or(name).ends_with(suffix),
         None => host == name,

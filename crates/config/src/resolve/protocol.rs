@@ -2,7 +2,7 @@
 
 /// Protocol of a service port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     /// HTTP/1.1.
     Http,
     /// HTTP/2 without TLS, gRPC included.

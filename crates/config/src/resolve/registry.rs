@@ -18,29 +18,29 @@ use crate::workload::Workload;
 
 /// One host that may be called.
 #[derive(Clone, Debug)]
-pub(super) struct Service<'a> {
+pub(crate) struct Service<'a> {
     /// Full name, or a wildcard.
-    pub(super) host: Arc<str>,
+    pub(crate) host: Arc<str>,
     /// Name in Kubernetes; the host itself otherwise.
-    pub(super) name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Namespace of the resource.
-    pub(super) namespace: Arc<str>,
+    pub(crate) namespace: Arc<str>,
     /// Who told of it.
-    pub(super) registry: Registry,
+    pub(crate) registry: Registry,
     /// Virtual addresses, which are names of the service too.
-    pub(super) addresses: Vec<IpAddr>,
+    pub(crate) addresses: Vec<IpAddr>,
     /// Ports, UDP left out.
-    pub(super) ports: Vec<Port<'a>>,
+    pub(crate) ports: Vec<Port<'a>>,
     /// The resource it is from.
-    pub(super) resource: ResourceRef,
+    pub(crate) resource: ResourceRef,
     /// Where that is.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     created: Option<&'a str>,
 }
 
 /// Where a service is written. Ordered: of two services with one host, the lesser registry's counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Registry {
+pub(crate) enum Registry {
     /// A `Service`.
     Kubernetes,
     /// A `ServiceEntry`.
@@ -49,22 +49,22 @@ pub(super) enum Registry {
 
 /// A port of a service.
 #[derive(Clone, Debug)]
-pub(super) struct Port<'a> {
+pub(crate) struct Port<'a> {
     /// Number, by which clients call.
-    pub(super) number: u16,
+    pub(crate) number: u16,
     /// What is spoken.
-    pub(super) protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// Its addresses.
-    pub(super) backends: Vec<Backend<'a>>,
+    pub(crate) backends: Vec<Backend<'a>>,
 }
 
 /// An address and what subsets choose it by.
 #[derive(Clone, Debug)]
-pub(super) struct Backend<'a> {
+pub(crate) struct Backend<'a> {
     /// The address.
-    pub(super) endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// Its labels; `None`: unknown, because the pod is not among the resources.
-    pub(super) labels: Option<Labels<'a>>,
+    pub(crate) labels: Option<Labels<'a>>,
 }
 
 impl<'a> Service<'a> {
@@ -105,7 +105,7 @@ impl<'a> Service<'a> {
 
 /// All services that clients of the workload's namespace see, the owner of a disputed name before others: Kubernetes' own
 /// first, then by age.
-pub(super) fn services<'a>(
+pub(crate) fn services<'a>(
     resources: &'a ResourceSet,
     workload: &Workload,
     diagnostics: &mut Diagnostics,

@@ -14,9 +14,9 @@ use crate::workload::Workload;
 
 /// Rules of one host that count as one.
 #[derive(Clone, Debug)]
-pub(super) struct MergedRule<'a> {
+pub(crate) struct MergedRule<'a> {
     /// The oldest of them, whose name the cluster carries.
-    pub(super) first: &'a Resource<DestinationRule>,
+    pub(crate) first: &'a Resource<DestinationRule>,
     /// The oldest policy; policies of several rules are never combined.
     pub(super) policy: Option<PolicyAt<'a>>,
     /// Subsets of all of them; of those with one name, the oldest.
@@ -28,7 +28,7 @@ pub(super) struct MergedRule<'a> {
 
 /// All rules, by the namespaces from which they are seen.
 #[derive(Debug, Default)]
-pub(super) struct RuleIndex<'a> {
+pub(crate) struct RuleIndex<'a> {
     /// Rules that clients of their own namespace see.
     local: BTreeMap<&'a str, HostTable<MergedRule<'a>>>,
     /// Rules that clients of other namespaces may see.
@@ -39,7 +39,7 @@ pub(super) struct RuleIndex<'a> {
 
 impl<'a> RuleIndex<'a> {
     /// The index of `rules` as `workload` sees them.
-    pub(super) fn new(rules: &'a [Resource<DestinationRule>], workload: &Workload) -> Self {
+    pub(crate) fn new(rules: &'a [Resource<DestinationRule>], workload: &Workload) -> Self {
         let mut rules: Vec<&Resource<DestinationRule>> = rules.iter().collect();
         rules.sort_by_key(|rule| (rule.spec.workload_selector.is_none(), age(rule)));
         let mut index = Self::default();
@@ -67,7 +67,7 @@ impl<'a> RuleIndex<'a> {
 
     /// The rule for the service `host` of `namespace`. The first namespace that has one decides; policies of several
     /// namespaces are never combined.
-    pub(super) fn choose(&self, host: &str, namespace: &str, workload: &Workload) -> Option<&MergedRule<'a>> {
+    pub(crate) fn choose(&self, host: &str, namespace: &str, workload: &Workload) -> Option<&MergedRule<'a>> {
         let root = &*workload.root_namespace;
         let client = &*workload.namespace;
         // In the root namespace only private rules go first, so that gateways there prefer the service's own rules.

@@ -1,0 +1,50 @@
+//! Lints: what is valid, but hardly meant. One file for each code; `scene` gives them what they look at. Whether a finding
+//! fails a command is the command's business.
+
+mod fb001_ejection_impossible;
+mod fb002_total_ejection;
+mod fb004_gateway_errors_never_fire;
+mod fb005_keep_alive_off;
+mod fb008_rule_shadowed;
+mod fb009_subset_drops_settings;
+mod fb010_port_drops_settings;
+mod fb012_interval_exceeds_ejection;
+mod fb015_misleading_names;
+mod fb016_two_rules_for_host;
+mod ist0173_subset_selects_nothing;
+mod ist0174_unknown_host;
+mod scene;
+mod settings;
+
+use crate::diagnostic::Diagnostics;
+use crate::set::ResourceSet;
+use crate::workload::Workload;
+use scene::Scene;
+
+/// All lints.
+const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 12] = [
+    ist0173_subset_selects_nothing::check,
+    ist0174_unknown_host::check,
+    fb001_ejection_impossible::check,
+    fb002_total_ejection::check,
+    fb004_gateway_errors_never_fire::check,
+    fb005_keep_alive_off::check,
+    fb008_rule_shadowed::check,
+    fb009_subset_drops_settings::check,
+    fb010_port_drops_settings::check,
+    fb012_interval_exceeds_ejection::check,
+    fb015_misleading_names::check,
+    fb016_two_rules_for_host::check,
+];
+
+/// What is odd about the usable `resources`, seen by clients of `workload`; by file and line. What is wrong with them, and
+/// what is deprecated, `load` has said already.
+pub fn analyze(resources: &ResourceSet, workload: &Workload) -> Diagnostics {
+    let scene = Scene::new(resources, workload);
+    let mut diagnostics = Diagnostics::new();
+    for lint in LINTS {
+        lint(&scene, &mut diagnostics);
+    }
+    diagnostics.sort();
+    diagnostics
+}
