@@ -2,7 +2,7 @@
 
 use crate::fuseboard::DestinationPolicy;
 use crate::istio::{DestinationRule, ServiceEntry};
-use crate::kubernetes::{EndpointSlice, Endpoints, Service};
+use crate::kubernetes::{EndpointSlice, Endpoints, Pod, Service};
 use crate::schema::Schema;
 
 /// A kind that is read.
@@ -18,6 +18,8 @@ pub enum Kind {
     Endpoints,
     /// `discovery.k8s.io` `EndpointSlice`
     EndpointSlice,
+    /// `v1` `Pod`
+    Pod,
     /// `fuseboard.dev` `DestinationPolicy`
     DestinationPolicy,
 }
@@ -65,6 +67,7 @@ pub const KINDS: &[KnownKind] = &[
     read(Kind::Service, "Service", "", &["v1"]),
     read(Kind::Endpoints, "Endpoints", "", &["v1"]),
     read(Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
+    read(Kind::Pod, "Pod", "", &["v1"]),
     read(Kind::DestinationPolicy, "DestinationPolicy", "fuseboard.dev", &["v1alpha1"]),
     later("VirtualService", NETWORKING, "requests go to the service that their host names"),
     later("Gateway", NETWORKING, "no gateway is opened"),
@@ -88,7 +91,6 @@ pub const KINDS: &[KnownKind] = &[
     later("ReferenceGrant", "gateway.networking.k8s.io", "nothing asks for it"),
     later("Ingress", "networking.k8s.io", "no gateway is opened"),
     later("NetworkPolicy", "networking.k8s.io", "no connection is refused because of it"),
-    foreign("Pod", ""),
     foreign("Namespace", ""),
     foreign("ConfigMap", ""),
     foreign("Secret", ""),
@@ -123,12 +125,13 @@ pub const KINDS: &[KnownKind] = &[
 
 impl Kind {
     /// All kinds that are read.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DestinationRule,
         Self::ServiceEntry,
         Self::Service,
         Self::Endpoints,
         Self::EndpointSlice,
+        Self::Pod,
         Self::DestinationPolicy,
     ];
 
@@ -138,7 +141,7 @@ impl Kind {
             Self::DestinationRule | Self::ServiceEntry | Self::Service | Self::DestinationPolicy => {
                 Envelope::Spec
             }
-            Self::Endpoints | Self::EndpointSlice => Envelope::Inline,
+            Self::Endpoints | Self::EndpointSlice | Self::Pod => Envelope::Inline,
         }
     }
 
@@ -150,6 +153,7 @@ impl Kind {
             Self::Service => Service::SCHEMA,
             Self::Endpoints => Endpoints::SCHEMA,
             Self::EndpointSlice => EndpointSlice::SCHEMA,
+            Self::Pod => Pod::SCHEMA,
             Self::DestinationPolicy => DestinationPolicy::SCHEMA,
         }
     }

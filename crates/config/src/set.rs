@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fuseboard_api::fuseboard::DestinationPolicy;
 use fuseboard_api::istio::{DestinationRule, ServiceEntry};
-use fuseboard_api::kubernetes::{EndpointSlice, Endpoints, Service};
+use fuseboard_api::kubernetes::{EndpointSlice, Endpoints, Pod, Service};
 use fuseboard_api::{Span, Spanned};
 use fuseboard_snapshot::{Location, Origin, ResourceRef};
 
@@ -22,6 +22,8 @@ pub struct Resource<T> {
     pub id: ResourceRef,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
     /// `metadata.creationTimestamp`, RFC 3339; `None` for resources that no API server made.
     pub created: Option<String>,
     /// `metadata.uid`.
@@ -69,6 +71,8 @@ pub struct ResourceSet {
     pub endpoints: Vec<Resource<Endpoints>>,
     /// `EndpointSlice`s.
     pub endpoint_slices: Vec<Resource<EndpointSlice>>,
+    /// `Pod`s, for their labels.
+    pub pods: Vec<Resource<Pod>>,
     /// `DestinationPolicy`s.
     pub destination_policies: Vec<Resource<DestinationPolicy>>,
     /// Resources that are not applied because of an error in them.
@@ -87,6 +91,7 @@ impl ResourceSet {
         keep(&mut self.services, &last_good.services, rejected, unreadable);
         keep(&mut self.endpoints, &last_good.endpoints, rejected, unreadable);
         keep(&mut self.endpoint_slices, &last_good.endpoint_slices, rejected, unreadable);
+        keep(&mut self.pods, &last_good.pods, rejected, unreadable);
         keep(&mut self.destination_policies, &last_good.destination_policies, rejected, unreadable);
     }
 }

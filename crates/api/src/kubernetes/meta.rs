@@ -17,8 +17,8 @@ object! {
         creation_timestamp: optional String = "creationTimestamp", Supported;
         /// Identity given by the API server.
         uid: optional String = "uid", Supported;
-        /// Free text for tools.
-        annotations: optional Map<String> = "annotations", Ignored;
+        /// Free text for tools; of a `Service`, `networking.istio.io/exportTo` is read.
+        annotations: optional Map<String> = "annotations", Supported;
         /// Prefix of a name to be made by the API server.
         generate_name: optional String = "generateName", Ignored;
         /// Version of the object.

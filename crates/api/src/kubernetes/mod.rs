@@ -3,9 +3,11 @@
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod meta;
+pub mod pod;
 pub mod service;
 
 pub use endpoint_slice::EndpointSlice;
 pub use endpoints::Endpoints;
 pub use meta::ObjectMeta;
+pub use pod::Pod;
 pub use service::Service;

@@ -163,21 +163,20 @@ codes! {
     /// An `EndpointSlice` or `Endpoints` is for no `Service` of the files. A slice names its service in the label
     /// `kubernetes.io/service-name`.
     StrayEndpoints = "FB207", Warning, applies;
-    /// An address is no IP address; the endpoint is left out.
-    NotAnAddress = "FB208", Error, applies;
-    /// A port is not between 1 and 65535; it is left out.
-    PortOutOfRange = "FB209", Error, applies;
+    /// A subset chooses endpoints by label, but the files hold no `Pod` for some of the service's addresses: those are in
+    /// no subset that asks for labels.
+    SubsetLabelsUnknown = "FB208", Warning, applies;
     /// The service has several HTTP ports and none is 80, so that a name without port leads nowhere.
-    PortMustBeNamed = "FB211", Info, applies;
+    PortMustBeNamed = "FB209", Info, applies;
     /// A time of `tcpKeepalive` is below one second. Istio passes whole seconds on, and 0 turns keep-alive off.
-    KeepaliveTurnedOff = "FB212", Warning, applies;
+    KeepaliveTurnedOff = "FB210", Warning, applies;
     /// A `tls` block has no `mode`, which means DISABLE, and yet names certificates. Its cluster answers 503 rather than
     /// send plain text.
-    TlsModeMissing = "FB213", Error, applies;
+    TlsModeMissing = "FB211", Error, applies;
     /// With `--to` and without `--host`, the rules must all be for one host.
-    HostUnclear = "FB214", Error, applies;
+    HostUnclear = "FB212", Error, applies;
     /// With `--to`, there are rules, but none is for this host and client.
-    NoRuleForHost = "FB215", Warning, applies;
+    NoRuleForHost = "FB213", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

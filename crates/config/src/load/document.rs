@@ -254,6 +254,7 @@ fn keep(
         Kind::Service => frame.decode_into(&mut set.services),
         Kind::Endpoints => frame.decode_into(&mut set.endpoints),
         Kind::EndpointSlice => frame.decode_into(&mut set.endpoint_slices),
+        Kind::Pod => frame.decode_into(&mut set.pods),
         Kind::DestinationPolicy => frame.decode_into(&mut set.destination_policies),
     }
 }
@@ -275,6 +276,7 @@ impl Frame<'_> {
         list.push(Resource {
             id: self.id.clone(),
             labels: self.metadata.labels.as_ref().map_or_else(BTreeMap::new, |labels| plain(labels)),
+            annotations: self.metadata.annotations.as_ref().map_or_else(BTreeMap::new, |notes| plain(notes)),
             created: text(&self.metadata.creation_timestamp),
             uid: text(&self.metadata.uid),
             source: self.source.clone(),

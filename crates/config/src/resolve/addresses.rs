@@ -9,10 +9,11 @@ use fuseboard_api::Spanned;
 use fuseboard_api::kubernetes::endpoint_slice::{
     AddressType, EndpointConditions, SERVICE_NAME_LABEL, SliceEndpoint,
 };
-use fuseboard_api::kubernetes::endpoints::{EndpointAddress, EndpointPort, EndpointSubset, TargetRef};
+use fuseboard_api::kubernetes::endpoints::{EndpointAddress, EndpointPort, EndpointSubset};
 use fuseboard_api::kubernetes::{EndpointSlice, Endpoints};
 use fuseboard_snapshot::EndpointHealth;
 
+use super::pods::{KnownPod, Pods};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::set::{Resource, ResourceSet};
 
@@ -30,8 +31,8 @@ pub(super) struct Address<'a> {
     pub(super) ip: IpAddr,
     /// What the source says of it.
     pub(super) health: EndpointHealth,
-    /// The pod, where the source names one.
-    pub(super) pod: Option<&'a TargetRef>,
+    /// The pod, where anything is known of it.
+    pub(super) pod: Option<KnownPod<'a>>,
     /// Zone it runs in; empty where unknown.
     pub(super) zone: &'a str,
 }
@@ -41,12 +42,13 @@ pub(super) struct Address<'a> {
 pub(super) struct AddressBook<'a> {
     slices: BTreeMap<(&'a str, &'a str), Vec<&'a Resource<EndpointSlice>>>,
     endpoints: BTreeMap<(&'a str, &'a str), &'a Resource<Endpoints>>,
+    pods: Pods<'a>,
 }
 
 impl<'a> AddressBook<'a> {
     /// All addresses of `resources`; those that belong to no service are reported.
     pub(super) fn new(resources: &'a ResourceSet, diagnostics: &mut Diagnostics) -> Self {
-        let mut book = Self::default();
+        let mut book = Self { pods: Pods::new(&resources.pods), ..Self::default() };
         let knows = |namespace: &str, name: &str| {
             resources
                 .services
@@ -91,45 +93,40 @@ impl<'a> AddressBook<'a> {
         book
     }
 
-    /// Addresses of a service; `None` if no resource tells of any.
-    pub(super) fn groups(
-        &self,
-        namespace: &str,
-        service: &str,
-        unready_too: bool,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Vec<Group<'a>>> {
+    /// Addresses of a service; `None` if no resource tells of any. `unready_too`: those that are not ready count as ready.
+    pub(super) fn groups(&self, namespace: &str, service: &str, unready_too: bool) -> Option<Vec<Group<'a>>> {
         if let Some(slices) = self.slices.get(&(namespace, service)) {
-            return Some(slices.iter().map(|slice| slice_group(slice, unready_too, diagnostics)).collect());
+            return Some(slices.iter().map(|slice| self.slice_group(slice, unready_too)).collect());
         }
         let endpoints = *self.endpoints.get(&(namespace, service))?;
         let subsets = endpoints.spec.subsets.iter().flat_map(|subsets| &subsets.value);
-        Some(subsets.map(|subset| subset_group(endpoints, subset, unready_too, diagnostics)).collect())
+        Some(subsets.map(|subset| self.subset_group(&endpoints.id.namespace, subset, unready_too)).collect())
     }
-}
 
-fn slice_group<'a>(
-    slice: &'a Resource<EndpointSlice>,
-    unready_too: bool,
-    diagnostics: &mut Diagnostics,
-) -> Group<'a> {
-    let has_names = slice.spec.address_type.value == AddressType::Fqdn;
-    let endpoints = slice.spec.endpoints.iter().flat_map(|endpoints| &endpoints.value).filter(|_| !has_names);
-    let addresses =
-        endpoints.filter_map(|endpoint| slice_address(slice, endpoint, unready_too, diagnostics)).collect();
-    Group { ports: list(slice.spec.ports.as_ref()), addresses }
-}
+    fn slice_group(&self, slice: &'a Resource<EndpointSlice>, unready_too: bool) -> Group<'a> {
+        let has_names = slice.spec.address_type.value == AddressType::Fqdn;
+        let endpoints = list(slice.spec.endpoints.as_ref()).iter().filter(|_| !has_names);
+        let address = |endpoint: &'a Spanned<SliceEndpoint>| {
+            let health = health(endpoint.conditions.as_deref(), unready_too)?;
+            let ip = endpoint.addresses.first()?.parse().ok()?;
+            let pod = self.pods.find(&slice.id.namespace, endpoint.value.target_ref.as_deref(), ip);
+            let zone = endpoint.value.zone.as_ref().map_or("", |zone| zone.value.as_str());
+            Some(Address { ip, health, pod, zone })
+        };
+        Group { ports: list(slice.spec.ports.as_ref()), addresses: endpoints.filter_map(address).collect() }
+    }
 
-fn slice_address<'a>(
-    slice: &Resource<EndpointSlice>,
-    endpoint: &'a SliceEndpoint,
-    unready_too: bool,
-    diagnostics: &mut Diagnostics,
-) -> Option<Address<'a>> {
-    let health = health(endpoint.conditions.as_deref(), unready_too)?;
-    let ip = parse(slice, endpoint.addresses.first()?, diagnostics)?;
-    let pod = endpoint.target_ref.as_deref();
-    Some(Address { ip, health, pod, zone: endpoint.zone.as_ref().map_or("", |zone| zone.value.as_str()) })
+    /// `notReadyAddresses` are left out: Kubernetes mirrors them into slices as not ready, without a word on terminating.
+    fn subset_group(&self, namespace: &'a str, subset: &'a EndpointSubset, unready_too: bool) -> Group<'a> {
+        let unready = list(subset.not_ready_addresses.as_ref()).iter().filter(|_| unready_too);
+        let all = list(subset.addresses.as_ref()).iter().chain(unready);
+        let address = |address: &'a Spanned<EndpointAddress>| {
+            let ip = address.ip.parse().ok()?;
+            let pod = self.pods.find(namespace, address.value.target_ref.as_deref(), ip);
+            Some(Address { ip, health: EndpointHealth::Healthy, pod, zone: "" })
+        };
+        Group { ports: list(subset.ports.as_ref()), addresses: all.filter_map(address).collect() }
+    }
 }
 
 /// Health of an endpoint of a slice; `None`: it is not to be used. Absent conditions mean ready.
@@ -141,35 +138,6 @@ fn health(conditions: Option<&EndpointConditions>, unready_too: bool) -> Option<
         (false, Some(false)) => Some(EndpointHealth::Unhealthy),
         (false, Some(true) | None) => None,
     }
-}
-
-/// `notReadyAddresses` are left out: Kubernetes mirrors them into slices as not ready, without a word on terminating.
-fn subset_group<'a>(
-    endpoints: &'a Resource<Endpoints>,
-    subset: &'a EndpointSubset,
-    unready_too: bool,
-    diagnostics: &mut Diagnostics,
-) -> Group<'a> {
-    let unready = list(subset.not_ready_addresses.as_ref()).iter().filter(|_| unready_too);
-    let all = list(subset.addresses.as_ref()).iter().chain(unready);
-    let address = |address: &'a Spanned<EndpointAddress>| {
-        let ip = parse(endpoints, &address.ip, diagnostics)?;
-        Some(Address { ip, health: EndpointHealth::Healthy, pod: address.target_ref.as_deref(), zone: "" })
-    };
-    Group { ports: list(subset.ports.as_ref()), addresses: all.filter_map(address).collect() }
-}
-
-fn parse<T>(
-    resource: &Resource<T>,
-    address: &Spanned<String>,
-    diagnostics: &mut Diagnostics,
-) -> Option<IpAddr> {
-    let parsed = address.value.parse().ok();
-    if parsed.is_none() {
-        let message = format!("{:?} is no IP address: this endpoint is not used", address.value);
-        diagnostics.push(resource.diagnostic(Code::NotAnAddress, address.span, message));
-    }
-    parsed
 }
 
 fn list<T>(written: Option<&Spanned<Vec<Spanned<T>>>>) -> &[Spanned<T>] {

@@ -8,7 +8,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, Endpoint, EndpointHealth, Provenance, ServiceName, Setting};
 
 use super::destination_policy::Bounds;
-use super::destination_rule::{BlockAt, Effective};
+use super::destination_rule::{BlockAt, Effective, SubsetAt};
 use super::labels::{self, Labels};
 use super::registry::{Backend, Port, Service};
 use super::rule_index::MergedRule;
@@ -35,12 +35,34 @@ pub(super) fn of_port(
     let mut clusters = vec![build(name(""), all, rule, &settings, bounds, diagnostics)];
     for subset in rule.into_iter().flat_map(|rule| &rule.subsets) {
         let selector = labels::plain(subset.subset.labels.as_ref());
+        report_unlabelled(subset, port, diagnostics);
         let chosen = port.backends.iter().filter(|backend| backend.has(&selector));
         let endpoints = chosen.map(|backend| backend.endpoint.clone()).collect();
         let settings = settings.of_subset(subset, port.number);
         clusters.push(build(name(&subset.subset.name), endpoints, rule, &settings, bounds, diagnostics));
     }
     clusters
+}
+
+/// Says so where endpoints are left out of `subset` because nothing tells their labels.
+fn report_unlabelled(subset: &SubsetAt, port: &Port, diagnostics: &mut Diagnostics) {
+    let asks = subset.subset.labels.as_ref().is_some_and(|labels| !labels.value.is_empty());
+    let unknown = port.backends.iter().filter(|backend| backend.labels.is_none()).count();
+    if asks && unknown > 0 {
+        let all = port.backends.len();
+        let name = &subset.subset.name;
+        let message = format!(
+            "{unknown} of {all} endpoints are not in subset {}: their labels are unknown",
+            name.value
+        );
+        diagnostics.push(
+            subset
+                .rule
+                .diagnostic(Code::SubsetLabelsUnknown, name.span, message)
+                .field(format!("{}.name", subset.path()))
+                .help("add the Pods of the service, which have the labels"),
+        );
+    }
 }
 
 /// The cluster called `service`, with the blocks in force for it.

@@ -19,7 +19,11 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::set::{Resource, ResourceSet};
 use crate::workload::Workload;
 
-/// All services that have ports of their own; one of type `ExternalName` only stands for another name.
+/// Names the namespaces that see a `Service`, comma-separated.
+const EXPORT_TO: &str = "networking.istio.io/exportTo";
+
+/// All services that the workload's namespace sees and that have ports of their own; one of type `ExternalName` only
+/// stands for another name.
 pub(super) fn services<'a>(
     resources: &'a ResourceSet,
     workload: &Workload,
@@ -28,12 +32,12 @@ pub(super) fn services<'a>(
     let book = AddressBook::new(resources, diagnostics);
     let has_ports =
         |raw: &&Resource<RawService>| raw.spec.kind.as_ref().is_none_or(|kind| kind.value != "ExternalName");
-    resources
-        .services
-        .iter()
-        .filter(has_ports)
-        .map(|raw| service(raw, &book, workload, diagnostics))
-        .collect()
+    let is_visible = |raw: &&Resource<RawService>| {
+        let export_to = raw.annotations.get(EXPORT_TO).into_iter().flat_map(|list| list.split(','));
+        registry::is_visible(&export_to.map(str::trim).collect(), &raw.id.namespace, &workload.namespace)
+    };
+    let raw = resources.services.iter().filter(has_ports).filter(is_visible);
+    raw.map(|raw| service(raw, &book, workload, diagnostics)).collect()
 }
 
 fn service<'a>(
@@ -46,7 +50,7 @@ fn service<'a>(
     let mut service = Service::new(raw, Registry::Kubernetes, host, raw.id.name.clone());
     service.addresses = virtual_addresses(&raw.spec);
     let unready_too = raw.spec.publish_not_ready_addresses.as_ref().is_some_and(|publish| publish.value);
-    let groups = book.groups(&raw.id.namespace, &raw.id.name, unready_too, diagnostics);
+    let groups = book.groups(&raw.id.namespace, &raw.id.name, unready_too);
     if groups.is_none() {
         let message =
             format!("no EndpointSlice or Endpoints for {}: requests to it are answered 503", service.host);
@@ -63,7 +67,7 @@ fn service<'a>(
         group.addresses.first().is_some_and(|address| address.ip.is_ipv6() != first_is_ipv6)
     });
     for port in raw.spec.ports.iter().flat_map(|ports| &ports.value) {
-        let Some(number) = registry::port_number(raw, &port.port, diagnostics) else { continue };
+        let Some(number) = registry::port_number(port.port.value) else { continue };
         let name = text(port.name.as_ref());
         let app_protocol = port.app_protocol.as_ref().map(|declared| declared.value.as_str());
         let protocol = Protocol::of_port(name, app_protocol, text(port.protocol.as_ref()), number);
@@ -98,7 +102,8 @@ fn backends<'a>(groups: &[Group<'a>], name: &str, port: &ServicePort) -> (Vec<Ba
             };
             for address in &group.addresses {
                 let socket = SocketAddr::new(address.ip, number);
-                let is_new_pod = pod_key(address).is_none_or(|pod| pods.insert(pod));
+                let pod = address.pod.as_ref().map(|pod| (pod.namespace, pod.name, pod.uid));
+                let is_new_pod = pod.is_none_or(|pod| pods.insert(pod));
                 if is_new_pod && addresses.insert(socket) {
                     backends.push(backend(address, socket));
                 }
@@ -120,23 +125,16 @@ fn target_number(written: Option<u32>, port: &ServicePort) -> Option<u16> {
 }
 
 fn backend<'a>(address: &Address<'a>, socket: SocketAddr) -> Backend<'a> {
-    let uid = address.pod.map_or("", |pod| text(pod.uid.as_ref()));
+    let pod = address.pod.as_ref();
     let endpoint = Endpoint {
-        id: EndpointId::new(uid, socket),
+        id: EndpointId::new(pod.map_or("", |pod| pod.uid), socket),
         address: socket,
         weight: NonZeroU32::MIN,
         health: address.health,
-        hostname: address.pod.map_or("", |pod| text(pod.name.as_ref())).into(),
+        hostname: pod.map_or("", |pod| pod.name).into(),
         locality: Locality { zone: address.zone.into(), ..Locality::default() },
     };
-    Backend { endpoint, labels: None }
-}
-
-/// What tells pods apart that have several addresses.
-fn pod_key<'a>(address: &Address<'a>) -> Option<(&'a str, &'a str, &'a str)> {
-    let pod = address.pod?;
-    let key = (text(pod.namespace.as_ref()), text(pod.name.as_ref()), text(pod.uid.as_ref()));
-    (key != ("", "", "")).then_some(key)
+    Backend { endpoint, labels: pod.and_then(|pod| pod.labels.clone()) }
 }
 
 /// Addresses of the service itself. Headless services (`None`) have none.

@@ -16,6 +16,7 @@ pub(crate) mod hostname;
 mod kubernetes;
 pub(crate) mod labels;
 mod outlier;
+mod pods;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod route;

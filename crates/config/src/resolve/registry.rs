@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fuseboard_api::Spanned;
 use fuseboard_snapshot::{Endpoint, ResourceRef};
 
 use super::labels::Labels;
@@ -93,12 +92,18 @@ impl<'a> Service<'a> {
         Diagnostic::new(code, message).resource(self.resource.clone()).at(self.place.clone())
     }
 
-    /// The port that is meant when a request names none: the only HTTP port, else 80.
+    /// The port that is meant when a request names none: the only HTTP port, else 80. Ports that want HTTP/2 count only
+    /// where there is no other.
     pub(super) fn default_port(&self) -> Option<u16> {
-        let mut http = self.ports.iter().filter(|port| port.protocol.is_http()).map(|port| port.number);
-        match (http.next(), http.next()) {
-            (only, None) => only,
-            (first, second) => first.into_iter().chain(second).chain(http).find(|&number| number == 80),
+        let speaks = |wanted: &[Protocol]| -> Vec<u16> {
+            let ports = self.ports.iter().filter(|port| wanted.contains(&port.protocol));
+            ports.map(|port| port.number).collect()
+        };
+        let http1 = speaks(&[Protocol::Http, Protocol::Auto]);
+        let candidates = if http1.is_empty() { speaks(&[Protocol::Http2]) } else { http1 };
+        match candidates[..] {
+            [only] => Some(only),
+            _ => candidates.contains(&80).then_some(80),
         }
     }
 }
@@ -111,7 +116,7 @@ pub(crate) fn services<'a>(
     diagnostics: &mut Diagnostics,
 ) -> Vec<Service<'a>> {
     let mut services = kubernetes::services(resources, workload, diagnostics);
-    services.extend(service_entry::services(resources, workload, diagnostics));
+    services.extend(service_entry::services(resources, workload));
     services.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
     let mut owners: BTreeMap<Arc<str>, ResourceRef> = BTreeMap::new();
     services.retain(|service| {
@@ -136,18 +141,9 @@ impl Service<'_> {
     }
 }
 
-/// A port as sockets have it; what does not fit is reported and not used.
-pub(super) fn port_number<T>(
-    resource: &Resource<T>,
-    written: &Spanned<u32>,
-    diagnostics: &mut Diagnostics,
-) -> Option<u16> {
-    let number = u16::try_from(written.value).ok().filter(|&number| number > 0);
-    if number.is_none() {
-        let message = format!("{} is no port: use a number from 1 to 65535", written.value);
-        diagnostics.push(resource.diagnostic(Code::PortOutOfRange, written.span, message));
-    }
-    number
+/// A port as sockets have it. Numbers out of range were refused when the resource was read.
+pub(super) fn port_number(written: u32) -> Option<u16> {
+    u16::try_from(written).ok().filter(|&number| number > 0)
 }
 
 /// Whether a resource of namespace `own` with these `exportTo` values is seen by clients of namespace `client`.

@@ -57,11 +57,12 @@ impl RouteTable {
                     Some(owner) if *owner == name => {}
                     Some(owner) => {
                         let message = format!("{spelling} leads to {owner} already, and not to {name}");
-                        diagnostics.push(
-                            service
-                                .diagnostic(Code::NameTaken, message)
-                                .help(format!("call this one by its full name, {}", service.host)),
-                        );
+                        let help = if form == *service.host {
+                            "give one of the two another host".to_owned()
+                        } else {
+                            format!("call this one by its full name, {}", service.host)
+                        };
+                        diagnostics.push(service.diagnostic(Code::NameTaken, message).help(help));
                     }
                 }
             }

@@ -7,22 +7,17 @@ use std::sync::Arc;
 
 use fuseboard_api::Spanned;
 use fuseboard_api::istio::ServiceEntry;
-use fuseboard_api::istio::service_entry::{Resolution, ServiceEntryPort, WorkloadEntry};
+use fuseboard_api::istio::service_entry::{ServiceEntryPort, WorkloadEntry};
 use fuseboard_snapshot::{Endpoint, EndpointHealth, EndpointId, Locality};
 
 use super::labels;
 use super::protocol::Protocol;
 use super::registry::{self, Backend, Port, Registry, Service};
-use crate::diagnostic::{Code, Diagnostics};
-use crate::set::{Resource, ResourceSet};
+use crate::set::ResourceSet;
 use crate::workload::Workload;
 
 /// One service for each host of each entry that the workload's namespace sees.
-pub(super) fn services<'a>(
-    resources: &'a ResourceSet,
-    workload: &Workload,
-    diagnostics: &mut Diagnostics,
-) -> Vec<Service<'a>> {
+pub(super) fn services<'a>(resources: &'a ResourceSet, workload: &Workload) -> Vec<Service<'a>> {
     let mut services = Vec::new();
     for raw in &resources.service_entries {
         let export_to: BTreeSet<&str> =
@@ -30,7 +25,7 @@ pub(super) fn services<'a>(
         if !registry::is_visible(&export_to, &raw.id.namespace, &workload.namespace) {
             continue;
         }
-        let ports = ports(raw, diagnostics);
+        let ports = ports(&raw.spec);
         for host in &raw.spec.hosts.value {
             let host: Arc<str> = host.value.as_str().into();
             let mut service = Service::new(raw, Registry::ServiceEntry, host.clone(), host);
@@ -41,55 +36,33 @@ pub(super) fn services<'a>(
     services
 }
 
-fn ports<'a>(raw: &'a Resource<ServiceEntry>, diagnostics: &mut Diagnostics) -> Vec<Port<'a>> {
-    let addresses = addresses(raw, diagnostics);
+fn ports(raw: &ServiceEntry) -> Vec<Port<'_>> {
+    let addresses = addresses(raw);
     let mut ports = Vec::new();
-    for port in raw.spec.ports.iter().flat_map(|ports| &ports.value) {
-        let Some(number) = registry::port_number(raw, &port.number, diagnostics) else { continue };
+    for port in raw.ports.iter().flat_map(|ports| &ports.value) {
+        let Some(number) = registry::port_number(port.number.value) else { continue };
         let declared = port.protocol.as_ref().map_or("", |protocol| protocol.value.as_str());
         let protocol = Protocol::of_entry_port(&port.name, declared);
         if protocol == Protocol::Udp {
             continue;
         }
-        let backends = addresses.iter().filter_map(|(ip, entry)| backend(raw, *ip, entry, port, diagnostics));
+        let backends = addresses.iter().filter_map(|(ip, entry)| backend(*ip, entry, port));
         let backends = backends.collect();
         ports.push(Port { number, protocol, backends });
     }
     ports
 }
 
-/// The endpoints that have an IP address. A name is a mistake only where the entry says that it lists addresses;
-/// elsewhere the value of `resolution` is reported as a whole.
-fn addresses<'a>(
-    raw: &'a Resource<ServiceEntry>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<(IpAddr, &'a WorkloadEntry)> {
-    let is_static = raw.spec.resolution.as_deref() == Some(&Resolution::Static);
-    let mut addresses = Vec::new();
-    for entry in raw.spec.endpoints.iter().flat_map(|endpoints| &endpoints.value) {
-        let Some(written) = &entry.address else { continue };
-        match written.value.parse() {
-            Ok(ip) => addresses.push((ip, &entry.value)),
-            Err(_) if is_static => {
-                let message = format!("{:?} is no IP address: this endpoint is not used", written.value);
-                diagnostics.push(raw.diagnostic(Code::NotAnAddress, written.span, message));
-            }
-            Err(_) => {}
-        }
-    }
-    addresses
+/// The endpoints that have an IP address. Names are reported with the `resolution` that would look them up.
+fn addresses(raw: &ServiceEntry) -> Vec<(IpAddr, &WorkloadEntry)> {
+    let entries = raw.endpoints.iter().flat_map(|endpoints| &endpoints.value);
+    entries.filter_map(|entry| Some((entry.address.as_ref()?.parse().ok()?, &entry.value))).collect()
 }
 
-fn backend<'a>(
-    raw: &Resource<ServiceEntry>,
-    ip: IpAddr,
-    entry: &'a WorkloadEntry,
-    port: &ServiceEntryPort,
-    diagnostics: &mut Diagnostics,
-) -> Option<Backend<'a>> {
+fn backend<'a>(ip: IpAddr, entry: &'a WorkloadEntry, port: &ServiceEntryPort) -> Option<Backend<'a>> {
     let own = entry.ports.as_ref().and_then(|ports| ports.get(port.name.value.as_str()));
     let target = own.or(port.target_port.as_ref()).unwrap_or(&port.number);
-    let address = SocketAddr::new(ip, registry::port_number(raw, target, diagnostics)?);
+    let address = SocketAddr::new(ip, registry::port_number(target.value)?);
     let weight =
         entry.weight.as_ref().and_then(|weight| NonZeroU32::new(weight.value)).unwrap_or(NonZeroU32::MIN);
     let endpoint = Endpoint {

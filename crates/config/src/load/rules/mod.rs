@@ -24,6 +24,7 @@ pub(super) fn check(kind: Kind, namespace: &str, node: &Node, path: &FieldPath<'
         Kind::Service => kubernetes::service(node, path, report),
         Kind::Endpoints => kubernetes::endpoints(node, path, report),
         Kind::EndpointSlice => kubernetes::endpoint_slice(node, path, report),
+        Kind::Pod => {}
         Kind::DestinationPolicy => destination_policy(node, path, report),
     }
 }

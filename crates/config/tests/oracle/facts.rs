@@ -1,0 +1,158 @@
+//! The part of a cluster that is compared, from either side.
+
+use std::time::Duration;
+
+use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::limit::{Thresholds, UNLIMITED};
+use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_snapshot::{Availability, Cluster, TcpKeepalive};
+use serde_json::Value;
+
+/// Settings of one cluster; `None` in `lb` and `endpoints`: Istio leaves it to the client's address.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) rule: Option<String>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) panic_threshold: u64,
+    pub(crate) limits: Thresholds,
+    pub(crate) outlier: Option<OutlierPolicy>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_duration: Option<Duration>,
+    pub(crate) max_requests: Option<u64>,
+    pub(crate) keepalive: Option<TcpKeepalive>,
+    pub(crate) lb: Option<LbPolicy>,
+    pub(crate) tls: bool,
+    pub(crate) endpoints: Option<Vec<String>>,
+}
+
+impl Facts {
+    pub(crate) fn of_ours(cluster: &Cluster) -> Self {
+        let mut endpoints: Vec<_> =
+            cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+        endpoints.sort();
+        Self {
+            rule: cluster
+                .rule
+                .as_ref()
+                .map(|rule| format!("destination-rule/{}/{}", rule.namespace, rule.name)),
+            connect_timeout: cluster.connect_timeout,
+            panic_threshold: cluster.panic_threshold.into(),
+            limits: cluster.thresholds.default,
+            outlier: cluster.outlier.clone(),
+            idle_timeout: cluster.connection.idle_timeout,
+            max_duration: cluster.connection.max_duration,
+            max_requests: cluster.connection.max_requests.map(|requests| requests.get().into()),
+            keepalive: cluster.connection.keepalive,
+            lb: Some(cluster.lb),
+            tls: cluster.availability != Availability::Serving,
+            endpoints: Some(endpoints),
+        }
+    }
+
+    pub(crate) fn of_istiod(row: &Value) -> (&str, Self) {
+        let limit = |name: &str| {
+            row["limits"][name].as_u64().map_or(UNLIMITED, |limit| u32::try_from(limit).unwrap())
+        };
+        let facts = Self {
+            rule: row["rule"].as_str().map(str::to_owned),
+            connect_timeout: duration(&row["connect_timeout"]).unwrap(),
+            panic_threshold: row["panic"].as_u64().unwrap(),
+            limits: Thresholds {
+                max_connections: limit("max_connections"),
+                max_pending_requests: limit("max_pending_requests"),
+                max_requests: limit("max_requests"),
+                max_retries: limit("max_retries"),
+            },
+            outlier: row.get("outlier").map(outlier),
+            idle_timeout: duration(&row["idle_timeout"])
+                .map_or(Some(Duration::from_hours(1)), |idle| (!idle.is_zero()).then_some(idle)),
+            max_duration: duration(&row["max_connection_duration"]),
+            max_requests: row["max_requests_per_connection"].as_u64(),
+            keepalive: row.get("keepalive").and_then(keepalive),
+            lb: balancer(row["lb"].as_str().unwrap()),
+            tls: row.get("tls").is_some(),
+            endpoints: row.get("endpoints").filter(|_| row["type"] == "EDS").map(|list| {
+                list.as_array().unwrap().iter().map(|address| address.as_str().unwrap().to_owned()).collect()
+            }),
+        };
+        (row["name"].as_str().unwrap(), facts)
+    }
+
+    /// What `ours` has otherwise than these facts of istiod.
+    pub(crate) fn differences(&self, ours: &Self) -> impl Iterator<Item = String> {
+        let mut found = Vec::new();
+        let mut compare = |what: &str, theirs: &dyn std::fmt::Debug, ours: &dyn std::fmt::Debug| {
+            let (theirs, ours) = (format!("{theirs:?}"), format!("{ours:?}"));
+            if theirs != ours {
+                found.push(format!("{what}: istiod {theirs}, ours {ours}"));
+            }
+        };
+        compare("rule", &self.rule, &ours.rule);
+        compare("connect timeout", &self.connect_timeout, &ours.connect_timeout);
+        compare("panic threshold", &self.panic_threshold, &ours.panic_threshold);
+        compare("limits", &self.limits, &ours.limits);
+        compare("outlier detection", &self.outlier, &ours.outlier);
+        compare("idle timeout", &self.idle_timeout, &ours.idle_timeout);
+        compare("connection duration", &self.max_duration, &ours.max_duration);
+        compare("requests per connection", &self.max_requests, &ours.max_requests);
+        compare("keep-alive", &self.keepalive, &ours.keepalive);
+        compare("TLS", &self.tls, &ours.tls);
+        if self.lb.is_some() {
+            compare("balancer", &self.lb, &ours.lb);
+        }
+        if self.endpoints.is_some() {
+            compare("endpoints", &self.endpoints, &ours.endpoints);
+        }
+        found.into_iter()
+    }
+}
+
+/// Envoy's defaults where istiod writes nothing.
+fn outlier(row: &Value) -> OutlierPolicy {
+    let mut policy = OutlierPolicy::default();
+    let number = |name: &str| row[name].as_u64().map(|number| u32::try_from(number).unwrap());
+    policy.interval = duration(&row["interval"]).unwrap_or(policy.interval);
+    policy.base_ejection_time = duration(&row["base_ejection_time"]).unwrap_or(policy.base_ejection_time);
+    policy.max_ejection_time = policy.max_ejection_time.max(policy.base_ejection_time);
+    policy.max_ejection_percent = number("max_ejection_percent").unwrap_or(policy.max_ejection_percent);
+    for (name, detector) in [
+        ("consecutive_5xx", &mut policy.consecutive_5xx),
+        ("consecutive_gateway_failure", &mut policy.consecutive_gateway_failure),
+        ("consecutive_local_origin_failure", &mut policy.consecutive_local_origin_failure),
+    ] {
+        detector.threshold = number(name).unwrap_or(detector.threshold);
+        detector.enforcing_percent =
+            number(&format!("enforcing_{name}")).unwrap_or(detector.enforcing_percent);
+    }
+    policy.split_external_local_origin_errors = row["split_external_local_origin_errors"] == true;
+    policy
+}
+
+/// In Envoy a 0 turns keep-alive off.
+fn keepalive(row: &Value) -> Option<TcpKeepalive> {
+    let seconds = |name: &str| row[name].as_u64().map(Duration::from_secs);
+    let keepalive = TcpKeepalive {
+        time: seconds("keepalive_time"),
+        interval: seconds("keepalive_interval"),
+        probes: row["keepalive_probes"].as_u64().map(|probes| u32::try_from(probes).unwrap()),
+    };
+    let is_off = [keepalive.time, keepalive.interval].contains(&Some(Duration::ZERO));
+    (!is_off).then_some(keepalive)
+}
+
+/// `None`: a balancer that follows the client's address; consistent hashing is reported and not acted upon yet.
+fn balancer(name: &str) -> Option<LbPolicy> {
+    match name {
+        "ROUND_ROBIN" => Some(LbPolicy::RoundRobin),
+        "LEAST_REQUEST" | "RING_HASH" | "MAGLEV" => Some(LbPolicy::LeastRequest),
+        "RANDOM" => Some(LbPolicy::Random),
+        "CLUSTER_PROVIDED" => None,
+        other => panic!("unknown balancer {other}"),
+    }
+}
+
+/// `10s`, `0.250s`.
+fn duration(value: &Value) -> Option<Duration> {
+    let seconds: f64 = value.as_str()?.strip_suffix('s')?.parse().ok()?;
+    Some(Duration::from_secs_f64(seconds))
+}

@@ -1,0 +1,169 @@
+//! A snapshot as text that a reviewer can read: what is not at Istio's default, and where it was written.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use fuseboard_config::Diagnostics;
+use fuseboard_core::limit::{Thresholds, UNLIMITED};
+use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_core::retry::RetryPolicy;
+use fuseboard_snapshot::{
+    Availability, Cluster, ConnectionPolicy, Domain, Endpoint, EndpointHealth, ListenerTarget, RouteConfig,
+    Snapshot,
+};
+
+pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
+    let mut out = String::new();
+    for listener in &snapshot.listeners {
+        let ListenerTarget::Routes(table) = listener.target;
+        line(
+            &mut out,
+            0,
+            &format!("listener {} on {} -> {}", listener.name, listener.address, snapshot.routes[table].name),
+        );
+    }
+    for table in &snapshot.routes {
+        routes(&mut out, table, snapshot);
+    }
+    for cluster in &snapshot.clusters {
+        out.push('\n');
+        self::cluster(&mut out, cluster);
+    }
+    if !diagnostics.is_empty() {
+        out.push('\n');
+    }
+    for diagnostic in diagnostics {
+        let at = diagnostic.at.as_ref().map_or_else(|| "-".to_owned(), |place| place.location().to_string());
+        line(
+            &mut out,
+            0,
+            &format!("{} {} {at}: {}", diagnostic.severity.as_str(), diagnostic.code, diagnostic.message),
+        );
+        if let Some(help) = &diagnostic.help {
+            line(&mut out, 1, &format!("help: {help}"));
+        }
+    }
+    out
+}
+
+fn routes(out: &mut String, table: &RouteConfig, snapshot: &Snapshot) {
+    for host in &table.virtual_hosts {
+        let route = &host.route;
+        line(
+            out,
+            0,
+            &format!("\nroute {} {} -> {}", table.name, host.name, snapshot.clusters[route.cluster].name),
+        );
+        let domains: Vec<String> = host.domains.iter().map(domain).collect();
+        line(out, 1, &format!("hosts {}", domains.join(" ")));
+        if let Some(timeout) = route.timeout {
+            line(out, 1, &format!("timeout {timeout:?}"));
+        }
+        if route.retry.as_deref() != Some(&RetryPolicy::istio_default()) {
+            line(out, 1, &format!("retry {:?}", route.retry));
+        }
+    }
+}
+
+fn domain(domain: &Domain) -> String {
+    match domain {
+        Domain::Exact(host) => host.to_string(),
+        Domain::Suffix(suffix) => format!("*{suffix}"),
+        Domain::Any => "(any)".to_owned(),
+    }
+}
+
+fn cluster(out: &mut String, cluster: &Cluster) {
+    line(out, 0, &format!("cluster {}", cluster.name));
+    if let Some(rule) = &cluster.rule {
+        line(out, 1, &format!("rule {rule}"));
+    }
+    if let Availability::Withheld(reason) = cluster.availability {
+        line(out, 1, &format!("withheld {}", reason.token()));
+    }
+    limits(out, cluster.thresholds.default);
+    if cluster.thresholds.high != Thresholds::ENVOY {
+        line(out, 1, &format!("limits high {:?}", cluster.thresholds.high));
+    }
+    connection(out, cluster.connect_timeout, &cluster.connection);
+    line(out, 1, &format!("balancer {:?}, panic below {}%", cluster.lb, cluster.panic_threshold));
+    if let Some(outlier) = &cluster.outlier {
+        self::outlier(out, outlier);
+    }
+    if let Some(bound) = cluster.queue_timeout {
+        line(out, 1, &format!("queue timeout {bound:?}"));
+    }
+    for endpoint in &cluster.endpoints {
+        self::endpoint(out, endpoint);
+    }
+    for (setting, origin) in cluster.provenance.iter() {
+        let place = origin.location.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        line(out, 1, &format!("{} from {} {} {place}", setting.field(), origin.resource, origin.field));
+    }
+}
+
+fn limits(out: &mut String, limits: Thresholds) {
+    let bound = |bound: u32| if bound == UNLIMITED { "-".to_owned() } else { bound.to_string() };
+    let text = format!(
+        "limits connections {}, pending {}, requests {}, retries {}",
+        bound(limits.max_connections),
+        bound(limits.max_pending_requests),
+        bound(limits.max_requests),
+        bound(limits.max_retries)
+    );
+    line(out, 1, &text);
+}
+
+fn connection(out: &mut String, connect_timeout: Duration, connection: &ConnectionPolicy) {
+    let mut text = format!("connection connect {connect_timeout:?}, idle {:?}", connection.idle_timeout);
+    if let Some(requests) = connection.max_requests {
+        let _ = write!(text, ", {requests} requests");
+    }
+    if let Some(age) = connection.max_duration {
+        let _ = write!(text, ", age {age:?}");
+    }
+    if let Some(keepalive) = connection.keepalive {
+        let _ = write!(text, ", {keepalive:?}");
+    }
+    line(out, 1, &text);
+}
+
+fn outlier(out: &mut String, outlier: &OutlierPolicy) {
+    let text = format!(
+        "outlier 5xx {}/{}%, gateway {}/{}%, local {}/{}%, split {}, every {:?}, eject {:?} up to {:?}, at most {}%",
+        outlier.consecutive_5xx.threshold,
+        outlier.consecutive_5xx.enforcing_percent,
+        outlier.consecutive_gateway_failure.threshold,
+        outlier.consecutive_gateway_failure.enforcing_percent,
+        outlier.consecutive_local_origin_failure.threshold,
+        outlier.consecutive_local_origin_failure.enforcing_percent,
+        outlier.split_external_local_origin_errors,
+        outlier.interval,
+        outlier.base_ejection_time,
+        outlier.max_ejection_time,
+        outlier.max_ejection_percent
+    );
+    line(out, 1, &text);
+}
+
+fn endpoint(out: &mut String, endpoint: &Endpoint) {
+    let mut text = format!("endpoint {} id {}", endpoint.address, endpoint.id);
+    if endpoint.weight.get() != 1 {
+        let _ = write!(text, ", weight {}", endpoint.weight);
+    }
+    if endpoint.health != EndpointHealth::Healthy {
+        let _ = write!(text, ", {:?}", endpoint.health);
+    }
+    if !endpoint.hostname.is_empty() {
+        let _ = write!(text, ", hostname {}", endpoint.hostname);
+    }
+    let locality = &endpoint.locality;
+    if !(locality.region.is_empty() && locality.zone.is_empty()) {
+        let _ = write!(text, ", in {}/{}/{}", locality.region, locality.zone, locality.sub_zone);
+    }
+    line(out, 1, &text);
+}
+
+fn line(out: &mut String, depth: usize, text: &str) {
+    let _ = writeln!(out, "{}{text}", "  ".repeat(depth));
+}
