@@ -77,7 +77,8 @@ fn compare(case: &str, folder: &Path, problems: &mut Vec<String>) -> usize {
             compared += 1;
             match ours.get(name) {
                 Some(found) => {
-                    problems.extend(expected.differences(found).map(|what| format!("{case}: {name}: {what}")))
+                    problems
+                        .extend(expected.differences(found).map(|what| format!("{case}: {name}: {what}")));
                 }
                 None => problems.push(format!("{case}: {name} is missing")),
             }
