@@ -1,0 +1,122 @@
+//! Pages that Envoy prints otherwise or does not have: the texts that somebody has looked at. `cargo xtask bless` rewrites
+//! them.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod sample;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuseboard_admin::status::{EjectionStatus, RefusalRecord, RulePlace};
+use fuseboard_admin::{Page, Query, config_dump, ejections, endpoint, refusals, server_info};
+use fuseboard_core::refusal::RefusalReason;
+
+fn assert_golden(name: &str, page: &Page) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("FUSEBOARD_BLESS").is_some() {
+        std::fs::write(&path, &page.body).unwrap();
+    }
+    assert_eq!(page.body, std::fs::read_to_string(&path).unwrap(), "{name}");
+}
+
+#[test]
+fn config_dump_is_envoys_envelope_around_clusters_and_endpoints() {
+    let mut status = sample::proxy();
+    status.clusters.reverse();
+    let page = config_dump::page(&status, &Query::parse("include_eds"));
+    assert_golden("config_dump.json", &page);
+    let dump: serde_json::Value = serde_json::from_str(&page.body).unwrap();
+    assert_eq!(dump["configs"].as_array().unwrap().len(), 2, "what we do not have is absent");
+
+    status.clusters[0].added_via_api = true;
+    let page = config_dump::page(&status, &Query::parse("name_regex=httpbin"));
+    let dump: serde_json::Value = serde_json::from_str(&page.body).unwrap();
+    let clusters = &dump["configs"][0];
+    assert_eq!(clusters["dynamic_active_clusters"][0]["version_info"], "4");
+    assert_eq!(clusters.get("static_clusters"), None);
+    assert_eq!(dump["configs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_config_dump_cannot_select_by_is_refused() {
+    for query in ["resource=dynamic_active_clusters", "mask=cluster.name", "name_regex=%5B"] {
+        assert_eq!(config_dump::page(&sample::proxy(), &Query::parse(query)).status, 400, "{query}");
+    }
+}
+
+#[test]
+fn server_info() {
+    assert_golden("server_info.json", &server_info::page(&sample::proxy().server));
+}
+
+#[test]
+fn help() {
+    assert_golden("help.txt", &endpoint::help());
+}
+
+#[test]
+fn ejections_say_which_host_why_and_for_how_long() {
+    let mut status = sample::httpbin();
+    status.hosts[0].ejection = Some(EjectionStatus {
+        number: 2,
+        since: Duration::from_millis(1_500),
+        remaining: Duration::from_millis(58_500),
+        detector: "CONSECUTIVE_5XX",
+    });
+    let page = ejections::page(&[status, sample::unused()]);
+    assert_golden("ejections.json", &page);
+    let read: ejections::Ejections = serde_json::from_str(&page.body).unwrap();
+    assert_eq!(read.ejections[0].number, 2);
+}
+
+#[test]
+fn refusals_carry_limit_value_and_the_rules_place_and_read_back() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_400_867_643);
+    let record = RefusalRecord {
+        at: now - Duration::from_millis(1_250),
+        cluster: Some(Arc::from("outbound|8000||httpbin.default.svc.cluster.local")),
+        listener: Arc::from("outbound"),
+        reason: RefusalReason::LimitQueueFull,
+        status: 503,
+        flag: "UO",
+        setting: Some("http1MaxPendingRequests"),
+        bound: Some(1),
+        value: Some(1),
+        queue: 1,
+        rule: Some(RulePlace {
+            kind: Arc::from("DestinationRule"),
+            namespace: Arc::from("default"),
+            name: Arc::from("httpbin"),
+            field: Arc::from("spec.trafficPolicy.connectionPool.http.http1MaxPendingRequests"),
+            file: Arc::from("httpbin.yaml"),
+            line: 11,
+            column: 9,
+        }),
+    };
+    let no_healthy = RefusalRecord {
+        at: now - Duration::from_millis(3),
+        reason: RefusalReason::NoHealthy,
+        flag: "UH",
+        setting: None,
+        bound: None,
+        value: None,
+        queue: 0,
+        rule: None,
+        ..record.clone()
+    };
+    let too_old = RefusalRecord { at: now - Duration::from_secs(61), ..record.clone() };
+    let page = refusals::page(&[too_old, record, no_healthy], false, Duration::from_mins(1), now);
+    assert_golden("refusals.json", &page);
+    let read: refusals::Refusals = serde_json::from_str(&page.body).unwrap();
+    let reasons: Vec<_> = read.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
+    assert_eq!(reasons, ["limit.queue_full", "no_healthy"], "what is older than the window is left out");
+}
+
+#[test]
+fn the_window_of_refusals_is_a_minute_unless_the_request_says() {
+    assert_eq!(refusals::window(&Query::default()), Ok(Duration::from_mins(1)));
+    assert_eq!(refusals::window(&Query::parse("last=90s")), Ok(Duration::from_secs(90)));
+    assert_eq!(refusals::window(&Query::parse("last=90")).unwrap_err().status, 400);
+}
