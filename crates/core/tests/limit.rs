@@ -330,7 +330,7 @@ proptest! {
     }
 
     #[test]
-    fn callers_that_fit_are_never_refused(
+    fn d03_callers_that_fit_are_never_refused(
         connections in 1..4_u32,
         pending in 0..4_u32,
         turns in vec((any::<prop::sample::Index>(), any::<bool>()), 1..120),
@@ -357,7 +357,7 @@ proptest! {
     }
 
     #[test]
-    fn a_burst_is_admitted_by_the_arithmetic(
+    fn d02_a_burst_is_admitted_by_the_arithmetic(
         connections in 1..6_u32,
         pending in 0..6_u32,
         requests in prop_oneof![1..12_u32, Just(UNLIMITED)],
@@ -418,7 +418,7 @@ fn the_classic_experiment_refuses_the_third_caller_and_says_why() {
 }
 
 #[test]
-fn a_request_beyond_the_request_limit_is_refused_before_any_connection_work() {
+fn d04_a_request_beyond_the_request_limit_is_refused_before_any_connection_work() {
     let manager = ResourceManager::new(1, limits(8, 8, 2));
     let _running = [admitted(manager.admit(WORKER)), admitted(manager.admit(WORKER))];
     let third = refused(manager.admit(WORKER));
@@ -427,7 +427,51 @@ fn a_request_beyond_the_request_limit_is_refused_before_any_connection_work() {
 }
 
 #[test]
-fn an_upgrade_never_waits_and_keeps_its_slot_for_life() {
+fn d05_one_queue_serves_all_workers_first_come_first_served() {
+    let manager = ResourceManager::new(3, limits(1, 3, UNLIMITED));
+    let mut running = Some(admitted(manager.admit(WorkerId(2))));
+    let mut waiters = [1, 0, 2].map(|worker| queued(manager.admit(WorkerId(worker))));
+    for turn in 0..3 {
+        drop(running.take());
+        for (place, waiter) in waiters.iter_mut().enumerate().skip(turn) {
+            match poll(waiter) {
+                Poll::Ready(slot) => {
+                    assert_eq!(place, turn);
+                    running = slot.ok();
+                }
+                Poll::Pending => assert!(place > turn),
+            }
+        }
+        assert!(running.is_some());
+    }
+}
+
+#[test]
+fn d13_gauges_follow_a_limit_that_changes_while_nothing_is_counted() {
+    let manager = ResourceManager::new(1, limits(5, 0, UNLIMITED));
+    let _running = [admitted(manager.admit(WORKER)), admitted(manager.admit(WORKER))];
+    assert!(!manager.view().rq_open());
+    manager.set_thresholds(limits(5, 0, 2));
+    assert!(manager.view().rq_open());
+    assert_eq!(manager.view().remaining_rq(), 0);
+}
+
+#[test]
+fn d17_it_is_known_whether_the_connection_limit_made_a_request_wait() {
+    let manager = ResourceManager::new(1, limits(1, 2, UNLIMITED));
+    let running = admitted(manager.admit(WORKER));
+    let by_connections = queued(manager.admit(WORKER));
+    assert!(by_connections.connections_full());
+    manager.set_thresholds(limits(5, 2, 1));
+    let behind_it = queued(manager.admit(WORKER));
+    assert!(!behind_it.connections_full(), "it is the request limit that keeps both waiting now");
+    let refused = refused(manager.admit(WORKER));
+    assert_eq!((refused.reason, refused.connections_full), (RefusalReason::LimitQueueFull, false));
+    drop(running);
+}
+
+#[test]
+fn d15_an_upgrade_never_waits_and_keeps_its_slot_for_life() {
     let manager = ResourceManager::new(1, limits(1, 5, UNLIMITED));
     let tunnel = manager.admit_now(WORKER).unwrap();
     let refused = manager.admit_now(WORKER).unwrap_err();

@@ -117,7 +117,7 @@ impl Socket {
 }
 
 #[test]
-fn each_slot_leads_to_a_connection_and_never_more_than_allowed_are_open() {
+fn d01_d03_each_slot_leads_to_a_connection_and_never_more_than_allowed_are_open() {
     for threads in THREADS {
         for connections in [1, 2, 5] {
             let manager = Arc::new(ResourceManager::new(threads.into(), limits(connections, threads.into())));

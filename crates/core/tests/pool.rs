@@ -415,7 +415,7 @@ const HOST: HostKey = HostKey(1);
 const OTHER_HOST: HostKey = HostKey(2);
 
 #[test]
-fn an_idle_connection_elsewhere_never_keeps_a_host_from_being_reached() {
+fn d01_an_idle_connection_elsewhere_never_keeps_a_host_from_being_reached() {
     let Plain { manager, pool } = &plain(1);
     let connection = manager.try_connect().unwrap();
     assert!(pool.checkin(ONE, HOST, connection, Instant::ZERO).is_none());

@@ -102,7 +102,7 @@ impl ResourceManager {
     /// through [`crate::pool::IdlePool::checkout`].
     #[must_use = "dropping the permit lets another connection open"]
     pub fn try_connect(self: &Arc<Self>) -> Option<CxPermit> {
-        matches!(self.connections.enter(false), Entry::Entered).then(|| CxPermit::entered(self))
+        CxPermit::try_new(self)
     }
 
     /// The last host went: all who wait now get [`super::Dismissed`]. A request that looked for hosts before and queues

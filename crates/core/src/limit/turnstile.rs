@@ -78,7 +78,7 @@ impl<R: Rule> Turnstile<R> {
         }
     }
 
-    /// Enters if something is free and nobody waits; never blocks. `false` is no verdict: the mutex has the last word.
+    /// Enters if something is free and nobody waits; never blocks.
     pub(crate) fn try_enter(&self) -> bool {
         self.word.update(|tally| tally.admits().then(|| tally.take())).is_ok()
     }
@@ -121,15 +121,14 @@ impl<R: Rule> Turnstile<R> {
     }
 
     /// Puts another rule in force: at once and exactly for every decision after the return. `absorb` counts those who
-    /// entered elsewhere and are to be counted here from now on; while it runs, nobody enters.
+    /// entered elsewhere and are counted here from now on. Whoever enters while it runs still enters under the old rule,
+    /// and is counted under the new one.
     pub(crate) fn change(&self, rule: R, absorb: impl FnOnce() -> u32) {
         let mut line = lock(&self.line);
-        let before = counted(line.rule.capacity());
-        self.word.apply(|tally| tally.shift(before.wrapping_neg()));
         let absorbed = absorb().cast_signed();
+        let gained = counted(rule.capacity()).wrapping_sub(counted(line.rule.capacity()));
+        self.word.apply(|tally| tally.shift(gained.wrapping_sub(absorbed)));
         line.rule = rule;
-        let after = counted(rule.capacity());
-        self.word.apply(|tally| tally.shift(after.wrapping_sub(absorbed)));
         let mut woken = Vec::new();
         while let Some(wake) = self.serve_oldest(&mut line) {
             woken.push(wake);
