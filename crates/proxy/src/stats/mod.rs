@@ -14,4 +14,4 @@ mod server;
 pub use cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
 pub use collect::{Observation, collect, declared};
 pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
-pub use refused::Refused;
+pub use refused::{REFUSED, Refused};

@@ -4,7 +4,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_stats::{Counter, Reading, ScopeId, StatName, TagDesc};
 
 /// The counters' name, and their label in Prometheus.
-pub(super) const REFUSED: TagDesc = TagDesc {
+pub const REFUSED: TagDesc = TagDesc {
     name: "refused",
     family: "refused_total",
     label: "reason",

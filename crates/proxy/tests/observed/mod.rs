@@ -1,0 +1,82 @@
+//! A proxy's state made by hand, to read stats from without sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuseboard_admin::status::{
+    ClusterStatus, HostStatus, LimitStatus, ListenerStatus, ProxyStatus, ServerInfo, ServerState,
+};
+use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::limit::Thresholds;
+use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_proxy::stats::Observation;
+use fuseboard_snapshot::{
+    Availability, Cluster, ConnectionPolicy, PerPriority, Provenance, ServiceName, Snapshot,
+};
+use fuseboard_stats::Sharded;
+
+/// Envoy's name of the cluster of service `name` on port 8000.
+pub(crate) fn cluster_name(name: &str) -> String {
+    format!("outbound|8000||{name}.default.svc.cluster.local")
+}
+
+/// A cluster with outlier detection, one host, and nothing running.
+pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
+    let full = cluster_name(name);
+    let cluster = Cluster {
+        name: Arc::from(full.as_str()),
+        stat_name: Arc::from(format!("{full};")),
+        service: ServiceName {
+            host: Arc::from(format!("{name}.default.svc.cluster.local")),
+            port: 8000,
+            name: Arc::from(name),
+            namespace: Arc::from("default"),
+            subset: Arc::from(""),
+        },
+        connect_timeout: Duration::from_secs(10),
+        thresholds: PerPriority { default: thresholds, high: Thresholds::ENVOY },
+        connection: ConnectionPolicy::default(),
+        lb: LbPolicy::LeastRequest,
+        outlier: Some(OutlierPolicy::default()),
+        panic_threshold: 0,
+        queue_timeout: None,
+        endpoints: Vec::new(),
+        availability: Availability::Serving,
+        rule: None,
+        provenance: Provenance::default(),
+    };
+    ClusterStatus {
+        cluster: Arc::new(cluster),
+        limits: PerPriority {
+            default: LimitStatus::idle(thresholds),
+            high: LimitStatus::idle(Thresholds::ENVOY),
+        },
+        hosts: vec![HostStatus::idle("127.0.0.1:8000".parse().unwrap())],
+        added_via_api: false,
+    }
+}
+
+/// A proxy with these clusters and one listener, in which nothing was counted.
+pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
+    let server = ServerInfo {
+        version: "1.2.3",
+        state: ServerState::Live,
+        uptime: Duration::from_secs(7),
+        concurrency: 4,
+        drain_time: Duration::from_secs(45),
+        pid: 1,
+        node_id: Arc::from("test"),
+    };
+    let listener = ListenerStatus { name: Arc::from("main"), address: "[::1]:9000".parse().unwrap() };
+    Observation {
+        cluster_blocks: clusters.iter().map(|_| Arc::new(Sharded::new(4))).collect(),
+        listener_blocks: vec![Arc::new(Sharded::new(4))],
+        status: ProxyStatus {
+            server,
+            listeners: vec![listener],
+            clusters,
+            snapshot: Arc::new(Snapshot { version: 3, ..Snapshot::default() }),
+            applied_at: SystemTime::UNIX_EPOCH,
+        },
+    }
+}

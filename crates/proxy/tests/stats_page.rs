@@ -1,0 +1,105 @@
+//! `docs/stats.md` is made from the declarations; `cargo xtask bless` rewrites it.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_proxy::stats::{REFUSED, declared};
+use fuseboard_stats::Kind;
+
+const INTRODUCTION: &str = "\
+# Statistics
+
+The proxy counts under Envoy's names, so that dashboards, alerts and `grep` keep working. `/stats` prints them as text, JSON (`format=json`) or
+for Prometheus (`format=prometheus`, or `/stats/prometheus`); `fuseboard stats` asks for you. All of them are on, and all are there from the first
+scrape, at 0 where nothing happened yet.
+
+* `<name>` is the cluster's name with Istio's delimiter: `cluster.outbound|8000||httpbin.default.svc.cluster.local;.upstream_rq_total`.
+* In Prometheus a name becomes `envoy_cluster_upstream_rq_total{cluster_name=\"outbound|8000||httpbin.default.svc.cluster.local\"}`, with Istio's labels.
+* What Envoy does not have stands under `fuseboard.` and begins with `fuseboard_` in Prometheus.
+* Counts are exact: every worker counts in a block of its own, and a reader sums the blocks. Gauges of limits are computed when read.
+* `/reset_counters` makes counters read from 0 on; gauges and histograms stay, as in Envoy.
+* Histograms have Envoy's buckets and quantiles. There is no flush interval, so the first number of `P50(nan,1.05)` is always `nan`.
+* A cluster that gets no traffic costs less than 15 KiB; each worker that uses it adds a block of about 1.5 KiB, and less than 1 KiB for each decade of each
+  histogram and for each class of status that occurs.
+* With many labels in mind: the series of a cluster are a fixed set, plus one per status that occurred (twice, under `external.` too).
+
+## Made when first counted
+
+| Name | Kind | Meaning |
+|---|---|---|
+| `cluster.<name>.upstream_rq_<status>`, `cluster.<name>.upstream_rq_<n>xx` | counter | Final responses by status and by class, local replies included. In Prometheus both are `envoy_cluster_upstream_rq`, labelled `response_code` or `response_code_class`: sum one of them only. |
+| `cluster.<name>.upstream_rq_completed` | counter | All of them (always there). |
+| `cluster.<name>.external.upstream_rq_…` | counter | The same again; Envoy keeps calls from inside and outside the mesh apart here, and all are outside for now. |
+| `cluster.<name>.retry.upstream_rq_…` | counter | Responses that were not passed on because the request was tried again. |
+| `http.<prefix>.downstream_rq_<n>xx`, `http.<prefix>.downstream_rq_completed` | counter | Responses by class and in total (always there). |
+";
+
+fn page() -> String {
+    let mut out = INTRODUCTION.to_owned();
+    let mut names = BTreeSet::new();
+    for (scope, descs) in declared() {
+        let _ = writeln!(out, "\n## `{scope}`\n\n| Name | Kind | Meaning |\n|---|---|---|");
+        for desc in descs {
+            let _ = writeln!(out, "| `{}` | {} | {} |", desc.name, kind(desc.kind), desc.help());
+            names.insert(format!("{}.{}", scope.replace("<priority>", "default"), desc.name));
+            names.insert(format!("{}.{}", scope.replace("<priority>", "high"), desc.name));
+        }
+        if scope == "cluster.<name>.fuseboard" {
+            refusals(&mut out, |reason| reason != RefusalReason::LimitDownstreamConnections);
+        }
+        if scope == "listener.<address>.fuseboard" {
+            refusals(&mut out, |reason| reason == RefusalReason::LimitDownstreamConnections);
+        }
+    }
+    lacking(&mut out, &names);
+    out
+}
+
+fn refusals(out: &mut String, belongs: impl Fn(RefusalReason) -> bool) {
+    for reason in RefusalReason::ALL.into_iter().filter(|reason| belongs(*reason)) {
+        let _ = writeln!(out, "| `{}.{}` | counter | {} |", REFUSED.name, reason.token(), REFUSED.help);
+    }
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    }
+}
+
+/// What Envoy 1.40 prints for the same configuration and we do not.
+fn lacking(out: &mut String, ours: &BTreeSet<String>) {
+    let envoys = include_str!("envoy_stats.txt").lines().filter_map(|line| Some(line.split_once(' ')?.1));
+    let made_by_status =
+        |name: &str| name.starts_with("http.<prefix>.downstream_rq_") && name.ends_with("xx");
+    let always = ["cluster.<name>.upstream_rq_completed", "http.<prefix>.downstream_rq_completed"];
+    let lacking: Vec<&str> = envoys
+        .filter(|name| !ours.contains(*name) && !made_by_status(name) && !always.contains(name))
+        .collect();
+    out.push_str(
+        "\n## What Envoy has and we do not\n\nThey count what Fuseboard does not do (yet): HTTP/2 and 3, TLS, xDS, zones, \
+         subsets, redirects, tracing, limits on pools.\n\n",
+    );
+    for name in lacking {
+        let _ = writeln!(out, "* `{name}`");
+    }
+}
+
+#[test]
+fn the_documentation_of_stats_is_that_of_the_declarations() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/stats.md");
+    if std::env::var_os("FUSEBOARD_BLESS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    assert_eq!(
+        page(),
+        std::fs::read_to_string(&path).unwrap(),
+        "run `cargo xtask bless` and look at the difference"
+    );
+}
