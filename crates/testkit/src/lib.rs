@@ -1,3 +1,16 @@
-//! Fake upstreams, raw clients, in-process proxies, golden files: what tests share.
+//! Counting origin, callers, hand-made snapshots, a reader of metrics: what tests and tools share. It judges nothing; its
+//! users do.
 
+mod caller;
+mod descriptor;
 pub mod exposition;
+mod ledger;
+mod origin;
+mod settle;
+mod sketch;
+
+pub use caller::{Answer, Caller};
+pub use ledger::Count;
+pub use origin::{Origin, OriginOptions};
+pub use settle::settle;
+pub use sketch::ClusterSketch;

@@ -1,0 +1,122 @@
+//! A client of the proxy under test: one connection, one request at a time, no retries, no forgiveness.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An answer, read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// The head as it came.
+    pub head: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of the first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (candidate, value) = line.split_once(':')?;
+            candidate.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// A client with at most one connection.
+pub struct Caller {
+    address: SocketAddr,
+    keep_alive: bool,
+    stream: Option<TcpStream>,
+}
+
+impl Caller {
+    /// Will connect to `address` when it has something to say, or before ([`Self::connect`]).
+    pub const fn new(address: SocketAddr, keep_alive: bool) -> Self {
+        Self { address, keep_alive, stream: None }
+    }
+
+    /// Has a connection, unless there is one.
+    pub async fn connect(&mut self) -> io::Result<&mut TcpStream> {
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(self.address).await?;
+            stream.set_nodelay(true)?;
+            self.stream = Some(stream);
+        }
+        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// `GET target`, and the answer to it.
+    pub async fn get(&mut self, target: &str) -> io::Result<Answer> {
+        self.send(target).await?;
+        self.receive().await
+    }
+
+    /// Sends `GET target`, without waiting for the answer.
+    pub async fn send(&mut self, target: &str) -> io::Result<()> {
+        let connection = if self.keep_alive { "" } else { "connection: close\r\n" };
+        let head = format!("GET {target} HTTP/1.1\r\nhost: origin\r\n{connection}\r\n");
+        self.connect().await?.write_all(head.as_bytes()).await
+    }
+
+    /// Reads one answer, which must say its length. Without keep-alive also the connection's end.
+    pub async fn receive(&mut self) -> io::Result<Answer> {
+        let mut bytes = Vec::with_capacity(512);
+        let head_end = loop {
+            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            self.read_more(&mut bytes).await?;
+        };
+        let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let mut answer = Answer {
+            status: status.ok_or(io::ErrorKind::InvalidData)?,
+            head,
+            body: bytes.split_off(head_end),
+        };
+        let length = answer.header("content-length").and_then(|value| value.parse().ok());
+        let length: usize = length.ok_or(io::ErrorKind::InvalidData)?;
+        while answer.body.len() < length {
+            self.read_more(&mut answer.body).await?;
+        }
+        if answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+            self.finish(&mut answer.body).await?;
+        }
+        if answer.body.len() > length {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes than announced"));
+        }
+        Ok(answer)
+    }
+
+    /// Gives up: closes the connection, with a RST if `reset`.
+    pub fn abort(&mut self, reset: bool) {
+        let Some(stream) = self.stream.take() else { return };
+        if reset {
+            // Without the option the close is a FIN, which is as good an abort.
+            drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+        }
+    }
+
+    /// Reads on to the end of a connection that was announced to be closed.
+    async fn finish(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
+        if let Some(mut stream) = self.stream.take() {
+            stream.read_to_end(body).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_more(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        match stream.read_buf(into).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What an origin has counted: requests in its hands and connections that its clients hold, now and at most.
+//!
+//! A client that closes one connection and opens another has never held two, though the server may hear of the second
+//! first. So before a new connection is counted, those that have a FIN or RST waiting are taken off. Where that is still
+//! more than allowed, the kernel is asked which descriptors are really held.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpStream;
+
+use crate::descriptor;
+
+/// What was counted up to one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Requests read and not yet answered.
+    pub requests: u32,
+    /// The most at one time since the last [`crate::Origin::forget_peaks`].
+    pub peak_requests: u32,
+    /// Connections that clients hold open.
+    pub connections: u32,
+    /// The most at one time since the last [`crate::Origin::forget_peaks`].
+    pub peak_connections: u32,
+    /// Connections accepted since the start.
+    pub accepted: u64,
+    /// Requests answered since the start.
+    pub answered: u64,
+    /// Requests whose client went away before the answer, since the start.
+    pub abandoned: u64,
+}
+
+/// A connection as the ledger needs it.
+pub(crate) struct Connection {
+    pub(crate) stream: Arc<TcpStream>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[derive(Default)]
+struct Pages {
+    count: Count,
+    /// `None`: any number.
+    bound: Option<u32>,
+    next: u64,
+    open: BTreeMap<u64, Connection>,
+}
+
+impl Pages {
+    /// Forgets connections that their clients have closed.
+    fn sweep(&mut self) {
+        let gone = descriptor::gone(self.open.values());
+        let mut gone = gone.into_iter();
+        self.open.retain(|_, _| !gone.next().unwrap_or(false));
+    }
+}
+
+/// Shared by the tasks of one origin and its owner.
+#[derive(Default)]
+pub(crate) struct Ledger(Mutex<Pages>);
+
+impl Ledger {
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn opened(self: &Arc<Self>, connection: Connection) -> OpenConnection {
+        let mut pages = self.pages();
+        pages.sweep();
+        let id = pages.next;
+        pages.next += 1;
+        pages.open.insert(id, connection);
+        if pages.bound.is_some_and(|bound| pages.open.len() > bound as usize) {
+            let held = descriptor::Held::now();
+            pages.open.retain(|_, open| held.contains(open.peer, open.local));
+        }
+        pages.count.accepted += 1;
+        pages.count.peak_connections = pages.count.peak_connections.max(size(&pages.open));
+        OpenConnection { ledger: Arc::clone(self), id }
+    }
+
+    pub(crate) fn begin(self: &Arc<Self>) -> Request {
+        let count = &mut self.pages().count;
+        count.requests += 1;
+        count.peak_requests = count.peak_requests.max(count.requests);
+        Request { ledger: Arc::clone(self), answered: false }
+    }
+
+    pub(crate) fn count(&self) -> Count {
+        let mut pages = self.pages();
+        pages.sweep();
+        Count { connections: size(&pages.open), ..pages.count }
+    }
+
+    pub(crate) fn forget_peaks(&self, bound: Option<u32>) {
+        let mut pages = self.pages();
+        pages.sweep();
+        pages.bound = bound;
+        pages.count.peak_connections = size(&pages.open);
+        pages.count.peak_requests = pages.count.requests;
+    }
+}
+
+fn size(open: &BTreeMap<u64, Connection>) -> u32 {
+    u32::try_from(open.len()).unwrap_or(u32::MAX)
+}
+
+/// A connection that the origin still serves.
+pub(crate) struct OpenConnection {
+    ledger: Arc<Ledger>,
+    id: u64,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.ledger.pages().open.remove(&self.id);
+    }
+}
+
+/// A request in the origin's hands. It ends before the first byte of the answer: with that byte the client may send the next.
+pub(crate) struct Request {
+    ledger: Arc<Ledger>,
+    answered: bool,
+}
+
+impl Request {
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let count = &mut self.ledger.pages().count;
+        count.requests -= 1;
+        if self.answered {
+            count.answered += 1;
+        } else {
+            count.abandoned += 1;
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! An HTTP server behind the proxy under test: holds answers until it is told to give them, and counts what it sees.
+//!
+//! It answers `GET` only, with the request's target as the body, so that a caller can tell its answer from another's.
+//! A target that contains `status=503` is answered so.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fuseboard_core::Rng;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::ledger::{Connection, Count, Ledger};
+
+/// How an origin behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct OriginOptions {
+    /// Addresses to listen on; all share one count.
+    pub hosts: usize,
+    /// Answers take a random time below this.
+    pub delay_below: Duration,
+    /// Seed of the random times.
+    pub seed: u64,
+}
+
+impl Default for OriginOptions {
+    fn default() -> Self {
+        Self { hosts: 1, delay_below: Duration::ZERO, seed: 0 }
+    }
+}
+
+/// A running origin; it ends when dropped.
+pub struct Origin {
+    addresses: Vec<SocketAddr>,
+    inside: Arc<Inside>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Inside {
+    ledger: Arc<Ledger>,
+    options: OriginOptions,
+    open: watch::Sender<bool>,
+    passes: Semaphore,
+}
+
+impl Origin {
+    /// Listens on loopback addresses with ports of the system's choice; the gate is open.
+    pub fn start(options: OriginOptions) -> io::Result<Self> {
+        let listeners: Vec<StdListener> =
+            (0..options.hosts).map(|_| StdListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
+        let addresses = listeners.iter().map(StdListener::local_addr).collect::<io::Result<_>>()?;
+        let inside = Arc::new(Inside {
+            ledger: Arc::default(),
+            options,
+            open: watch::Sender::new(true),
+            passes: Semaphore::new(0),
+        });
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (end, ended) = oneshot::channel();
+        let serving = Arc::clone(&inside);
+        let thread = std::thread::Builder::new().name("origin".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                for (host, listener) in listeners.into_iter().enumerate() {
+                    tokio::spawn(accept(listener, host, Arc::clone(&serving)));
+                }
+                // Either way the owner is gone.
+                drop(ended.await);
+            });
+        })?;
+        Ok(Self { addresses, inside, end: Some(end), thread: Some(thread) })
+    }
+
+    /// Where it listens, one address per host.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// From now on requests are held.
+    pub fn hold(&self) {
+        self.inside.open.send_replace(false);
+    }
+
+    /// Answers one held request, or the next one that comes.
+    pub fn pass_one(&self) {
+        self.inside.passes.add_permits(1);
+    }
+
+    /// Answers all held requests, and from now on each at once.
+    pub fn open(&self) {
+        self.inside.open.send_replace(true);
+    }
+
+    /// What was counted so far.
+    pub fn count(&self) -> Count {
+        self.inside.ledger.count()
+    }
+
+    /// Starts peaks anew from what is open now. `bound`: the number of connections that must not be exceeded, `None` if there
+    /// is no such number.
+    pub fn forget_peaks(&self, bound: Option<u32>) {
+        self.inside.ledger.forget_peaks(bound);
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of its thread was reported when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+async fn accept(listener: StdListener, host: usize, inside: Arc<Inside>) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let local = listener.local_addr()?;
+    let mut rng = Rng::new(inside.options.seed ^ host as u64);
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let stream = Arc::new(stream);
+        let open = inside.ledger.opened(Connection { stream: Arc::clone(&stream), peer, local });
+        let (inside, rng) = (Arc::clone(&inside), Rng::new(rng.next_u64()));
+        tokio::spawn(async move {
+            let _open = open;
+            let mut exchanges = Exchanges { stream, inside, rng, buffer: Vec::new() };
+            // A client that goes away ends only its own connection.
+            drop(exchanges.serve().await);
+        });
+    }
+}
+
+/// The requests of one connection, one after the other.
+struct Exchanges {
+    stream: Arc<TcpStream>,
+    inside: Arc<Inside>,
+    rng: Rng,
+    buffer: Vec<u8>,
+}
+
+impl Exchanges {
+    async fn serve(&mut self) -> io::Result<()> {
+        loop {
+            let target = self.read_head().await?;
+            let request = self.inside.ledger.begin();
+            let inside = Arc::clone(&self.inside);
+            let pause = self.pause();
+            tokio::select! {
+                () = inside.released() => {}
+                gone = self.gone() => return Err(gone),
+            }
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            request.answered();
+            self.write(&answer(&target)).await?;
+        }
+    }
+
+    fn pause(&mut self) -> Option<Duration> {
+        let below = u32::try_from(self.inside.options.delay_below.as_micros()).unwrap_or(u32::MAX);
+        (below > 0).then(|| Duration::from_micros(u64::from(self.rng.below(below))))
+    }
+
+    /// The target of the next request.
+    async fn read_head(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
+                let head = String::from_utf8_lossy(&head);
+                let target = head.split(' ').nth(1).ok_or(io::ErrorKind::InvalidData)?;
+                return Ok(target.to_owned());
+            }
+            self.read_more().await?;
+        }
+    }
+
+    /// Reads at least one byte; the end of the connection is an error.
+    async fn read_more(&mut self) -> io::Result<usize> {
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read_buf(&mut self.buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Waits for the client to go away. What it sends meanwhile is kept.
+    async fn gone(&mut self) -> io::Error {
+        loop {
+            if let Err(error) = self.read_more().await {
+                return error;
+            }
+        }
+    }
+
+    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inside {
+    /// Waits until the gate is open, or for a pass.
+    async fn released(&self) {
+        let mut open = self.open.subscribe();
+        tokio::select! {
+            biased;
+            _ = open.wait_for(|open| *open) => {}
+            pass = self.passes.acquire() => {
+                if let Ok(pass) = pass {
+                    pass.forget();
+                }
+            }
+        }
+    }
+}
+
+fn answer(target: &str) -> Vec<u8> {
+    let status = if target.contains("status=503") { "503 Service Unavailable" } else { "200 OK" };
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{target}", target.len()).into_bytes()
+}

@@ -1,0 +1,102 @@
+//! A snapshot with one listener that sends everything to one cluster, from the few numbers that a test cares about.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::limit::{Priority, Thresholds};
+use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_snapshot::{
+    Availability, Cluster, ConnectionPolicy, Dangling, Domain, Endpoint, EndpointHealth, EndpointId,
+    HttpSettings, Listener, ListenerTarget, Locality, PerPriority, Provenance, Route, RouteConfig,
+    ServiceName, Snapshot, VirtualHost,
+};
+
+/// What a test says of its cluster; the rest is Istio's default.
+#[derive(Clone, Debug)]
+pub struct ClusterSketch {
+    /// The cluster's name: another name is another cluster, without any state.
+    pub name: String,
+    /// Limits of priority DEFAULT.
+    pub thresholds: Thresholds,
+    /// `maxRequestsPerConnection`
+    pub max_requests: Option<NonZeroU32>,
+    /// Choice of host. Round robin unless said otherwise, so that every host gets some.
+    pub lb: LbPolicy,
+    /// `outlierDetection`
+    pub outlier: Option<OutlierPolicy>,
+    /// Where its hosts are.
+    pub hosts: Vec<SocketAddr>,
+}
+
+impl ClusterSketch {
+    /// A cluster without limits.
+    pub fn new(name: impl Into<String>, hosts: &[SocketAddr]) -> Self {
+        Self {
+            name: name.into(),
+            thresholds: Thresholds::UNLIMITED,
+            max_requests: None,
+            lb: LbPolicy::RoundRobin,
+            outlier: None,
+            hosts: hosts.to_vec(),
+        }
+    }
+
+    /// The snapshot: a listener called `test` on a port of the system's choice, all hosts to this cluster.
+    pub fn snapshot(&self, version: u64) -> Result<Snapshot, Dangling> {
+        let listener = Listener {
+            name: "test".into(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            target: ListenerTarget::Routes(0),
+            http: HttpSettings::default(),
+        };
+        let route = Route {
+            name: "default".into(),
+            cluster: 0,
+            timeout: None,
+            retry: None,
+            priority: Priority::Default,
+        };
+        let everything = VirtualHost { name: "test:80".into(), domains: vec![Domain::Any], route };
+        let routes = RouteConfig { name: "test".into(), virtual_hosts: vec![everything] };
+        Snapshot::new(version, vec![listener], vec![Arc::new(routes)], vec![Arc::new(self.cluster())])
+    }
+
+    fn cluster(&self) -> Cluster {
+        Cluster {
+            name: self.name.as_str().into(),
+            stat_name: format!("{};", self.name.replace(':', "_")).into(),
+            service: ServiceName {
+                host: self.name.as_str().into(),
+                port: 80,
+                name: self.name.as_str().into(),
+                namespace: "default".into(),
+                subset: "".into(),
+            },
+            connect_timeout: Duration::from_secs(10),
+            thresholds: PerPriority { default: self.thresholds, high: Thresholds::ENVOY },
+            connection: ConnectionPolicy { max_requests: self.max_requests, ..ConnectionPolicy::default() },
+            lb: self.lb,
+            outlier: self.outlier.clone(),
+            panic_threshold: 0,
+            queue_timeout: None,
+            endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
+            availability: Availability::Serving,
+            rule: None,
+            provenance: Provenance::default(),
+        }
+    }
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint {
+        id: EndpointId::new("", address),
+        address,
+        weight: NonZeroU32::MIN,
+        health: EndpointHealth::Healthy,
+        hostname: "".into(),
+        locality: Locality::default(),
+    }
+}
