@@ -26,8 +26,10 @@ pub struct Ejection {
     pub number: u32,
     /// Milliseconds since it was ejected.
     pub since_ms: u64,
-    /// Milliseconds of ejection time left; it returns at the first sweep after that.
+    /// Milliseconds of ejection time left.
     pub remaining_ms: u64,
+    /// Milliseconds until the sweep that will return it, the first one after its ejection time.
+    pub returns_in_ms: u64,
     /// What found it, in Envoy's spelling; empty where that is not kept.
     pub detector: String,
 }
@@ -45,6 +47,7 @@ pub fn page(clusters: &[ClusterStatus]) -> Page {
                 number: ejection.number,
                 since_ms: millis(ejection.since),
                 remaining_ms: millis(ejection.remaining),
+                returns_in_ms: millis(ejection.returns_in),
                 detector: ejection.detector.to_owned(),
             })
         })

@@ -89,7 +89,7 @@ impl StatsQuery {
     }
 }
 
-/// `/stats`: `format`, `filter`, `invert_filter`, `type`, `usedonly` and `histogram_buckets` as in Envoy. `reading` is sorted.
+/// `/stats`: `format`, `filter`, `invert_filter`, `type`, `usedonly` and `histogram_buckets` as in Envoy.
 pub fn page(reading: Reading, query: &Query) -> Page {
     match StatsQuery::parse(query) {
         Ok(wanted) => render(reading, &wanted),
@@ -107,6 +107,10 @@ pub fn prometheus_page(reading: Reading, query: &Query) -> Page {
 
 fn render(mut reading: Reading, wanted: &StatsQuery) -> Page {
     reading.retain(|name, row| wanted.accepts(name, row));
+    // Names are put together to be compared: only what is shown, and not for Prometheus, which sorts families.
+    if wanted.format != Format::Prometheus {
+        reading.sort();
+    }
     match wanted.format {
         Format::Text => Page::text(text(&reading, wanted.histograms)),
         Format::Json => Page::json_text(json(&reading, wanted.histograms)),

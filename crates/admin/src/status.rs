@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fuseboard_core::limit::{Priority, Thresholds};
+use fuseboard_core::limit::{LimitView, Priority};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Cluster, Locality, PerPriority, ResourceRef, Snapshot};
 
@@ -70,55 +70,13 @@ pub struct ListenerStatus {
     pub address: SocketAddr,
 }
 
-/// Limits of one cluster and priority, and what counts against them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitStatus {
-    /// The bounds in force.
-    pub thresholds: Thresholds,
-    /// Open connections: connecting, busy, idle, closing.
-    pub connections: u32,
-    /// Requests that wait for a connection.
-    pub pending: u32,
-    /// Requests in flight.
-    pub requests: u32,
-    /// Retries in flight.
-    pub retries: u32,
-}
-
-impl LimitStatus {
-    /// Nothing running.
-    pub const fn idle(thresholds: Thresholds) -> Self {
-        Self { thresholds, connections: 0, pending: 0, requests: 0, retries: 0 }
-    }
-
-    /// Envoy's `cx_open`: the connection limit is reached (an idle connection counts; no fault by itself).
-    pub const fn connections_reached(&self) -> bool {
-        self.connections >= self.thresholds.max_connections
-    }
-
-    /// Envoy's `rq_pending_open`.
-    pub const fn pending_reached(&self) -> bool {
-        self.pending >= self.thresholds.max_pending_requests
-    }
-
-    /// Envoy's `rq_open`.
-    pub const fn requests_reached(&self) -> bool {
-        self.requests >= self.thresholds.max_requests
-    }
-
-    /// Envoy's `rq_retry_open`.
-    pub const fn retries_reached(&self) -> bool {
-        self.retries >= self.thresholds.max_retries
-    }
-}
-
 /// A cluster as it runs.
 #[derive(Clone, Debug)]
 pub struct ClusterStatus {
     /// Its settings.
     pub cluster: Arc<Cluster>,
     /// Limits by priority.
-    pub limits: PerPriority<LimitStatus>,
+    pub limits: PerPriority<LimitView>,
     /// Hosts, in the order of the snapshot.
     pub hosts: Vec<HostStatus>,
     /// Whether a control plane sent it (Envoy's `added_via_api`); false for files.
@@ -151,7 +109,7 @@ impl ClusterStatus {
         self.total(|limits| limits.requests)
     }
 
-    fn total(&self, of: impl Fn(&LimitStatus) -> u32) -> u64 {
+    fn total(&self, of: impl Fn(&LimitView) -> u32) -> u64 {
         Priority::ALL.into_iter().map(|priority| u64::from(of(self.limits.get(priority)))).sum()
     }
 }
@@ -223,8 +181,10 @@ pub struct EjectionStatus {
     pub number: u32,
     /// How long it has been out.
     pub since: Duration,
-    /// Time served until the ejection time is over; the host returns at the first sweep after that. Zero: at the next sweep.
+    /// What is left of its ejection time.
     pub remaining: Duration,
+    /// Until the sweep that will return it, the first one after its ejection time.
+    pub returns_in: Duration,
     /// What found it, in Envoy's spelling: `CONSECUTIVE_5XX`. Empty where that is not kept.
     pub detector: &'static str,
 }

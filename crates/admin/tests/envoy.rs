@@ -40,7 +40,6 @@ fn reading() -> Reading {
     let scope = reading.scope(Scope::of_many("cluster", name, "cluster_name"));
     reading.block(scope, std::iter::once(&stats));
     reading.codes(scope, "upstream_rq", &[CodeOrigin::All], std::iter::once(&codes));
-    reading.sort();
     reading
 }
 
@@ -74,6 +73,7 @@ fn an_ejected_host_has_envoys_flag_in_both_formats() {
         number: 1,
         since: Duration::from_secs(1),
         remaining: Duration::from_secs(29),
+        returns_in: Duration::from_secs(29),
         detector: "CONSECUTIVE_5XX",
     });
     let text = clusters::page(std::slice::from_ref(&status), &Query::default()).body;

@@ -63,6 +63,7 @@ fn ejections_say_which_host_why_and_for_how_long() {
         number: 2,
         since: Duration::from_millis(1_500),
         remaining: Duration::from_millis(58_500),
+        returns_in: Duration::from_millis(60_000),
         detector: "CONSECUTIVE_5XX",
     });
     let page = ejections::page(&[status, sample::unused()]);

@@ -7,9 +7,8 @@ mod observed;
 
 use std::collections::BTreeMap;
 
-use fuseboard_admin::status::LimitStatus;
 use fuseboard_admin::{Query, stats as pages};
-use fuseboard_core::limit::{Thresholds, UNLIMITED};
+use fuseboard_core::limit::{LimitView, Thresholds, UNLIMITED};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::stats::{ClusterBlock, Observation, collect, declared};
 use fuseboard_stats::{Kind, Sharded};
@@ -40,7 +39,7 @@ fn httpbin() -> Observation {
     observed::proxy(vec![observed::cluster("httpbin", BOUNDS)])
 }
 
-fn limits(of: impl Fn(&mut LimitStatus)) -> Observation {
+fn limits(of: impl Fn(&mut LimitView)) -> Observation {
     let mut observed = httpbin();
     of(&mut observed.status.clusters[0].limits.default);
     observed
@@ -166,15 +165,18 @@ fn the_exposition_is_well_formed_and_labelled_as_istio_labels_it() {
     let labels = |family: &str| -> Vec<String> {
         let family = families.iter().find(|candidate| candidate.name == family).unwrap();
         let samples = family.samples.iter().filter(|sample| sample.value > 0.0);
-        samples.map(|sample| format!("{:?}", sample.labels).replace('"', "")).collect()
+        let mut labels: Vec<_> =
+            samples.map(|sample| format!("{:?}", sample.labels).replace('"', "")).collect();
+        labels.sort();
+        labels
     };
     let cluster = observed::cluster_name("httpbin");
     assert_eq!(
         labels("envoy_cluster_upstream_rq"),
         [
             format!("{{cluster_name: {cluster}, response_code: 200}}"),
-            format!("{{cluster_name: {cluster}, response_code_class: 2xx}}"),
             format!("{{cluster_name: {cluster}, response_code: 503}}"),
+            format!("{{cluster_name: {cluster}, response_code_class: 2xx}}"),
             format!("{{cluster_name: {cluster}, response_code_class: 5xx}}"),
         ]
     );

@@ -19,6 +19,7 @@ impl Counter {
     /// Adds `n`. Only the block's own writer may call it.
     #[inline]
     pub fn add(&self, n: u64) {
+        // Release: whoever sees a gauge lowered also sees it raised before, on whatever worker.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Release);
     }
 

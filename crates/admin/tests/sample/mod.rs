@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::status::{
-    ClusterStatus, HostStatus, LimitStatus, ListenerStatus, ProxyStatus, ServerInfo, ServerState,
+    ClusterStatus, HostStatus, ListenerStatus, ProxyStatus, ServerInfo, ServerState,
 };
 use fuseboard_core::balance::LbPolicy;
-use fuseboard_core::limit::{Thresholds, UNLIMITED};
+use fuseboard_core::limit::{LimitView, Thresholds, UNLIMITED};
 use fuseboard_core::outlier::{Detector, OutlierPolicy};
 use fuseboard_snapshot::{
     Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Locality, PerPriority,
@@ -62,7 +62,7 @@ pub(crate) fn unused() -> ClusterStatus {
         hostname: Arc::from("foo"),
         ..HostStatus::idle("127.0.0.1:28182".parse().unwrap())
     };
-    let limits = LimitStatus::idle(Thresholds::ENVOY);
+    let limits = idle(Thresholds::ENVOY);
     ClusterStatus {
         cluster: Arc::new(cluster),
         limits: PerPriority { default: limits, high: limits },
@@ -111,8 +111,8 @@ pub(crate) fn httpbin() -> ClusterStatus {
     ClusterStatus {
         cluster: Arc::new(cluster),
         limits: PerPriority {
-            default: LimitStatus { connections: 1, ..LimitStatus::idle(bounds) },
-            high: LimitStatus::idle(Thresholds::ENVOY),
+            default: LimitView { connections: 1, ..idle(bounds) },
+            high: idle(Thresholds::ENVOY),
         },
         hosts: vec![host],
         added_via_api: false,
@@ -139,4 +139,9 @@ pub(crate) fn proxy() -> ProxyStatus {
         snapshot: Arc::new(Snapshot { version: 4, ..Snapshot::default() }),
         applied_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_400_867_643),
     }
+}
+
+/// Limits with nothing running.
+pub(crate) const fn idle(thresholds: Thresholds) -> LimitView {
+    LimitView { thresholds, connections: 0, pending: 0, requests: 0, retries: 0 }
 }

@@ -47,7 +47,7 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
     ]
 }
 
-/// All stats, sorted as Envoy prints them.
+/// All stats, by scope.
 pub fn collect(observed: &Observation) -> Reading {
     let mut reading = Reading::new();
     for (status, blocks) in observed.status.clusters.iter().zip(&observed.cluster_blocks) {
@@ -57,7 +57,6 @@ pub fn collect(observed: &Observation) -> Reading {
         add_listener(&mut reading, status, blocks);
     }
     add_server(&mut reading, observed);
-    reading.sort();
     reading
 }
 

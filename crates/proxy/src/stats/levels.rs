@@ -1,6 +1,7 @@
 //! Gauges that follow from limits and hosts, computed when read (difference D13: Envoy refreshes them only on change).
 
-use fuseboard_admin::status::{ClusterStatus, LimitStatus};
+use fuseboard_admin::status::ClusterStatus;
+use fuseboard_core::limit::LimitView;
 use fuseboard_stats::stats;
 
 stats! {
@@ -83,26 +84,25 @@ impl From<&ClusterStatus> for ClusterLevels {
     }
 }
 
-impl From<&LimitStatus> for BreakerLevels {
-    fn from(limits: &LimitStatus) -> Self {
+impl From<&LimitView> for BreakerLevels {
+    fn from(limits: &LimitView) -> Self {
         Self {
-            cx_open: limits.connections_reached().into(),
+            cx_open: limits.cx_open().into(),
             cx_pool_open: false.into(),
-            rq_pending_open: limits.pending_reached().into(),
-            rq_open: limits.requests_reached().into(),
-            rq_retry_open: limits.retries_reached().into(),
+            rq_pending_open: limits.rq_pending_open().into(),
+            rq_open: limits.rq_open().into(),
+            rq_retry_open: limits.rq_retry_open().into(),
         }
     }
 }
 
-impl From<&LimitStatus> for RemainingLevels {
-    fn from(limits: &LimitStatus) -> Self {
-        let bounds = limits.thresholds;
+impl From<&LimitView> for RemainingLevels {
+    fn from(limits: &LimitView) -> Self {
         Self {
-            remaining_cx: bounds.max_connections.saturating_sub(limits.connections).into(),
-            remaining_pending: bounds.max_pending_requests.saturating_sub(limits.pending).into(),
-            remaining_rq: bounds.max_requests.saturating_sub(limits.requests).into(),
-            remaining_retries: bounds.max_retries.saturating_sub(limits.retries).into(),
+            remaining_cx: limits.remaining_cx().into(),
+            remaining_pending: limits.remaining_pending().into(),
+            remaining_rq: limits.remaining_rq().into(),
+            remaining_retries: limits.remaining_retries().into(),
         }
     }
 }
@@ -113,8 +113,8 @@ impl From<&ClusterStatus> for OutlierLevels {
     }
 }
 
-impl From<&LimitStatus> for LimitLevels {
-    fn from(limits: &LimitStatus) -> Self {
+impl From<&LimitView> for LimitLevels {
+    fn from(limits: &LimitView) -> Self {
         let bounds = limits.thresholds;
         Self {
             connections: bounds.max_connections.into(),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::status::{
-    ClusterStatus, HostStatus, LimitStatus, ListenerStatus, ProxyStatus, ServerInfo, ServerState,
+    ClusterStatus, HostStatus, ListenerStatus, ProxyStatus, ServerInfo, ServerState,
 };
 use fuseboard_core::balance::LbPolicy;
-use fuseboard_core::limit::Thresholds;
+use fuseboard_core::limit::{LimitView, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_proxy::stats::Observation;
 use fuseboard_snapshot::{
@@ -47,10 +47,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
     };
     ClusterStatus {
         cluster: Arc::new(cluster),
-        limits: PerPriority {
-            default: LimitStatus::idle(thresholds),
-            high: LimitStatus::idle(Thresholds::ENVOY),
-        },
+        limits: PerPriority { default: idle(thresholds), high: idle(Thresholds::ENVOY) },
         hosts: vec![HostStatus::idle("127.0.0.1:8000".parse().unwrap())],
         added_via_api: false,
     }
@@ -79,4 +76,9 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
             applied_at: SystemTime::UNIX_EPOCH,
         },
     }
+}
+
+/// Limits with nothing running.
+pub(crate) const fn idle(thresholds: Thresholds) -> LimitView {
+    LimitView { thresholds, connections: 0, pending: 0, requests: 0, retries: 0 }
 }
