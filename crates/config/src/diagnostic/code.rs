@@ -129,8 +129,6 @@ codes! {
     OutOfRange = "FB111", Error, rejects;
     /// The text is no duration. Durations are numbers with a unit: `100ms`, `5s`, `1m`, `1h30m`.
     BadDuration = "FB112", Error, rejects;
-    /// A name that Kubernetes does not take; hosts and statistics are named after it.
-    InvalidName = "FB120", Error, rejects;
     /// Two resources of one kind have the same name and namespace; the first is used.
     DuplicateResource = "FB113", Error, applies;
     /// The kind is unknown; the resource is left alone.
@@ -146,6 +144,8 @@ codes! {
     EmptyField = "FB118", Warning, applies;
     /// A file has more problems than are listed.
     TooManyProblems = "FB119", Error, applies;
+    /// A name that Kubernetes does not take; hosts and statistics are named after it.
+    InvalidName = "FB120", Error, rejects;
 
     /// Two services have the same host. A Kubernetes `Service` goes before a `ServiceEntry`, then the older resource.
     HostTaken = "FB201", Warning, applies;
