@@ -30,8 +30,8 @@ fn sample(ty: Type) -> String {
 }
 
 /// An object with the fields that it must have, and `entry`.
-fn object(schema: &Schema, entry: Option<(&str, String)>) -> String {
-    let own = entry.as_ref().map(|(key, _)| *key);
+fn object(schema: &Schema, entry: Option<(&str, &str)>) -> String {
+    let own = entry.map(|(key, _)| key);
     let mut entries: Vec<String> = entry.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     // Not demanded by the schema, but without them the rest says nothing.
     let partners = [("PortTrafficPolicy", "port", "{number: 8000}"), ("OutlierDetection", SPLIT, "true")];
@@ -59,7 +59,7 @@ fn written(place: &Place, value: Option<&str>) -> String {
     let mut holders = place.holders.iter().rev();
     let Some(Step::Key(last)) = steps.next() else { return String::new() };
     let Some(innermost) = holders.next() else { return String::new() };
-    let mut text = object(innermost, value.map(|value| (*last, value.to_owned())));
+    let mut text = object(innermost, value.map(|value| (*last, value)));
     if value.is_none() && innermost.name == "OutlierDetection" && *last == LOCAL_FAILURES {
         text = format!("{{{SPLIT}: true}}");
     }
@@ -67,7 +67,7 @@ fn written(place: &Place, value: Option<&str>) -> String {
         text = match step {
             Step::Element => format!("[{text}]"),
             Step::Key(key) => {
-                holders.next().map_or_else(String::new, |holder| object(holder, Some((key, text))))
+                holders.next().map_or_else(String::new, |holder| object(holder, Some((key, &text))))
             }
         };
     }
@@ -114,7 +114,7 @@ fn each_field_and_each_word_is_taken_or_reported_as_the_table_says() {
                 match support {
                     Support::NotActedUpon(_) => assert!(warned, "no warning: {what}"),
                     Support::Security(_) => {
-                        assert!(found.contains(&Code::SecurityNotProvided), "no error: {what}")
+                        assert!(found.contains(&Code::SecurityNotProvided), "no error: {what}");
                     }
                     Support::Supported | Support::Ignored => {
                         assert!(!warned && !found.contains(&Code::SecurityNotProvided), "a warning: {what}");

@@ -130,7 +130,7 @@ fn read_resource(
     let (id, span) = identity(name, node);
     let mut report = Report::new(source);
     let body = fields(kind, &id.namespace, node, &mut report);
-    let complete = !report.overflowed();
+    let complete = !report.is_full();
     found.extend(report.into_found());
     let usable = complete && !found.iter().any(Diagnostic::rejects);
     loader.diagnostics.extend(found.into_iter().map(|problem| problem.resource(id.clone())));

@@ -13,12 +13,11 @@ use crate::source::{Place, Source};
 pub(super) struct Report<'a> {
     source: &'a Arc<Source>,
     found: Vec<Diagnostic>,
-    overflowed: bool,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(source: &'a Arc<Source>) -> Self {
-        Self { source, found: Vec::new(), overflowed: false }
+        Self { source, found: Vec::new() }
     }
 
     /// Adds a finding about the text at `span`, which is the field `path`; `help` says what to write instead.
@@ -31,7 +30,6 @@ impl<'a> Report<'a> {
         help: impl Into<String>,
     ) {
         if self.is_full() {
-            self.overflowed = true;
             return;
         }
         let place = Place { source: self.source.clone(), span };
@@ -41,14 +39,9 @@ impl<'a> Report<'a> {
         self.found.push(diagnostic);
     }
 
-    /// Whether so much was found that looking further is a waste.
+    /// Whether so much was found that looking further is a waste: the resource is then not checked to its end.
     pub(super) fn is_full(&self) -> bool {
         self.found.len() >= MAX_PROBLEMS
-    }
-
-    /// Whether findings were left out because there are too many.
-    pub(super) const fn overflowed(&self) -> bool {
-        self.overflowed
     }
 
     pub(super) fn into_found(self) -> Vec<Diagnostic> {
