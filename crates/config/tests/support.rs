@@ -4,7 +4,7 @@
 mod fields;
 mod golden;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use fields::{Place, Step};
@@ -200,8 +200,9 @@ fn the_page_of_supported_fields_is_made_from_the_schema() {
             let _ = writeln!(page, "\n## {}\n\n`{}`\n", known.name, versions(known));
             page.push_str("| Field | | What it is; what happens instead |\n|---|---|---|\n");
             let prefix = if kind.envelope() == Envelope::Spec { "spec" } else { "" };
+            let mut blocks = HashMap::new();
             for place in fields::all(kind.schema()) {
-                rows(&place, prefix, &mut page);
+                rows(&place, prefix, &mut blocks, &mut page);
             }
         }
     }
@@ -231,28 +232,47 @@ fn versions(known: &KnownKind) -> String {
     known.versions.iter().map(full).collect::<Vec<_>>().join("`, `")
 }
 
-fn rows(place: &fields::Place, prefix: &str, page: &mut String) {
+/// The rows of one field. `blocks` are those already listed, with the path of the first: the others refer to it.
+fn rows(place: &Place, prefix: &str, blocks: &mut HashMap<&'static str, String>, page: &mut String) {
     let name = place.name(prefix);
-    if !place.inherited {
-        let doc = place.doc.trim();
-        let _ = match place.support {
-            Support::Supported => writeln!(page, "| `{name}` | yes | {doc} |"),
-            Support::NotActedUpon(instead) => {
-                writeln!(page, "| `{name}` | warning | {doc} Instead: {instead}. |")
+    let holder = place.holders.last().map_or("", |holder| holder.name);
+    let holder_path = name.rsplit_once('.').map_or("", |(before, _)| before);
+    if place.inherited || blocks.get(holder).is_some_and(|first| first != holder_path) {
+        return;
+    }
+    let inner = match place.ty {
+        Type::Object(inner) => Some((inner.name, name.clone())),
+        Type::List(Type::Object(inner)) => Some((inner.name, format!("{name}[]"))),
+        _ => None,
+    };
+    let mut doc = place.doc.trim().to_owned();
+    if let Some((block, path)) = inner.filter(|_| place.support == Support::Supported) {
+        match blocks.get(block) {
+            Some(first) => {
+                let _ = write!(doc, " Its fields: see `{first}`.");
             }
-            Support::Security(instead) => writeln!(page, "| `{name}` | error | {doc} Instead: {instead}. |"),
-            Support::Ignored => Ok(()),
-        };
-        for word in fields::words(place.ty) {
-            let _ = match word.support {
-                Support::NotActedUpon(instead) => {
-                    writeln!(page, "| `{name}: {}` | warning | Instead: {instead}. |", word.name)
-                }
-                Support::Security(instead) => {
-                    writeln!(page, "| `{name}: {}` | error | Instead: {instead}. |", word.name)
-                }
-                Support::Supported | Support::Ignored => Ok(()),
-            };
+            None => {
+                blocks.insert(block, path);
+            }
         }
+    }
+    let _ = match place.support {
+        Support::Supported => writeln!(page, "| `{name}` | yes | {doc} |"),
+        Support::NotActedUpon(instead) => {
+            writeln!(page, "| `{name}` | warning | {doc} Instead: {instead}. |")
+        }
+        Support::Security(instead) => writeln!(page, "| `{name}` | error | {doc} Instead: {instead}. |"),
+        Support::Ignored => Ok(()),
+    };
+    for word in fields::words(place.ty) {
+        let _ = match word.support {
+            Support::NotActedUpon(instead) => {
+                writeln!(page, "| `{name}: {}` | warning | Instead: {instead}. |", word.name)
+            }
+            Support::Security(instead) => {
+                writeln!(page, "| `{name}: {}` | error | Instead: {instead}. |", word.name)
+            }
+            Support::Supported | Support::Ignored => Ok(()),
+        };
     }
 }
