@@ -1,16 +1,21 @@
-//! Counting origin, callers, hand-made snapshots, a reader of metrics: what tests and tools share. It judges nothing; its
-//! users do.
+//! Counting origin, callers, scripted upstreams, raw clients, hand-made snapshots, a reader of metrics: what tests and tools
+//! share. It judges nothing; its users do.
 
 mod caller;
 mod descriptor;
 pub mod exposition;
 mod ledger;
 mod origin;
+mod scripted;
 mod settle;
 mod sketch;
 
 pub use caller::{Answer, Caller};
 pub use ledger::Count;
 pub use origin::{Origin, OriginOptions};
+pub use scripted::{
+    Behaviour, Client, Counts, DEADLINE, Gate, OnAccept, ReadFailure, RefusingPort, Reply, Response, Script,
+    SeenRequest, UnansweringPort, Upstream,
+};
 pub use settle::settle;
 pub use sketch::ClusterSketch;
