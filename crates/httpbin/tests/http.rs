@@ -325,7 +325,7 @@ async fn stop_lets_the_answer_under_way_finish() {
     busy.write_all(b"GET /delay/100ms HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     until(|| control.counts().requests.active == 1).await;
     let mut answer = Vec::new();
-    let (_, read) = tokio::join!(server.stop(), busy.read_to_end(&mut answer));
+    let ((), read) = tokio::join!(server.stop(), busy.read_to_end(&mut answer));
     assert!(read.is_ok() && answer.starts_with(b"HTTP/1.1 200 OK"));
     assert!(TcpStream::connect(address).await.is_err());
 }

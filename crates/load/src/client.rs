@@ -199,37 +199,16 @@ impl Client {
     async fn converse(
         &mut self,
         socket: &mut TcpStream,
-        mut captured: Option<&mut Captured>,
+        captured: Option<&mut Captured>,
     ) -> Result<(Reply, bool), Failure> {
         let destination = Arc::clone(&self.destination);
         let Destination { request, http, .. } = &*destination;
-        self.buffer.clear();
-        self.scanner.reset();
+        // An error in sending is not the end: a server may answer before it has read everything.
         let sent = socket.write_all(&request.bytes).await;
         if http.half_close && !http.keep_alive && sent.is_ok() {
             socket.shutdown().await?;
         }
-        // An error in sending is not the end: a server may answer before it has read everything.
-        let head_end = loop {
-            let count = match socket.read_buf(&mut self.buffer).await {
-                Ok(count) => count,
-                Err(_) if self.buffer.is_empty() => return Err(Failure::Stale),
-                Err(error) => return Err(error.into()),
-            };
-            if count == 0 {
-                return Err(if self.buffer.is_empty() { Failure::Stale } else { truncated() });
-            }
-            match self.scanner.scan(&self.buffer).map_err(|error| Failure::Broken(error.to_string()))? {
-                Some(end) if is_interim(&self.buffer) => {
-                    self.buffer.drain(..end);
-                    if let Some(end) = self.scan_again()? {
-                        break end;
-                    }
-                }
-                Some(end) => break end,
-                None => {}
-            }
-        };
+        let head_end = self.read_head(socket).await?;
 
         let head = &self.buffer[..head_end];
         let parsed =
@@ -238,47 +217,75 @@ impl Client {
         let code = i32::from(parsed.status());
         let (keep_alive, framing) = (parsed.keep_alive() && http.keep_alive, parsed.framing());
         let mut reply = Reply { code, bytes: self.buffer.len() as u64, head_bytes: head_end as u64 };
-        if let Some(captured) = captured.as_deref_mut() {
-            captured.head = head.to_vec();
-        } else if !reply.is_ok() {
+        if captured.is_none() && !reply.is_ok() {
             reply.head_bytes = 0;
             self.log_not_ok(code);
             return Ok((reply, false));
         }
+        let body = BodyDecoder::new(framing, Limits::default());
+        let (body_bytes, clean) = self.read_body(socket, head_end, body, captured).await?;
+        reply.bytes = reply.head_bytes + body_bytes;
+        Ok((reply, keep_alive && clean && reply.is_ok()))
+    }
 
-        let mut body = BodyDecoder::new(framing, Limits::default());
-        let mut start = head_end;
-        reply.bytes = head_end as u64;
+    /// Reads until the head of the final answer stands at the front of the buffer, and returns its length.
+    async fn read_head(&mut self, socket: &mut TcpStream) -> Result<usize, Failure> {
+        self.buffer.clear();
+        self.scanner.reset();
         loop {
-            let (consumed, content) = take(&mut body, &self.buffer[start..])?;
-            if let Some(captured) = captured.as_deref_mut() {
-                for range in content {
-                    captured.body.extend_from_slice(&self.buffer[start + range.start..start + range.end]);
+            let count = match socket.read_buf(&mut self.buffer).await {
+                Ok(count) => count,
+                Err(_) if self.buffer.is_empty() => return Err(Failure::Stale),
+                Err(error) => return Err(error.into()),
+            };
+            if count == 0 {
+                return Err(if self.buffer.is_empty() { Failure::Stale } else { truncated() });
+            }
+            loop {
+                let found = self.scanner.scan(&self.buffer);
+                match found.map_err(|error| Failure::Broken(error.to_string()))? {
+                    Some(end) if is_interim(&self.buffer) => {
+                        self.buffer.drain(..end);
+                    }
+                    Some(end) => return Ok(end),
+                    None => break,
                 }
-            }
-            reply.bytes += consumed as u64;
-            if body.is_complete() {
-                // Bytes beyond the answer belong to no call: the connection cannot be trusted any more.
-                let clean = start + consumed == self.buffer.len();
-                return Ok((reply, keep_alive && clean && reply.is_ok()));
-            }
-            (start, self.buffer) = (0, cleared(std::mem::take(&mut self.buffer)));
-            if socket.read_buf(&mut self.buffer).await? == 0 {
-                body.on_close().map_err(|_| truncated())?;
             }
         }
     }
 
-    /// After an interim answer was dropped from the buffer: maybe the next head is already there.
-    fn scan_again(&mut self) -> Result<Option<usize>, Failure> {
+    /// Reads the body that begins behind the head. Returns its bytes on the wire, and whether nothing followed it:
+    /// bytes beyond the answer belong to no call, and a connection that sends them cannot be trusted any more.
+    async fn read_body(
+        &mut self,
+        socket: &mut TcpStream,
+        head_end: usize,
+        mut body: BodyDecoder,
+        mut captured: Option<&mut Captured>,
+    ) -> Result<(u64, bool), Failure> {
+        if let Some(captured) = captured.as_deref_mut() {
+            captured.head = self.buffer[..head_end].to_vec();
+        }
+        let mut start = head_end;
+        let mut bytes = 0;
         loop {
-            let found =
-                self.scanner.scan(&self.buffer).map_err(|error| Failure::Broken(error.to_string()))?;
-            match found {
-                Some(end) if is_interim(&self.buffer) => {
-                    self.buffer.drain(..end);
+            while !body.is_complete() && start < self.buffer.len() {
+                let input = &self.buffer[start..];
+                let decoded = body.decode(input).map_err(|error| Failure::Broken(error.to_string()))?;
+                if let Some(captured) = captured.as_deref_mut() {
+                    captured.body.extend_from_slice(&input[decoded.content]);
                 }
-                found => return Ok(found),
+                start += decoded.consumed;
+                bytes += decoded.consumed as u64;
+            }
+            if body.is_complete() {
+                return Ok((bytes, start == self.buffer.len()));
+            }
+            self.buffer.clear();
+            self.buffer.shrink_to(READ_SIZE);
+            start = 0;
+            if socket.read_buf(&mut self.buffer).await? == 0 {
+                body.on_close().map_err(|_| truncated())?;
             }
         }
     }
@@ -314,13 +321,6 @@ impl Client {
     }
 }
 
-/// Empties the buffer, and gives back what a long head made it grow to.
-fn cleared(mut buffer: Vec<u8>) -> Vec<u8> {
-    buffer.clear();
-    buffer.shrink_to(READ_SIZE);
-    buffer
-}
-
 /// 100 to 199, except 101 which nobody asked for and which the parser refuses.
 fn is_interim(head: &[u8]) -> bool {
     matches!(head.get(9..12), Some([b'1', rest @ ..]) if rest != b"01")
@@ -328,23 +328,6 @@ fn is_interim(head: &[u8]) -> bool {
 
 fn truncated() -> Failure {
     Failure::Broken("unexpected EOF".to_owned())
-}
-
-/// Runs the decoder over all of `input`: bytes taken, and where the content is.
-fn take(body: &mut BodyDecoder, input: &[u8]) -> Result<(usize, Vec<std::ops::Range<usize>>), Failure> {
-    let mut consumed = 0;
-    let mut content = Vec::new();
-    while !body.is_complete() && consumed < input.len() {
-        let decoded = body.decode(&input[consumed..]).map_err(|error| Failure::Broken(error.to_string()))?;
-        if !decoded.content.is_empty() {
-            content.push(consumed + decoded.content.start..consumed + decoded.content.end);
-        }
-        if decoded.consumed == 0 {
-            break;
-        }
-        consumed += decoded.consumed;
-    }
-    Ok((consumed, content))
 }
 
 /// A connection's socket-time histogram uses the run's resolution.

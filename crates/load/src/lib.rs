@@ -5,8 +5,10 @@
 //! handed to an [`Observer`], and a [`Cancel`] ends a run early with what was measured so far.
 //!
 //! The order in which to read: `options`, `plan` (who makes how many calls), `pace` (when), `client` (one
-//! connection), `engine` (all of them), `tally`, `report`.
+//! socket), `caller` (one connection's calls), `engine` (all of them), `tally`, `report`.
 
+mod caller;
+mod cancel;
 mod client;
 mod command_line;
 mod curl;
@@ -22,9 +24,10 @@ mod request;
 mod tally;
 mod target;
 
+pub use cancel::Cancel;
 pub use command_line::{CommandLine, UsageError, usage};
 pub use curl::{Fetched, curl};
-pub use engine::{Cancel, RunError, run, run_observed};
+pub use engine::{RunError, run, run_observed};
 pub use event::{Event, Level, LogLine, Observer, Value};
 pub use histogram::{Counter, Histogram, Interval};
 pub use options::{FORTIO_VERSION, HttpOptions, Options, Style};

@@ -113,7 +113,6 @@ const MULTIPLE_CHOICES: &str = "<!doctype html>
 <li><a href=\"/image/jpeg\">/image/jpeg</a></li>
 <li><a href=\"/image/png\">/image/png</a></li>
 <li><a href=\"/image/svg\">/image/svg</a></li>
-</ul>
 </body>
 </html>";
 

@@ -18,8 +18,7 @@ impl Report {
             lines.push(format!("Ended after {elapsed} : {calls} calls. qps={}", significant(self.qps(), 5)));
         }
         self.add_sleeps(&mut lines);
-        self.add_histogram(&mut lines, "Aggregated Function Time", &self.tally.durations);
-        self.add_histogram(&mut lines, "Error cases", &self.tally.errors);
+        self.add_durations(&mut lines);
         self.add_connections(&mut lines);
         self.add_codes(&mut lines);
         if level <= Level::Warning {
@@ -54,16 +53,19 @@ impl Report {
         }
     }
 
-    fn add_histogram(&self, lines: &mut Vec<String>, name: &str, histogram: &Histogram) {
+    fn add_durations(&self, lines: &mut Vec<String>) {
         let percentiles = &self.options.percentiles;
+        let (all, errors) = (&self.tally.durations, &self.tally.errors);
         if self.options.log_level <= Level::Warning {
-            add_buckets(lines, name, histogram, percentiles);
+            add_buckets(lines, "Aggregated Function Time", all, percentiles);
+            add_buckets(lines, "Error cases", errors, percentiles);
             return;
         }
-        lines.push(format!("{name} : {}", histogram.counter().line()));
-        if histogram.counter().count > 0 {
-            add_targets(lines, histogram, percentiles);
+        lines.push(format!("Aggregated Function Time : {}", all.counter().line()));
+        if all.counter().count > 0 {
+            add_targets(lines, all, percentiles);
         }
+        lines.push(format!("Error cases : {}", errors.counter().line()));
     }
 
     fn add_connections(&self, lines: &mut Vec<String>) {
