@@ -1,0 +1,139 @@
+//! Noticing that files changed. Folders are watched rather than files, so that editors that replace a file and `ConfigMap`
+//! volumes that swap a link are noticed; a burst of events makes one reading.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use thiserror::Error;
+
+/// A burst ends when nothing happened for this long.
+const QUIET: Duration = Duration::from_millis(50);
+/// A burst that does not end is read after this long all the same.
+const LONGEST_BURST: u32 = 20;
+/// A folder that is gone is looked for again this often.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why files can't be watched.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// The system offers no watch: no inotify instance left, for example.
+    #[error("the system does not let us watch files")]
+    Unavailable(#[source] notify::Error),
+    /// The watching thread could not be started.
+    #[error("no thread to watch files with")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Watches until it is dropped.
+pub struct Watcher {
+    wake: Sender<Signal>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+enum Signal {
+    Changed,
+    Reload,
+    Stop,
+}
+
+/// Calls `changed` on a thread of its own after each burst of changes below `paths`, and when [`Watcher::reload`] asks.
+pub fn watch(paths: &[PathBuf], mut changed: impl FnMut() + Send + 'static) -> Result<Watcher, WatchError> {
+    let (wake, signals) = mpsc::channel();
+    let mut folders = Folders::new(paths, wake.clone())?;
+    let thread = thread::Builder::new()
+        .name("watch".into())
+        .spawn(move || {
+            while let Some(()) = next_burst(&signals, &mut folders) {
+                folders.attach();
+                changed();
+            }
+        })
+        .map_err(WatchError::Thread)?;
+    Ok(Watcher { wake, thread: Some(thread) })
+}
+
+impl Watcher {
+    /// Reads again now, whether something changed or not.
+    pub fn reload(&self) {
+        let _ = self.wake.send(Signal::Reload);
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.wake.send(Signal::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits for the end of the next burst; `None`: it is time to stop.
+fn next_burst(signals: &Receiver<Signal>, folders: &mut Folders) -> Option<()> {
+    loop {
+        match signals.recv_timeout(RETRY) {
+            Ok(Signal::Changed | Signal::Reload) => break,
+            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            // A folder that was gone and is back counts as a change.
+            Err(RecvTimeoutError::Timeout) if folders.attach() => return Some(()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    for _ in 0..LONGEST_BURST {
+        match signals.recv_timeout(QUIET) {
+            Ok(Signal::Changed | Signal::Reload) => {}
+            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => break,
+        }
+    }
+    Some(())
+}
+
+/// The folders to watch and whether each is being watched now.
+struct Folders {
+    watcher: RecommendedWatcher,
+    folders: Vec<(PathBuf, RecursiveMode, bool)>,
+}
+
+impl Folders {
+    fn new(paths: &[PathBuf], wake: Sender<Signal>) -> Result<Self, WatchError> {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading a file is an event too; taking it for a change would read for ever.
+            if !matches!(event, Ok(notify::Event { kind: EventKind::Access(_), .. })) {
+                let _ = wake.send(Signal::Changed);
+            }
+        })
+        .map_err(WatchError::Unavailable)?;
+        let mut folders = Self { watcher, folders: paths.iter().map(|path| folder_of(path)).collect() };
+        folders.attach();
+        Ok(folders)
+    }
+
+    /// Watches what is not watched, forgets what is gone; true if a folder came back.
+    fn attach(&mut self) -> bool {
+        let mut came_back = false;
+        for (folder, mode, attached) in &mut self.folders {
+            if *attached && !folder.exists() {
+                let _ = self.watcher.unwatch(folder);
+                *attached = false;
+            } else if !*attached && self.watcher.watch(folder, *mode).is_ok() {
+                *attached = true;
+                came_back = true;
+            }
+        }
+        came_back
+    }
+}
+
+/// A folder is watched with all below it; for a file, the folder it is in.
+fn folder_of(path: &Path) -> (PathBuf, RecursiveMode, bool) {
+    if path.is_file() {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        return (parent.unwrap_or(Path::new(".")).to_owned(), RecursiveMode::NonRecursive, false);
+    }
+    (path.to_owned(), RecursiveMode::Recursive, false)
+}
