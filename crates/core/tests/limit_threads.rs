@@ -169,7 +169,8 @@ fn d01_d03_each_slot_leads_to_a_connection_and_never_more_than_allowed_are_open(
 #[test]
 fn limits_that_come_and_go_under_traffic_lose_nobody() {
     for threads in THREADS {
-        let manager = ResourceManager::new(threads.into(), Thresholds::UNLIMITED);
+        let manager = Arc::new(ResourceManager::new(threads.into(), Thresholds::UNLIMITED));
+        let pool: IdlePool<CxPermit> = IdlePool::new(threads.into(), Arc::clone(&manager));
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -177,13 +178,28 @@ fn limits_that_come_and_go_under_traffic_lose_nobody() {
                 while !over.load(Ordering::Relaxed) {
                     let connections = [UNLIMITED, UNLIMITED, 1, 2, 7][rng.below(5) as usize];
                     manager.set_thresholds(limits(connections, UNLIMITED));
+                    drop(pool.take_surplus());
                     thread::yield_now();
                 }
             });
-            run(threads, |worker, rng| drop(enter(&manager, worker, rng)));
+            run(threads, |worker, rng| {
+                let Some(slot) = enter(&manager, worker, rng) else { return };
+                let host = HostKey(u64::from(rng.below(2)));
+                let found = match pool.checkout(worker, host) {
+                    Checkout::Ready(found) => found,
+                    Checkout::Wait(waiter) if rng.below(4) == 0 => return give_up(waiter),
+                    Checkout::Wait(waiter) => block_on(waiter),
+                };
+                let (Found::Idle { item, .. } | Found::Connect(item) | Found::Replace(item)) = found;
+                if rng.below(3) > 0 {
+                    drop(pool.checkin(worker, host, item, Instant::ZERO));
+                }
+                drop(slot);
+            });
             over.store(true, Ordering::Relaxed);
         });
         assert_eq!((manager.view().requests, manager.view().pending), (0, 0));
+        assert_eq!(manager.view().connections as usize, pool.idle());
     }
 }
 

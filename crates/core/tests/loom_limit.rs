@@ -1,5 +1,5 @@
 //! Every interleaving of small races for slots, on the code that ships.
-//! `RUSTFLAGS="--cfg loom" cargo test -p fuseboard-core --release --test loom_limit`
+//! `RUSTFLAGS="--cfg loom" cargo test -p fuseboard-core --test loom_limit`
 #![cfg(loom)]
 // a panic is how a test fails
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
