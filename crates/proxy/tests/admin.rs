@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fuseboard_admin::status::{ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState};
 use fuseboard_admin::{AdminAddress, AdminClient};
@@ -247,6 +247,26 @@ fn idle_and_silent_connections_do_not_keep_others_out() {
     let silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
     assert_eq!(client(&server).get("/ready").unwrap().status, 200);
     drop(silent);
+}
+
+#[test]
+fn connections_beyond_the_bound_are_closed_at_once() {
+    let (server, _) = started();
+    let AdminAddress::Tcp(address) = server.address() else { unreachable!("tests use TCP") };
+    let connect = || {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    let held: Vec<TcpStream> = (0..64).map(|_| connect()).collect();
+    let mut surplus = connect();
+    assert_eq!(surplus.read(&mut [0]).unwrap(), 0, "the end, before any request");
+    drop(held);
+    // places are free again once the server has seen the ends
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while client(&server).get("/ready").is_err() {
+        assert!(Instant::now() < deadline, "still full");
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn limits(of: impl Fn(&mut LimitView)) -> Observation {
 }
 
 #[test]
-fn p01_every_gauge_and_refusal_reason_is_there_from_the_first_scrape_with_value_0() {
+fn d10_p01_every_gauge_and_refusal_reason_is_there_from_the_first_scrape_with_value_0() {
     let numbers = numbers(&httpbin());
     let cluster = format!("cluster.{};", observed::cluster_name("httpbin"));
     for gauge in ["cx_open", "cx_pool_open", "rq_pending_open", "rq_open", "rq_retry_open"] {
@@ -130,7 +130,7 @@ fn the_lines_of_istios_task_are_those_that_grep_finds() {
 }
 
 #[test]
-fn p04_a_refusal_counts_under_its_reason_and_under_no_other() {
+fn d11_p04_a_refusal_counts_under_its_reason_and_under_no_other() {
     for refused in RefusalReason::ALL {
         if refused == RefusalReason::LimitDownstreamConnections {
             continue; // the listener's
