@@ -1,6 +1,6 @@
 //! The resources of all files, read but not yet combined: what `resolve` and `analyze` start from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use fuseboard_api::fuseboard::DestinationPolicy;
@@ -102,10 +102,11 @@ fn keep<T: Clone>(
     rejected: &[ResourceRef],
     unreadable: &[Arc<str>],
 ) {
+    let present: HashSet<ResourceRef> = now.iter().map(|new| new.id.clone()).collect();
     for old in last_good {
         let lost =
             rejected.contains(&old.id) || unreadable.iter().any(|path| is_within(&old.source.path, path));
-        if lost && !now.iter().any(|new| new.id == old.id) {
+        if lost && !present.contains(&old.id) {
             now.push(old.clone());
         }
     }

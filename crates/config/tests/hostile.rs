@@ -151,6 +151,30 @@ fn anchors_and_merge_keys_are_read_as_kubectl_reads_them() {
 }
 
 #[test]
+fn a_rule_whose_limit_is_an_alias_for_nothing_is_not_applied_without_the_limit() {
+    let (set, diagnostics) = read(GOOD.replace("maxConnections: 1", "maxConnections: *limit"));
+    assert!(codes(&diagnostics).contains(&Code::Syntax));
+    assert!(set.destination_rules.is_empty());
+    assert_eq!(set.rejected.len(), 1);
+}
+
+#[test]
+fn json_is_read_with_tabs_and_all() {
+    let (set, diagnostics) = read(
+        "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Service\",\n\t\"metadata\": {\"name\": \"x\"},\n\t\"spec\": \
+         {\n\t\t\"ports\": [\n\t\t\t{\"port\": 80}\n\t\t]\n\t}\n}\n",
+    );
+    assert!(diagnostics.is_empty(), "{diagnostics:#?}");
+    assert_eq!(set.services.len(), 1);
+}
+
+#[test]
+fn problems_in_what_is_left_alone_are_said_too() {
+    let (_, diagnostics) = read("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x, name: y}\n");
+    assert_eq!(codes(&diagnostics), [Code::DuplicateKey]);
+}
+
+#[test]
 fn yes_and_on_are_booleans_and_octal_numbers_octal_as_for_kubectl() {
     let (set, diagnostics) = read(GOOD.replace(
         "consecutive5xxErrors: 1",

@@ -112,7 +112,7 @@ codes! {
     /// The file is not UTF-8.
     NotUtf8 = "FB103", Error, applies;
     /// The document is not YAML. Other documents of the file, after the next `---`, are read.
-    Syntax = "FB104", Error, applies;
+    Syntax = "FB104", Error, rejects;
     /// A key is written twice in one mapping.
     DuplicateKey = "FB105", Error, rejects;
     /// The document is not a resource: it is no mapping, or `apiVersion`, `kind` or `metadata.name` is missing.

@@ -186,7 +186,7 @@ impl Walk {
         } else if let Some(place) = suggest::place_of(key, self.root) {
             format!("{key} belongs under {place}")
         } else {
-            format!("the fields here are {}", names().collect::<Vec<_>>().join(", "))
+            format!("the fields here are {}", names_of(schema))
         };
         report.add(Code::UnknownField, entry.key.span, path, format!("unknown field {key:?}"), help);
     }
@@ -329,11 +329,21 @@ fn shape(node: &Node) -> &'static str {
     }
 }
 
+/// The fields of an object, the first of them if there are many.
+fn names_of(schema: &Schema) -> String {
+    const MOST: usize = 9;
+    let told = schema.fields.iter().filter(|field| field.support != Support::Ignored);
+    let mut names: Vec<&str> = told.map(|field| field.name).collect();
+    let more = names.len().saturating_sub(MOST);
+    names.truncate(MOST);
+    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{rest}", names.join(", "))
+}
+
 fn shape_help(ty: Type, name: &str) -> String {
     match ty {
         Type::Object(schema) => {
-            let names: Vec<_> = schema.fields.iter().map(|field| field.name).collect();
-            format!("write its fields on indented lines below: {}", names.join(", "))
+            format!("write its fields on indented lines below: {}", names_of(schema))
         }
         Type::Map(_) => "write key: value pairs on indented lines below".to_owned(),
         Type::List(_) => "write its elements on lines below, each after \"- \"".to_owned(),

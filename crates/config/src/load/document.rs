@@ -61,20 +61,20 @@ fn resource_or_list(node: &Node, source: &Arc<Source>, problems: &mut Vec<Diagno
         problems.append(&mut own);
         return;
     };
-    match known(kind, api_version) {
-        Ok(KnownKind { treatment: Treatment::Read(kind), .. }) => {
-            read_resource(*kind, node, source, own, loader);
-        }
-        Ok(KnownKind { treatment: Treatment::Foreign, .. }) => {}
+    let known = known(kind, api_version);
+    if let Ok(KnownKind { treatment: Treatment::Read(kind), .. }) = known {
+        read_resource(*kind, node, source, own, loader);
+        return;
+    }
+    problems.append(&mut own);
+    match known {
         Ok(KnownKind { name, treatment: Treatment::NotActedUpon(instead), .. }) => {
             let message = format!("{name} is not acted upon yet: {instead}");
-            let id = identity(name, node).0;
-            let span = value_span(node, "kind");
-            problems.push(
-                report(Code::KindNotActedUpon, span, &message, "nothing to do, if that is acceptable")
-                    .resource(id),
-            );
+            let help = "nothing to do, if that is acceptable";
+            let problem = report(Code::KindNotActedUpon, value_span(node, "kind"), &message, help);
+            problems.push(problem.resource(identity(name, node).0));
         }
+        Ok(_) => {}
         Err((at, message, help)) => {
             problems.push(report(Code::UnknownKind, value_span(node, at), &message, &help));
         }
