@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::alarm::Alarm;
 use crate::cancel::Cancel;
 use crate::client::{Client, connecting_histogram};
 use crate::engine::{Done, Message, Phase, Run};
@@ -80,9 +81,10 @@ impl Caller {
     async fn keep_pace(&mut self, pace: Pace, start: Instant) {
         let Run { plan, options, stop, .. } = &*Arc::clone(&self.run);
         let end = plan.end.map(|end| start + end);
+        let mut alarm = Alarm::new();
         let mut slot = 0;
         let mut due = start + pace.due(slot);
-        if sleep_until(due, stop).await.is_break() {
+        if sleep_until(due, &mut alarm, stop).await.is_break() {
             return;
         }
         let mut made = 0_u64;
@@ -101,12 +103,13 @@ impl Caller {
             slot = next;
             due = start + pace.due(slot);
             let pause = due.saturating_duration_since(start + elapsed);
-            if options.jitter {
+            // A call that is late already must not look as if it came due only now.
+            if options.jitter && !pause.is_zero() {
                 let dice = dice(self.id as u64, slot);
                 due = start + elapsed + jittered(pause, dice);
             }
             self.tally.sleeps.record(signed_seconds(start + elapsed, due));
-            if sleep_until(due, stop).await.is_break() {
+            if sleep_until(due, &mut alarm, stop).await.is_break() {
                 return;
             }
         }
@@ -150,12 +153,12 @@ impl Caller {
 }
 
 /// Waits for a call's time unless the run ends before.
-async fn sleep_until(due: Instant, stop: &Cancel) -> ControlFlow<()> {
+async fn sleep_until(due: Instant, alarm: &mut Alarm, stop: &Cancel) -> ControlFlow<()> {
     if !stop.is_cancelled() {
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = tokio::time::sleep_until(due) => return ControlFlow::Continue(()),
+            () = alarm.sleep_until(due) => return ControlFlow::Continue(()),
         }
     }
     ControlFlow::Break(())

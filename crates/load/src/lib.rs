@@ -7,6 +7,7 @@
 //! The order in which to read: `options`, `plan` (who makes how many calls), `pace` (when), `client` (one
 //! socket), `caller` (one connection's calls), `engine` (all of them), `tally`, `report`.
 
+mod alarm;
 mod caller;
 mod cancel;
 mod client;

@@ -65,6 +65,16 @@ async fn a_timed_run_warms_up_uncounted_and_stops_in_time() {
 }
 
 #[tokio::test]
+async fn ipv6_is_called_as_any_other_address() {
+    let mut listen = ServerOptions::on("[::1]:0".parse().unwrap());
+    listen.listen.push(ANY_PORT);
+    let server = serve(listen).await.unwrap();
+    assert_eq!(made(exactly(&server, "/ip", 2, 4)).await.count_of(200), 4);
+    let fetched = curl(&options(&server, "/ip"), &Observer::silent()).await.unwrap();
+    assert_eq!(fetched.body, b"{\n  \"origin\": \"::1\"\n}\n");
+}
+
+#[tokio::test]
 async fn a_refused_call_costs_its_socket() {
     let server = start().await;
     let report = made(exactly(&server, "/status/503", 2, 10)).await;
@@ -168,11 +178,14 @@ async fn a_slow_server_shows_in_the_latency_since_due_and_not_in_that_since_sent
     let server = start().await;
     let mut options = options(&server, "/delay/40ms");
     (options.connections, options.qps, options.calls) = (1, 100.0, Some(10));
-    let report = made(options).await;
-    assert!(report.latency(99.9) < Duration::from_millis(200), "{:?}", report.latency(99.9));
-    // The last of 10 calls was due after 100 ms and could not end before 400 ms.
-    assert!(report.latency_from_due(100.0).unwrap() >= Duration::from_millis(290));
-    assert!(report.text().contains("% of sleep were falling behind\n"));
+    for jitter in [false, true] {
+        options.jitter = jitter;
+        let report = made(options.clone()).await;
+        assert!(report.latency(99.9) < Duration::from_millis(200), "{:?}", report.latency(99.9));
+        // The last of 10 calls was due after 100 ms and could not end before 400 ms.
+        assert!(report.latency_from_due(100.0).unwrap() >= Duration::from_millis(290), "jitter: {jitter}");
+        assert!(report.text().contains("% of sleep were falling behind\n"));
+    }
 }
 
 #[tokio::test]
