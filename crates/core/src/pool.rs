@@ -205,6 +205,27 @@ impl<T> IdlePool<T> {
         taken
     }
 
+    /// The idle connections on the shelf of `worker` for which `judge`, given also since when they are idle, has a verdict.
+    #[must_use = "they are to be closed"]
+    pub fn take_judged<V>(
+        &self,
+        worker: WorkerId,
+        mut judge: impl FnMut(&T, Instant) -> Option<V>,
+    ) -> Vec<(T, V)> {
+        let mut taken = Vec::new();
+        let mut shelf = lock(&self.shelves[self.index(worker)]);
+        for list in shelf.0.values_mut() {
+            let mut index = 0;
+            while let Some(idle) = list.get(index) {
+                match judge(&idle.item, idle.since) {
+                    Some(verdict) => taken.push((list.remove(index).item, verdict)),
+                    None => index += 1,
+                }
+            }
+        }
+        taken
+    }
+
     /// Idle connections for closing, as many as are open above a lowered limit; those of the first workers, longest idle
     /// first. Those that are busy now come back from [`Self::checkin`].
     #[must_use = "they are to be closed"]

@@ -85,11 +85,7 @@ impl Balancer {
         now: Instant,
         rng: &mut Rng,
     ) -> Pick {
-        let epoch = self.hosts.epoch();
-        if self.seen != Some(epoch) {
-            self.refresh(now, rng);
-            self.seen = Some(epoch);
-        }
+        self.keep_up(now, rng);
         let panic = self.panic;
         let Some(mut index) = self.choose(now, rng) else { return Pick::NoneHealthy { panic } };
         for _ in 0..attempts {
@@ -99,6 +95,20 @@ impl Balancer {
             index = self.choose(now, rng).unwrap_or(index);
         }
         Pick::Host { index, panic }
+    }
+
+    /// Whether a pick would find a host now. Asked before queueing: where nobody can be sent to, nobody should wait.
+    pub fn has_candidates(&mut self, now: Instant, rng: &mut Rng) -> bool {
+        self.keep_up(now, rng);
+        !self.candidates.is_empty()
+    }
+
+    fn keep_up(&mut self, now: Instant, rng: &mut Rng) {
+        let epoch = self.hosts.epoch();
+        if self.seen != Some(epoch) {
+            self.refresh(now, rng);
+            self.seen = Some(epoch);
+        }
     }
 
     fn choose(&mut self, now: Instant, rng: &mut Rng) -> Option<usize> {
