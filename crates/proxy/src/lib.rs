@@ -1,4 +1,35 @@
 //! The data plane: workers, listeners, HTTP/1.1, pools, the admin server.
+//!
+//! [`start`] takes options and a snapshot and returns a [`Proxy`]; [`Proxy::apply`] is the seam through which every later snapshot
+//! comes, whoever made it. Reading order: `server`, `worker`, `acceptor`, `downstream`, `exchange` (one request's life), `upstream`;
+//! `live` is what runs, `local_reply` the table of everything that goes wrong.
 
+mod acceptor;
+mod access_log;
 pub mod admin;
+mod buffer;
+mod clock;
+mod control;
+mod deadline;
+mod downstream;
+mod error;
+mod exchange;
+mod listener;
+pub mod live;
+mod local_reply;
+mod observe;
+mod options;
+mod refusal;
+mod server;
+mod shared;
 pub mod stats;
+mod upstream;
+mod worker;
+
+pub use error::{ApplyError, ListenError, StartError};
+pub use fuseboard_admin::AdminAddress;
+pub use fuseboard_admin::status::RefusalRecord;
+pub use local_reply::{Body, Cause, Row};
+pub use options::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
+pub use server::{BoundListener, Proxy, start};
+pub use shared::Phase;

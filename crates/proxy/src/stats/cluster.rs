@@ -1,6 +1,7 @@
 //! Scope `cluster.<name>`: what one worker counts for one cluster.
 
-use fuseboard_stats::{Codes, stats};
+use fuseboard_core::outlier::{OutlierAction, OutlierCounter, OutlierEvent};
+use fuseboard_stats::{Codes, Counter, stats};
 
 use super::refused::Refused;
 
@@ -161,5 +162,43 @@ stats! {
         upstream_rq_resent: Counter,
         /// Ejected hosts that returned.
         unejections_total: Counter,
+        /// Requests that waited longer than the queue time-out allows.
+        upstream_rq_queue_timeout: Counter,
+        /// Requests whose body was too large to be kept for a retry.
+        retry_body_too_large: Counter,
+    }
+}
+
+impl ClusterBlock {
+    /// Adds what an event of the outlier detector counts.
+    pub(crate) fn count_event(&self, event: &OutlierEvent) {
+        for counter in event.counters() {
+            self.outlier.cell(*counter).inc();
+        }
+        if event.action == OutlierAction::Returned {
+            self.own.unejections_total.inc();
+        }
+    }
+}
+
+impl OutlierStats {
+    const fn cell(&self, counter: OutlierCounter) -> &Counter {
+        use OutlierCounter as C;
+        match counter {
+            C::Consecutive5xx => &self.ejections_consecutive_5xx,
+            C::Total => &self.ejections_total,
+            C::Overflow => &self.ejections_overflow,
+            C::EnforcedTotal => &self.ejections_enforced_total,
+            C::DetectedConsecutive5xx => &self.ejections_detected_consecutive_5xx,
+            C::EnforcedConsecutive5xx => &self.ejections_enforced_consecutive_5xx,
+            C::DetectedConsecutiveGatewayFailure => &self.ejections_detected_consecutive_gateway_failure,
+            C::EnforcedConsecutiveGatewayFailure => &self.ejections_enforced_consecutive_gateway_failure,
+            C::DetectedConsecutiveLocalOriginFailure => {
+                &self.ejections_detected_consecutive_local_origin_failure
+            }
+            C::EnforcedConsecutiveLocalOriginFailure => {
+                &self.ejections_enforced_consecutive_local_origin_failure
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod collect;
+mod host;
 mod levels;
 mod listener;
 mod memory;
@@ -13,5 +14,6 @@ mod server;
 
 pub use cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
 pub use collect::{Observation, collect, declared};
+pub use host::HostStats;
 pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 pub use refused::{REFUSED, Refused};

@@ -1,0 +1,62 @@
+//! The control thread: the sweeps that return ejected hosts, and the admin server. Nothing on it can delay a request.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fuseboard_core::Instant;
+
+use crate::clock;
+use crate::error::StartError;
+use crate::live::LiveSnapshot;
+use crate::shared::{Phase, Shared};
+
+/// Sweeps that are due within this time are made together.
+const GRANULARITY: Duration = Duration::from_millis(2);
+
+/// With nothing to sweep, looks again after this long; a new snapshot wakes it.
+const RESTING: Duration = Duration::from_secs(60);
+
+/// Starts the thread, which ends with the proxy.
+pub(crate) fn spawn(shared: &Arc<Shared>) -> Result<JoinHandle<()>, StartError> {
+    let failed = |source| StartError::Thread { what: "control".to_owned(), source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || runtime.block_on(run(shared)))
+        .map_err(failed)
+}
+
+async fn run(shared: Arc<Shared>) {
+    let mut phase = shared.phase.subscribe();
+    loop {
+        let now = clock::now();
+        let next = sweep(&shared.registry.current(), now);
+        let pause = next.map_or(RESTING, |next| next.saturating_since(now)).max(GRANULARITY);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared.applied.notified() => {}
+            _ = phase.wait_for(|phase| *phase == Phase::Ended) => break,
+        }
+    }
+}
+
+/// Returns the hosts whose time is over; says when the next sweep is due.
+fn sweep(live: &LiveSnapshot, now: Instant) -> Option<Instant> {
+    let mut earliest = None;
+    for view in &live.clusters {
+        let (events, next) = view.live.sweep(now);
+        if !events.is_empty() {
+            let block = view.live.stats.control();
+            for event in &events {
+                block.count_event(event);
+            }
+        }
+        earliest = match (earliest, next) {
+            (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
+            (a, b) => a.or(b),
+        };
+    }
+    earliest
+}

@@ -1,0 +1,297 @@
+//! One client's socket with what was read and what is to be written. It knows no HTTP besides the storage of its parser.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fuseboard_core::Instant;
+use fuseboard_http1::Headers;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::End;
+use crate::buffer::{BUFFER_SIZE, Buffer};
+use crate::clock;
+use crate::deadline::{Timer, Timers};
+use crate::exchange::RouteCache;
+use crate::listener::{DownstreamPermit, LiveListener};
+use crate::stats::ListenerBlock;
+use crate::worker::Worker;
+
+/// How long a client may go on sending after our last word, so that it reads our answer before it sees a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What it may send in that time.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Downstream {
+    stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    permit: DownstreamPermit,
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) timers: Timers,
+    /// Read and not yet used; the head of the running exchange stays at its front.
+    pub(crate) input: Buffer,
+    /// To be written, from `written` on.
+    pub(crate) output: Vec<u8>,
+    written: usize,
+    pub(crate) request_headers: Headers,
+    pub(crate) response_headers: Headers,
+    pub(crate) routes: RouteCache,
+    /// The latest reading of the clock; good enough for idle time-outs.
+    pub(crate) now: Instant,
+    /// Readiness was cleared although unread bytes remain, so that the end of the connection could be waited for.
+    unread: bool,
+}
+
+impl Downstream {
+    pub(crate) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: DownstreamPermit,
+        worker: Rc<Worker>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            timers: worker.deadlines.register(),
+            routes: RouteCache::new(worker.view(), permit.listener().id),
+            stream,
+            peer,
+            permit,
+            worker,
+            input: Buffer::default(),
+            output: Vec::new(),
+            written: 0,
+            request_headers: Headers::new(),
+            response_headers: Headers::new(),
+            now,
+            unread: false,
+        }
+    }
+
+    pub(crate) fn listener(&self) -> &LiveListener {
+        self.permit.listener()
+    }
+
+    /// The worker's numbers of this listener.
+    pub(crate) fn stats(&self) -> &ListenerBlock {
+        self.listener().stats.shard(self.worker.index)
+    }
+
+    /// The address that the client connected to.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap_or(self.listener().address)
+    }
+
+    /// Reads into the room of the input; `Ok(0)` is the end. The input must have room.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.unread {
+            if let Some(read) = self.read_unannounced() {
+                return Poll::Ready(read);
+            }
+        }
+        let mut room = ReadBuf::new(self.input.room());
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut room);
+        let n = room.filled().len();
+        read.map_ok(|()| self.have_read(n))
+    }
+
+    /// Reads what the event loop will not announce again; `None`: there is nothing left.
+    fn read_unannounced(&mut self) -> Option<io::Result<usize>> {
+        use io::Read;
+        let room = self.input.room();
+        let wanted = room.len();
+        let read = (&*SockRef::from(&self.stream)).read(room);
+        self.unread = matches!(&read, Ok(n) if *n == wanted);
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            read => Some(read.map(|n| self.have_read(n))),
+        }
+    }
+
+    fn have_read(&mut self, n: usize) -> usize {
+        self.input.advance(n);
+        self.stats().http.downstream_cx_rx_bytes_total.add(n as u64);
+        n
+    }
+
+    /// Waits for bytes without a buffer to put them in.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unread { Poll::Ready(Ok(())) } else { self.stream.poll_read_ready(cx) }
+    }
+
+    /// Ready when the client has closed its side, or reset the connection. What it sent before is read into the input, as far
+    /// as there is room, and stays there; what does not fit is left with the system and does not hide the end.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.input.is_present() && self.input.make_room(BUFFER_SIZE) {
+                match self.poll_read(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(n)) if n > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                }
+            } else {
+                if self.stream.poll_read_ready(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if is_half_closed(&self.stream) {
+                    return Poll::Ready(());
+                }
+                // Tells the event loop that we have seen these bytes: it will wake us for what comes after them.
+                let seen: io::Result<()> =
+                    self.stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+                drop(seen);
+                self.unread = true;
+            }
+        }
+    }
+
+    /// Whether everything was written.
+    pub(crate) const fn is_flushed(&self) -> bool {
+        self.written == self.output.len()
+    }
+
+    /// Writes the output.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.output.len() {
+            let Poll::Ready(wrote) = Pin::new(&mut self.stream).poll_write(cx, &self.output[self.written..])
+            else {
+                return Poll::Pending;
+            };
+            self.written += self.have_written(wrote)?;
+        }
+        self.output.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes bytes that are not in the output; the output must be flushed.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Poll::Ready(wrote) = Pin::new(&mut self.stream).poll_write(cx, bytes) else {
+            return Poll::Pending;
+        };
+        Poll::Ready(self.have_written(wrote))
+    }
+
+    fn have_written(&self, wrote: io::Result<usize>) -> io::Result<usize> {
+        let n = wrote?;
+        if n == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.stats().http.downstream_cx_tx_bytes_total.add(n as u64);
+        Ok(n)
+    }
+
+    /// Gives buffers back; nothing is to be read or written.
+    pub(crate) fn release_buffers(&mut self) {
+        if self.input.is_empty() && self.input.is_present() {
+            self.worker.buffers.give(&mut self.input);
+        }
+        if self.output.is_empty() && self.output.capacity() > 0 {
+            self.worker.buffers.give_output(&mut self.output);
+        }
+    }
+
+    /// Memory to read into and to write from.
+    pub(crate) fn take_buffers(&mut self) {
+        if !self.input.is_present() {
+            self.input = self.worker.buffers.take();
+        }
+        if self.output.capacity() == 0 {
+            self.output = self.worker.buffers.take_output();
+        }
+    }
+
+    /// Ends our side, and reads on for a moment: a client that still sends would otherwise get a reset in place of the answer.
+    pub(crate) async fn linger(&mut self) {
+        if SockRef::from(&self.stream).shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        self.timers.arm(Timer::Pause, clock::now() + LINGER);
+        self.take_buffers();
+        let mut left = LINGER_BYTES;
+        std::future::poll_fn(|cx| {
+            loop {
+                if self.timers.poll_expired(cx).is_some() || left == 0 {
+                    return Poll::Ready(());
+                }
+                self.input.consume(self.input.len());
+                match self.poll_read(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(n)) if n > 0 => left = left.saturating_sub(n),
+                    Poll::Ready(_) => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// The close will be a reset: the answer was broken off, and its end must not look like one.
+    pub(crate) fn reset_on_close(&self) {
+        // Where this fails the client still sees that the announced length is missing.
+        drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
+    }
+
+    /// Ends the sending direction of a tunnel.
+    pub(crate) fn shut_down(&self) {
+        drop(SockRef::from(&self.stream).shutdown(Shutdown::Write));
+    }
+
+    pub(super) fn count_opened(&self) {
+        let block = self.stats();
+        block.listener.downstream_cx_total.inc();
+        block.listener.downstream_cx_active.inc();
+        let http = &block.http;
+        http.downstream_cx_total.inc();
+        http.downstream_cx_http1_total.inc();
+        http.downstream_cx_active.inc();
+        http.downstream_cx_http1_active.inc();
+    }
+
+    pub(super) fn count_closed(&self, end: End, millis: u64) {
+        let block = self.stats();
+        block.listener.downstream_cx_active.dec();
+        block.listener.downstream_cx_destroy.inc();
+        block.listener.downstream_cx_length_ms.record(millis);
+        let http = &block.http;
+        http.downstream_cx_active.dec();
+        http.downstream_cx_http1_active.dec();
+        http.downstream_cx_destroy.inc();
+        http.downstream_cx_length_ms.record(millis);
+        if end.remote {
+            http.downstream_cx_destroy_remote.inc();
+        } else {
+            http.downstream_cx_destroy_local.inc();
+        }
+        if end.busy {
+            http.downstream_cx_destroy_active_rq.inc();
+            if end.remote {
+                http.downstream_cx_destroy_remote_active_rq.inc();
+            } else {
+                http.downstream_cx_destroy_local_active_rq.inc();
+            }
+        }
+    }
+}
+
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        self.worker.buffers.give(&mut self.input);
+        self.worker.buffers.give_output(&mut self.output);
+    }
+}
+
+/// Whether the peer has closed its side, even behind bytes that nobody has read yet.
+fn is_half_closed(stream: &TcpStream) -> bool {
+    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let closed = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    matches!(rustix::event::poll(&mut fds, Some(&at_once)), Ok(n) if n > 0 && fds[0].revents().intersects(closed))
+}

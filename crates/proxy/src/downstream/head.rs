@@ -1,0 +1,146 @@
+//! Waiting for the next request and reading its head: idle without a buffer, then until the head is whole, too large,
+//! malformed or too slow.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use fuseboard_http1::{HeadError, HeadScanner, Limits, RequestSummary, parse_request};
+use fuseboard_snapshot::HttpSettings;
+
+use super::Downstream;
+use crate::clock;
+use crate::deadline::Timer;
+use crate::local_reply::Cause;
+
+/// What came of waiting for a request.
+#[derive(Debug)]
+pub(crate) enum Head {
+    /// A request, and the length of its head at the front of the input.
+    Request(RequestSummary, usize),
+    /// Something to be answered and closed.
+    Rejected(Rejected),
+    /// The connection is over.
+    Closed {
+        /// The client closed it.
+        remote: bool,
+    },
+}
+
+/// A request that nobody can serve.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rejected {
+    pub(crate) cause: Cause,
+    /// The parser's own words; empty where it said nothing.
+    pub(crate) error: Option<HeadError>,
+}
+
+impl Downstream {
+    /// The next request's head.
+    pub(crate) async fn read_head(&mut self) -> Head {
+        let Some(settings) = self.http_settings() else { return Head::Closed { remote: false } };
+        let limits = Limits { max_head_bytes: settings.max_head_bytes, max_headers: settings.max_headers };
+        if self.input.is_empty() && !self.wait_for_bytes(settings.idle_timeout).await {
+            return Head::Closed { remote: self.input.is_present() };
+        }
+        self.take_buffers();
+        let mut scanner = HeadScanner::for_requests(limits);
+        let mut armed = false;
+        let head = loop {
+            if !self.input.is_empty() {
+                match scanner.scan(self.input.filled()) {
+                    Ok(Some(length)) => break self.parse(length, limits),
+                    Ok(None) => {}
+                    Err(error) => break rejected(error),
+                }
+            }
+            if !self.input.make_room(settings.max_head_bytes + 1) {
+                break rejected(HeadError::TooLarge);
+            }
+            if !self.input.is_empty() && !armed {
+                armed = true;
+                self.timers.arm(Timer::RequestHead, clock::now() + settings.request_headers_timeout);
+            }
+            match self.read_more().await {
+                Read::Some => {}
+                Read::Late => break Head::Rejected(Rejected { cause: Cause::HeadTimeout, error: None }),
+                Read::End => return Head::Closed { remote: true },
+            }
+        };
+        if armed {
+            self.timers.disarm(Timer::RequestHead);
+        }
+        head
+    }
+
+    /// What the listener allows now; `None`: it is gone, and so is what it might serve.
+    fn http_settings(&mut self) -> Option<HttpSettings> {
+        self.routes.refresh(&self.worker);
+        self.routes.http_settings().cloned()
+    }
+
+    /// Waits without buffers. False: closed by either side; buffers are present if the client did.
+    async fn wait_for_bytes(&mut self, idle_timeout: std::time::Duration) -> bool {
+        self.release_buffers();
+        self.timers.arm(Timer::Idle, self.now + idle_timeout);
+        let worker = std::rc::Rc::clone(&self.worker);
+        let (readable, idle) = poll_fn(|cx| {
+            if let Poll::Ready(ready) = self.poll_readable(cx) {
+                return Poll::Ready((ready.is_ok(), false));
+            }
+            if self.timers.poll_expired(cx).is_some() {
+                return Poll::Ready((false, true));
+            }
+            if worker.is_draining() { Poll::Ready((false, false)) } else { Poll::Pending }
+        })
+        .await;
+        self.timers.disarm(Timer::Idle);
+        if readable {
+            return true;
+        }
+        let http = &self.stats().http;
+        if idle {
+            http.downstream_cx_idle_timeout.inc();
+        } else if worker.is_draining() {
+            http.downstream_cx_drain_close.inc();
+        }
+        false
+    }
+
+    async fn read_more(&mut self) -> Read {
+        poll_fn(|cx| {
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(n)) if n > 0 => return Poll::Ready(Read::Some),
+                Poll::Ready(_) => return Poll::Ready(Read::End),
+                Poll::Pending => {}
+            }
+            if self.timers.poll_expired(cx).is_some() {
+                return Poll::Ready(Read::Late);
+            }
+            // The connection was readable and is not: spurious, or a head that comes in parts. Draining closes it only if
+            // nothing of a request was read.
+            if self.worker.is_draining() && self.input.is_empty() {
+                Poll::Ready(Read::End)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn parse(&mut self, length: usize, limits: Limits) -> Head {
+        match parse_request(&self.input.filled()[..length], &mut self.request_headers, &limits) {
+            Ok(request) => Head::Request(request.summary(), length),
+            Err(error) => rejected(error),
+        }
+    }
+}
+
+enum Read {
+    Some,
+    Late,
+    End,
+}
+
+fn rejected(error: HeadError) -> Head {
+    Head::Rejected(Rejected { cause: Cause::of_parser_status(error.status()), error: Some(error) })
+}

@@ -1,0 +1,66 @@
+//! The client side of a connection: reads heads one after the other, hands each to an exchange, and ends the connection in
+//! a way that its client can understand.
+
+mod connection;
+mod head;
+
+use std::rc::Rc;
+
+use tokio::net::TcpStream;
+
+use crate::acceptor::Accepted;
+use crate::clock;
+use crate::exchange::{self, After};
+use crate::upstream::millis;
+use crate::worker::Worker;
+
+pub(crate) use connection::Downstream;
+pub(crate) use head::{Head, Rejected};
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
+    let Accepted { stream, peer, permit, seat } = accepted;
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let now = clock::now();
+    let mut connection = Downstream::new(stream, peer, permit, worker, now);
+    connection.count_opened();
+    let end = exchanges(&mut connection).await;
+    connection.count_closed(end, millis(clock::now().saturating_since(now)));
+    drop(connection);
+    drop(seat);
+}
+
+/// Who ended a downstream connection, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The client did.
+    pub(crate) remote: bool,
+    /// A request was in flight.
+    pub(crate) busy: bool,
+}
+
+async fn exchanges(connection: &mut Downstream) -> End {
+    loop {
+        match connection.read_head().await {
+            Head::Request(request, length) => match exchange::run(connection, request, length).await {
+                After::Next => {}
+                After::Close => return End { remote: false, busy: false },
+                After::Linger => {
+                    connection.linger().await;
+                    return End { remote: false, busy: false };
+                }
+                After::Reset => {
+                    connection.reset_on_close();
+                    return End { remote: false, busy: true };
+                }
+                After::Gone => return End { remote: true, busy: true },
+            },
+            Head::Rejected(rejected) => {
+                exchange::reject(connection, &rejected).await;
+                connection.linger().await;
+                return End { remote: false, busy: false };
+            }
+            Head::Closed { remote } => return End { remote, busy: false },
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What is known of an exchange besides its bytes: for the access log, the refusal ring and the counters. Nothing here decides.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuseboard_admin::status::RefusalRecord;
+use fuseboard_core::limit::Refused;
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_core::{Instant, Rng};
+use fuseboard_http1::{HeaderName, Version};
+
+use super::Exchange;
+use super::route::Routed;
+use crate::access_log::Entry;
+use crate::clock;
+use crate::live::Host;
+use crate::local_reply::Cause;
+use crate::refusal::{rule_of, setting_of};
+use crate::stats::ClusterBlock;
+use crate::worker::{Worker, WorkerCluster};
+
+/// Text of a request id (RFC 9562, version 4).
+type RequestId = [u8; 36];
+
+/// The notes of one exchange.
+pub(super) struct Account {
+    pub(super) started: Instant,
+    /// When the last try was sent.
+    pub(super) sent_at: Instant,
+    /// Tries so far, the running one included.
+    pub(super) tries: u32,
+    /// The running try is in `upstream_rq_total` already.
+    pub(super) try_counted: bool,
+    pub(super) route_timeout: Option<Duration>,
+    pub(super) try_timeout: Option<Duration>,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) upstream_local_address: Option<SocketAddr>,
+    cluster: Option<Rc<WorkerCluster>>,
+    route_name: Option<Arc<str>>,
+    host: Option<SocketAddr>,
+    request_id: Option<RequestId>,
+    status: u16,
+    /// In the order in which they were set.
+    flags: [Option<&'static str>; 3],
+    details: &'static str,
+    reason: Option<RefusalReason>,
+    transport_failure: Option<String>,
+    service_time: Option<Duration>,
+}
+
+impl Account {
+    pub(super) const fn new(started: Instant) -> Self {
+        Self {
+            started,
+            sent_at: started,
+            tries: 0,
+            try_counted: false,
+            route_timeout: None,
+            try_timeout: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            upstream_local_address: None,
+            cluster: None,
+            route_name: None,
+            host: None,
+            request_id: None,
+            status: 0,
+            flags: [None; 3],
+            details: "via_upstream",
+            reason: None,
+            transport_failure: None,
+            service_time: None,
+        }
+    }
+
+    pub(super) fn route(&mut self, routed: &Routed) {
+        self.cluster = Some(Rc::clone(&routed.cluster));
+        if routed.logs() {
+            self.route_name = Some(Arc::clone(&routed.route().name));
+        }
+    }
+
+    /// A try begins at this host.
+    pub(super) fn host(&mut self, host: &Host) {
+        self.tries += 1;
+        self.try_counted = false;
+        self.host = Some(host.endpoint.address);
+    }
+
+    /// Counts something for the cluster, once one is known.
+    pub(super) fn cluster_stats(&self, worker: &Worker, count: impl FnOnce(&ClusterBlock)) {
+        if let Some(cluster) = &self.cluster {
+            count(cluster.view.live.stats.shard(worker.index));
+        }
+    }
+
+    /// The upstream sent so many bytes.
+    pub(super) fn upstream_bytes(&self, worker: &Worker, n: usize) {
+        self.cluster_stats(worker, |block| block.stats.upstream_cx_rx_bytes_total.add(n as u64));
+    }
+
+    /// The upstream's answer is final.
+    pub(super) fn answered(&mut self, worker: &Worker, status: u16, now: Instant) {
+        self.status = status;
+        self.service_time = Some(now.saturating_since(self.sent_at));
+        self.cluster_stats(worker, |block| block.codes.inc(status));
+    }
+
+    /// Another try follows.
+    pub(super) fn retried(&self, worker: &Worker) {
+        self.cluster_stats(worker, |block| {
+            block.stats.upstream_rq_retry.inc();
+            block.stats.upstream_rq_retry_backoff_exponential.inc();
+        });
+    }
+
+    /// The exchange ends with this cause; its status is what was answered, or was begun to be.
+    pub(super) fn fail(&mut self, cause: Cause) {
+        let row = cause.row();
+        if row.status != 0 {
+            self.status = row.status;
+        }
+        self.details = row.details;
+        self.flag(row.flag);
+    }
+
+    /// The client went away.
+    pub(super) fn gone(&mut self) {
+        self.fail(Cause::ClientGone);
+    }
+
+    /// Adds a response flag.
+    pub(super) fn flag(&mut self, flag: &'static str) {
+        if flag == "-" || self.flags.contains(&Some(flag)) {
+            return;
+        }
+        if let Some(free) = self.flags.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(flag);
+        }
+    }
+
+    /// Why no connection was made, in Envoy's spelling.
+    pub(super) fn transport_failure(&mut self, error: &io::Error) {
+        let text = error.to_string();
+        let words = text.split(" (os error").next().unwrap_or_default();
+        self.transport_failure = Some(format!("delayed_connect_error:_{}", words.replace(' ', "_")));
+    }
+
+    pub(super) const fn reason(&self) -> Option<RefusalReason> {
+        self.reason
+    }
+
+    /// The id that we gave the request; the same for all its tries.
+    pub(super) fn request_id(&mut self, worker: &Worker) -> RequestId {
+        *self.request_id.get_or_insert_with(|| new_request_id(&mut worker.rng.borrow_mut()))
+    }
+
+    fn details(&self) -> String {
+        match &self.transport_failure {
+            Some(failure) if self.details == Cause::ConnectFailed.row().details => {
+                format!("{}|{failure}}}", self.details.trim_end_matches('}'))
+            }
+            _ => self.details.to_owned(),
+        }
+    }
+
+    fn flags(&self) -> String {
+        let flags: Vec<_> = self.flags.iter().flatten().copied().collect();
+        if flags.is_empty() { "-".to_owned() } else { flags.join(",") }
+    }
+}
+
+impl Exchange<'_> {
+    /// Counts and remembers that one of our limits decided.
+    pub(super) fn note_refusal(&mut self, reason: RefusalReason, refused: Option<Refused>) {
+        self.account.reason = Some(reason);
+        self.account.cluster_stats(&self.worker, |block| block.refused.inc(reason));
+        let Some(cluster) = &self.account.cluster else { return };
+        let config = &cluster.view.config;
+        let (status, flag) = match reason {
+            RefusalReason::LimitRetries => (0, "UO"),
+            reason => {
+                let row = Cause::of_refusal(reason).row();
+                (row.status, row.flag)
+            }
+        };
+        self.worker.shared.refusals.push(RefusalRecord {
+            at: clock::wall(clock::now()),
+            cluster: Some(Arc::clone(&config.name)),
+            listener: Arc::clone(&self.down.listener().name),
+            reason,
+            status,
+            flag,
+            setting: setting_of(reason).map(fuseboard_snapshot::Setting::field),
+            bound: refused.map(|refused| refused.bound),
+            value: refused.map(|refused| refused.value),
+            queue: refused.map_or(0, |refused| refused.waiting),
+            rule: rule_of(reason, config),
+        });
+    }
+
+    /// Hands the access log its line.
+    pub(super) fn log(&self) {
+        let Some(log) = &self.worker.shared.access_log else { return };
+        let (head, account) = (self.head(), &self.account);
+        let text = |bytes: &[u8]| Box::<str>::from(String::from_utf8_lossy(bytes));
+        let field = |id| head.field(id).map(text);
+        log.log(Entry {
+            start_time: clock::wall(account.started),
+            method: text(head.method_bytes()),
+            path: text(head.target()),
+            protocol: match head.version() {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            },
+            response_code: account.status,
+            response_flags: account.flags(),
+            response_code_details: account.details(),
+            transport_failure: account.transport_failure.clone(),
+            bytes_received: account.bytes_received,
+            bytes_sent: account.bytes_sent,
+            duration: self.now.saturating_since(account.started),
+            upstream_service_time: account.service_time,
+            x_forwarded_for: field(HeaderName::XForwardedFor),
+            user_agent: field(HeaderName::UserAgent),
+            request_id: field(HeaderName::XRequestId).or_else(|| account.request_id.map(|id| text(&id))),
+            authority: head.authority().map(text),
+            upstream_host: account.host,
+            upstream_cluster: account.cluster.as_ref().map(|cluster| Arc::clone(&cluster.view.live.name)),
+            upstream_local_address: account.upstream_local_address,
+            downstream_local_address: self.down.local_address(),
+            downstream_remote_address: self.down.peer,
+            route_name: account.route_name.clone(),
+            reason: account.reason,
+        });
+    }
+}
+
+/// 122 random bits in the usual text form.
+fn new_request_id(rng: &mut Rng) -> RequestId {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let high = (rng.next_u64() & !0xf000) | 0x4000;
+    let low = (rng.next_u64() & !(0b11 << 62)) | (0b10 << 62);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&high.to_be_bytes());
+    bytes[8..].copy_from_slice(&low.to_be_bytes());
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (index, byte) in bytes.into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 0xf)];
+        at += 2;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_has_the_form_of_a_random_uuid() {
+        let id = String::from_utf8(new_request_id(&mut Rng::new(1)).to_vec()).unwrap();
+        let parts: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(&id[14..15], "4");
+        assert!("89ab".contains(&id[19..20]));
+    }
+
+    #[test]
+    fn flags_keep_their_order_and_are_dashes_where_there_is_none() {
+        let mut account = Account::new(Instant::ZERO);
+        assert_eq!(account.flags(), "-");
+        account.flag("URX");
+        account.fail(Cause::ConnectFailed);
+        assert_eq!(account.flags(), "URX,UF");
+    }
+
+    #[test]
+    fn a_refused_connect_has_envoys_details() {
+        let mut account = Account::new(Instant::ZERO);
+        account.transport_failure(&io::Error::from_raw_os_error(111));
+        account.fail(Cause::ConnectFailed);
+        assert_eq!(
+            account.details(),
+            "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! The step into the limits: a slot, a place in the queue, or a refusal that names its limit.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use fuseboard_core::limit::{Admission, Refused, Slot, Waiter};
+use fuseboard_core::refusal::RefusalReason;
+
+use super::route::Routed;
+use super::{Ended, Exchange, Interrupt};
+use crate::clock;
+use crate::deadline::Timer;
+use crate::live::Tier;
+use crate::local_reply::Cause;
+
+impl Exchange<'_> {
+    /// Waits for the right to have one request on one connection. Upgrades never wait: they would keep their place for life.
+    pub(super) async fn admit<'t>(&mut self, routed: &Routed, tier: &'t Tier) -> Result<Slot<'t>, Ended> {
+        if !self.has_hosts(routed) {
+            return Err(self.no_healthy_host());
+        }
+        if self.upgrade_offered() {
+            return tier.limits.admit_now(self.worker.id).map_err(|refused| self.refused(refused));
+        }
+        match tier.limits.admit(self.worker.id) {
+            Admission::Admitted(slot) => Ok(slot),
+            Admission::Refused(refused) => Err(self.refused(refused)),
+            Admission::Queued(waiter) => self.queue(routed, tier, waiter).await,
+        }
+    }
+
+    /// Whether the client offers to switch protocols, and may.
+    pub(super) fn upgrade_offered(&self) -> bool {
+        self.head().upgrade().is_some()
+    }
+
+    fn has_hosts(&self, routed: &Routed) -> bool {
+        let cluster = routed.current(&self.worker);
+        cluster.balancer.borrow_mut().has_candidates(self.now, &mut self.worker.rng.borrow_mut())
+    }
+
+    pub(super) fn no_healthy_host(&mut self) -> Ended {
+        self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_none_healthy.inc());
+        self.note_refusal(RefusalReason::NoHealthy, None);
+        Ended::Failed(Cause::NoHealthyHost)
+    }
+
+    fn refused(&mut self, refused: Refused) -> Ended {
+        self.account.cluster_stats(&self.worker, |block| {
+            if refused.connections_full {
+                block.stats.upstream_cx_overflow.inc();
+            }
+            match refused.reason {
+                RefusalReason::LimitQueueFull => block.stats.upstream_rq_pending_overflow.inc(),
+                RefusalReason::LimitRequests => block.stats.upstream_rq_active_overflow.inc(),
+                _ => {}
+            }
+        });
+        self.note_refusal(refused.reason, Some(refused));
+        Ended::Failed(Cause::of_refusal(refused.reason))
+    }
+
+    async fn queue<'t>(
+        &mut self,
+        routed: &Routed,
+        tier: &'t Tier,
+        mut waiter: Waiter<'t>,
+    ) -> Result<Slot<'t>, Ended> {
+        self.account.cluster_stats(&self.worker, |block| {
+            block.stats.upstream_rq_pending_total.inc();
+            if waiter.connections_full() {
+                block.stats.upstream_cx_overflow.inc();
+            }
+        });
+        let queue_timeout = routed.cluster.view.config.queue_timeout;
+        if let Some(timeout) = queue_timeout {
+            self.down.timers.arm(Timer::Queue, self.now + timeout);
+        }
+        let granted = poll_fn(|cx| match waiter.poll_slot(cx) {
+            Poll::Ready(granted) => Poll::Ready(Ok(granted)),
+            Poll::Pending => self.poll_interrupt(cx).map(Err),
+        })
+        .await;
+        self.down.timers.disarm(Timer::Queue);
+        // Whatever comes next happens later than the request came.
+        self.now = clock::now();
+        let interrupt = match granted {
+            Ok(Ok(slot)) => return Ok(slot),
+            Ok(Err(_dismissed)) => return Err(self.no_healthy_host()),
+            Err(interrupt) => interrupt,
+        };
+        // Leaves the queue before anything is answered, so that its place is free when the client comes again.
+        drop(waiter);
+        self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_cancelled.inc());
+        Err(match interrupt {
+            Interrupt::Timer(Timer::Queue) => self.waited_too_long(tier, queue_timeout),
+            interrupt => self.interrupted(interrupt),
+        })
+    }
+
+    /// The queue time-out, in milliseconds, is the bound; the value is the queue's length.
+    fn waited_too_long(&mut self, tier: &Tier, timeout: Option<std::time::Duration>) -> Ended {
+        let pending = tier.limits.view().pending;
+        self.account.cluster_stats(&self.worker, |block| block.own.upstream_rq_queue_timeout.inc());
+        let refused = Refused {
+            reason: RefusalReason::LimitQueueTimeout,
+            bound: timeout.map_or(0, |timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)),
+            value: u32::try_from(self.now.saturating_since(self.account.started).as_millis())
+                .unwrap_or(u32::MAX),
+            waiting: pending,
+            connections_full: false,
+        };
+        self.note_refusal(refused.reason, Some(refused));
+        Ended::Failed(Cause::QueueTimeout)
+    }
+
+    /// What an interrupt of any other wait comes to, before anything was answered.
+    pub(super) fn interrupted(&mut self, interrupt: Interrupt) -> Ended {
+        match interrupt {
+            Interrupt::Gone => Ended::Gone,
+            Interrupt::Timer(Timer::Try) => Ended::Failed(Cause::TryTimeout),
+            Interrupt::Timer(Timer::Connect) => Ended::Failed(Cause::ConnectTimeout),
+            Interrupt::Timer(Timer::RequestBody) => {
+                self.down.stats().http.downstream_rq_idle_timeout.inc();
+                Ended::Failed(Cause::BodyTimeout)
+            }
+            Interrupt::Timer(_) => Ended::Failed(Cause::RouteTimeout),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Sending the request on a connection and waiting for the head of its answer; then the choice between another try, a tunnel
+//! and forwarding.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use fuseboard_core::Outcome;
+use fuseboard_core::retry::Answer;
+use fuseboard_http1::{
+    HeadScanner, HeaderName, Limits, Method, ResponseHead, ResponseSummary, Version, parse_response, write,
+};
+
+use super::attempt::Served;
+use super::held::Held;
+use super::request::SendError;
+use super::retry::Retries;
+use super::{Ended, Exchange};
+use crate::buffer::Buffer;
+use crate::clock;
+use crate::deadline::Timer;
+use crate::local_reply::Cause;
+use crate::upstream::{ClosedBy, UpstreamConnection};
+
+/// What comes from the upstream.
+pub(super) struct Incoming {
+    /// Read and not yet forwarded. No memory before the first byte is there.
+    pub(super) buffer: Buffer,
+    scanner: HeadScanner,
+    /// Something came, so that the host has seen the request.
+    began: bool,
+    /// All of the request was sent, or no more of it can be.
+    pub(super) request_over: bool,
+}
+
+/// Why there is no head.
+enum NoHead {
+    Ended(Ended),
+    Stale,
+}
+
+impl Exchange<'_> {
+    /// Serves the request on the connection in `held`. `reused`: it may turn out to have been closed before.
+    pub(super) async fn serve_on(
+        &mut self,
+        held: &mut Held<'_>,
+        retries: &mut Retries<'_>,
+        reused: bool,
+    ) -> Served {
+        self.begin(held);
+        let mut incoming = Incoming {
+            buffer: Buffer::default(),
+            scanner: HeadScanner::for_responses(Limits::default()),
+            began: false,
+            request_over: false,
+        };
+        let served = match self.answer_head(held, &mut incoming, retries.may_retry()).await {
+            Ok((answer, length)) => self.judge(held, &mut incoming, retries, answer, length).await,
+            Err(NoHead::Ended(ended)) => Served::Ended(ended),
+            Err(NoHead::Stale) if reused && self.may_send_again(&incoming) => {
+                self.drop_stale(held);
+                Served::Stale
+            }
+            Err(NoHead::Stale) => Served::Ended(Ended::Failed(Cause::ConnectionTermination)),
+        };
+        self.worker.buffers.give(&mut incoming.buffer);
+        served
+    }
+
+    /// Counts the try and writes its head.
+    fn begin(&mut self, held: &mut Held<'_>) {
+        let config = &held.cluster.view.config;
+        let stats = &held.cluster.view.live.stats.shard(self.worker.index).stats;
+        if !self.account.try_counted {
+            self.account.try_counted = true;
+            stats.upstream_rq_total.inc();
+            held.host.stats.shard(self.worker.index).rq_total.inc();
+        }
+        if let Some(connection) = &mut held.connection {
+            if connection.begin_request(config.connection.max_requests) {
+                stats.upstream_cx_max_requests.inc();
+            }
+            if self.worker.shared.access_log.is_some() {
+                self.account.upstream_local_address = connection.local_address();
+            }
+        }
+        self.write_request_head();
+        if !self.body.decoder.is_complete() {
+            let now = self.now;
+            self.arm_body_timeout(now);
+        }
+    }
+
+    /// D18: nothing of an answer came, the body is still here, and sending twice does no harm or nothing was sent.
+    fn may_send_again(&self, incoming: &Incoming) -> bool {
+        !incoming.began
+            && self.body.replayable
+            && (self.request.method.is_idempotent() || self.sent_output == 0)
+    }
+
+    fn drop_stale(&mut self, held: &mut Held<'_>) {
+        if let Some(connection) = held.connection.take() {
+            let stats = &held.cluster.view.live.stats.shard(self.worker.index).stats;
+            connection.close(stats, ClosedBy::Remote, false, self.now);
+        }
+    }
+
+    async fn answer_head(
+        &mut self,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        keep_body: bool,
+    ) -> Result<(ResponseSummary, usize), NoHead> {
+        let Some(connection) = held.connection.as_mut() else { return Err(NoHead::Stale) };
+        let awaited = poll_fn(|cx| self.poll_head(cx, connection, incoming, keep_body)).await;
+        // The second reading of the clock: when the answer came.
+        self.now = clock::now();
+        awaited
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut UpstreamConnection,
+        incoming: &mut Incoming,
+        keep_body: bool,
+    ) -> Poll<Result<(ResponseSummary, usize), NoHead>> {
+        if let Err(ended) = self.poll_request(cx, connection, incoming, keep_body) {
+            return Poll::Ready(Err(NoHead::Ended(ended)));
+        }
+        loop {
+            if !incoming.buffer.is_present() {
+                if connection.poll_readable(cx).is_pending() {
+                    break;
+                }
+                incoming.buffer = self.worker.buffers.take();
+            }
+            if !incoming.buffer.make_room(Limits::default().max_head_bytes + 1) {
+                return Poll::Ready(Err(NoHead::Ended(Ended::Failed(Cause::ProtocolError))));
+            }
+            match connection.poll_read(cx, &mut incoming.buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    incoming.began = true;
+                    self.account.upstream_bytes(&self.worker, n);
+                }
+                Poll::Ready(_) => return Poll::Ready(Err(NoHead::Stale)),
+            }
+            match self.heads(incoming) {
+                Ok(Some(found)) => return Poll::Ready(Ok(found)),
+                Ok(None) => {}
+                Err(ended) => return Poll::Ready(Err(NoHead::Ended(ended))),
+            }
+        }
+        if !self.down.is_flushed()
+            && let Poll::Ready(Err(_)) = self.down.poll_flush(cx)
+        {
+            return Poll::Ready(Err(NoHead::Ended(Ended::Gone)));
+        }
+        self.poll_wait(cx).map(|ended| Err(NoHead::Ended(ended)))
+    }
+
+    /// Goes on with the request, while there is any of it.
+    pub(super) fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut UpstreamConnection,
+        incoming: &mut Incoming,
+        keep_body: bool,
+    ) -> Result<(), Ended> {
+        if incoming.request_over {
+            return Ok(());
+        }
+        match self.poll_send(cx, connection, keep_body) {
+            Poll::Pending => Ok(()),
+            // Even an upstream that takes no more may have answered.
+            Poll::Ready(Ok(()) | Err(SendError::Upstream)) => {
+                incoming.request_over = true;
+                Ok(())
+            }
+            Poll::Ready(Err(SendError::Ended(ended))) => Err(ended),
+        }
+    }
+
+    /// Timers, and the client's end: while its body still comes, reading it tells; else the end is looked for.
+    pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        if self.body.decoder.is_complete() {
+            return self.poll_interrupt(cx).map(|interrupt| self.interrupted(interrupt));
+        }
+        match self.down.timers.poll_expired(cx) {
+            Some(timer) => Poll::Ready(self.interrupted(super::Interrupt::Timer(timer))),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Parses what is there: passes interim heads on, gives the final one.
+    fn heads(&mut self, incoming: &mut Incoming) -> Result<Option<(ResponseSummary, usize)>, Ended> {
+        let malformed = |_| Ended::Failed(Cause::ProtocolError);
+        let awaiting = self.head().awaiting();
+        while !incoming.buffer.is_empty() {
+            let Some(length) = incoming.scanner.scan(incoming.buffer.filled()).map_err(malformed)? else {
+                return Ok(None);
+            };
+            let bytes = &incoming.buffer.filled()[..length];
+            let limits = Limits::default();
+            let head = parse_response(bytes, &mut self.down.response_headers, &limits, awaiting)
+                .map_err(malformed)?;
+            if !head.is_interim() {
+                return Ok(Some((head.summary(), length)));
+            }
+            // RFC 9110 section 15.2: passed on, except to HTTP/1.0; a 100 only to those who wait for one.
+            let wanted = head.status() != 100 || self.request.expect_continue;
+            if self.request.version == Version::Http11 && wanted {
+                write_interim(&mut self.down.output, &head);
+            }
+            incoming.buffer.consume(length);
+        }
+        Ok(None)
+    }
+
+    /// The answer's head is there: another try, a tunnel, or forwarding.
+    async fn judge(
+        &mut self,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        retries: &mut Retries<'_>,
+        answer: ResponseSummary,
+        length: usize,
+    ) -> Served {
+        self.down.timers.disarm(Timer::Try);
+        if answer.tunnel {
+            held.record(Outcome::Success { status: answer.status }, self.now);
+            return Served::Ended(self.tunnel(held, incoming, answer, length).await);
+        }
+        if answer.status >= 500 {
+            held.record(Outcome::of_status(answer.status), self.now);
+        }
+        let facts = self.facts(incoming, answer, length);
+        if let Some(after) = self.retry_after_answer(retries, facts) {
+            held.record(Outcome::of_status(answer.status), self.now);
+            self.account.cluster_stats(&self.worker, |block| block.retried_codes.inc(answer.status));
+            held.abort(ClosedBy::Local, self.now);
+            return Served::Retry(after);
+        }
+        Served::Ended(self.forward(held, incoming, answer, length).await)
+    }
+
+    /// What a retry decision looks at.
+    fn facts(&self, incoming: &Incoming, answer: ResponseSummary, length: usize) -> Answer {
+        let bytes = &incoming.buffer.filled()[..length];
+        let head = ResponseHead::restore(bytes, &self.down.response_headers, answer);
+        let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
+        let mut facts = Answer { status: answer.status, grpc_status: None, rate_limited: false };
+        for field in head.fields() {
+            match field.id {
+                HeaderName::GrpcStatus => facts.grpc_status = number(field.value),
+                HeaderName::XEnvoyRateLimited => facts.rate_limited = true,
+                _ => {}
+            }
+        }
+        facts
+    }
+
+    /// Whether an answer to this request has no body whatever it announces.
+    pub(super) fn is_head(&self) -> bool {
+        self.request.method == Method::Head
+    }
+}
+
+fn write_interim(out: &mut Vec<u8>, head: &ResponseHead<'_>) {
+    write::status_line(out, Version::Http11, head.status(), head.reason());
+    for field in head.fields().filter(|field| !field.hop_by_hop && field.id != HeaderName::XFuseboard) {
+        write::forward(out, &field);
+    }
+    write::end_head(out);
+}

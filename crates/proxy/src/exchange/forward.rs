@@ -1,0 +1,301 @@
+//! Passing an answer on: its head with what Envoy adds, its body as it comes, in bounded buffers with back-pressure. Slot and
+//! connection are given back when the upstream's message is complete, before its last byte goes to the client (invariant 8).
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use fuseboard_core::Outcome;
+use fuseboard_http1::{
+    BodyDecoder, BodyFraming, HeaderName, Limits, ResponseHead, ResponseSummary, Version, write,
+};
+
+use super::answer::Incoming;
+use super::held::Held;
+use super::{Ended, Exchange};
+use crate::buffer::BUFFER_SIZE;
+use crate::clock;
+use crate::local_reply::Cause;
+use crate::upstream::{ClosedBy, millis};
+
+/// How the body reaches the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// As it came.
+    Same,
+    /// In chunks: its end was the end of the connection.
+    Chunked,
+    /// Without its chunks: HTTP/1.0 knows none.
+    Bare,
+}
+
+/// The body on its way.
+struct Passing {
+    decoder: BodyDecoder,
+    framing: Framing,
+    status: u16,
+    keep_alive: bool,
+    /// Bytes at the front of the incoming buffer that may be written as they are.
+    passed: usize,
+}
+
+impl Exchange<'_> {
+    /// Forwards the answer whose head is at the front of what came.
+    pub(super) async fn forward(
+        &mut self,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        answer: ResponseSummary,
+        length: usize,
+    ) -> Ended {
+        let framing = self.framing(answer);
+        if !self.body.decoder.is_complete() {
+            // Answered early: what is left of the request could be taken for the next one.
+            self.close = true;
+            self.down.stats().http.downstream_rq_response_before_rq_complete.inc();
+        }
+        self.account.answered(&self.worker, answer.status, self.now);
+        self.down.stats().codes.inc(answer.status);
+        self.write_response_head(incoming, answer, length, framing);
+        let mut passing = Passing {
+            decoder: BodyDecoder::new(answer.framing, Limits::default()),
+            framing,
+            status: answer.status,
+            keep_alive: answer.keep_alive,
+            passed: 0,
+        };
+        if !answer.keep_alive {
+            self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_close_notify.inc());
+        }
+        if let Err(ended) = self.take_body(held, incoming, &mut passing) {
+            return ended;
+        }
+        let ended = poll_fn(|cx| self.poll_forward(cx, held, incoming, &mut passing)).await;
+        if ended != Ended::Answered {
+            self.break_off(held, ended, passing.status);
+        }
+        ended
+    }
+
+    /// The answer is not finished: tells the host's health why, and closes the connection.
+    fn break_off(&mut self, held: &mut Held<'_>, ended: Ended, status: u16) {
+        self.now = clock::now();
+        let outcome = match ended {
+            Ended::Broken(cause) => cause.row().outcome.map(Outcome::Failure),
+            _ => None,
+        };
+        held.record(outcome.unwrap_or(Outcome::of_status(status)), self.now);
+        let remote = ended == Ended::Broken(Cause::TerminatedInBody);
+        held.abort(if remote { ClosedBy::Remote } else { ClosedBy::Local }, self.now);
+    }
+
+    const fn framing(&mut self, answer: ResponseSummary) -> Framing {
+        match (answer.framing, self.request.version) {
+            (BodyFraming::UntilClose, Version::Http11) => Framing::Chunked,
+            (BodyFraming::UntilClose, Version::Http10) => {
+                self.close = true;
+                Framing::Same
+            }
+            (BodyFraming::Chunked, Version::Http10) => {
+                self.close = true;
+                Framing::Bare
+            }
+            _ => Framing::Same,
+        }
+    }
+
+    fn write_response_head(
+        &mut self,
+        incoming: &mut Incoming,
+        answer: ResponseSummary,
+        length: usize,
+        framing: Framing,
+    ) {
+        let mut out = std::mem::take(&mut self.down.output);
+        let bytes = &incoming.buffer.filled()[..length];
+        let head = ResponseHead::restore(bytes, &self.down.response_headers, answer);
+        write::status_line(&mut out, Version::Http11, answer.status, head.reason());
+        let mut has_date = false;
+        for field in head.fields() {
+            match field.id {
+                _ if field.hop_by_hop => continue,
+                // Nobody but us says why we refused.
+                HeaderName::XFuseboard | HeaderName::XEnvoyUpstreamServiceTime => continue,
+                HeaderName::Date => has_date = true,
+                _ => {}
+            }
+            write::forward(&mut out, &field);
+        }
+        let chunked = framing == Framing::Chunked
+            || (framing == Framing::Same && answer.framing == BodyFraming::Chunked);
+        if chunked && !self.is_head() {
+            write::field(&mut out, b"transfer-encoding", b"chunked");
+        }
+        if !has_date {
+            write::field(&mut out, b"date", &self.worker.date(self.now));
+        }
+        let service_time = self.now.saturating_since(self.account.sent_at);
+        write::field_number(&mut out, b"x-envoy-upstream-service-time", millis(service_time));
+        self.write_connection(&mut out);
+        write::end_head(&mut out);
+        self.down.output = out;
+        incoming.buffer.consume(length);
+    }
+
+    /// Says what becomes of the connection, where the version alone does not.
+    pub(super) fn write_connection(&mut self, out: &mut Vec<u8>) {
+        self.close |= self.worker.is_draining();
+        if self.close {
+            write::field(out, b"connection", b"close");
+        } else if self.request.version == Version::Http10 {
+            write::field(out, b"connection", b"keep-alive");
+        }
+    }
+
+    /// Takes what came of the body; gives everything back if that was all of it.
+    fn take_body(
+        &mut self,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        passing: &mut Passing,
+    ) -> Result<(), Ended> {
+        if let Err(cause) = self.decode(incoming, passing) {
+            let ended = Ended::Broken(cause);
+            self.break_off(held, ended, passing.status);
+            return Err(ended);
+        }
+        if passing.decoder.is_complete() {
+            self.complete(held, incoming, passing);
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, incoming: &mut Incoming, passing: &mut Passing) -> Result<(), Cause> {
+        let malformed = |_| Cause::ProtocolErrorInBody;
+        if passing.framing == Framing::Same {
+            let fresh = &incoming.buffer.filled()[passing.passed..];
+            passing.passed += passing.decoder.pass(fresh).map_err(malformed)?;
+            // A part that is small enough goes out with what is waiting, in one write.
+            if !self.down.is_flushed() && self.down.output.len() + passing.passed <= 2 * BUFFER_SIZE {
+                self.down.output.extend_from_slice(&incoming.buffer.filled()[..passing.passed]);
+                self.account.bytes_sent += passing.passed as u64;
+                incoming.buffer.consume(passing.passed);
+                passing.passed = 0;
+            }
+            return Ok(());
+        }
+        while !incoming.buffer.is_empty() && !passing.decoder.is_complete() {
+            let decoded = passing.decoder.decode(incoming.buffer.filled()).map_err(malformed)?;
+            let content = &incoming.buffer.filled()[decoded.content];
+            match passing.framing {
+                Framing::Chunked => write::chunk(&mut self.down.output, content),
+                Framing::Same | Framing::Bare => self.down.output.extend_from_slice(content),
+            }
+            self.account.bytes_sent += content.len() as u64;
+            incoming.buffer.consume(decoded.consumed);
+        }
+        Ok(())
+    }
+
+    /// The upstream's message is complete.
+    fn complete(&mut self, held: &mut Held<'_>, incoming: &Incoming, passing: &Passing) {
+        if passing.framing == Framing::Chunked {
+            self.down.output.extend_from_slice(write::LAST_CHUNK);
+        }
+        held.record(Outcome::of_status(passing.status), self.now);
+        let took = self.now.saturating_since(self.account.sent_at);
+        self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_time.record(millis(took)));
+        // Bytes behind the message answer nothing that was asked.
+        let nothing_behind = incoming.buffer.len() == passing.passed;
+        let request_sent = self.body.decoder.is_complete() && incoming.request_over;
+        held.complete(passing.keep_alive && nothing_behind && request_sent, self.now);
+    }
+
+    fn poll_forward(
+        &mut self,
+        cx: &mut Context<'_>,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        passing: &mut Passing,
+    ) -> Poll<Ended> {
+        loop {
+            match self.poll_write_out(cx, incoming, passing) {
+                Poll::Pending => break,
+                Poll::Ready(Err(ended)) => return Poll::Ready(ended),
+                Poll::Ready(Ok(())) => {}
+            }
+            if passing.decoder.is_complete() {
+                return Poll::Ready(Ended::Answered);
+            }
+            let Some(connection) = held.connection.as_mut() else {
+                return Poll::Ready(Ended::Broken(Cause::TerminatedInBody));
+            };
+            incoming.buffer.make_room(BUFFER_SIZE);
+            match connection.poll_read(cx, &mut incoming.buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(n)) if n > 0 => self.account.upstream_bytes(&self.worker, n),
+                Poll::Ready(end) => {
+                    if end.is_err() || passing.decoder.on_close().is_err() {
+                        return Poll::Ready(Ended::Broken(Cause::TerminatedInBody));
+                    }
+                }
+            }
+            self.now = clock::now();
+            if let Err(ended) = self.take_body(held, incoming, passing) {
+                return Poll::Ready(ended);
+            }
+        }
+        self.poll_meanwhile(cx, held, incoming)
+    }
+
+    /// Writes the output, then what may be passed on as it is.
+    fn poll_write_out(
+        &mut self,
+        cx: &mut Context<'_>,
+        incoming: &mut Incoming,
+        passing: &mut Passing,
+    ) -> Poll<Result<(), Ended>> {
+        if !self.down.is_flushed() {
+            match self.down.poll_flush(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::Gone)),
+            }
+        }
+        while passing.passed > 0 {
+            match self.down.poll_write(cx, &incoming.buffer.filled()[..passing.passed]) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(n)) => {
+                    passing.passed -= n;
+                    incoming.buffer.consume(n);
+                    self.account.bytes_sent += n as u64;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::Gone)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// While the answer waits for one of the sides: the rest of the request, timers, the client's end.
+    fn poll_meanwhile(
+        &mut self,
+        cx: &mut Context<'_>,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+    ) -> Poll<Ended> {
+        if let Some(connection) = held.connection.as_mut() {
+            if let Err(ended) = self.poll_request(cx, connection, incoming, false) {
+                return Poll::Ready(after_head(ended));
+            }
+        }
+        self.poll_wait(cx).map(after_head)
+    }
+}
+
+/// What would have been a local answer can only break the answer off that has begun.
+const fn after_head(ended: Ended) -> Ended {
+    match ended {
+        Ended::Failed(Cause::RouteTimeout) => Ended::Broken(Cause::TimeoutInBody),
+        Ended::Failed(cause) => Ended::Broken(cause),
+        other => other,
+    }
+}

@@ -1,0 +1,132 @@
+//! What one try holds: connection, host, slot. They are given back in this order, when the upstream's message is complete or
+//! its connection is closed, before the last byte goes to the client; by drop, if the exchange ends otherwise.
+
+use std::sync::Arc;
+
+use fuseboard_core::balance::ActiveGuard;
+use fuseboard_core::limit::Slot;
+use fuseboard_core::outlier::Ticket;
+use fuseboard_core::{FailureKind, Instant, Outcome};
+
+use crate::clock;
+use crate::live::{Host, Tier};
+use crate::upstream::{ClosedBy, UpstreamConnection};
+use crate::worker::{Worker, WorkerCluster};
+
+/// One try against one host.
+pub(super) struct Held<'t> {
+    pub(super) worker: &'t Worker,
+    pub(super) cluster: &'t WorkerCluster,
+    pub(super) host: &'t Arc<Host>,
+    pub(super) tier: &'t Tier,
+    /// Of the snapshot that the host was picked from.
+    generation: u64,
+    /// `None` before it is there, and after it was given back.
+    pub(super) connection: Option<UpstreamConnection>,
+    active: Option<ActiveGuard<'t>>,
+    ticket: Option<Ticket>,
+    slot: Option<Slot<'t>>,
+}
+
+impl<'t> Held<'t> {
+    pub(super) fn new(
+        worker: &'t Worker,
+        cluster: &'t WorkerCluster,
+        host: &'t Arc<Host>,
+        tier: &'t Tier,
+        slot: Slot<'t>,
+    ) -> Self {
+        Self {
+            worker,
+            cluster,
+            host,
+            tier,
+            generation: worker.generation(),
+            connection: None,
+            active: Some(host.load.begin()),
+            ticket: Some(host.monitor.begin()),
+            slot: Some(slot),
+        }
+    }
+
+    /// Tells the host's health what became of the try; only the first outcome counts.
+    pub(super) fn record(&mut self, outcome: Outcome, now: Instant) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let host_stats = self.host.stats.shard(self.worker.index);
+        match outcome {
+            Outcome::Success { .. } => host_stats.rq_success.inc(),
+            Outcome::Failure(kind) => {
+                host_stats.rq_error.inc();
+                if kind == FailureKind::Timeout {
+                    host_stats.rq_timeout.inc();
+                }
+                self.host.load.record(outcome, now);
+            }
+            Outcome::Abandoned => {}
+        }
+        let view = &self.cluster.view;
+        let Some(policy) = &view.config.outlier else { return };
+        let Some(trip) = self.host.monitor.record(ticket, outcome, policy) else { return };
+        let events = view.live.on_trip(self.host, trip, now, &mut self.worker.rng.borrow_mut());
+        let block = view.live.stats.shard(self.worker.index);
+        for event in &events {
+            block.count_event(event);
+        }
+        if view.host_set.available() == 0 && view.config.panic_threshold == 0 {
+            view.live.dismiss_waiters();
+        }
+    }
+
+    /// The upstream's message is complete. `reusable`: as far as HTTP goes, the connection may carry another request.
+    pub(super) fn complete(&mut self, reusable: bool, now: Instant) {
+        if let Some(connection) = self.connection.take() {
+            let surplus = if reusable && self.may_continue(&connection, now) {
+                self.tier.pool.checkin(self.worker.id, self.host.key, connection, now)
+            } else {
+                Some(connection)
+            };
+            if let Some(connection) = surplus {
+                connection.close(
+                    &self.cluster.view.live.stats.shard(self.worker.index).stats,
+                    ClosedBy::Local,
+                    false,
+                    now,
+                );
+            }
+        }
+        self.active = None;
+        self.slot = None;
+    }
+
+    /// Closes the connection with the request in flight, and gives everything back.
+    pub(super) fn abort(&mut self, by: ClosedBy, now: Instant) {
+        if let Some(connection) = self.connection.take() {
+            let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
+            match by {
+                ClosedBy::Local => stats.upstream_rq_tx_reset.inc(),
+                ClosedBy::Remote => stats.upstream_rq_rx_reset.inc(),
+            }
+            connection.close(stats, by, true, now);
+        }
+        self.active = None;
+        self.slot = None;
+    }
+
+    /// Not for hosts that were ejected or removed meanwhile, nor for clusters that are gone.
+    fn may_continue(&self, connection: &UpstreamConnection, now: Instant) -> bool {
+        let view = &self.cluster.view;
+        connection.may_continue(&view.config.connection, now)
+            && !(view.config.outlier.is_some() && self.host.monitor.is_ejected())
+            && !self.worker.is_draining()
+            && (self.generation == self.worker.generation() || self.worker.still_runs(view, self.host))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.connection.is_some() {
+            self.abort(ClosedBy::Local, clock::now());
+        }
+        self.record(Outcome::Abandoned, Instant::ZERO);
+    }
+}

@@ -1,0 +1,248 @@
+//! The life of one request, as a list of steps: route, admit, pick, connect, send, record, retry, reply, log. Each step is a
+//! file of this folder; what is held on the way is given back by drop, whatever ends the exchange.
+
+mod account;
+mod admit;
+mod answer;
+mod attempt;
+mod forward;
+mod held;
+mod reply;
+mod request;
+mod retry;
+mod route;
+mod tunnel;
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use fuseboard_core::Instant;
+use fuseboard_http1::{BodyDecoder, Limits, Method, RequestHead, RequestSummary};
+
+use crate::clock;
+use crate::deadline::Timer;
+use crate::downstream::{Downstream, Rejected};
+use crate::local_reply::Cause;
+use crate::upstream::millis;
+use crate::worker::Worker;
+
+use account::Account;
+use retry::Retries;
+
+pub(crate) use route::RouteCache;
+
+/// What becomes of the client's connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The next request may come.
+    Next,
+    /// It is closed.
+    Close,
+    /// It is closed once the client has had time to read the answer.
+    Linger,
+    /// It is reset: the answer was broken off.
+    Reset,
+    /// The client closed it.
+    Gone,
+}
+
+/// How the steps after the route ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// The answer was written to its end.
+    Answered,
+    /// Nothing was written; a local answer is due.
+    Failed(Cause),
+    /// The answer was begun and cannot be finished.
+    Broken(Cause),
+    /// There is nobody to answer.
+    Gone,
+}
+
+/// What may end a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interrupt {
+    Timer(Timer),
+    Gone,
+}
+
+/// One request under way.
+struct Exchange<'c> {
+    down: &'c mut Downstream,
+    worker: Rc<Worker>,
+    request: RequestSummary,
+    head_length: usize,
+    body: RequestBody,
+    /// The latest reading of the clock.
+    now: Instant,
+    /// The answer ends the client's connection.
+    close: bool,
+    account: Account,
+    /// What goes to the upstream, from `sent_output` on.
+    upstream_output: Vec<u8>,
+    sent_output: usize,
+}
+
+/// Where the request's body is. Positions count from the front of the input, where the head stays.
+struct RequestBody {
+    decoder: BodyDecoder,
+    /// Up to here bytes were found to be of this body.
+    checked: usize,
+    /// Up to here they were sent.
+    sent: usize,
+    /// All sent bytes are still there, so that they can be sent again.
+    replayable: bool,
+    /// The client waits for our 100.
+    awaits_continue: bool,
+}
+
+/// Serves the request whose head is at the front of the input.
+pub(crate) async fn run(down: &mut Downstream, request: RequestSummary, head_length: usize) -> After {
+    let started = clock::now();
+    down.now = started;
+    let http = &down.stats().http;
+    http.downstream_rq_total.inc();
+    http.downstream_rq_http1_total.inc();
+    http.downstream_rq_active.inc();
+    http.rq_total.inc();
+    let mut exchange = Exchange::new(down, request, head_length, started);
+    let ended = exchange.serve().await;
+    exchange.finish(ended).await
+}
+
+/// Answers what could not be parsed. The connection is of no further use.
+pub(crate) async fn reject(down: &mut Downstream, rejected: &Rejected) {
+    down.now = clock::now();
+    reply::reject(down, rejected).await;
+}
+
+impl<'c> Exchange<'c> {
+    fn new(down: &'c mut Downstream, request: RequestSummary, head_length: usize, started: Instant) -> Self {
+        let worker = Rc::clone(&down.worker);
+        let upstream_output = worker.buffers.take_output();
+        let mut body = RequestBody {
+            decoder: BodyDecoder::new(request.framing, Limits::default()),
+            checked: head_length,
+            sent: head_length,
+            replayable: true,
+            awaits_continue: request.expect_continue,
+        };
+        if !body.decoder.is_complete() && down.input.len() > head_length {
+            body.awaits_continue = false;
+        }
+        Self {
+            close: !request.keep_alive || worker.is_draining(),
+            account: Account::new(started),
+            down,
+            worker,
+            request,
+            head_length,
+            body,
+            now: started,
+            upstream_output,
+            sent_output: 0,
+        }
+    }
+
+    /// The steps.
+    async fn serve(&mut self) -> Ended {
+        if self.request.method == Method::Connect {
+            return Ended::Failed(Cause::ConnectMethod);
+        }
+        if let Err(cause) = self.check_body() {
+            return Ended::Failed(cause);
+        }
+        let routed = match self.route() {
+            Ok(routed) => routed,
+            Err(cause) => return Ended::Failed(cause),
+        };
+        let mut retries = Retries::new(routed.route(), routed.tier());
+        self.arm_route_timeout(&routed);
+        loop {
+            let tried = self.attempt(&routed, &mut retries).await;
+            let retry = match tried {
+                attempt::Tried::Ended(ended) => break ended,
+                attempt::Tried::Retry(after) => after,
+            };
+            if let Err(ended) = self.pause(retry).await {
+                break ended;
+            }
+        }
+    }
+
+    /// The head as a view of the input.
+    fn head(&self) -> RequestHead<'_> {
+        let bytes = &self.down.input.filled()[..self.head_length];
+        RequestHead::restore(bytes, &self.down.request_headers, self.request)
+    }
+
+    /// The route's time begins when the request is complete (semantics of Envoy's route time-out).
+    fn arm_route_timeout(&mut self, routed: &route::Routed) {
+        let Some(timeout) = routed.route().timeout else { return };
+        self.account.route_timeout = Some(timeout);
+        if self.body.decoder.is_complete() {
+            self.down.timers.arm(Timer::Route, self.now + timeout);
+        }
+    }
+
+    /// Whether a wait is over for a reason that has nothing to do with what is waited for.
+    fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
+        if let Some(timer) = self.down.timers.poll_expired(cx) {
+            return Poll::Ready(Interrupt::Timer(timer));
+        }
+        self.down.poll_gone(cx).map(|()| Interrupt::Gone)
+    }
+
+    /// Answers locally where that is due, writes the log, and decides on the connection.
+    async fn finish(mut self, ended: Ended) -> After {
+        for timer in [Timer::Route, Timer::Try, Timer::Queue, Timer::Connect, Timer::RequestBody] {
+            self.down.timers.disarm(timer);
+        }
+        let request_complete = self.body.decoder.is_complete();
+        let after = match ended {
+            Ended::Answered if !request_complete => After::Linger,
+            Ended::Answered if self.close => After::Close,
+            Ended::Answered => After::Next,
+            Ended::Failed(cause) => self.reply(cause).await,
+            Ended::Broken(cause) => {
+                self.account.fail(cause);
+                self.down.stats().http.downstream_rq_tx_reset.inc();
+                self.down.stats().http.rq_reset_after_downstream_response_started.inc();
+                After::Reset
+            }
+            Ended::Gone => {
+                self.account.gone();
+                self.down.stats().http.downstream_rq_rx_reset.inc();
+                After::Gone
+            }
+        };
+        self.log();
+        let used = if request_complete { self.body.checked } else { self.down.input.len() };
+        self.down.input.consume(used);
+        self.down.now = self.now;
+        let http = &self.down.stats().http;
+        http.downstream_rq_active.dec();
+        http.downstream_rq_time.record(millis(self.now.saturating_since(self.account.started)));
+        after
+    }
+
+    /// Takes what was read with the head into account.
+    fn check_body(&mut self) -> Result<(), Cause> {
+        if self.body.decoder.is_complete() {
+            return Ok(());
+        }
+        let passed = self
+            .body
+            .decoder
+            .pass(&self.down.input.filled()[self.body.checked..])
+            .map_err(|_| Cause::BadBody)?;
+        self.body.checked += passed;
+        Ok(())
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        self.worker.buffers.give_output(&mut self.upstream_output);
+    }
+}

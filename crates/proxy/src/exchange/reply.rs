@@ -1,0 +1,126 @@
+//! Writing a local answer. What it says is `local_reply`'s table; the connection stays usable if the request was complete.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use fuseboard_core::Instant;
+use fuseboard_http1::{HeadError, Method, Version, write};
+
+use super::{After, Exchange};
+use crate::clock;
+use crate::downstream::{Downstream, Rejected};
+use crate::local_reply::{Cause, Row};
+
+/// Says who answered in place of the upstream. Answers of the upstream keep their own `server`.
+const SERVER: &[u8] = b"fuseboard";
+
+/// The name under which an answer tells which of our limits refused.
+pub(crate) const REFUSED: &[u8] = b"x-fuseboard-refused";
+
+impl Exchange<'_> {
+    /// Answers the cause.
+    pub(super) async fn reply(&mut self, cause: Cause) -> After {
+        self.now = clock::now();
+        self.account.fail(cause);
+        let row = cause.row();
+        self.count_reply(cause, row);
+        let complete = self.body.decoder.is_complete();
+        self.close |= !complete;
+        let mut body = Vec::new();
+        row.body.write(self.account.tries > 1, "malformed request body", &mut body);
+        let mut out = std::mem::take(&mut self.down.output);
+        let reason = self.account.reason().map(fuseboard_core::refusal::RefusalReason::token);
+        write_head(&mut out, row, reason, body.len(), &self.worker.date(self.now));
+        self.write_connection(&mut out);
+        write::end_head(&mut out);
+        if self.request.method != Method::Head {
+            out.extend_from_slice(&body);
+            self.account.bytes_sent += body.len() as u64;
+        }
+        self.down.output = out;
+        if !flush(self.down).await {
+            return After::Gone;
+        }
+        match (complete, self.close) {
+            (true, false) => After::Next,
+            (true, true) if self.down.input.len() == self.body.checked => After::Close,
+            _ => After::Linger,
+        }
+    }
+
+    /// What the table's counters say, besides those of limits, which were counted with their numbers.
+    fn count_reply(&self, cause: Cause, row: Row) {
+        self.down.stats().codes.inc(row.status);
+        self.account.cluster_stats(&self.worker, |block| {
+            if cause.is_of_cluster() {
+                block.codes.inc(row.status);
+            }
+            match cause {
+                Cause::RouteTimeout => block.stats.upstream_rq_timeout.inc(),
+                Cause::TryTimeout => block.stats.upstream_rq_per_try_timeout.inc(),
+                Cause::ProtocolError => block.stats.upstream_cx_protocol_error.inc(),
+                _ => {}
+            }
+        });
+        if cause == Cause::BadBody {
+            self.down.stats().http.downstream_cx_protocol_error.inc();
+        }
+    }
+}
+
+/// Answers a head that could not be parsed, or did not come.
+pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
+    let row = rejected.cause.row();
+    let http = &down.stats().http;
+    match rejected.cause {
+        Cause::HeadTimeout => http.downstream_rq_header_timeout.inc(),
+        Cause::HeadTooLarge => http.downstream_rq_too_large.inc(),
+        _ => http.downstream_cx_protocol_error.inc(),
+    }
+    down.stats().codes.inc(row.status);
+    let mut body = Vec::new();
+    let problem = rejected.error.as_ref().map(HeadError::to_string).unwrap_or_default();
+    row.body.write(false, &problem, &mut body);
+    down.take_buffers();
+    let mut out = std::mem::take(&mut down.output);
+    write_head(&mut out, row, None, body.len(), &down.worker.date(down.now));
+    write::field(&mut out, b"connection", b"close");
+    write::end_head(&mut out);
+    out.extend_from_slice(&body);
+    down.output = out;
+    flush(down).await;
+}
+
+fn write_head(out: &mut Vec<u8>, row: Row, reason: Option<&str>, length: usize, date: &[u8]) {
+    write::status_line(out, Version::Http11, row.status, write::reason(row.status).as_bytes());
+    write::field_number(out, b"content-length", length as u64);
+    if length > 0 {
+        write::field(out, b"content-type", b"text/plain");
+    }
+    if row.overloaded {
+        write::field(out, b"x-envoy-overloaded", b"true");
+    }
+    if let Some(reason) = reason {
+        write::field(out, REFUSED, reason.as_bytes());
+    }
+    write::field(out, b"date", date);
+    write::field(out, b"server", SERVER);
+}
+
+/// Writes the output; false: the client does not take it.
+async fn flush(down: &mut Downstream) -> bool {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+    let mut late: Option<Instant> = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(flushed) = down.poll_flush(cx) {
+            return Poll::Ready(flushed.is_ok());
+        }
+        if late.is_none() {
+            let until = clock::now() + PATIENCE;
+            late = Some(until);
+            down.timers.arm(crate::deadline::Timer::Pause, until);
+        }
+        down.timers.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(false))
+    })
+    .await
+}

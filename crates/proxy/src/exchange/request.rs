@@ -1,0 +1,213 @@
+//! Sending the request: its head as the upstream is to see it, then its body as it comes, in bounded buffers.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use fuseboard_core::Instant;
+use fuseboard_http1::{BodyFraming, HeaderName, write};
+
+use super::{Ended, Exchange};
+use crate::clock;
+use crate::deadline::Timer;
+use crate::local_reply::Cause;
+use crate::upstream::{UpstreamConnection, millis};
+
+/// A body part no larger than this is copied behind the head, so that both go out in one write.
+const COPIED: usize = 8 * 1024;
+
+impl Exchange<'_> {
+    /// Writes the head for the upstream: order and case kept, hop-by-hop fields left out, Envoy's fields added.
+    pub(super) fn write_request_head(&mut self) {
+        let mut out = std::mem::take(&mut self.upstream_output);
+        out.clear();
+        self.sent_output = 0;
+        let head = self.head();
+        out.extend_from_slice(head.method_bytes());
+        out.push(b' ');
+        head.write_origin_target(&mut out);
+        write::end_request_line(&mut out);
+        let (mut has_host, mut has_id, mut has_proto) = (false, false, false);
+        for field in head.fields() {
+            match field.id {
+                _ if field.hop_by_hop => continue,
+                // Towards the client we answer 100 ourselves (as Envoy does); lengths are written below.
+                HeaderName::Expect | HeaderName::ContentLength => continue,
+                id if is_consumed(id) => continue,
+                // An absolute target has the authority; `Host` says the same.
+                HeaderName::Host => has_host = true,
+                HeaderName::XRequestId => has_id = true,
+                HeaderName::XForwardedProto => has_proto = true,
+                _ => {}
+            }
+            write::forward(&mut out, &field);
+        }
+        if !has_host {
+            write::field(&mut out, b"host", head.authority().unwrap_or_default());
+        }
+        match head.framing() {
+            BodyFraming::Length(length) => write::field_number(&mut out, b"content-length", length),
+            BodyFraming::Chunked => write::field(&mut out, b"transfer-encoding", b"chunked"),
+            BodyFraming::None | BodyFraming::UntilClose => {}
+        }
+        if let Some(protocols) = head.upgrade() {
+            write::field(&mut out, b"connection", b"upgrade");
+            write::field(&mut out, b"upgrade", protocols);
+        }
+        if !has_proto {
+            write::field(&mut out, b"x-forwarded-proto", b"http");
+        }
+        if !has_id {
+            write::field(&mut out, b"x-request-id", &self.account.request_id(&self.worker));
+        }
+        write::field_number(&mut out, b"x-envoy-attempt-count", u64::from(self.account.tries));
+        if let Some(left) = self.time_left() {
+            write::field_number(&mut out, b"x-envoy-expected-rq-timeout-ms", left);
+        }
+        write::end_head(&mut out);
+        self.upstream_output = out;
+        self.append_body();
+    }
+
+    /// Milliseconds that this try may take: its own bound, else what the route's time-out leaves.
+    fn time_left(&self) -> Option<u64> {
+        if let Some(timeout) = self.account.try_timeout {
+            return Some(millis(timeout));
+        }
+        let timeout = self.account.route_timeout?;
+        let used = self.now.saturating_since(self.account.started);
+        Some(millis(timeout.saturating_sub(used)))
+    }
+
+    /// Puts a small part of the body that is there already behind the head.
+    fn append_body(&mut self) {
+        let there = &self.down.input.filled()[self.body.sent..self.body.checked];
+        if !there.is_empty() && there.len() <= COPIED {
+            self.upstream_output.extend_from_slice(there);
+            self.body.sent = self.body.checked;
+        }
+    }
+
+    /// Sends what there is of the request, and reads more of its body. Ready when all of it was sent.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut UpstreamConnection,
+        keep_body: bool,
+    ) -> Poll<Result<(), SendError>> {
+        loop {
+            while self.sent_output < self.upstream_output.len() {
+                match connection.poll_write(cx, &self.upstream_output[self.sent_output..]) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(wrote) => self.sent_output += self.have_sent(wrote)?,
+                }
+            }
+            while self.body.sent < self.body.checked {
+                let part = &self.down.input.filled()[self.body.sent..self.body.checked];
+                match connection.poll_write(cx, part) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(wrote) => self.body.sent += self.have_sent(wrote)?,
+                }
+            }
+            if self.body.decoder.is_complete() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.poll_body(cx, keep_body)?.is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn have_sent(&mut self, wrote: io::Result<usize>) -> Result<usize, SendError> {
+        match wrote {
+            Ok(n) if n > 0 => {
+                self.account.cluster_stats(&self.worker, |block| {
+                    block.stats.upstream_cx_tx_bytes_total.add(n as u64)
+                });
+                Ok(n)
+            }
+            _ => Err(SendError::Upstream),
+        }
+    }
+
+    /// Reads a part of the body into the input.
+    fn poll_body(&mut self, cx: &mut Context<'_>, keep: bool) -> Result<Poll<()>, SendError> {
+        if self.body.awaits_continue {
+            self.body.awaits_continue = false;
+            self.down.output.extend_from_slice(write::CONTINUE);
+        }
+        if !self.down.is_flushed()
+            && let Poll::Ready(Err(_)) = self.down.poll_flush(cx)
+        {
+            return Err(SendError::Ended(Ended::Gone));
+        }
+        if !self.make_body_room(keep) {
+            return Ok(Poll::Pending);
+        }
+        match self.down.poll_read(cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.account.bytes_received += n as u64;
+                self.check_body().map_err(|cause| SendError::Ended(Ended::Failed(cause)))?;
+                self.body_progressed();
+                Ok(Poll::Ready(()))
+            }
+            Poll::Ready(_) => Err(SendError::Ended(Ended::Gone)),
+        }
+    }
+
+    /// Restarts the client's time for its body, or the route's once the body is complete.
+    fn body_progressed(&mut self) {
+        let now: Instant = clock::now();
+        self.now = now;
+        if self.body.decoder.is_complete() {
+            self.down.timers.disarm(Timer::RequestBody);
+            if let Some(timeout) = self.account.route_timeout {
+                self.down.timers.arm(Timer::Route, now + timeout);
+            }
+        } else {
+            self.arm_body_timeout(now);
+        }
+    }
+
+    /// The client must go on with its body within this time.
+    pub(super) fn arm_body_timeout(&mut self, now: Instant) {
+        let timeout = self.down.routes.http_settings().map(|settings| settings.request_body_idle_timeout);
+        if let Some(timeout) = timeout {
+            self.down.timers.arm(Timer::RequestBody, now + timeout);
+        }
+    }
+}
+
+/// Why the request could not be sent to its end.
+pub(super) enum SendError {
+    /// The upstream takes no more. It may have answered.
+    Upstream,
+    /// The client, or what it sent.
+    Ended(Ended),
+}
+
+impl From<Cause> for SendError {
+    fn from(cause: Cause) -> Self {
+        Self::Ended(Ended::Failed(cause))
+    }
+}
+
+/// Fields that callers may not set, because a router inside the mesh would act on them: Envoy strips them from requests of
+/// external origin, and for a sidecar every request is external. Also what is written anew below.
+const fn is_consumed(id: HeaderName) -> bool {
+    matches!(
+        id,
+        HeaderName::XEnvoyRetryOn
+            | HeaderName::XEnvoyRetryGrpcOn
+            | HeaderName::XEnvoyMaxRetries
+            | HeaderName::XEnvoyRetriableStatusCodes
+            | HeaderName::XEnvoyRetriableHeaderNames
+            | HeaderName::XEnvoyUpstreamRqTimeoutMs
+            | HeaderName::XEnvoyUpstreamRqPerTryTimeoutMs
+            | HeaderName::XEnvoyUpstreamRqTimeoutAltResponse
+            | HeaderName::XEnvoyHedgeOnPerTryTimeout
+            | HeaderName::XEnvoyExpectedRqTimeoutMs
+            | HeaderName::XEnvoyAttemptCount
+            | HeaderName::XEnvoyInternal
+    )
+}

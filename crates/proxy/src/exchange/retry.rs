@@ -1,0 +1,181 @@
+//! The step after a failed try: whether another one follows, under the retry limit, and the pause before it. A request whose body
+//! can't be sent again is never tried again; a refusal by our own limit never comes here.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuseboard_core::FailureKind;
+use fuseboard_core::limit::{Refused, RetryPermit};
+use fuseboard_core::pool::HostKey;
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_core::retry::{Answer, RetryDecision, RetryPolicy, RetryState};
+use fuseboard_snapshot::Route;
+
+use super::attempt::Tried;
+use super::{Ended, Exchange};
+use crate::clock;
+use crate::deadline::Timer;
+use crate::live::Tier;
+
+/// The retries of one exchange. Costs nothing until a try fails.
+pub(super) struct Retries<'t> {
+    policy: Option<&'t Arc<RetryPolicy>>,
+    state: Option<RetryState<HostKey>>,
+    first_host: Option<HostKey>,
+    permit: Option<RetryPermit<'t>>,
+    tier: &'t Tier,
+}
+
+impl<'t> Retries<'t> {
+    pub(super) fn new(route: &'t Route, tier: &'t Tier) -> Self {
+        Self { policy: route.retry.as_ref(), state: None, first_host: None, permit: None, tier }
+    }
+
+    /// Whether there may be another try at all.
+    pub(super) const fn may_retry(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    /// Remembers the host of a try.
+    pub(super) fn note_host(&mut self, host: HostKey) {
+        match &mut self.state {
+            Some(state) => state.note_host(host),
+            None => self.first_host = Some(host),
+        }
+    }
+
+    pub(super) fn was_tried(&self, host: HostKey) -> bool {
+        self.state.as_ref().is_some_and(|state| state.was_tried(&host))
+    }
+
+    /// How often the balancer is asked for a host that was not tried.
+    pub(super) fn host_attempts(&self) -> u32 {
+        self.state.as_ref().map_or(0, |state| state.policy().host_selection_attempts)
+    }
+
+    fn state(&mut self) -> Option<&mut RetryState<HostKey>> {
+        let policy = self.policy?;
+        if self.state.is_none() {
+            let mut state = RetryState::new(Arc::clone(policy));
+            if let Some(host) = self.first_host {
+                state.note_host(host);
+            }
+            self.state = Some(state);
+        }
+        self.state.as_mut()
+    }
+}
+
+/// A retry decision without its permit.
+type Decision = Option<Duration>;
+
+impl Exchange<'_> {
+    /// Whether another try follows a failure; `ended` stands otherwise.
+    pub(super) fn retry_after_failure(
+        &mut self,
+        retries: &mut Retries<'_>,
+        kind: FailureKind,
+        sent: bool,
+        ended: Ended,
+    ) -> Tried {
+        let decision = self.decide(retries, |state, acquire, rng| state.on_failure(kind, sent, acquire, rng));
+        decision.map_or(Tried::Ended(ended), Tried::Retry)
+    }
+
+    /// Whether another try follows an answer, which is dropped then.
+    pub(super) fn retry_after_answer(&mut self, retries: &mut Retries<'_>, answer: Answer) -> Decision {
+        // Nothing below looks at other answers: an exchange that goes well makes no retry state.
+        let policy = retries.policy?;
+        let concerns = answer.status >= 400
+            || answer.grpc_status.is_some()
+            || policy.retriable_status_codes.contains(&answer.status)
+            || retries.state.is_some();
+        if !concerns {
+            return None;
+        }
+        self.decide(retries, |state, acquire, rng| state.on_answer(answer, acquire, rng))
+    }
+
+    fn decide<'t>(
+        &mut self,
+        retries: &mut Retries<'t>,
+        ask: impl FnOnce(
+            &mut RetryState<HostKey>,
+            &dyn Fn() -> Result<RetryPermit<'t>, Refused>,
+            &mut fuseboard_core::Rng,
+        ) -> RetryDecision<RetryPermit<'t>, Refused>,
+    ) -> Decision {
+        if !self.body.replayable {
+            return None;
+        }
+        // The try that just ended no longer counts against the limit.
+        retries.permit = None;
+        let worker = std::rc::Rc::clone(&self.worker);
+        let tier = retries.tier;
+        let state = retries.state()?;
+        let decision = ask(state, &|| tier.limits.try_retry(), &mut worker.rng.borrow_mut());
+        match decision {
+            RetryDecision::Retry { permit, after } => {
+                retries.permit = Some(permit);
+                self.account.retried(&worker);
+                return Some(after);
+            }
+            RetryDecision::NotWanted { succeeded } => {
+                if succeeded {
+                    self.account.cluster_stats(&worker, |block| block.stats.upstream_rq_retry_success.inc());
+                }
+            }
+            RetryDecision::LimitExceeded => {
+                self.account
+                    .cluster_stats(&worker, |block| block.stats.upstream_rq_retry_limit_exceeded.inc());
+                self.account.flag("URX");
+            }
+            RetryDecision::Overflow(refused) => {
+                self.account.cluster_stats(&worker, |block| block.stats.upstream_rq_retry_overflow.inc());
+                self.note_refusal(RefusalReason::LimitRetries, Some(refused));
+                self.account.flag("UO");
+            }
+        }
+        None
+    }
+
+    /// Waits before the next try, and makes the request ready to be sent again.
+    pub(super) async fn pause(&mut self, pause: Duration) -> Result<(), Ended> {
+        self.now = clock::now();
+        self.down.timers.disarm(Timer::Try);
+        self.down.timers.arm(Timer::Pause, self.now + pause);
+        let interrupt = poll_fn(|cx| self.poll_interrupt(cx)).await;
+        self.down.timers.disarm(Timer::Pause);
+        self.now = clock::now();
+        self.body.sent = self.head_length;
+        match interrupt {
+            super::Interrupt::Timer(Timer::Pause) => Ok(()),
+            interrupt => Err(self.interrupted(interrupt)),
+        }
+    }
+
+    /// Makes room in the input behind what was read of the body. Where a further try may need the sent part, the input grows up to
+    /// a bound; beyond it the sent part is forgotten, and with it the chance of another try. False: there is no room.
+    pub(super) fn make_body_room(&mut self, keep: bool) -> bool {
+        const KEPT_BODY: usize = 64 * 1024;
+        if self.down.input.has_room() {
+            return true;
+        }
+        if keep && self.body.replayable && self.down.input.make_room(KEPT_BODY) {
+            return true;
+        }
+        let sent = self.body.sent - self.head_length;
+        if sent == 0 {
+            return self.down.input.make_room(KEPT_BODY);
+        }
+        if keep && self.body.replayable {
+            self.account.cluster_stats(&self.worker, |block| block.own.retry_body_too_large.inc());
+        }
+        self.body.replayable = false;
+        self.down.input.remove(self.head_length, sent);
+        self.body.sent = self.head_length;
+        self.body.checked -= sent;
+        true
+    }
+}

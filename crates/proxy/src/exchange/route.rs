@@ -1,0 +1,125 @@
+//! The step from a request's authority to its cluster, with a memory: as long as the same snapshot runs and the same `Host` comes,
+//! a connection looks nothing up.
+
+use std::rc::Rc;
+
+use fuseboard_snapshot::{HttpSettings, ListenerTarget, Route};
+
+use super::Exchange;
+use crate::live::{RouteRef, Tier};
+use crate::local_reply::Cause;
+use crate::worker::{Worker, WorkerCluster, WorkerView};
+
+/// What a connection remembers of its last lookup.
+#[derive(Debug)]
+pub(crate) struct RouteCache {
+    view: Rc<WorkerView>,
+    listener: u64,
+    /// Position of the listener in the snapshot; `None`: no snapshot has it any more.
+    position: Option<usize>,
+    authority: Vec<u8>,
+    found: Option<RouteRef>,
+}
+
+impl RouteCache {
+    /// For the connections of the listener with this id.
+    pub(crate) fn new(view: Rc<WorkerView>, listener: u64) -> Self {
+        let position = view.live.listener(listener);
+        Self { view, listener, position, authority: Vec::new(), found: None }
+    }
+
+    /// Forgets what an older snapshot said.
+    pub(crate) fn refresh(&mut self, worker: &Worker) {
+        if worker.is_current(&self.view) {
+            return;
+        }
+        *self = Self::new(worker.view(), self.listener);
+    }
+
+    /// The bounds on what this connection's client may do; `None`: the listener is gone.
+    pub(crate) fn http_settings(&self) -> Option<&HttpSettings> {
+        self.position.map(|position| &self.view.live.snapshot.listeners[position].http)
+    }
+
+    fn table(&self) -> Option<usize> {
+        let ListenerTarget::Routes(table) = self.view.live.snapshot.listeners[self.position?].target;
+        Some(table)
+    }
+
+    fn find(&mut self, authority: &[u8], logs: bool) -> Option<Routed> {
+        let table = self.table()?;
+        if self.found.is_none() || self.authority != authority {
+            self.found = self.view.live.tables[table].find(authority);
+            self.authority.clear();
+            self.authority.extend_from_slice(authority);
+        }
+        let route = self.found?;
+        let index = self.view.live.tables[table].route(route).cluster;
+        Some(Routed {
+            view: Rc::clone(&self.view),
+            table,
+            route,
+            logs,
+            cluster: Rc::clone(&self.view.clusters[index]),
+        })
+    }
+}
+
+/// A route and its cluster, of the snapshot that was current when the request came.
+pub(super) struct Routed {
+    view: Rc<WorkerView>,
+    table: usize,
+    route: RouteRef,
+    logs: bool,
+    pub(super) cluster: Rc<WorkerCluster>,
+}
+
+impl Routed {
+    pub(super) fn route(&self) -> &Route {
+        self.view.live.tables[self.table].route(self.route)
+    }
+
+    /// Whether anybody will read what is noted of the route.
+    pub(super) fn logs(&self) -> bool {
+        self.logs
+    }
+
+    /// Limits and idle connections of the route's priority.
+    pub(super) fn tier(&self) -> &Tier {
+        self.cluster.view.live.tier(self.route().priority)
+    }
+
+    /// The cluster as it is now: hosts may have come and gone while the request waited.
+    pub(super) fn current(&self, worker: &Worker) -> Rc<WorkerCluster> {
+        if worker.is_current(&self.view) {
+            return Rc::clone(&self.cluster);
+        }
+        let live = &self.cluster.view.live;
+        let view = worker.view();
+        let found = view.cluster(&live.name).filter(|found| std::sync::Arc::ptr_eq(&found.view.live, live));
+        Rc::clone(found.unwrap_or(&self.cluster))
+    }
+}
+
+impl Exchange<'_> {
+    /// Finds the cluster, and whether it may be used at all.
+    pub(super) fn route(&mut self) -> Result<Routed, Cause> {
+        self.down.routes.refresh(&self.worker);
+        let logs = self.worker.shared.access_log.is_some();
+        let bytes = &self.down.input.filled()[..self.head_length];
+        let head = fuseboard_http1::RequestHead::restore(bytes, &self.down.request_headers, self.request);
+        let Some(routed) = self.down.routes.find(head.authority().unwrap_or_default(), logs) else {
+            self.down.stats().http.no_route.inc();
+            return Err(Cause::NoRoute);
+        };
+        self.account.route(&routed);
+        match routed.cluster.view.config.availability {
+            fuseboard_snapshot::Availability::Serving => Ok(routed),
+            fuseboard_snapshot::Availability::Withheld(reason) => {
+                let cause = Cause::of_refusal(reason);
+                self.note_refusal(reason, None);
+                Err(cause)
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! After a switch of protocols: bytes both ways until both sides have closed. Slot and connection stay held for all that time.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use fuseboard_http1::{HeaderName, ResponseHead, ResponseSummary, Version, write};
+
+use super::answer::Incoming;
+use super::held::Held;
+use super::{Ended, Exchange};
+use crate::buffer::{BUFFER_SIZE, Buffer};
+use crate::clock;
+use crate::downstream::Downstream;
+use crate::upstream::{ClosedBy, UpstreamConnection};
+
+/// Which directions are over.
+#[derive(Clone, Copy, Debug, Default)]
+struct Over {
+    to_upstream: bool,
+    to_client: bool,
+}
+
+impl Exchange<'_> {
+    /// Passes the 101 on, then everything else.
+    pub(super) async fn tunnel(
+        &mut self,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        answer: ResponseSummary,
+        length: usize,
+    ) -> Ended {
+        self.close = true;
+        self.account.answered(&self.worker, answer.status, self.now);
+        self.down.stats().codes.inc(answer.status);
+        self.write_switch(incoming, answer, length);
+        self.down.timers.disarm(crate::deadline::Timer::Route);
+        // What follows the head is the tunnel's.
+        self.down.input.consume(self.body.checked);
+        (self.head_length, self.body.checked, self.body.sent) = (0, 0, 0);
+        let http = &self.down.stats().http;
+        http.downstream_cx_upgrades_total.inc();
+        http.downstream_cx_upgrades_active.inc();
+        let mut over = Over::default();
+        let carried = match held.connection.as_mut() {
+            Some(connection) => {
+                poll_fn(|cx| poll_both(cx, self.down, connection, &mut incoming.buffer, &mut over)).await
+            }
+            None => Ok(()),
+        };
+        self.down.stats().http.downstream_cx_upgrades_active.dec();
+        self.now = clock::now();
+        match carried {
+            Ok(()) => held.complete(false, self.now),
+            Err(_) => held.abort(ClosedBy::Local, self.now),
+        }
+        Ended::Answered
+    }
+
+    fn write_switch(&mut self, incoming: &mut Incoming, answer: ResponseSummary, length: usize) {
+        let bytes = &incoming.buffer.filled()[..length];
+        let head = ResponseHead::restore(bytes, &self.down.response_headers, answer);
+        let out = &mut self.down.output;
+        write::status_line(out, Version::Http11, answer.status, head.reason());
+        for field in head.fields() {
+            match field.id {
+                HeaderName::Upgrade => {
+                    write::field(out, b"connection", b"upgrade");
+                    write::forward(out, &field);
+                }
+                _ if field.hop_by_hop => {}
+                HeaderName::XFuseboard => {}
+                _ => write::forward(out, &field),
+            }
+        }
+        write::end_head(out);
+        incoming.buffer.consume(length);
+    }
+}
+
+/// Ready when both directions are over, or one broke.
+fn poll_both(
+    cx: &mut Context<'_>,
+    down: &mut Downstream,
+    up: &mut UpstreamConnection,
+    incoming: &mut Buffer,
+    over: &mut Over,
+) -> Poll<io::Result<()>> {
+    if !over.to_upstream && poll_to_upstream(cx, down, up)?.is_ready() {
+        over.to_upstream = true;
+        up.shut_down();
+    }
+    if !over.to_client && poll_to_client(cx, down, up, incoming)?.is_ready() {
+        over.to_client = true;
+        down.shut_down();
+    }
+    if over.to_upstream && over.to_client { Poll::Ready(Ok(())) } else { Poll::Pending }
+}
+
+fn poll_to_upstream(
+    cx: &mut Context<'_>,
+    down: &mut Downstream,
+    up: &mut UpstreamConnection,
+) -> Poll<io::Result<()>> {
+    down.take_buffers();
+    loop {
+        while !down.input.is_empty() {
+            let n = ready!(up.poll_write(cx, down.input.filled()))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            down.input.consume(n);
+        }
+        if ready!(down.poll_read(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+fn poll_to_client(
+    cx: &mut Context<'_>,
+    down: &mut Downstream,
+    up: &mut UpstreamConnection,
+    incoming: &mut Buffer,
+) -> Poll<io::Result<()>> {
+    if !down.is_flushed() {
+        ready!(down.poll_flush(cx))?;
+    }
+    loop {
+        while !incoming.is_empty() {
+            let n = ready!(down.poll_write(cx, incoming.filled()))?;
+            incoming.consume(n);
+        }
+        incoming.make_room(BUFFER_SIZE);
+        if ready!(up.poll_read(cx, incoming))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+    }
+}

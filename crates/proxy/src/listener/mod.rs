@@ -1,0 +1,136 @@
+//! Listening sockets: how they are made, and who holds a port that is taken. Accepting is the acceptor's business.
+
+mod holder;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fuseboard_snapshot::Listener;
+use fuseboard_stats::Sharded;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use tokio::sync::watch;
+
+use crate::error::ListenError;
+use crate::stats::ListenerBlock;
+
+pub(crate) use holder::holder_of;
+
+/// The kernel's queue of connections not yet accepted; capped by `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A listener as it runs; its identity is the name and the address asked for.
+#[derive(Debug)]
+pub(crate) struct LiveListener {
+    /// Never used twice in a process.
+    pub(crate) id: u64,
+    /// The snapshot's name.
+    pub(crate) name: Arc<str>,
+    /// The address asked for.
+    pub(crate) wanted: SocketAddr,
+    /// The address bound.
+    pub(crate) address: SocketAddr,
+    /// Numbers, by worker; the acceptor's thread writes the control block.
+    pub(crate) stats: Arc<Sharded<ListenerBlock>>,
+    connections: AtomicUsize,
+    bound: AtomicUsize,
+    stop: watch::Sender<bool>,
+}
+
+impl LiveListener {
+    pub(crate) fn new(id: u64, listener: &Listener, address: SocketAddr, workers: usize) -> Self {
+        Self {
+            id,
+            name: Arc::clone(&listener.name),
+            wanted: listener.address,
+            address,
+            stats: Arc::new(Sharded::new(workers)),
+            connections: AtomicUsize::new(0),
+            bound: AtomicUsize::new(listener.http.max_connections),
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether `listener` of a new snapshot is this one.
+    pub(crate) fn is(&self, listener: &Listener) -> bool {
+        self.name == listener.name && self.wanted == listener.address
+    }
+
+    /// Changes the bound on connections in place.
+    pub(crate) fn set_bound(&self, connections: usize) {
+        self.bound.store(connections, Ordering::Relaxed);
+    }
+
+    /// Ends its accept loops; its connections finish what they do.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Turns true when the listener is stopped.
+    pub(crate) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// A place for one more connection; `None` at the bound.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<DownstreamPermit> {
+        let bound = self.bound.load(Ordering::Relaxed);
+        self.connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < bound).then_some(open + 1))
+            .ok()
+            .map(|_| DownstreamPermit(Arc::clone(self)))
+    }
+
+    /// Open connections and their bound.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        (self.connections.load(Ordering::Relaxed), self.bound.load(Ordering::Relaxed))
+    }
+}
+
+/// The place of one downstream connection in its listener; given back by drop.
+#[derive(Debug)]
+pub(crate) struct DownstreamPermit(Arc<LiveListener>);
+
+impl DownstreamPermit {
+    pub(crate) fn listener(&self) -> &LiveListener {
+        &self.0
+    }
+}
+
+impl Drop for DownstreamPermit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Binds and listens; non-blocking. An IPv6 wildcard address accepts IPv4 as well, as Envoy's `ipv4_compat` does.
+pub(crate) fn bind(listener: &Listener, reuse_port: bool) -> Result<TcpListener, ListenError> {
+    socket(listener.address, reuse_port).map_err(|source| ListenError {
+        name: Arc::clone(&listener.name),
+        address: listener.address,
+        holder: holder_text(&source, listener.address),
+        source,
+    })
+}
+
+/// `: in use by nginx (pid 17)` for a port that is taken, else empty.
+pub(crate) fn holder_text(error: &io::Error, address: SocketAddr) -> String {
+    if error.kind() != io::ErrorKind::AddrInUse {
+        return String::new();
+    }
+    holder_of(address).map_or_else(|| ": in use".to_owned(), |holder| format!(": in use by {holder}"))
+}
+
+fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

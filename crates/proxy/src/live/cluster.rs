@@ -1,0 +1,162 @@
+//! One cluster as it runs: limits, idle connections, ejections and numbers, which survive snapshots; and the view that one
+//! snapshot gives of it: settings and hosts. What a worker does with them is the exchange's business.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fuseboard_core::balance::HostSet;
+use fuseboard_core::limit::{Priority, ResourceManager};
+use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierView, Trip};
+use fuseboard_core::pool::IdlePool;
+use fuseboard_core::{Instant, Rng};
+use fuseboard_snapshot::{Cluster, PerPriority};
+use fuseboard_stats::Sharded;
+
+use super::host::Host;
+use crate::stats::ClusterBlock;
+use crate::upstream::UpstreamConnection;
+
+/// What each routing priority of a cluster has of its own.
+pub(crate) struct Tier {
+    pub(crate) limits: Arc<ResourceManager>,
+    pub(crate) pool: IdlePool<UpstreamConnection>,
+}
+
+/// The state of one cluster name. It dies when no snapshot names it and its last exchange has ended.
+pub struct LiveCluster {
+    /// Envoy's name; the identity.
+    pub name: Arc<str>,
+    /// Numbers, by worker.
+    pub stats: Arc<Sharded<ClusterBlock>>,
+    pub(crate) epoch: Arc<HealthEpoch>,
+    tiers: PerPriority<Tier>,
+    detector: Mutex<Option<OutlierDetector>>,
+}
+
+impl LiveCluster {
+    pub(crate) fn new(cluster: &Cluster, workers: usize) -> Self {
+        let tier = |priority| {
+            let limits = Arc::new(ResourceManager::new(workers, *cluster.thresholds.get(priority)));
+            Tier { pool: IdlePool::new(workers, Arc::clone(&limits)), limits }
+        };
+        Self {
+            name: Arc::clone(&cluster.name),
+            stats: Arc::new(Sharded::new(workers)),
+            epoch: Arc::new(HealthEpoch::default()),
+            tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
+            detector: Mutex::new(None),
+        }
+    }
+
+    pub(crate) const fn tier(&self, priority: Priority) -> &Tier {
+        self.tiers.get(priority)
+    }
+
+    /// The live limits of one priority: gauges and bounds.
+    pub fn limits(&self, priority: Priority) -> &ResourceManager {
+        &self.tier(priority).limits
+    }
+
+    /// Idle connections, over all hosts and workers.
+    pub fn idle_connections(&self) -> usize {
+        Priority::ALL.iter().map(|priority| self.tier(*priority).pool.idle()).sum()
+    }
+
+    /// Hosts that are ejected, and for how long; `None`: no outlier detection.
+    pub fn ejections(&self) -> Option<OutlierView> {
+        self.detector().as_ref().map(OutlierDetector::view)
+    }
+
+    /// Puts the settings of a new snapshot in force. Limits change in place; ejections stay (difference D7).
+    pub(crate) fn reconfigure(&self, cluster: &Cluster, hosts: &[Arc<Host>], now: Instant) {
+        for priority in Priority::ALL {
+            let (tier, wanted) = (self.tier(priority), *cluster.thresholds.get(priority));
+            if tier.limits.thresholds() != wanted {
+                tier.limits.set_thresholds(wanted);
+                drop(tier.pool.take_surplus());
+            }
+        }
+        let monitors: Vec<_> = hosts.iter().map(|host| Arc::clone(&host.monitor)).collect();
+        let mut detector = self.detector();
+        match (&mut *detector, &cluster.outlier) {
+            (Some(running), Some(policy)) => running.reconfigure(policy.clone()),
+            (Some(running), None) => {
+                running.return_all(now);
+                *detector = None;
+            }
+            (None, Some(policy)) => {
+                *detector = Some(OutlierDetector::new(policy.clone(), Arc::clone(&self.epoch), now));
+            }
+            (None, None) => {}
+        }
+        match &mut *detector {
+            Some(running) => running.set_hosts(&monitors),
+            None => self.epoch.advance(),
+        }
+    }
+
+    /// Decides on what a worker saw. An ejected host's idle connections are closed before this returns.
+    pub(crate) fn on_trip(&self, host: &Host, trip: Trip, now: Instant, rng: &mut Rng) -> Vec<OutlierEvent> {
+        let events = self
+            .detector()
+            .as_mut()
+            .map(|detector| detector.on_trip(&host.monitor, trip, now, rng))
+            .unwrap_or_default();
+        if events.iter().any(|event| matches!(event.action, OutlierAction::Ejected { .. })) {
+            self.close_idle(host);
+        }
+        events
+    }
+
+    /// The sweep that returns hosts; also the time of the next one.
+    pub(crate) fn sweep(&self, now: Instant) -> (Vec<OutlierEvent>, Option<Instant>) {
+        let mut detector = self.detector();
+        let Some(detector) = &mut *detector else { return (Vec::new(), None) };
+        (detector.tick(now), detector.deadline())
+    }
+
+    /// Closes the idle connections to a host; busy ones finish what they do.
+    pub(crate) fn close_idle(&self, host: &Host) {
+        for priority in Priority::ALL {
+            drop(self.tier(priority).pool.take_host(host.key));
+        }
+    }
+
+    /// Closes all idle connections: no snapshot names the cluster any more.
+    pub(crate) fn retire(&self) {
+        for priority in Priority::ALL {
+            drop(self.tier(priority).pool.take_all());
+        }
+    }
+
+    /// Nobody is left to send to: all that wait are told so.
+    pub(crate) fn dismiss_waiters(&self) {
+        for priority in Priority::ALL {
+            self.tier(priority).limits.dismiss_waiters();
+        }
+    }
+
+    fn detector(&self) -> MutexGuard<'_, Option<OutlierDetector>> {
+        // A panic inside the detector leaves counts behind that are still counts.
+        self.detector.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for LiveCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveCluster").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A cluster as one snapshot has it: the live state, with the settings and hosts of that snapshot.
+#[derive(Debug)]
+pub struct ClusterView {
+    /// What survives snapshots.
+    pub live: Arc<LiveCluster>,
+    /// The settings.
+    pub config: Arc<Cluster>,
+    /// The hosts, in the order of `config.endpoints`.
+    pub hosts: Vec<Arc<Host>>,
+    /// The hosts as balancers see them; same order.
+    pub host_set: Arc<HostSet>,
+}

@@ -1,0 +1,55 @@
+//! One address of a cluster as it runs: its identity, streaks, load and numbers. Choosing among hosts is the balancer's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fuseboard_core::balance::HostLoad;
+use fuseboard_core::outlier::HostMonitor;
+use fuseboard_core::pool::HostKey;
+use fuseboard_snapshot::Endpoint;
+use fuseboard_stats::Sharded;
+
+use crate::stats::HostStats;
+
+/// A host; lives as long as a snapshot names its endpoint, or an exchange uses it.
+#[derive(Debug)]
+pub struct Host {
+    /// Unique in the process: the key of its idle connections.
+    pub(crate) key: HostKey,
+    /// The endpoint as the first snapshot that named it wrote it; identity and address never change.
+    pub endpoint: Endpoint,
+    /// Its failures in a row, and whether it is ejected.
+    pub monitor: Arc<HostMonitor>,
+    /// Its requests in flight.
+    pub load: Arc<HostLoad>,
+    /// Its numbers.
+    pub stats: Sharded<HostStats>,
+    connections: AtomicU32,
+}
+
+impl Host {
+    pub(crate) fn new(key: HostKey, endpoint: Endpoint, workers: usize) -> Self {
+        let id = endpoint.id.to_string();
+        Self {
+            key,
+            endpoint,
+            monitor: Arc::new(HostMonitor::new(id, 0)),
+            load: Arc::new(HostLoad::default()),
+            stats: Sharded::new(workers),
+            connections: AtomicU32::new(0),
+        }
+    }
+
+    /// Connections to it that are open: `cx_active`.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

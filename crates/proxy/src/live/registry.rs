@@ -1,0 +1,186 @@
+//! Turns a snapshot into live state: finds what ran already by its identity, makes what is new, retires what is gone.
+//! One snapshot at a time; workers see it whole, at their next request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use fuseboard_core::Instant;
+use fuseboard_core::balance::{HostEntry, HostSet};
+use fuseboard_core::pool::HostKey;
+use fuseboard_snapshot::{Cluster, EndpointHealth, EndpointId, Snapshot};
+
+use super::cluster::{ClusterView, LiveCluster};
+use super::host::Host;
+use super::routing::RoutingTable;
+use crate::listener::LiveListener;
+
+/// A snapshot with the live state behind it. Never changes; the next snapshot makes the next one.
+#[derive(Debug)]
+pub struct LiveSnapshot {
+    /// Grows with each applied snapshot.
+    pub generation: u64,
+    /// When it was put into effect.
+    pub applied_at: Instant,
+    /// What was applied.
+    pub snapshot: Arc<Snapshot>,
+    /// Its clusters, in its order.
+    pub clusters: Vec<Arc<ClusterView>>,
+    pub(crate) tables: Vec<RoutingTable>,
+    /// Running listeners, in the snapshot's order.
+    pub(crate) listeners: Vec<Arc<LiveListener>>,
+    by_name: HashMap<Arc<str>, usize>,
+}
+
+impl LiveSnapshot {
+    /// The cluster of this name.
+    pub fn cluster(&self, name: &str) -> Option<&Arc<ClusterView>> {
+        self.position(name).map(|index| &self.clusters[index])
+    }
+
+    /// Position of the cluster of this name.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Position of a running listener in `snapshot.listeners`.
+    pub(crate) fn listener(&self, id: u64) -> Option<usize> {
+        self.listeners.iter().position(|listener| listener.id == id)
+    }
+
+    /// Nothing runs.
+    pub(crate) fn empty() -> Self {
+        Self {
+            generation: 0,
+            applied_at: Instant::ZERO,
+            snapshot: Arc::new(Snapshot::default()),
+            clusters: Vec::new(),
+            tables: Vec::new(),
+            listeners: Vec::new(),
+            by_name: HashMap::new(),
+        }
+    }
+}
+
+/// The current [`LiveSnapshot`]. Whoever applies holds the server's lock.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    workers: usize,
+    generation: AtomicU64,
+    current: ArcSwap<LiveSnapshot>,
+    next_key: AtomicU64,
+}
+
+impl Registry {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            generation: AtomicU64::new(0),
+            current: ArcSwap::from_pointee(LiveSnapshot::empty()),
+            next_key: AtomicU64::new(0),
+        }
+    }
+
+    /// What runs now.
+    pub(crate) fn current(&self) -> Arc<LiveSnapshot> {
+        self.current.load_full()
+    }
+
+    /// The generation of what runs now; cheap enough to look at for each request.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Makes `snapshot` what runs.
+    pub(crate) fn apply(&self, snapshot: Arc<Snapshot>, listeners: Vec<Arc<LiveListener>>, now: Instant) {
+        let before = self.current();
+        let clusters: Vec<_> =
+            snapshot.clusters.iter().map(|cluster| self.view(cluster, &before, now)).collect();
+        let by_name =
+            clusters.iter().enumerate().map(|(index, view)| (Arc::clone(&view.live.name), index)).collect();
+        let generation = before.generation + 1;
+        let live = Arc::new(LiveSnapshot {
+            generation,
+            applied_at: now,
+            tables: snapshot.routes.iter().map(RoutingTable::new).collect(),
+            snapshot,
+            clusters,
+            listeners,
+            by_name,
+        });
+        self.current.store(Arc::clone(&live));
+        self.generation.store(generation, Ordering::Release);
+        retire_gone(&before, &live);
+    }
+
+    /// The view of one cluster: its state and hosts as they ran before, or new ones.
+    fn view(&self, cluster: &Arc<Cluster>, before: &LiveSnapshot, now: Instant) -> Arc<ClusterView> {
+        let old = before.cluster(&cluster.name);
+        if let Some(old) = old.filter(|old| old.config == *cluster) {
+            return Arc::clone(old);
+        }
+        let live = old
+            .map_or_else(|| Arc::new(LiveCluster::new(cluster, self.workers)), |old| Arc::clone(&old.live));
+        let known: HashMap<&EndpointId, &Arc<Host>> =
+            old.iter().flat_map(|old| &old.hosts).map(|host| (&host.endpoint.id, host)).collect();
+        let hosts: Vec<_> = cluster
+            .endpoints
+            .iter()
+            .map(|endpoint| match known.get(&endpoint.id) {
+                Some(host) => Arc::clone(host),
+                None => Arc::new(Host::new(self.next_key(), endpoint.clone(), self.workers)),
+            })
+            .collect();
+        live.reconfigure(cluster, &hosts, now);
+        let same_hosts = old.is_some_and(|old| {
+            old.hosts.len() == hosts.len() && old.hosts.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b))
+        });
+        if !same_hosts {
+            live.stats.control().stats.membership_change.inc();
+        }
+        let host_set = host_set(cluster, &hosts, &live);
+        Arc::new(ClusterView { live, config: Arc::clone(cluster), hosts, host_set })
+    }
+
+    fn next_key(&self) -> HostKey {
+        HostKey(self.next_key.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn host_set(cluster: &Cluster, hosts: &[Arc<Host>], live: &LiveCluster) -> Arc<HostSet> {
+    let entries: Vec<_> = cluster
+        .endpoints
+        .iter()
+        .zip(hosts)
+        .map(|(endpoint, host)| HostEntry {
+            weight: endpoint.weight,
+            healthy: endpoint.health == EndpointHealth::Healthy,
+            load: Arc::clone(&host.load),
+            monitor: cluster.outlier.is_some().then(|| Arc::clone(&host.monitor)),
+        })
+        .collect();
+    Arc::new(HostSet::new(entries, cluster.panic_threshold, Arc::clone(&live.epoch)))
+}
+
+/// Closes idle connections to hosts and clusters that are gone; where the last host went, those who wait are told.
+fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot) {
+    for old in &before.clusters {
+        let Some(new) = after.cluster(&old.live.name) else {
+            old.live.retire();
+            old.live.dismiss_waiters();
+            continue;
+        };
+        if Arc::ptr_eq(old, new) {
+            continue;
+        }
+        for host in &old.hosts {
+            if !new.hosts.iter().any(|kept| Arc::ptr_eq(kept, host)) {
+                new.live.close_idle(host);
+            }
+        }
+        if new.hosts.is_empty() {
+            new.live.dismiss_waiters();
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The one table from what went wrong to what everybody sees: status, Envoy's flag and details, body, refusal reason,
+//! counter, outcome for the host, retriable. `docs/refusals.md` is made from it. Sending the answer is the exchange's.
+
+use fuseboard_core::FailureKind;
+use fuseboard_core::refusal::RefusalReason;
+
+/// Why an exchange ended without an answer of the upstream, or its answer was broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// All connections busy and the queue full.
+    QueueFull,
+    /// Waited in the queue for too long.
+    QueueTimeout,
+    /// As many requests in flight as allowed.
+    RequestLimit,
+    /// An upgrade, and all connections busy.
+    ConnectionLimit,
+    /// Nobody to send to.
+    NoHealthyHost,
+    /// The cluster's rule asks for TLS.
+    TlsUnsupported,
+    /// No route for the authority.
+    NoRoute,
+    /// CONNECT.
+    ConnectMethod,
+    /// The host refused the connection or is not reachable.
+    ConnectFailed,
+    /// No connection within `connectTimeout`.
+    ConnectTimeout,
+    /// We could not open a connection: out of file descriptors or ports.
+    ConnectLocal,
+    /// The host closed the connection before its answer's head.
+    ConnectionTermination,
+    /// What the host sent is not HTTP/1.
+    ProtocolError,
+    /// The route's time is up.
+    RouteTimeout,
+    /// The time of the last try is up.
+    TryTimeout,
+    /// The host closed the connection inside its answer's body.
+    TerminatedInBody,
+    /// The host broke the framing inside its answer's body.
+    ProtocolErrorInBody,
+    /// The route's time is up inside the answer's body.
+    TimeoutInBody,
+    /// The request's head is malformed or ambiguous.
+    BadRequest,
+    /// The request's head is too large.
+    HeadTooLarge,
+    /// A transfer coding that we do not have.
+    UnsupportedCoding,
+    /// A version that we do not have.
+    UnsupportedVersion,
+    /// An expectation that we do not have.
+    UnsupportedExpectation,
+    /// The request's head did not arrive in time.
+    HeadTimeout,
+    /// The request's body is malformed.
+    BadBody,
+    /// The request's body stopped arriving.
+    BodyTimeout,
+    /// The client went away.
+    ClientGone,
+}
+
+/// What everybody sees of a [`Cause`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Status of the answer; 0: there is none.
+    pub status: u16,
+    /// Envoy's response flag; `-` where Envoy has none.
+    pub flag: &'static str,
+    /// Envoy's response code details.
+    pub details: &'static str,
+    /// The answer's body.
+    pub body: Body,
+    /// Our reason, where we refused.
+    pub reason: Option<RefusalReason>,
+    /// Whether the answer has `x-envoy-overloaded: true`.
+    pub overloaded: bool,
+    /// The counter of the cluster or listener that grows; empty where only the status counts.
+    pub counter: &'static str,
+    /// What the host's health hears of it; `None`: nothing.
+    pub outcome: Option<FailureKind>,
+    /// Whether Istio's default retry policy tries again.
+    pub retriable: bool,
+}
+
+/// Body of a local answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// This text.
+    Text(&'static str),
+    /// Envoy's sentence about a reset, with this reason in it.
+    Reset(&'static str),
+    /// What the parser found wrong.
+    Problem,
+}
+
+const BEFORE_HEADERS: &str = "upstream connect error or disconnect/reset before headers. ";
+
+impl Body {
+    /// The words, given whether an earlier try failed too, and what the parser said.
+    pub(crate) fn write(self, retried: bool, problem: &str, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Reset(reason) => {
+                let link = if retried { "retried and the latest reset reason: " } else { "reset reason: " };
+                for part in [BEFORE_HEADERS, link, reason] {
+                    out.extend_from_slice(part.as_bytes());
+                }
+            }
+            Self::Problem => out.extend_from_slice(problem.as_bytes()),
+        }
+    }
+}
+
+/// A row without refusal, counter, outcome and retry; the table fills in what differs.
+const fn row(status: u16, flag: &'static str, details: &'static str, body: Body) -> Row {
+    Row {
+        status,
+        flag,
+        details,
+        body,
+        reason: None,
+        overloaded: false,
+        counter: "",
+        outcome: None,
+        retriable: false,
+    }
+}
+
+impl Row {
+    const fn counted(self, counter: &'static str) -> Self {
+        Self { counter, ..self }
+    }
+
+    const fn refused(self, reason: RefusalReason) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    const fn overloaded(self) -> Self {
+        Self { overloaded: true, ..self }
+    }
+
+    const fn outcome(self, kind: FailureKind) -> Self {
+        Self { outcome: Some(kind), ..self }
+    }
+
+    const fn retriable(self) -> Self {
+        Self { retriable: true, ..self }
+    }
+}
+
+impl Cause {
+    /// Every cause, in the order of the documentation.
+    pub const ALL: [Self; 27] = [
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::RequestLimit,
+        Self::ConnectionLimit,
+        Self::NoHealthyHost,
+        Self::TlsUnsupported,
+        Self::NoRoute,
+        Self::ConnectMethod,
+        Self::ConnectFailed,
+        Self::ConnectTimeout,
+        Self::ConnectLocal,
+        Self::ConnectionTermination,
+        Self::ProtocolError,
+        Self::RouteTimeout,
+        Self::TryTimeout,
+        Self::TerminatedInBody,
+        Self::ProtocolErrorInBody,
+        Self::TimeoutInBody,
+        Self::BadRequest,
+        Self::HeadTooLarge,
+        Self::UnsupportedCoding,
+        Self::UnsupportedVersion,
+        Self::UnsupportedExpectation,
+        Self::HeadTimeout,
+        Self::BadBody,
+        Self::BodyTimeout,
+        Self::ClientGone,
+    ];
+
+    /// What everybody sees of it.
+    pub const fn row(self) -> Row {
+        match self {
+            Self::QueueFull
+            | Self::QueueTimeout
+            | Self::RequestLimit
+            | Self::ConnectionLimit
+            | Self::NoHealthyHost
+            | Self::TlsUnsupported => self.refusal_row(),
+            Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::ConnectLocal
+            | Self::ConnectionTermination
+            | Self::ProtocolError
+            | Self::RouteTimeout
+            | Self::TryTimeout
+            | Self::TerminatedInBody
+            | Self::ProtocolErrorInBody
+            | Self::TimeoutInBody => self.upstream_row(),
+            Self::NoRoute
+            | Self::ConnectMethod
+            | Self::BadRequest
+            | Self::HeadTooLarge
+            | Self::UnsupportedCoding
+            | Self::UnsupportedVersion
+            | Self::UnsupportedExpectation
+            | Self::HeadTimeout
+            | Self::BadBody
+            | Self::BodyTimeout
+            | Self::ClientGone => self.downstream_row(),
+        }
+    }
+
+    /// We refuse before anything is sent.
+    const fn refusal_row(self) -> Row {
+        use RefusalReason as R;
+        const OVERFLOW: Row =
+            row(503, "UO", "upstream_reset_before_response_started{overflow}", Body::Reset("overflow"))
+                .overloaded();
+        match self {
+            Self::QueueTimeout => {
+                OVERFLOW.counted("fuseboard.upstream_rq_queue_timeout").refused(R::LimitQueueTimeout)
+            }
+            Self::RequestLimit => OVERFLOW.counted("upstream_rq_active_overflow").refused(R::LimitRequests),
+            Self::ConnectionLimit => OVERFLOW.counted("upstream_cx_overflow").refused(R::LimitConnections),
+            Self::NoHealthyHost => row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream"))
+                .counted("upstream_cx_none_healthy")
+                .refused(R::NoHealthy),
+            Self::TlsUnsupported => {
+                row(503, "UF", "tls_unsupported", Body::Text("upstream TLS is not supported yet"))
+                    .refused(R::TlsUnsupported)
+            }
+            _ => OVERFLOW.counted("upstream_rq_pending_overflow").refused(R::LimitQueueFull),
+        }
+    }
+
+    /// The host, the way to it, or its time.
+    const fn upstream_row(self) -> Row {
+        use FailureKind as F;
+        const REMOTE: &str = "upstream_reset_before_response_started{remote_connection_failure}";
+        const TERMINATED: &str = "upstream_reset_before_response_started{connection_termination}";
+        const LATE_TERMINATION: &str = "upstream_reset_after_response_started{connection_termination}";
+        const LATE_PROTOCOL: &str = "upstream_reset_after_response_started{protocol_error}";
+        match self {
+            Self::ConnectTimeout => row(
+                503,
+                "UF",
+                "upstream_reset_before_response_started{connection_timeout}",
+                Body::Reset("connection timeout"),
+            )
+            .counted("upstream_cx_connect_timeout")
+            .outcome(F::ConnectTimeout)
+            .retriable(),
+            Self::ConnectLocal => row(
+                503,
+                "UF",
+                "upstream_reset_before_response_started{local_connection_failure}",
+                Body::Reset("local connection failure"),
+            )
+            .counted("upstream_cx_connect_fail")
+            .retriable(),
+            Self::ConnectionTermination => row(503, "UC", TERMINATED, Body::Reset("connection termination"))
+                .counted("upstream_rq_rx_reset")
+                .outcome(F::Reset),
+            Self::ProtocolError => row(
+                502,
+                "UPE",
+                "upstream_reset_before_response_started{protocol_error}",
+                Body::Reset("protocol error"),
+            )
+            .counted("upstream_cx_protocol_error")
+            .outcome(F::ProtocolError),
+            Self::RouteTimeout => row(504, "UT", "response_timeout", Body::Text("upstream request timeout"))
+                .counted("upstream_rq_timeout")
+                .outcome(F::Timeout),
+            Self::TryTimeout => {
+                row(504, "UT", "upstream_per_try_timeout", Body::Text("upstream request timeout"))
+                    .counted("upstream_rq_per_try_timeout")
+                    .outcome(F::Timeout)
+            }
+            Self::TerminatedInBody => row(0, "UC", LATE_TERMINATION, Body::Text(""))
+                .counted("upstream_rq_rx_reset")
+                .outcome(F::Reset),
+            Self::ProtocolErrorInBody => row(0, "UPE", LATE_PROTOCOL, Body::Text(""))
+                .counted("upstream_cx_protocol_error")
+                .outcome(F::ProtocolError),
+            Self::TimeoutInBody => row(0, "UT", "response_timeout", Body::Text(""))
+                .counted("upstream_rq_timeout")
+                .outcome(F::Timeout),
+            _ => row(503, "UF", REMOTE, Body::Reset("remote connection failure"))
+                .counted("upstream_cx_connect_fail")
+                .outcome(F::ConnectFailed)
+                .retriable(),
+        }
+    }
+
+    /// The client, or what it asked for.
+    const fn downstream_row(self) -> Row {
+        match self {
+            Self::NoRoute => row(404, "NR", "route_not_found", Body::Text("")).counted("no_route"),
+            Self::ConnectMethod => row(
+                501,
+                "-",
+                "connect_not_supported",
+                Body::Text("CONNECT is not supported; send the request itself with an absolute target"),
+            ),
+            Self::HeadTooLarge => {
+                row(431, "DPE", "http1.headers_too_large", Body::Problem).counted("downstream_rq_too_large")
+            }
+            Self::UnsupportedCoding => row(501, "DPE", "http1.invalid_transfer_encoding", Body::Problem)
+                .counted("downstream_cx_protocol_error"),
+            Self::UnsupportedVersion => {
+                row(505, "DPE", "http1.codec_error", Body::Problem).counted("downstream_cx_protocol_error")
+            }
+            Self::UnsupportedExpectation => {
+                row(417, "DPE", "http1.codec_error", Body::Problem).counted("downstream_cx_protocol_error")
+            }
+            Self::HeadTimeout => {
+                row(408, "-", "request_header_timeout", Body::Text("request header timeout"))
+                    .counted("downstream_rq_header_timeout")
+            }
+            Self::BodyTimeout => row(408, "SI", "stream_idle_timeout", Body::Text("stream timeout"))
+                .counted("downstream_rq_idle_timeout"),
+            Self::ClientGone => {
+                row(0, "DC", "downstream_remote_disconnect", Body::Text("")).counted("downstream_rq_rx_reset")
+            }
+            _ => row(400, "DPE", "http1.codec_error", Body::Problem).counted("downstream_cx_protocol_error"),
+        }
+    }
+
+    /// Whether the cluster counts the answer under its statuses, as Envoy's router does for what it answers itself.
+    pub(crate) const fn is_of_cluster(self) -> bool {
+        !matches!(
+            self,
+            Self::NoRoute
+                | Self::ConnectMethod
+                | Self::BadRequest
+                | Self::HeadTooLarge
+                | Self::UnsupportedCoding
+                | Self::UnsupportedVersion
+                | Self::UnsupportedExpectation
+                | Self::HeadTimeout
+                | Self::BadBody
+                | Self::BodyTimeout
+                | Self::ClientGone
+        )
+    }
+
+    /// The cause that a limit's refusal is.
+    pub(crate) const fn of_refusal(reason: RefusalReason) -> Self {
+        match reason {
+            RefusalReason::LimitRequests => Self::RequestLimit,
+            RefusalReason::LimitConnections => Self::ConnectionLimit,
+            RefusalReason::LimitQueueTimeout => Self::QueueTimeout,
+            RefusalReason::NoHealthy => Self::NoHealthyHost,
+            RefusalReason::TlsUnsupported => Self::TlsUnsupported,
+            _ => Self::QueueFull,
+        }
+    }
+
+    /// The cause that a status of the request parser is.
+    pub(crate) const fn of_parser_status(status: u16) -> Self {
+        match status {
+            417 => Self::UnsupportedExpectation,
+            431 => Self::HeadTooLarge,
+            501 => Self::UnsupportedCoding,
+            505 => Self::UnsupportedVersion,
+            _ => Self::BadRequest,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overflow_body_is_envoys_to_the_byte() {
+        let mut body = Vec::new();
+        Cause::QueueFull.row().body.write(false, "", &mut body);
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            "upstream connect error or disconnect/reset before headers. reset reason: overflow"
+        );
+    }
+
+    #[test]
+    fn a_retried_reset_says_so() {
+        let mut body = Vec::new();
+        Cause::ConnectFailed.row().body.write(true, "", &mut body);
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: \
+             remote connection failure"
+        );
+    }
+
+    #[test]
+    fn what_we_refuse_is_no_outcome_of_a_host_and_is_never_tried_again() {
+        for cause in Cause::ALL {
+            let row = cause.row();
+            if row.reason.is_some() {
+                assert_eq!((row.outcome, row.retriable), (None, false), "{cause:?}");
+                assert_eq!(row.status, 503, "{cause:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reason_that_a_request_can_meet_has_its_row() {
+        for reason in RefusalReason::ALL {
+            let of_requests =
+                !matches!(reason, RefusalReason::LimitRetries | RefusalReason::LimitDownstreamConnections);
+            if of_requests {
+                assert_eq!(Cause::of_refusal(reason).row().reason, Some(reason));
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the admin pages see: the live state put into plain data, at the moment of the question.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuseboard_admin::status::{
+    ClusterStatus, EjectionStatus, HostStatus, ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo,
+    ServerState,
+};
+use fuseboard_core::Instant;
+use fuseboard_core::limit::Priority;
+use fuseboard_core::outlier;
+use fuseboard_snapshot::{EndpointHealth, PerPriority};
+
+use crate::admin::AdminSource;
+use crate::clock;
+use crate::live::{ClusterView, Host};
+use crate::shared::{Phase, Shared};
+use crate::stats::{HostStats, Observation};
+
+impl AdminSource for Shared {
+    fn observe(&self) -> Observation {
+        let (live, now) = (self.registry.current(), clock::now());
+        Observation {
+            cluster_blocks: live.clusters.iter().map(|view| Arc::clone(&view.live.stats)).collect(),
+            listener_blocks: live.listeners.iter().map(|listener| Arc::clone(&listener.stats)).collect(),
+            status: ProxyStatus {
+                server: self.server_info(now),
+                listeners: live
+                    .listeners
+                    .iter()
+                    .map(|listener| ListenerStatus {
+                        name: Arc::clone(&listener.name),
+                        address: listener.address,
+                    })
+                    .collect(),
+                clusters: live.clusters.iter().map(|view| cluster_status(view, now)).collect(),
+                snapshot: Arc::clone(&live.snapshot),
+                applied_at: clock::wall(live.applied_at),
+            },
+        }
+    }
+
+    fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {
+        let since = SystemTime::now().checked_sub(window).unwrap_or(SystemTime::UNIX_EPOCH);
+        (self.refusals.since(since), self.refusals.has_lost_since(since))
+    }
+
+    fn quit(&self) {
+        self.enter(Phase::Draining);
+    }
+}
+
+impl Shared {
+    fn server_info(&self, now: Instant) -> ServerInfo {
+        ServerInfo {
+            version: env!("CARGO_PKG_VERSION"),
+            state: match self.phase() {
+                Phase::Serving => ServerState::Live,
+                Phase::Draining | Phase::Ended => ServerState::Draining,
+            },
+            uptime: now.saturating_since(self.started),
+            concurrency: self.loads.len(),
+            drain_time: self.options.drain_time,
+            pid: std::process::id(),
+            node_id: Arc::clone(&self.options.node_id),
+        }
+    }
+}
+
+fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
+    let limits = |priority| view.live.limits(priority).view();
+    let ejections = view.live.ejections();
+    let ejection = |host: &Host| {
+        let view = ejections.as_ref()?.hosts.iter().find(|seen| seen.host == *host.monitor.id())?;
+        view.ejection.map(|ejection| EjectionStatus {
+            number: view.multiplier,
+            since: now.saturating_since(ejection.since),
+            remaining: ejection.due.saturating_since(now),
+            returns_in: ejection.returns.saturating_since(now),
+            detector: outlier::DetectionKind::event_type(ejection.by),
+        })
+    };
+    ClusterStatus {
+        cluster: Arc::clone(&view.config),
+        limits: PerPriority { default: limits(Priority::Default), high: limits(Priority::High) },
+        hosts: view
+            .config
+            .endpoints
+            .iter()
+            .zip(&view.hosts)
+            .map(|(endpoint, host)| {
+                let sum = |of: fn(&HostStats) -> u64| host.stats.iter().map(of).sum();
+                HostStatus {
+                    address: endpoint.address,
+                    hostname: Arc::clone(&endpoint.hostname),
+                    weight: endpoint.weight.get(),
+                    locality: endpoint.locality.clone(),
+                    unready: endpoint.health == EndpointHealth::Unhealthy,
+                    ejection: ejection(host),
+                    cx_active: u64::from(host.connections()),
+                    cx_total: sum(|stats| stats.cx_total.get()),
+                    cx_connect_fail: sum(|stats| stats.cx_connect_fail.get()),
+                    rq_active: u64::from(host.load.active()),
+                    rq_error: sum(|stats| stats.rq_error.get()),
+                    rq_success: sum(|stats| stats.rq_success.get()),
+                    rq_timeout: sum(|stats| stats.rq_timeout.get()),
+                    rq_total: sum(|stats| stats.rq_total.get()),
+                }
+            })
+            .collect(),
+        added_via_api: false,
+    }
+}

@@ -1,0 +1,80 @@
+//! What the caller chooses when a proxy starts; nothing here changes while it runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuseboard_admin::AdminAddress;
+
+/// How one proxy runs. What it proxies is the snapshot's business.
+#[derive(Clone, Debug)]
+pub struct ProxyOptions {
+    /// Worker threads; 0 means one for each processor.
+    pub concurrency: usize,
+    /// Where the admin server listens, a loopback address or a unix socket; `None`: there is none.
+    pub admin: Option<AdminAddress>,
+    /// How long running exchanges may go on after [`crate::Proxy::drain`]. Envoy's default under Istio: 45 s.
+    pub drain_time: Duration,
+    /// `None`: no access log, as in Istio's default.
+    pub access_log: Option<AccessLog>,
+    /// Seed of every random choice: balancing, back-off, request ids.
+    pub seed: u64,
+    /// One listening socket per worker (`SO_REUSEPORT`) in place of one acceptor (difference D22).
+    pub reuse_port: bool,
+    /// Name of this proxy among others, shown by the admin pages; empty where none was given.
+    pub node_id: Arc<str>,
+}
+
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: 0,
+            admin: None,
+            drain_time: Duration::from_secs(45),
+            access_log: None,
+            seed: 0,
+            reuse_port: false,
+            node_id: Arc::from(""),
+        }
+    }
+}
+
+impl ProxyOptions {
+    /// Worker threads to start: `concurrency`, or the number of processors.
+    pub(crate) fn workers(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let wanted = if self.concurrency == 0 { processors() } else { self.concurrency };
+        wanted.min(usize::from(u16::MAX))
+    }
+}
+
+/// One line per exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// How a line looks.
+    pub format: AccessLogFormat,
+    /// Where lines go.
+    pub sink: AccessLogSink,
+}
+
+/// How an access log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// Istio's text format, with the refusal reason as a last field.
+    #[default]
+    Text,
+    /// Istio's JSON keys, and `refusal_reason`.
+    Json,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccessLogSink {
+    /// `/dev/stdout`
+    #[default]
+    Stdout,
+    /// `/dev/stderr`
+    Stderr,
+    /// Appended to a file, which is created where missing.
+    File(PathBuf),
+}

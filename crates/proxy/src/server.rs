@@ -1,0 +1,264 @@
+//! Starting, changing and ending a proxy: snapshots in, threads out. The handle is the only thing callers hold.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use fuseboard_admin::AdminAddress;
+use fuseboard_admin::status::RefusalRecord;
+use fuseboard_snapshot::{Listener, Snapshot};
+use tokio::sync::mpsc;
+
+use crate::acceptor::{self, Listening};
+use crate::access_log;
+use crate::admin::{AdminServer, AdminSocket, BindError};
+use crate::clock;
+use crate::control;
+use crate::error::{ApplyError, ListenError, StartError};
+use crate::listener::{self, LiveListener};
+use crate::live::{LiveSnapshot, Registry};
+use crate::options::ProxyOptions;
+use crate::refusal::RefusalRing;
+use crate::shared::{Phase, Shared, WorkerLoad};
+use crate::worker::{self, ToWorker};
+
+/// A running proxy. Dropping it ends it at once; [`Proxy::drain`] and [`Proxy::join`] end it gently.
+#[derive(Debug)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+    workers: Vec<JoinHandle<()>>,
+    others: Vec<JoinHandle<()>>,
+    admin: Option<AdminServer>,
+}
+
+/// What changes with snapshots; who holds the lock is the only one to apply.
+#[derive(Debug)]
+struct State {
+    accept: Accept,
+    next_listener: u64,
+}
+
+/// Where listening sockets are accepted from.
+#[derive(Debug)]
+enum Accept {
+    /// On one thread, for all workers.
+    Thread(mpsc::UnboundedSender<Listening>),
+    /// On each worker, for itself.
+    Workers(Vec<mpsc::UnboundedSender<ToWorker>>),
+}
+
+/// A listener with the address that it is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundListener {
+    /// The snapshot's name.
+    pub name: Arc<str>,
+    /// With the port that the system chose, where 0 was asked for.
+    pub address: SocketAddr,
+}
+
+/// Binds the listeners of `initial`, starts the threads, and returns when requests are served.
+pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, StartError> {
+    let workers = options.workers();
+    let admin = options.admin.as_ref().map(bind_admin).transpose()?;
+    let (access_log, log_thread) = match &options.access_log {
+        Some(log) => access_log::start(log).map(|(handle, thread)| (Some(handle), Some(thread)))?,
+        None => (None, None),
+    };
+    let on_workers = options.reuse_port || workers == 1;
+    let shared = Arc::new(Shared {
+        options,
+        started: clock::now(),
+        registry: Registry::new(workers),
+        refusals: RefusalRing::default(),
+        access_log,
+        loads: (0..workers).map(|_| Arc::new(WorkerLoad::default())).collect(),
+        phase: tokio::sync::watch::Sender::new(Phase::Serving),
+        accepting: AtomicUsize::new(0),
+        applied: tokio::sync::Notify::new(),
+    });
+    let mut others: Vec<_> = log_thread.into_iter().collect();
+    let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+    let accept = if on_workers {
+        Accept::Workers(senders)
+    } else {
+        let (sender, thread) = acceptor::spawn(&shared, senders)?;
+        others.push(thread);
+        Accept::Thread(sender)
+    };
+    let mut proxy = Proxy {
+        shared: Arc::clone(&shared),
+        state: Mutex::new(State { accept, next_listener: 0 }),
+        workers: Vec::with_capacity(workers),
+        others,
+        admin: None,
+    };
+    for (index, inbox) in inboxes.into_iter().enumerate() {
+        proxy.workers.push(worker::spawn(index, &shared, inbox)?);
+    }
+    proxy.put_in_force(&initial)?;
+    proxy.others.push(control::spawn(&shared)?);
+    if let Some(socket) = admin {
+        let failed = |source| StartError::Thread { what: "admin server".to_owned(), source };
+        proxy.admin = Some(AdminServer::start(socket, shared).map_err(failed)?);
+    }
+    Ok(proxy)
+}
+
+fn bind_admin(address: &AdminAddress) -> Result<AdminSocket, StartError> {
+    AdminSocket::bind(address).map_err(|source| {
+        let holder = match (&source, address) {
+            (BindError::System { source, .. }, AdminAddress::Tcp(address)) => {
+                listener::holder_text(source, *address)
+            }
+            _ => String::new(),
+        };
+        StartError::Admin { holder, source }
+    })
+}
+
+impl Proxy {
+    /// Makes `snapshot` what runs. Listeners are kept by name and address; no connection is dropped, no ejection forgotten.
+    /// If a new address can't be bound nothing changes.
+    pub fn apply(&self, snapshot: &Arc<Snapshot>) -> Result<(), ApplyError> {
+        if self.shared.phase() == Phase::Ended {
+            return Err(ApplyError::Ended);
+        }
+        Ok(self.put_in_force(snapshot)?)
+    }
+
+    fn put_in_force(&self, snapshot: &Arc<Snapshot>) -> Result<(), ListenError> {
+        let mut state = self.state();
+        let before = self.shared.registry.current();
+        let mut bound = Vec::new();
+        let mut listeners = Vec::with_capacity(snapshot.listeners.len());
+        for wanted in &snapshot.listeners {
+            let running = before.listeners.iter().find(|running| running.is(wanted));
+            let live = match running {
+                Some(running) => Arc::clone(running),
+                None => state.bind(wanted, &self.shared, &mut bound)?,
+            };
+            live.set_bound(wanted.http.max_connections);
+            listeners.push(live);
+        }
+        let gone = before.listeners.iter().filter(|old| !listeners.iter().any(|kept| Arc::ptr_eq(kept, old)));
+        let gone: Vec<_> = gone.cloned().collect();
+        self.shared.registry.apply(Arc::clone(snapshot), listeners, clock::now());
+        for (worker, listening) in bound {
+            state.accept_from(worker, listening);
+        }
+        for listener in gone {
+            listener.stop();
+        }
+        self.shared.applied.notify_one();
+        Ok(())
+    }
+
+    /// The listeners that run, in the snapshot's order.
+    pub fn listeners(&self) -> Vec<BoundListener> {
+        let live = self.shared.registry.current();
+        let bound = |listener: &Arc<LiveListener>| BoundListener {
+            name: Arc::clone(&listener.name),
+            address: listener.address,
+        };
+        live.listeners.iter().map(bound).collect()
+    }
+
+    /// Where the admin server listens, with the port that the system chose.
+    pub fn admin_address(&self) -> Option<&AdminAddress> {
+        self.admin.as_ref().map(AdminServer::address)
+    }
+
+    /// What runs, with its live state.
+    pub fn live(&self) -> Arc<LiveSnapshot> {
+        self.shared.registry.current()
+    }
+
+    /// Where it is in its life.
+    pub fn phase(&self) -> Phase {
+        self.shared.phase()
+    }
+
+    /// Refusals since a moment, oldest first; the ring keeps the last few thousand.
+    pub fn refusals(&self, since: SystemTime) -> Vec<RefusalRecord> {
+        self.shared.refusals.since(since)
+    }
+
+    /// Access log lines that were dropped because the log was too slow.
+    pub fn dropped_log_lines(&self) -> u64 {
+        self.shared.access_log.as_ref().map_or(0, access_log::AccessLogHandle::dropped)
+    }
+
+    /// Begins the end: not ready any more, what waits to be accepted is accepted, answers say `connection: close`, idle connections are
+    /// closed, running exchanges finish within the drain time. Returns at once; see [`Proxy::join`].
+    pub fn drain(&self) {
+        self.shared.enter(Phase::Draining);
+    }
+
+    /// Waits until the proxy has drained and all its threads have ended.
+    pub fn join(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has ended; its connections are closed.
+            drop(worker.join());
+        }
+        self.shared.enter(Phase::Ended);
+        self.admin = None;
+        if let Some(log) = &self.shared.access_log {
+            log.finish();
+        }
+        for thread in self.others.drain(..) {
+            drop(thread.join());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.enter(Phase::Ended);
+        self.end();
+    }
+}
+
+impl State {
+    /// Binds a new listener: once, or once per worker with `SO_REUSEPORT`.
+    fn bind(
+        &mut self,
+        wanted: &Listener,
+        shared: &Arc<Shared>,
+        bound: &mut Vec<(usize, Listening)>,
+    ) -> Result<Arc<LiveListener>, ListenError> {
+        let reuse_port = shared.options.reuse_port;
+        let first = listener::bind(wanted, reuse_port)?;
+        let address = first.local_addr().unwrap_or(wanted.address);
+        let workers = shared.loads.len();
+        let live = Arc::new(LiveListener::new(self.next_listener, wanted, address, workers));
+        self.next_listener += 1;
+        bound.push((0, Listening::new(first, Arc::clone(&live), Arc::clone(shared))));
+        if reuse_port {
+            let same = Listener { address, ..wanted.clone() };
+            for worker in 1..workers {
+                let socket = listener::bind(&same, true)?;
+                bound.push((worker, Listening::new(socket, Arc::clone(&live), Arc::clone(shared))));
+            }
+        }
+        Ok(live)
+    }
+
+    /// A thread that has ended drops the socket, which closes it.
+    fn accept_from(&self, worker: usize, listening: Listening) {
+        match &self.accept {
+            Accept::Thread(sender) => drop(sender.send(listening)),
+            Accept::Workers(senders) => drop(senders[worker].send(ToWorker::Listen(listening))),
+        }
+    }
+}

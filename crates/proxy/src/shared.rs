@@ -1,0 +1,89 @@
+//! What all threads of one proxy share, and the phases of its life.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fuseboard_core::Instant;
+use tokio::sync::{Notify, watch};
+
+use crate::access_log::AccessLogHandle;
+use crate::live::Registry;
+use crate::options::ProxyOptions;
+use crate::refusal::RefusalRing;
+
+/// Where a proxy is in its life; it only moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Accepts and serves.
+    Serving,
+    /// Not ready; what waits to be accepted is accepted, what runs is finished, nothing is kept alive.
+    Draining,
+    /// Everything is closed.
+    Ended,
+}
+
+/// Shared by workers, acceptor, control thread and the [`crate::Proxy`] handle.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: ProxyOptions,
+    pub(crate) started: Instant,
+    pub(crate) registry: Registry,
+    pub(crate) refusals: RefusalRing,
+    pub(crate) access_log: Option<AccessLogHandle>,
+    pub(crate) loads: Box<[Arc<WorkerLoad>]>,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Sockets that are accepted from; workers end when there is none and their connections are gone.
+    pub(crate) accepting: AtomicUsize,
+    /// Told after each applied snapshot, so that sweeps are planned anew.
+    pub(crate) applied: Notify,
+}
+
+impl Shared {
+    /// Where the proxy is in its life.
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Moves forward to `phase`; never back.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|current| {
+            let moves = *current < phase;
+            *current = (*current).max(phase);
+            moves
+        });
+    }
+
+    /// The worker with the fewest connections.
+    pub(crate) fn least_busy(&self) -> usize {
+        let busy = self.loads.iter().enumerate().min_by_key(|(_, load)| load.connections());
+        busy.map_or(0, |(index, _)| index)
+    }
+}
+
+/// How busy a worker is, as the acceptor sees it; on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct WorkerLoad(AtomicUsize);
+
+impl WorkerLoad {
+    /// Connections given to the worker and not yet closed.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// A seat for one more connection.
+    pub(crate) fn seat(self: &Arc<Self>) -> Seat {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Seat(Arc::clone(self))
+    }
+}
+
+/// One connection's part of a worker's load; given back by drop.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<WorkerLoad>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,9 @@
+//! Connections to hosts: opening them, judging whether a pooled one is still good, and closing the ones that aged.
+//! Which host and whether at all is decided before; what is sent on them is the exchange's.
+
+mod connect;
+mod connection;
+pub(crate) mod reaper;
+
+pub(crate) use connect::{ConnectError, connect};
+pub(crate) use connection::{ClosedBy, UpstreamConnection, millis};

@@ -1,0 +1,73 @@
+//! Closes idle connections that nobody will use again: closed by the host, idle for too long, or too old. Each worker looks
+//! after its own shelf a few times a second; a request that finds a dead connection first does not wait for that.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use fuseboard_core::Instant;
+use fuseboard_core::limit::Priority;
+
+use super::connection::{ClosedBy, UpstreamConnection};
+use crate::clock;
+use crate::live::ClusterView;
+use crate::worker::Worker;
+
+/// A host's close shows in the numbers at most this late.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Runs as long as its worker.
+pub(crate) async fn run(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        let view = worker.view();
+        if view.live.clusters.is_empty() {
+            continue;
+        }
+        let now = clock::now();
+        for cluster in &view.live.clusters {
+            reap(&worker, cluster, now);
+        }
+    }
+}
+
+/// Why a connection is closed.
+enum Verdict {
+    Closed,
+    Idle,
+    Aged,
+    /// Its host left while it was busy.
+    Gone,
+}
+
+fn reap(worker: &Worker, cluster: &ClusterView, now: Instant) {
+    let policy = &cluster.config.connection;
+    let judge = |connection: &UpstreamConnection, since: Instant| {
+        if !cluster.hosts.iter().any(|host| std::sync::Arc::ptr_eq(host, &connection.host)) {
+            Some(Verdict::Gone)
+        } else if policy.idle_timeout.is_some_and(|timeout| now.saturating_since(since) >= timeout) {
+            Some(Verdict::Idle)
+        } else if connection.is_aged(policy, now) {
+            Some(Verdict::Aged)
+        } else {
+            connection.is_stale().then_some(Verdict::Closed)
+        }
+    };
+    for priority in Priority::ALL {
+        for (connection, verdict) in cluster.live.tier(priority).pool.take_judged(worker.id, judge) {
+            let stats = &cluster.live.stats.shard(worker.index).stats;
+            let by = match verdict {
+                Verdict::Closed => ClosedBy::Remote,
+                Verdict::Gone => ClosedBy::Local,
+                Verdict::Idle => {
+                    stats.upstream_cx_idle_timeout.inc();
+                    ClosedBy::Local
+                }
+                Verdict::Aged => {
+                    stats.upstream_cx_max_duration_reached.inc();
+                    ClosedBy::Local
+                }
+            };
+            connection.close(stats, by, false, now);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One worker: a thread with one event loop, and what its connections share without locks: the view of the running snapshot,
+//! deadlines, buffers, random numbers, the date. What is done with a connection is `downstream`'s.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fuseboard_core::balance::Balancer;
+use fuseboard_core::limit::WorkerId;
+use fuseboard_core::{Instant, Rng};
+use fuseboard_http1::write::{DATE_LENGTH, http_date};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
+
+use crate::acceptor::{Accepted, Acceptor, Listening, accept_loop};
+use crate::buffer::BufferPool;
+use crate::clock;
+use crate::deadline::Deadlines;
+use crate::downstream;
+use crate::error::StartError;
+use crate::live::{ClusterView, Host, LiveSnapshot};
+use crate::shared::{Phase, Shared};
+use crate::upstream::reaper;
+
+/// How often a draining worker looks whether it is done.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+/// What other threads tell a worker.
+#[derive(Debug)]
+pub(crate) enum ToWorker {
+    /// Serve this connection.
+    Connection(Accepted),
+    /// Accept from this socket.
+    Listen(Listening),
+}
+
+/// A cluster as one worker sees it: with its own place in the rotation.
+#[derive(Debug)]
+pub(crate) struct WorkerCluster {
+    pub(crate) view: Arc<ClusterView>,
+    pub(crate) balancer: RefCell<Balancer>,
+}
+
+/// What runs, as one worker sees it.
+#[derive(Debug)]
+pub(crate) struct WorkerView {
+    pub(crate) live: Arc<LiveSnapshot>,
+    /// In the order of the snapshot.
+    pub(crate) clusters: Vec<Rc<WorkerCluster>>,
+}
+
+impl WorkerView {
+    /// The cluster of this name, if it still runs.
+    pub(crate) fn cluster(&self, name: &str) -> Option<&Rc<WorkerCluster>> {
+        self.live.position(name).map(|index| &self.clusters[index])
+    }
+
+    /// Keeps the rotations of clusters that did not change.
+    fn next(&self, live: Arc<LiveSnapshot>) -> Self {
+        let cluster = |view: &Arc<ClusterView>| {
+            let old = self.cluster(&view.live.name).filter(|old| Arc::ptr_eq(&old.view, view));
+            old.cloned().unwrap_or_else(|| {
+                let balancer = Balancer::new(view.config.lb, Arc::clone(&view.host_set));
+                Rc::new(WorkerCluster { view: Arc::clone(view), balancer: RefCell::new(balancer) })
+            })
+        };
+        let clusters = live.clusters.iter().map(cluster).collect();
+        Self { live, clusters }
+    }
+}
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) buffers: BufferPool,
+    pub(crate) rng: RefCell<Rng>,
+    view: RefCell<Rc<WorkerView>>,
+    draining: Cell<bool>,
+    date: Cell<(u64, [u8; DATE_LENGTH])>,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Self {
+        let seed = shared.options.seed;
+        let empty = WorkerView { live: Arc::new(LiveSnapshot::empty()), clusters: Vec::new() };
+        let view = empty.next(shared.registry.current());
+        Self {
+            id: WorkerId(u16::try_from(index).unwrap_or(u16::MAX)),
+            index,
+            deadlines: Rc::default(),
+            buffers: BufferPool::default(),
+            rng: RefCell::new(Rng::new(seed ^ (index as u64 + 1).wrapping_mul(0xA076_1D64_78BD_642F))),
+            view: RefCell::new(Rc::new(view)),
+            draining: Cell::new(false),
+            date: Cell::new((u64::MAX, [0; DATE_LENGTH])),
+            shared,
+        }
+    }
+
+    /// What runs now. Costs one look at a number unless a snapshot was applied.
+    pub(crate) fn view(&self) -> Rc<WorkerView> {
+        let mut view = self.view.borrow_mut();
+        if view.live.generation != self.shared.registry.generation() {
+            *view = Rc::new(view.next(self.shared.registry.current()));
+        }
+        Rc::clone(&view)
+    }
+
+    /// The generation of what runs now.
+    pub(crate) fn generation(&self) -> u64 {
+        self.shared.registry.generation()
+    }
+
+    /// Whether `view` is still what runs.
+    pub(crate) fn is_current(&self, view: &WorkerView) -> bool {
+        view.live.generation == self.generation()
+    }
+
+    /// Whether the host is still one of the cluster's.
+    pub(crate) fn still_runs(&self, cluster: &Arc<ClusterView>, host: &Arc<Host>) -> bool {
+        let view = self.view();
+        view.cluster(&cluster.live.name).is_some_and(|current| {
+            Arc::ptr_eq(&current.view, cluster)
+                || (Arc::ptr_eq(&current.view.live, &cluster.live)
+                    && current.view.hosts.iter().any(|kept| Arc::ptr_eq(kept, host)))
+        })
+    }
+
+    /// Whether connections are to be closed after what they do now.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// The time as an HTTP date, formatted once a second.
+    pub(crate) fn date(&self, now: Instant) -> [u8; DATE_LENGTH] {
+        let seconds = clock::unix_seconds(now);
+        let (formatted, text) = self.date.get();
+        if formatted == seconds {
+            return text;
+        }
+        let text = http_date(seconds);
+        self.date.set((seconds, text));
+        text
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        self.deadlines.wake_all();
+    }
+}
+
+/// Starts worker `index`. Its thread ends when the proxy has drained.
+pub(crate) fn spawn(
+    index: usize,
+    shared: &Arc<Shared>,
+    inbox: mpsc::UnboundedReceiver<ToWorker>,
+) -> Result<std::thread::JoinHandle<()>, StartError> {
+    let failed = |source| StartError::Thread { what: format!("worker {index}"), source };
+    let shared = Arc::clone(shared);
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            // The runtime stays on its thread, so it is made there; a failure goes back to the starter.
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let (runtime, outcome) = match runtime {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            drop(ready.send(outcome));
+            if let Some(runtime) = runtime {
+                runtime.block_on(run(Rc::new(Worker::new(index, shared)), inbox));
+            }
+        })
+        .map_err(failed)?;
+    started.recv().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended"))).map_err(failed)?;
+    Ok(thread)
+}
+
+async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<ToWorker>) {
+    tokio::task::spawn_local(Rc::clone(&worker.deadlines).run());
+    tokio::task::spawn_local(reaper::run(Rc::clone(&worker)));
+    let mut phase = worker.shared.phase.subscribe();
+    let mut open = true;
+    loop {
+        tokio::select! {
+            message = inbox.recv(), if open => match message {
+                Some(message) => take(&worker, message),
+                None => open = false,
+            },
+            _ = phase.wait_for(|phase| *phase >= Phase::Draining) => break,
+        }
+    }
+    worker.drain();
+    let patience = tokio::time::sleep(worker.shared.options.drain_time);
+    tokio::pin!(patience);
+    while !is_done(&worker) {
+        tokio::select! {
+            message = inbox.recv(), if open => match message {
+                Some(message) => take(&worker, message),
+                None => open = false,
+            },
+            () = tokio::time::sleep(DRAIN_POLL) => {}
+            () = &mut patience => break,
+        }
+    }
+}
+
+/// Nothing more can come, and everything that came is closed.
+fn is_done(worker: &Worker) -> bool {
+    worker.shared.accepting.load(Ordering::Acquire) == 0
+        && worker.shared.loads[worker.index].connections() == 0
+}
+
+fn take(worker: &Rc<Worker>, message: ToWorker) {
+    match message {
+        ToWorker::Connection(accepted) => serve(worker, accepted),
+        ToWorker::Listen(listening) => {
+            let serving = Rc::clone(worker);
+            let deliver = move |accepted, _| serve(&serving, accepted);
+            tokio::task::spawn_local(accept_loop(listening, Acceptor::Worker(worker.index), deliver));
+        }
+    }
+}
+
+fn serve(worker: &Rc<Worker>, accepted: Accepted) {
+    tokio::task::spawn_local(downstream::serve(Rc::clone(worker), accepted));
+}
