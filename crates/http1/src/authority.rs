@@ -1,5 +1,5 @@
-//! `uri-host [ ":" port ]`, the authority of a target and the value of `Host`. Decides what is well-formed and whether two
-//! name the same place; does not resolve names.
+//! `uri-host [ ":" port ]`, the authority of a target and the value of `Host`. Decides what is well-formed
+//! and whether two name the same place; does not resolve names.
 
 /// A valid authority, without user information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,8 +9,9 @@ pub(crate) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// RFC 3986 section 3.2 without `userinfo` (RFC 9110 section 4.2.4). Refused besides: an empty host, which no http URI
-    /// has (RFC 9110 section 4.2.1), and a comma, which is what two `Host` fields joined by a recipient look like.
+    /// RFC 3986 section 3.2 without `userinfo` (RFC 9110 section 4.2.4). Refused besides: an empty host,
+    /// which no http URI has (RFC 9110 section 4.2.1), and a comma, which is what two `Host` fields joined by
+    /// a recipient look like.
     #[inline]
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         let (host, rest) = if text.first() == Some(&b'[') {
@@ -20,8 +21,8 @@ impl<'a> Authority<'a> {
             }
             text.split_at(end)
         } else {
-            let end = text.iter().position(|b| *b == b':').unwrap_or(text.len());
-            if end == 0 || !text[..end].iter().all(|b| is_name_byte(*b)) {
+            let end = text.iter().position(|b| !NAME_BYTES[usize::from(*b)]).unwrap_or(text.len());
+            if end == 0 {
                 return None;
             }
             text.split_at(end)
@@ -55,12 +56,22 @@ fn port(digits: &[u8]) -> Option<u16> {
 }
 
 /// `reg-name` or IPv4 (RFC 3986 section 3.2.2), without the comma.
-#[inline]
 const fn is_name_byte(byte: u8) -> bool {
     matches!(byte,
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%'
         | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
 }
+
+/// `is_name_byte` looked up: this is asked for every byte of every `Host`.
+static NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = is_name_byte(byte);
+        byte += 1;
+    }
+    table
+};
 
 /// The inside of `[...]`: an IPv6 address, possibly with a zone (RFC 6874).
 fn is_ip_literal(text: &[u8]) -> bool {

@@ -1,5 +1,6 @@
-//! Body decoding: which bytes of the input are content, where the message ends, and what its trailers were. Two ways to use one
-//! decoder: `decode` strips the framing, `pass` validates it and leaves it in place for a peer that speaks the same framing.
+//! Body decoding: which bytes of the input are content, where the message ends, and what its trailers were.
+//! Two ways to use one decoder: `decode` strips the framing, `pass` validates it and leaves it in place for a
+//! peer that speaks the same framing.
 
 use std::ops::Range;
 
@@ -27,7 +28,8 @@ pub struct BodyDecoder {
 /// What [`BodyDecoder::decode`] took from the front of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// How many bytes were taken. Bytes beyond belong to the next call, or to the next message once the body is complete.
+    /// How many bytes were taken. Bytes beyond belong to the next call, or to the next message once the body
+    /// is complete.
     pub consumed: usize,
     /// Which of these are content: the last ones, possibly none.
     pub content: Range<usize>,
@@ -45,8 +47,8 @@ impl BodyDecoder {
         Self { state, keep_trailers: false, trailers: Vec::new() }
     }
 
-    /// Keeps the trailers for [`trailers`](Self::trailers). Otherwise they are checked and forgotten, as a recipient that
-    /// removes the chunking may (RFC 9112 section 7.1.2).
+    /// Keeps the trailers for [`trailers`](Self::trailers). Otherwise they are checked and forgotten, as a
+    /// recipient that removes the chunking may (RFC 9112 section 7.1.2).
     #[must_use]
     pub const fn keeping_trailers(mut self) -> Self {
         self.keep_trailers = true;
@@ -67,8 +69,8 @@ impl BodyDecoder {
         }
     }
 
-    /// Takes framing and at most one stretch of content from the front of `input`. Call again with the rest until the
-    /// body is complete or the input is used up; takes nothing once it is complete.
+    /// Takes framing and at most one stretch of content from the front of `input`. Call again with the rest
+    /// until the body is complete or the input is used up; takes nothing once it is complete.
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, BodyError> {
         let mut consumed = 0;
         while consumed < input.len() && !self.is_complete() {
@@ -82,11 +84,12 @@ impl BodyDecoder {
         Ok(Decoded { consumed, content: consumed..consumed })
     }
 
-    /// Validates the front of `input` and says how many of its bytes, framing and trailers included, belong to this message:
-    /// they can be forwarded as they are to a peer to whom the message was announced with the same framing. 0 once complete.
+    /// Validates the front of `input` and says how many of its bytes, framing and trailers included, belong
+    /// to this message: they can be forwarded as they are to a peer to whom the message was announced with
+    /// the same framing. 0 once complete.
     ///
-    /// A byte is vouched for when everything before it was valid: after an error close the forwarding side without
-    /// ending the message.
+    /// A byte is vouched for when everything before it was valid: after an error close the forwarding side
+    /// without ending the message.
     pub fn pass(&mut self, input: &[u8]) -> Result<usize, BodyError> {
         let mut consumed = 0;
         while consumed < input.len() && !self.is_complete() {
@@ -95,7 +98,8 @@ impl BodyDecoder {
         Ok(consumed)
     }
 
-    /// The connection was closed by the peer: completes a body that ends so, and is an error inside any other.
+    /// The connection was closed by the peer: completes a body that ends so, and is an error inside any
+    /// other.
     pub fn on_close(&mut self) -> Result<(), BodyError> {
         match self.state {
             State::Complete => Ok(()),
@@ -107,7 +111,8 @@ impl BodyDecoder {
         }
     }
 
-    /// The trailer lines as they came, each with its CRLF; empty unless they were to be kept. Whole once the body is complete.
+    /// The trailer lines as they came, each with its CRLF; empty unless they were to be kept. Whole once the
+    /// body is complete.
     pub fn trailers(&self) -> &[u8] {
         &self.trailers
     }

@@ -1,5 +1,6 @@
-//! The chunked coding (RFC 9112 section 7.1) as a state machine over bytes that arrive in any pieces. Strict where decoders are
-//! known to differ: size digits, line ends, white space, extensions, trailers. Copies nothing; who keeps what is `body`'s choice.
+//! The chunked coding (RFC 9112 section 7.1) as a state machine over bytes that arrive in any pieces. Strict
+//! where decoders are known to differ: size digits, line ends, white space, extensions, trailers. Copies
+//! nothing; who keeps what is `body`'s choice.
 
 use crate::error::BodyError;
 use crate::limits::{Limits, MAX_CHUNK_EXTENSION, MAX_HEADERS};
@@ -131,7 +132,8 @@ impl Chunked {
             (State::Size { digits: 1.., size } | State::Extension { size, .. }, b'\r') => {
                 Ok(State::SizeEnd { size })
             }
-            // White space before the semicolon is "bad white space" (RFC 9112 section 7.1.1): refused, decoders differ.
+            // White space before the semicolon is "bad white space" (RFC 9112 section 7.1.1): refused,
+            // decoders differ.
             (State::Size { digits: 1.., size }, b';') => Ok(State::Extension { size, length: 1 }),
             (State::Size { digits, size }, _) => add_digit(digits, size, byte),
             (State::Extension { size, length }, _) if is_value_byte(byte) && length < MAX_CHUNK_EXTENSION => {

@@ -1,9 +1,11 @@
 //! What can be wrong with a message, and what each fault is called: the status to answer with and Envoy's
-//! response-code detail. Whether the fault is the client's (400) or the upstream's (502) is the caller's to know.
+//! response-code detail. Whether the fault is the client's (400) or the upstream's (502) is the caller's to
+//! know.
 
 use thiserror::Error;
 
-/// Why a head was refused. A connection that sent such a head must be closed: where the next message starts is unknown.
+/// Why a head was refused. A connection that sent such a head must be closed: where the next message starts
+/// is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -13,7 +15,8 @@ pub enum HeadError {
     /// More field lines than `Limits::max_headers`.
     #[error("too many header fields")]
     TooManyFields,
-    /// A line ended by LF alone, a CR inside a line, or an empty line where none may be (RFC 9112 section 2.2).
+    /// A line ended by LF alone, a CR inside a line, or an empty line where none may be (RFC 9112 section
+    /// 2.2).
     #[error("line not ended by CRLF")]
     LineEnding,
     /// The first byte cannot start a message: TLS or something else that is not HTTP/1.
@@ -25,7 +28,8 @@ pub enum HeadError {
     /// The method is not a token (RFC 9110 section 9.1).
     #[error("invalid method")]
     Method,
-    /// The target is in none of the four forms, or not in the form its method asks for (RFC 9112 section 3.2).
+    /// The target is in none of the four forms, or not in the form its method asks for (RFC 9112 section
+    /// 3.2).
     #[error("invalid request target")]
     Target,
     /// No `HTTP/x.y` where the version belongs, or extra words in the request line (RFC 9112 section 2.3).
@@ -37,7 +41,8 @@ pub enum HeadError {
     /// The status line is malformed or its code is below 100 (RFC 9112 section 4).
     #[error("invalid status line")]
     StatusLine,
-    /// A field name that is not a token: empty, with a space before the colon, or a folded line (RFC 9112 section 5).
+    /// A field name that is not a token: empty, with a space before the colon, or a folded line (RFC 9112
+    /// section 5).
     #[error("invalid header name")]
     FieldName,
     /// A field value with a forbidden byte: NUL, another control byte, a bare CR (RFC 9110 section 5.5).
@@ -85,7 +90,8 @@ pub enum HeadError {
     /// A body in a CONNECT request, where none is defined (RFC 9110 section 9.3.6).
     #[error("body in a request that cannot have one")]
     BodyNotAllowed,
-    /// `Connection` is no list of tokens, is too long, or names a field that must not be dropped (RFC 9110 section 7.6.1).
+    /// `Connection` is no list of tokens, is too long, or names a field that must not be dropped (RFC 9110
+    /// section 7.6.1).
     #[error("invalid connection header")]
     Connection,
     /// An `Expect` other than one `100-continue` (RFC 9110 section 10.1.1).
@@ -137,7 +143,8 @@ pub enum BodyError {
     /// The chunk size is not 1 to 16 hexadecimal digits up to 2^63-1 (RFC 9112 section 7.1).
     #[error("invalid chunk size")]
     ChunkSize,
-    /// A chunk extension with a forbidden byte or longer than [`MAX_CHUNK_EXTENSION`](crate::MAX_CHUNK_EXTENSION).
+    /// A chunk extension with a forbidden byte or longer than
+    /// [`MAX_CHUNK_EXTENSION`](crate::MAX_CHUNK_EXTENSION).
     #[error("invalid chunk extension")]
     ChunkExtension,
     /// No CRLF after the chunk's size or data (RFC 9112 section 7.1).

@@ -1,5 +1,6 @@
-//! The header table: where each field of a head stands, kept by the caller and reused, so that parsing allocates nothing.
-//! It holds positions, not references: head bytes and table can live together in a connection without lifetimes.
+//! The header table: where each field of a head stands, kept by the caller and reused, so that parsing
+//! allocates nothing. It holds positions, not references: head bytes and table can live together in a
+//! connection without lifetimes.
 
 use std::mem::MaybeUninit;
 
@@ -159,10 +160,9 @@ pub(crate) fn check_size(head: &[u8], limits: &Limits) -> Result<(), HeadError> 
     Ok(())
 }
 
-/// Refuses lines ended by LF alone, which httparse accepts (RFC 9112 section 2.2 lets a recipient accept them, and so
-/// two recipients differ). httparse has seen that each CR is followed by LF: equal counts mean that no LF stands alone.
-pub(crate) fn check_line_endings(head: &[u8]) -> Result<(), HeadError> {
-    let line_feeds = memchr::memchr_iter(b'\n', head).count();
-    let returns = memchr::memchr_iter(b'\r', head).count();
-    if line_feeds == returns { Ok(()) } else { Err(HeadError::LineEnding) }
+/// Refuses lines ended by LF alone, which httparse accepts (RFC 9112 section 2.2 lets a recipient accept
+/// them, and so two recipients differ). httparse has seen that a CR stands only before an LF: so every line,
+/// the first, those of the fields and the empty one, ends with both when there are as many CRs as lines.
+pub(crate) fn check_line_endings(head: &[u8], fields: usize) -> Result<(), HeadError> {
+    if memchr::memchr_iter(b'\r', head).count() == fields + 2 { Ok(()) } else { Err(HeadError::LineEnding) }
 }

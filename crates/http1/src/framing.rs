@@ -1,8 +1,9 @@
-//! The rules of RFC 9112 section 6 and RFC 9110 section 7.6.1 that requests and responses share: one pass over the fields
-//! collects what decides framing and persistence; what is ambiguous is an error, never a guess.
+//! The rules of RFC 9112 section 6 and RFC 9110 section 7.6.1 that requests and responses share: one pass
+//! over the fields collects what decides framing and persistence; what is ambiguous is an error, never a
+//! guess.
 //!
-//! RFC 9112 section 6.3 lets a recipient accept a `Content-Length` repeated with equal values. We never do: to a peer that
-//! takes the first, the last or the list, the message would be another one.
+//! RFC 9112 section 6.3 lets a recipient accept a `Content-Length` repeated with equal values. We never do:
+//! to a peer that takes the first, the last or the list, the message would be another one.
 
 use crate::error::HeadError;
 use crate::fields::Headers;
@@ -79,7 +80,8 @@ impl Facts {
     }
 
     fn add_codings(&mut self, value: &[u8]) {
-        // Empty elements are legal in lists; here they are a known way to make two parsers differ, and nothing sends them.
+        // Empty elements are legal in lists; here they are a known way to make two parsers differ, and
+        // nothing sends them.
         for coding in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
             let chunked = coding.eq_ignore_ascii_case(b"chunked");
             let named = coding.split(|b| *b == b';').next().unwrap_or_default();
@@ -115,7 +117,8 @@ impl Facts {
         Ok(())
     }
 
-    /// The length or chunking that the fields announce, `None` where they announce nothing (RFC 9112 section 6.3).
+    /// The length or chunking that the fields announce, `None` where they announce nothing (RFC 9112 section
+    /// 6.3).
     pub(crate) fn announced(&self, version: Version) -> Result<Option<BodyFraming>, HeadError> {
         if self.coding == Coding::None {
             return Ok(self.content_length.map(BodyFraming::Length));
@@ -135,8 +138,9 @@ impl Facts {
 
     /// Whether the connection outlives the message as far as its sender says (RFC 9112 section 9.3).
     ///
-    /// HTTP/1.0 with `keep-alive` persists: towards its clients a gateway is an origin server (RFC 9110 section 3.7),
-    /// and hop-by-hop fields are never forwarded, which is what the rule against proxies doing so is about.
+    /// HTTP/1.0 with `keep-alive` persists: towards its clients a gateway is an origin server (RFC 9110
+    /// section 3.7), and hop-by-hop fields are never forwarded, which is what the rule against proxies doing
+    /// so is about.
     pub(crate) const fn persists(&self, version: Version) -> bool {
         match version {
             _ if self.close => false,
@@ -166,7 +170,8 @@ pub(crate) fn collect(
     Ok(facts)
 }
 
-/// RFC 9110 section 7.6.1: drop what `Connection` names, unless doing so would change the framing or hide the sender.
+/// RFC 9110 section 7.6.1: drop what `Connection` names, unless doing so would change the framing or hide the
+/// sender.
 fn mark_nominated(
     head: &[u8],
     parsed: &[httparse::Header<'_>],
@@ -208,7 +213,8 @@ fn content_length(value: &[u8]) -> Result<u64, HeadError> {
     if length > MAX_LENGTH { Err(HeadError::ContentLength) } else { Ok(length) }
 }
 
-/// Servers that see headers as environment variables (CGI, WSGI) take `_` for `-`: to them these names frame the body.
+/// Servers that see headers as environment variables (CGI, WSGI) take `_` for `-`: to them these names frame
+/// the body.
 #[inline]
 fn refuse_lookalike(name: &[u8]) -> Result<(), HeadError> {
     let target: &[u8] = match name.len() {

@@ -1,14 +1,16 @@
 //! HTTP/1.1 messages as a pure codec: heads, framing, chunks, keep-alive, strictness; bytes in, events out.
 //!
-//! No sockets, no async, no policy: the caller reads and writes, and decides which fields to send and whom to ask. The codec
-//! decides what a message says and where it ends (RFC 9112), and refuses whatever two parsers could read differently. That
-//! holds for requests ([`HeadError::status`] is the answer) and for responses (any error is a protocol error of the upstream).
+//! No sockets, no async, no policy: the caller reads and writes, and decides which fields to send and whom to
+//! ask. The codec decides what a message says and where it ends (RFC 9112), and refuses whatever two parsers
+//! could read differently. That holds for requests ([`HeadError::status`] is the answer) and for responses
+//! (any error is a protocol error of the upstream).
 //!
 //! # How to use it
 //!
-//! Per connection: a buffer, a [`HeadScanner`], a [`Headers`] table. [`HeadScanner::scan`] after each read, until it gives the
-//! length of the head; [`parse_request`] once on these bytes; one loop over [`RequestHead::fields`] writes the forwarded head;
-//! a [`BodyDecoder`] tells which of the following bytes belong to the message. Allocates nothing once the buffers have grown.
+//! Per connection: a buffer, a [`HeadScanner`], a [`Headers`] table. [`HeadScanner::scan`] after each read,
+//! until it gives the length of the head; [`parse_request`] once on these bytes; one loop over
+//! [`RequestHead::fields`] writes the forwarded head; a [`BodyDecoder`] tells which of the following bytes
+//! belong to the message. Allocates nothing once the buffers have grown.
 //!
 //! ```
 //! use fuseboard_http1::{
@@ -23,7 +25,8 @@
 //! // Two reads; the head ends in the second.
 //! let mut buffer = b"POST /shop?id=7 HTTP/1.1\r\nHost: shop\r\nConnection: X-Once\r\n".to_vec();
 //! assert_eq!(scanner.scan(&buffer)?, None);
-//! buffer.extend_from_slice(b"X-Once: gone\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfuse\r\n0\r\n\r\nGET / ...");
+//! buffer.extend_from_slice(b"X-Once: gone\r\nTransfer-Encoding: chunked\r\n\r\n");
+//! buffer.extend_from_slice(b"4\r\nfuse\r\n0\r\n\r\nGET / ...");
 //! let head_length = scanner.scan(&buffer)?.ok_or("a whole head")?;
 //! let (head, body) = buffer.split_at(head_length);
 //! let request = parse_request(head, &mut headers, &limits)?;
@@ -71,11 +74,13 @@
 //!
 //! # Where it is stricter than it must be
 //!
-//! RFC 9112 leaves recipients a choice in the following; each choice made differently by two parsers is a way to smuggle a request.
-//! Refused: a repeated `Content-Length`, even with equal values (section 6.3); lines ended by LF alone (2.2); folded lines (5.2); transfer
-//! codings besides `chunked` (501, section 6.1); empty elements in `Transfer-Encoding`; white space around a chunk size (7.1.1); a `Host`
-//! that differs from an absolute target (3.2.2); lengths above 2^63-1; bodies of CONNECT, and of 1xx, 204 and 2xx-to-CONNECT responses
-//! announced by a length above 0; expectations besides `100-continue` (417); names that read as framing headers if `_` is taken for `-`.
+//! RFC 9112 leaves recipients a choice in the following; each choice made differently by two parsers is a way
+//! to smuggle a request. Refused: a repeated `Content-Length`, even with equal values (section 6.3); lines
+//! ended by LF alone (2.2); folded lines (5.2); transfer codings besides `chunked` (501, section 6.1); empty
+//! elements in `Transfer-Encoding`; white space around a chunk size (7.1.1); a `Host` that differs from an
+//! absolute target (3.2.2); lengths above 2^63-1; bodies of CONNECT, and of 1xx, 204 and 2xx-to-CONNECT
+//! responses announced by a length above 0; expectations besides `100-continue` (417); names that read as
+//! framing headers if `_` is taken for `-`.
 
 mod authority;
 mod body;

@@ -15,7 +15,8 @@ pub struct Limits {
     /// Bytes of a head including its empty line, and bytes of a trailer section.
     /// Default 61440: Envoy's `max_request_headers_kb` of 60.
     pub max_head_bytes: usize,
-    /// Field lines of a head or trailer section. Default 100, as Envoy's `max_headers_count`; at most [`MAX_HEADERS`].
+    /// Field lines of a head or trailer section. Default 100, as Envoy's `max_headers_count`; at most
+    /// [`MAX_HEADERS`].
     pub max_headers: usize,
 }
 

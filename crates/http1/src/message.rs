@@ -19,7 +19,8 @@ impl Version {
     }
 }
 
-/// The method of a request, as far as the proxy tells them apart. Methods are case-sensitive (RFC 9110 section 9.1).
+/// The method of a request, as far as the proxy tells them apart. Methods are case-sensitive (RFC 9110
+/// section 9.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are the methods")]
 pub enum Method {

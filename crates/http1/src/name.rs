@@ -160,9 +160,9 @@ impl HeaderName {
 
     /// Concerns this connection alone and is never forwarded (RFC 9110 section 7.6.1).
     ///
-    /// `Te` is among them: a proxy that wants `TE: trailers` on its own connection says so itself.
-    /// `Trailer` is not (it describes the content since RFC 9110). `HTTP2-Settings` belongs to an upgrade to h2c,
-    /// which this codec never passes on.
+    /// `Te` is among them: a proxy that wants `TE: trailers` on its own connection says so itself. `Trailer`
+    /// is not (it describes the content since RFC 9110). `HTTP2-Settings` belongs to an upgrade to h2c, which
+    /// this codec never passes on.
     #[inline]
     pub const fn is_hop_by_hop(self) -> bool {
         matches!(
@@ -200,8 +200,8 @@ impl HeaderName {
             )
     }
 
-    /// A `Connection` header that nominates this field is ignored: the field tells the next hop about this one,
-    /// and a client that could have it dropped would hide itself.
+    /// A `Connection` header that nominates this field is ignored: the field tells the next hop about this
+    /// one, and a client that could have it dropped would hide itself.
     pub(crate) const fn is_protected(self) -> bool {
         matches!(
             self,
@@ -220,8 +220,8 @@ impl HeaderName {
     }
 }
 
-/// Whether a token equals a lowercase name, whatever its case. Setting bit 5 folds letters; it maps no other token byte
-/// to a byte of a known name.
+/// Whether a token equals a lowercase name, whatever its case. Setting bit 5 folds letters; it maps no other
+/// token byte to a byte of a known name.
 #[inline]
 pub(crate) fn same_token(token: &[u8], lowercase: &[u8]) -> bool {
     token.len() == lowercase.len() && token.iter().zip(lowercase).all(|(a, b)| a | 0x20 == *b)
@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn folding_confuses_no_two_token_bytes() {
-        // `^` and `_` are the token bytes below `a` besides letters: bit 5 must not turn them into part of a name.
+        // `^` and `_` are the token bytes below `a` besides letters: bit 5 must not turn them into part of a
+        // name.
         assert_eq!(HeaderName::of(b"content_length"), HeaderName::Other);
         assert_eq!(HeaderName::of(b"user^agent"), HeaderName::Other);
     }

@@ -1,5 +1,6 @@
-//! Request heads: request line, target and host (RFC 9112 section 3), and what the fields decide about framing and the
-//! connection. One call of httparse and one pass over the fields; every ambiguity is an error.
+//! Request heads: request line, target and host (RFC 9112 section 3), and what the fields decide about
+//! framing and the connection. One call of httparse and one pass over the fields; every ambiguity is an
+//! error.
 
 use httparse::Status;
 
@@ -10,6 +11,7 @@ use crate::framing::{Facts, collect, list};
 use crate::limits::Limits;
 use crate::message::{BodyFraming, Method, Version};
 use crate::response::Awaiting;
+use crate::write::is_token;
 
 /// The four forms of a request target (RFC 9112 section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,8 +26,8 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// What a request head says, without a borrow: keep it with the bytes and the table, and look at them again through
-/// [`RequestHead::restore`].
+/// What a request head says, without a borrow: keep it with the bytes and the table, and look at them again
+/// through [`RequestHead::restore`].
 #[derive(Debug, Clone, Copy)]
 pub struct RequestSummary {
     /// The method; its spelling is [`RequestHead::method_bytes`].
@@ -36,7 +38,8 @@ pub struct RequestSummary {
     pub framing: BodyFraming,
     /// Whether the client keeps the connection after the answer (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// The client waits for 100 before it sends its body (RFC 9110 section 10.1.1). Never set without a body or in HTTP/1.0.
+    /// The client waits for 100 before it sends its body (RFC 9110 section 10.1.1). Never set without a body
+    /// or in HTTP/1.0.
     pub expect_continue: bool,
     /// The form of the target.
     pub form: TargetForm,
@@ -63,7 +66,8 @@ pub fn parse_request<'a>(
     limits: &Limits,
 ) -> Result<RequestHead<'a>, HeadError> {
     check_size(head, limits)?;
-    // RFC 9112 section 2.2: one empty line before the request line is ignored, as some old clients sent it after a body.
+    // RFC 9112 section 2.2: one empty line before the request line is ignored, as some old clients sent it
+    // after a body.
     let start = if head.starts_with(b"\r\n") { 2 } else { 0 };
     let text = &head[start..];
     if matches!(text, [b'\r' | b'\n', ..]) {
@@ -76,7 +80,7 @@ pub fn parse_request<'a>(
         Ok(_) => return Err(HeadError::LineEnding),
         Err(error) => return Err(fault(error, text)),
     }
-    check_line_endings(text)?;
+    check_line_endings(text, request.headers.len())?;
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(HeadError::Method);
     };
@@ -157,8 +161,8 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// The authority that the request is for (RFC 9112 sections 3.2 and 3.3). The RFC has a proxy prefer the target to a
-    /// `Host` that differs; servers behind it may not, so that a difference is refused.
+    /// The authority that the request is for (RFC 9112 sections 3.2 and 3.3). The RFC has a proxy prefer the
+    /// target to a `Host` that differs; servers behind it may not, so that a difference is refused.
     fn agree_with_host(
         &self,
         facts: &Facts,
@@ -203,8 +207,9 @@ fn expect_continue(facts: &Facts, version: Version) -> Result<bool, HeadError> {
     }
 }
 
-/// What the client offers to switch to, if it asks properly (RFC 9110 section 7.8) and it is not h2c: behind a proxy that
-/// passes an h2c upgrade on, requests run past its limits and rules. What is not offered is dropped as hop-by-hop.
+/// What the client offers to switch to, if it asks properly (RFC 9110 section 7.8) and it is not h2c: behind
+/// a proxy that passes an h2c upgrade on, requests run past its limits and rules. What is not offered is
+/// dropped as hop-by-hop.
 fn upgrade<'a>(facts: &Facts, protocols: &'a [u8], version: Version) -> Option<&'a [u8]> {
     let asked = facts.upgrade_option && facts.upgrades == 1 && version == Version::Http11;
     let h2c = |protocol: &[u8]| protocol.len() >= 3 && protocol[..3].eq_ignore_ascii_case(b"h2c");
@@ -223,17 +228,13 @@ fn fault(error: httparse::Error, text: &[u8]) -> HeadError {
         httparse::Error::Token | httparse::Error::Status => {
             let line = text.split(|b| *b == b'\n').next().unwrap_or_default();
             // The method is the first word; what follows its space is the target.
-            if memchr::memchr(b' ', line).is_some_and(|end| httparse_accepts(&line[..end])) {
+            if memchr::memchr(b' ', line).is_some_and(|end| is_token(&line[..end])) {
                 HeadError::Target
             } else {
                 HeadError::Method
             }
         }
     }
-}
-
-fn httparse_accepts(method: &[u8]) -> bool {
-    !method.is_empty() && method.iter().all(|b| crate::name::is_token_byte(*b))
 }
 
 /// 505 for a version that exists or may exist, 400 for anything else in its place (RFC 9112 section 2.3).
@@ -255,8 +256,8 @@ fn version_fault(text: &[u8]) -> HeadError {
 }
 
 impl<'a> RequestHead<'a> {
-    /// The view again, of the same bytes and table that the summary came from. With others every part reads as something
-    /// else or empty; nothing panics.
+    /// The view again, of the same bytes and table that the summary came from. With others every part reads
+    /// as something else or empty; nothing panics.
     pub const fn restore(bytes: &'a [u8], headers: &'a Headers, summary: RequestSummary) -> Self {
         Self { bytes, headers, summary }
     }
@@ -306,13 +307,15 @@ impl<'a> RequestHead<'a> {
         self.summary.form
     }
 
-    /// Host and port that the request is for: from the target if it has them, else from `Host`. `None` only in HTTP/1.0.
+    /// Host and port that the request is for: from the target if it has them, else from `Host`. `None` only
+    /// in HTTP/1.0.
     pub fn authority(&self) -> Option<&'a [u8]> {
         let authority = self.summary.authority.of_bytes(self.bytes);
         (!authority.is_empty()).then_some(authority)
     }
 
-    /// The path without its query: `/` where an absolute target has none, `*` in asterisk-form, empty for CONNECT.
+    /// The path without its query: `/` where an absolute target has none, `*` in asterisk-form, empty for
+    /// CONNECT.
     pub fn path(&self) -> &'a [u8] {
         let whole = self.summary.path_and_query.of_bytes(self.bytes);
         let path = memchr::memchr(b'?', whole).map_or(whole, |end| &whole[..end]);
@@ -328,15 +331,16 @@ impl<'a> RequestHead<'a> {
         memchr::memchr(b'?', whole).map(|end| &whole[end + 1..])
     }
 
-    /// Appends the target as an origin server expects it (RFC 9112 section 3.2.1): path and query, `*` for an OPTIONS of
-    /// the whole server, `host:port` for CONNECT.
+    /// Appends the target as an origin server expects it (RFC 9112 section 3.2.1): path and query, `*` for an
+    /// OPTIONS of the whole server, `host:port` for CONNECT.
     pub fn write_origin_target(&self, out: &mut Vec<u8>) {
         let path_and_query = self.summary.path_and_query.of_bytes(self.bytes);
         match self.summary.form {
             TargetForm::Origin | TargetForm::Authority | TargetForm::Asterisk => {
                 out.extend_from_slice(self.target());
             }
-            // RFC 9112 section 3.2.4: OPTIONS of an absolute target without path and query asks about the server.
+            // RFC 9112 section 3.2.4: OPTIONS of an absolute target without path and query asks about the
+            // server.
             TargetForm::Absolute if path_and_query.is_empty() && self.summary.method == Method::Options => {
                 out.push(b'*');
             }
@@ -349,8 +353,9 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// The protocols that the client offers to switch to, as in its `Upgrade` field; `None` unless it asks properly, and
-    /// never for h2c. The proxy that passes the offer on sends `connection: upgrade` and this value.
+    /// The protocols that the client offers to switch to, as in its `Upgrade` field; `None` unless it asks
+    /// properly, and never for h2c. The proxy that passes the offer on sends `connection: upgrade` and this
+    /// value.
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         self.summary.upgrade.map(|protocols| protocols.of_bytes(self.bytes))
     }

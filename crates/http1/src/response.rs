@@ -1,5 +1,6 @@
-//! Response heads: status line (RFC 9112 section 4) and what the fields decide about the body and the connection, given what
-//! was asked. An upstream is a peer like any other: the same strictness as for requests.
+//! Response heads: status line (RFC 9112 section 4) and what the fields decide about the body and the
+//! connection, given what was asked. An upstream is a peer like any other: the same strictness as for
+//! requests.
 
 use httparse::Status;
 
@@ -9,8 +10,8 @@ use crate::framing::{Facts, collect};
 use crate::limits::Limits;
 use crate::message::{BodyFraming, Method, Version};
 
-/// What was asked, as far as the answer's framing depends on it (RFC 9112 section 6.3). Describes the request as it was
-/// *sent*: without `upgrade` if the offer was not passed on.
+/// What was asked, as far as the answer's framing depends on it (RFC 9112 section 6.3). Describes the request
+/// as it was *sent*: without `upgrade` if the offer was not passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Awaiting {
     /// The method of the request.
@@ -35,8 +36,8 @@ pub struct ResponseSummary {
     pub version: Version,
     /// How the body is delimited.
     pub framing: BodyFraming,
-    /// Whether the connection may carry another request once this message is complete. Never with `UntilClose`, nor after a
-    /// switch of protocols.
+    /// Whether the connection may carry another request once this message is complete. Never with
+    /// `UntilClose`, nor after a switch of protocols.
     pub keep_alive: bool,
     /// What follows the head is no longer HTTP/1: 101, or a 2xx to CONNECT.
     pub tunnel: bool,
@@ -51,8 +52,8 @@ pub struct ResponseHead<'a> {
     summary: ResponseSummary,
 }
 
-/// Parses one response head: exactly the bytes that [`HeadScanner::scan`](crate::HeadScanner::scan) delimited.
-/// `headers` is overwritten and serves as the storage of the fields.
+/// Parses one response head: exactly the bytes that [`HeadScanner::scan`](crate::HeadScanner::scan)
+/// delimited. `headers` is overwritten and serves as the storage of the fields.
 ///
 /// After an interim response ([`ResponseHead::is_interim`]) another head follows at once.
 pub fn parse_response<'a>(
@@ -73,7 +74,7 @@ pub fn parse_response<'a>(
         Ok(_) => return Err(HeadError::LineEnding),
         Err(error) => return Err(fault(error, head)),
     }
-    check_line_endings(head)?;
+    check_line_endings(head, response.headers.len())?;
     let (Some(minor), Some(status)) = (response.version, response.code) else {
         return Err(HeadError::StatusLine);
     };
@@ -95,7 +96,8 @@ pub fn parse_response<'a>(
     Ok(ResponseHead { bytes: head, headers, summary })
 }
 
-/// The reason phrase: what follows `HTTP/1.1 200 `. Not taken from httparse, which empties it where it is not ASCII.
+/// The reason phrase: what follows `HTTP/1.1 200 `. Not taken from httparse, which empties it where it is not
+/// ASCII.
 fn reason(head: &[u8]) -> &[u8] {
     let line_end = memchr::memchr(b'\r', head).unwrap_or(head.len());
     head.get(13..line_end).unwrap_or_default()
@@ -112,7 +114,8 @@ fn switches(facts: &Facts, status: u16, version: Version, awaiting: Awaiting) ->
     Ok(awaiting.method == Method::Connect && (200..300).contains(&status))
 }
 
-/// RFC 9112 section 6.3. The fields are judged even where they decide nothing, so that no malformed length is relayed.
+/// RFC 9112 section 6.3. The fields are judged even where they decide nothing, so that no malformed length is
+/// relayed.
 fn response_framing(
     facts: &Facts,
     status: u16,
@@ -122,7 +125,8 @@ fn response_framing(
     let announced = facts.announced(version)?;
     let connected = method == Method::Connect && (200..300).contains(&status);
     if status < 200 || status == 204 || connected {
-        // These MUST NOT announce a body; a recipient that believed them would wait for one. Zero does no harm and is common.
+        // These MUST NOT announce a body; a recipient that believed them would wait for one. Zero does no
+        // harm and is common.
         return match announced {
             Some(BodyFraming::Chunked) => Err(HeadError::EncodingNotAllowed),
             Some(BodyFraming::Length(1..)) => Err(HeadError::LengthNotAllowed),

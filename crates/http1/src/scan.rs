@@ -1,5 +1,6 @@
-//! Finds the end of a head in bytes that arrive piece by piece, looking at each byte once. Decides only where the head ends
-//! and refuses early what could never become one; what the head says is for `parse_request` and `parse_response`.
+//! Finds the end of a head in bytes that arrive piece by piece, looking at each byte once. Decides only where
+//! the head ends and refuses early what could never become one; what the head says is for `parse_request` and
+//! `parse_response`.
 
 use crate::error::HeadError;
 use crate::limits::Limits;
@@ -12,7 +13,8 @@ enum Sender {
     Server,
 }
 
-/// Resumable search for the end of a head. One per connection and direction; ready for the next head after each hit.
+/// Resumable search for the end of a head. One per connection and direction; ready for the next head after
+/// each hit.
 #[derive(Debug, Clone)]
 pub struct HeadScanner {
     sender: Sender,
@@ -45,8 +47,8 @@ impl HeadScanner {
         *self = Self::new(self.sender, self.limits);
     }
 
-    /// Looks at the bytes that were added since the last call. `buf` starts where the head starts and only ever grows
-    /// between calls; it may go on beyond the head.
+    /// Looks at the bytes that were added since the last call. `buf` starts where the head starts and only
+    /// ever grows between calls; it may go on beyond the head.
     ///
     /// `Some(n)`: the head is `buf[..n]`, and the scanner is ready for the next one. `None`: read more.
     pub fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, HeadError> {
@@ -82,7 +84,8 @@ impl HeadScanner {
         if buf.len() > self.limits.max_head_bytes {
             return Err(HeadError::TooLarge);
         }
-        // A whole head is checked by the parser; half a head should not have to wait for its end to be refused.
+        // A whole head is checked by the parser; half a head should not have to wait for its end to be
+        // refused.
         if memchr::memchr(0, &buf[start..]).is_some() {
             return Err(HeadError::FieldValue);
         }
@@ -95,7 +98,8 @@ impl HeadScanner {
         self.line_start == if self.led_by_empty_line { 2 } else { 0 }
     }
 
-    /// Refuses TLS and other binary protocols on their first byte, before they keep a connection waiting for a CRLF.
+    /// Refuses TLS and other binary protocols on their first byte, before they keep a connection waiting for
+    /// a CRLF.
     fn check_first_byte(&self, buf: &[u8]) -> Result<(), HeadError> {
         let Some(&first) = buf.get(self.line_start) else { return Ok(()) };
         let valid = match self.sender {

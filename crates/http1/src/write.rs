@@ -1,8 +1,8 @@
-//! Writers: the parts of a message appended to a buffer that the caller reuses. They allocate nothing but the buffer's growth, and
-//! decide nothing: which fields to send and how the body is delimited is the caller's.
+//! Writers: the parts of a message appended to a buffer that the caller reuses. They allocate nothing but the
+//! buffer's growth, and decide nothing: which fields to send and how the body is delimited is the caller's.
 //!
-//! Names and values are written as they are given. Those from a parsed head are valid; check others with [`is_token`] and
-//! [`is_field_value`] where they enter the program.
+//! Names and values are written as they are given. Those from a parsed head are valid; check others with
+//! [`is_token`] and [`is_field_value`] where they enter the program.
 
 use crate::fields::Field;
 use crate::message::Version;
@@ -17,8 +17,9 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Bytes of an HTTP date.
 pub const DATE_LENGTH: usize = 29;
 
-/// `GET /path HTTP/1.1` and CRLF. The target comes from [`RequestHead::write_origin_target`](crate::RequestHead::write_origin_target)
-/// where the request is forwarded: write the method and a space, the target, then [`end_request_line`].
+/// `GET /path HTTP/1.1` and CRLF. The target comes from
+/// [`RequestHead::write_origin_target`](crate::RequestHead::write_origin_target) where the request is
+/// forwarded: write the method and a space, the target, then [`end_request_line`].
 pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8]) {
     out.extend_from_slice(method);
     out.push(b' ');
@@ -32,7 +33,8 @@ pub fn end_request_line(out: &mut Vec<u8>) {
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-/// `HTTP/1.1 200 OK` and CRLF. The space before the reason stays where the reason is empty (RFC 9112 section 4).
+/// `HTTP/1.1 200 OK` and CRLF. The space before the reason stays where the reason is empty (RFC 9112 section
+/// 4).
 #[inline]
 pub fn status_line(out: &mut Vec<u8>, version: Version, status: u16, reason: &[u8]) {
     out.extend_from_slice(version.as_str().as_bytes());
@@ -75,8 +77,8 @@ pub fn end_head(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The size line of a chunk with so many bytes; after them comes a CRLF. A chunk of 0 bytes would end the body: write
-/// nothing for it.
+/// The size line of a chunk with so many bytes; after them comes a CRLF. A chunk of 0 bytes would end the
+/// body: write nothing for it.
 #[inline]
 pub fn chunk_size(out: &mut Vec<u8>, bytes: usize) {
     let digits = (bytes.max(1).ilog2() / 4) + 1;
@@ -112,8 +114,9 @@ pub fn decimal(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// The time as an HTTP date (RFC 9110 section 5.6.7), for example `Sun, 06 Nov 1994 08:49:37 GMT`. `unix_seconds` are seconds
-/// since 1970; from the year 10000 on the date stays at the last one that has four digits. Format it once a second, not per response.
+/// The time as an HTTP date (RFC 9110 section 5.6.7), for example `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// `unix_seconds` are seconds since 1970; from the year 10000 on the date stays at the last one that has four
+/// digits. Format it once a second, not per response.
 pub fn http_date(unix_seconds: u64) -> [u8; DATE_LENGTH] {
     const LAST: u64 = 253_402_300_799;
     // 1 January 1970 was a Thursday.
@@ -157,7 +160,8 @@ fn put_digits(place: &mut [u8], number: u64) {
     }
 }
 
-/// The reason phrase that RFC 9110 section 15 (and the registry, for others) gives a status; empty where there is none.
+/// The reason phrase that RFC 9110 section 15 (and the registry, for others) gives a status; empty where
+/// there is none.
 pub const fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",

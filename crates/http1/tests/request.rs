@@ -98,7 +98,8 @@ fn targets_come_in_four_forms() {
     }
 }
 
-/// RFC 9112 section 3.2: a target that is none of the forms, or not the form for its method, is a bad request.
+/// RFC 9112 section 3.2: a target that is none of the forms, or not the form for its method, is a bad
+/// request.
 #[test]
 fn other_targets_are_refused() {
     for target in ["x", "?x", "*", "a:80", "ftp://a/", "http:/a", "http:a", "/a#b", "/caf\u{e9}", "://a/"] {
@@ -138,7 +139,8 @@ fn host_is_there_once_and_valid() {
     assert_eq!(with("GET / HTTP/1.0\r\n\r\n", |head| head.authority().is_none()), Ok(true));
 }
 
-/// RFC 9112 section 3.2.2 has proxies prefer the target; we refuse what a server behind us could read differently.
+/// RFC 9112 section 3.2.2 has proxies prefer the target; we refuse what a server behind us could read
+/// differently.
 #[test]
 fn a_host_that_differs_from_the_target_is_refused() {
     for (target, host) in
@@ -390,7 +392,8 @@ fn request_lines_are_three_words() {
     assert_eq!(HeadError::UnsupportedVersion.status(), 505);
 }
 
-/// RFC 9112 section 5.1: no space before the colon; section 5.2: no folding. RFC 9110 section 5.5: no control bytes.
+/// RFC 9112 section 5.1: no space before the colon; section 5.2: no folding. RFC 9110 section 5.5: no control
+/// bytes.
 #[test]
 fn field_lines_are_strict() {
     for lines in [

@@ -83,7 +83,8 @@ fn the_body_of_a_response_depends_on_what_was_asked() {
     assert_eq!(framing(Method::Get, &answer(205, "Content-Length: 0\r\n")), Ok(BodyFraming::Length(0)));
 }
 
-/// RFC 9112 section 6.1 and RFC 9110 section 8.6: MUST NOT be sent, and a recipient that believes them waits for a body.
+/// RFC 9112 section 6.1 and RFC 9110 section 8.6: MUST NOT be sent, and a recipient that believes them waits
+/// for a body.
 #[test]
 fn a_body_announced_where_none_can_be_is_refused() {
     for status in [100, 103, 204] {

@@ -1,5 +1,5 @@
-//! hyper as a second opinion: whatever this codec accepts, hyper reads as the same messages. The other direction does not
-//! hold and need not: refusing more is the point.
+//! hyper as a second opinion: whatever this codec accepts, hyper reads as the same messages. The other
+//! direction does not hold and need not: refusing more is the point.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -76,7 +76,8 @@ proptest! {
 
     #[test]
     fn hyper_reads_the_requests_that_we_accept_as_we_do(stream in damaged(requests())) {
-        // hyper stops at a target that is no URI; this codec forwards any visible ASCII. That is no matter of framing.
+        // hyper stops at a target that is no URI; this codec forwards any visible ASCII. That is no matter of
+        // framing.
         let ours: Vec<_> = read(Side::Requests, &stream)
             .0
             .into_iter()

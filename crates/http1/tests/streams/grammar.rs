@@ -1,4 +1,5 @@
-//! Strategies for streams of messages: mostly well-formed, with the pieces that parsers are known to disagree about mixed in.
+//! Strategies for streams of messages: mostly well-formed, with the pieces that parsers are known to disagree
+//! about mixed in.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

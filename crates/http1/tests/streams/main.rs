@@ -1,4 +1,5 @@
-//! Whole streams through the codec: known attacks, properties over generated streams, and hyper as a second opinion.
+//! Whole streams through the codec: known attacks, properties over generated streams, and hyper as a second
+//! opinion.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,5 @@
-//! What holds for every stream: cutting it anywhere changes nothing, what was written is read back, nothing panics, and the
-//! chunk decoder agrees with a model that sees the whole body at once.
+//! What holds for every stream: cutting it anywhere changes nothing, what was written is read back, nothing
+//! panics, and the chunk decoder agrees with a model that sees the whole body at once.
 
 use fuseboard_http1::{
     Awaiting, BodyDecoder, BodyError, BodyFraming, Headers, Limits, Method, parse_request, parse_response,
@@ -13,7 +13,8 @@ use crate::reader::{End, Message, Side, cut, read, read_pieces};
 
 const ANSWER: Side = Side::Responses(Awaiting::to(Method::Get));
 
-/// A refusal is a refusal: half a head may be refused for its first fault, where the parser of a whole one names another.
+/// A refusal is a refusal: half a head may be refused for its first fault, where the parser of a whole one
+/// names another.
 fn without_cause((messages, end): (Vec<Message>, End)) -> (Vec<Message>, End) {
     let end = match end {
         End::Head(_) => End::Head(fuseboard_http1::HeadError::NotHttp),
@@ -160,13 +161,17 @@ proptest! {
         read(ANSWER, &bytes);
         // The parsers on their own, without a scanner before them.
         let _ = parse_request(&bytes, &mut Headers::new(), &limits).map(|head| head.fields().count());
-        let _ = parse_response(&bytes, &mut Headers::new(), &limits, Awaiting::to(Method::Get)).map(|head| head.status());
+        let awaiting = Awaiting::to(Method::Get);
+        let _ = parse_response(&bytes, &mut Headers::new(), &limits, awaiting).map(|head| head.status());
         let _ = decode(&bytes, &[]);
     }
 
     /// What the parser accepts, the scanner delimits: neither is laxer than the other.
     #[test]
-    fn the_parser_accepts_no_head_that_the_scanner_would_not_deliver(stream in damaged(requests()), end in any::<prop::sample::Index>()) {
+    fn the_parser_accepts_no_head_that_the_scanner_would_not_deliver(
+        stream in damaged(requests()),
+        end in any::<prop::sample::Index>(),
+    ) {
         let limits = Limits::default();
         let head = &stream[..end.index(stream.len() + 1)];
         if parse_request(head, &mut Headers::new(), &limits).is_ok() {

@@ -1,5 +1,5 @@
-//! Reads whole streams with the codec as a connection would: scan, parse, decode, again. What it returns is plain owned
-//! data that tests compare.
+//! Reads whole streams with the codec as a connection would: scan, parse, decode, again. What it returns is
+//! plain owned data that tests compare.
 
 use fuseboard_http1::{
     Awaiting, BodyDecoder, BodyError, BodyFraming, HeadError, HeadScanner, Headers, Limits, parse_request,

@@ -1,5 +1,5 @@
-//! Known ways to make two HTTP/1.1 parsers see different messages in the same bytes. Every one is refused, before the second
-//! request that it hides could be taken for one.
+//! Known ways to make two HTTP/1.1 parsers see different messages in the same bytes. Every one is refused,
+//! before the second request that it hides could be taken for one.
 
 use crate::reader::{End, Side, read};
 use fuseboard_http1::{BodyError, HeadError};
@@ -151,7 +151,8 @@ fn honest_requests_after_one_another_are_read() {
     assert_eq!(starts, [("POST /", &b"hello"[..]), ("POST /", b"hello"), ("GET /admin", b"")]);
 }
 
-/// Files under `corpus/<requests|responses>/<accepted|refused>`, raw bytes that fuzzing or a bug report left behind.
+/// Files under `corpus/<requests|responses>/<accepted|refused>`, raw bytes that fuzzing or a bug report left
+/// behind.
 #[test]
 fn the_corpus_is_read_as_its_folders_say() {
     use fuseboard_http1::{Awaiting, Method};

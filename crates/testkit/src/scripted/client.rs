@@ -1,4 +1,5 @@
-//! A raw client: sends exactly the bytes it is given, reads one response at a time, sees how the connection ends.
+//! A raw client: sends exactly the bytes it is given, reads one response at a time, sees how the connection
+//! ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use tokio::time::timeout;
 use super::DEADLINE;
 use super::wire::{Framing, ReadFailure, Wire, announced, fields};
 
-/// One connection. Not closed by anything but [`close`](Self::close), [`reset`](Self::reset), or being dropped.
+/// One connection. Not closed by anything but [`close`](Self::close), [`reset`](Self::reset), or being
+/// dropped.
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
@@ -58,7 +60,8 @@ impl Client {
         Self { wire: Wire::new(Arc::new(stream)), deadline: DEADLINE }
     }
 
-    /// Waits so long, instead of [`DEADLINE`], for what is read from now on: for tests that expect nothing to come.
+    /// Waits so long, instead of [`DEADLINE`], for what is read from now on: for tests that expect nothing to
+    /// come.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -101,7 +104,8 @@ impl Client {
         self.read_response(true).await.unwrap_or_else(|failure| panic!("no whole response: {failure:?}"))
     }
 
-    /// Reads the head of a response and leaves its body: [`body`](Self::body) or [`received`](Self::received) go on.
+    /// Reads the head of a response and leaves its body: [`body`](Self::body) or [`received`](Self::received)
+    /// go on.
     pub async fn head(&mut self) -> Result<Response, ReadFailure> {
         let read = timeout(self.deadline, self.wire.head()).await;
         let head = read.unwrap_or_else(|_| Err(ReadFailure::Deadline(self.wire.buffer.clone())))?;
@@ -114,7 +118,8 @@ impl Client {
         })
     }
 
-    /// Reads the body that belongs to `response`; what has come of it is in the response even when it is cut short.
+    /// Reads the body that belongs to `response`; what has come of it is in the response even when it is cut
+    /// short.
     pub async fn body(&mut self, response: &mut Response) -> Result<(), ReadFailure> {
         let framing = announced(&response.head).unwrap_or(Framing::UntilClose);
         let read = timeout(self.deadline, self.wire.body(framing, &mut response.body)).await;

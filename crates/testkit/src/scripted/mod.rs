@@ -1,8 +1,9 @@
-//! A scripted upstream and a raw client: everything that a peer may do, byte by byte, when the test says so. For counting under
-//! load see `Origin` and `Caller`.
+//! A scripted upstream and a raw client: everything that a peer may do, byte by byte, when the test says so.
+//! For counting under load see `Origin` and `Caller`.
 //!
-//! Everything runs on the test's own tokio runtime (not with paused time: the sockets are real), binds port 0 on 127.0.0.1, waits for
-//! events with a deadline ([`DEADLINE`]) and panics with what it saw when the deadline passes. Nothing sleeps.
+//! Everything runs on the test's own tokio runtime (not with paused time: the sockets are real), binds port 0
+//! on 127.0.0.1, waits for events with a deadline ([`DEADLINE`]) and panics with what it saw when the
+//! deadline passes. Nothing sleeps.
 //!
 //! ```
 //! use fuseboard_testkit::{Behaviour, Client, Gate, Reply, Script, Upstream};
@@ -50,6 +51,6 @@ pub use script::{Behaviour, OnAccept, Script};
 pub use upstream::{Counts, SeenRequest, Upstream};
 pub use wire::ReadFailure;
 
-/// How long anything in here waits for something that must happen. Long, so that a loaded machine does not fail a test; a
-/// test that passes never waits for it.
+/// How long anything in here waits for something that must happen. Long, so that a loaded machine does not
+/// fail a test; a test that passes never waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(10);

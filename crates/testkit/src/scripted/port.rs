@@ -23,14 +23,15 @@ impl RefusingPort {
         self.socket.local_addr().expect("a bound socket")
     }
 
-    /// Listens from now on, without accepting: hand the listener to [`Upstream::serve`](crate::Upstream::serve).
+    /// Listens from now on, without accepting: hand the listener to
+    /// [`Upstream::serve`](crate::Upstream::serve).
     pub fn listen(self) -> TcpListener {
         self.socket.listen(1024).expect("listening")
     }
 }
 
-/// A port on 127.0.0.1 whose queue of connections is full and stays so: connecting neither succeeds nor fails. On Linux; other
-/// systems answer a full queue in other ways.
+/// A port on 127.0.0.1 whose queue of connections is full and stays so: connecting neither succeeds nor
+/// fails. On Linux; other systems answer a full queue in other ways.
 #[derive(Debug)]
 pub struct UnansweringPort {
     listener: TcpListener,

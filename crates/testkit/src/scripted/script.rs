@@ -1,4 +1,5 @@
-//! What a fake upstream does with connections and requests: a list of steps for each request, chosen by a script.
+//! What a fake upstream does with connections and requests: a list of steps for each request, chosen by a
+//! script.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +24,8 @@ pub(crate) enum Step {
     Silence,
 }
 
-/// What happens to one request once its head has come. Built from one of the constructors; then the connection stays open for
-/// the next request unless a step closed it.
+/// What happens to one request once its head has come. Built from one of the constructors; then the
+/// connection stays open for the next request unless a step closed it.
 #[derive(Debug, Clone)]
 pub struct Behaviour {
     pub(crate) steps: Vec<Step>,
@@ -77,8 +78,8 @@ impl Behaviour {
         Self::steps([Step::ReadBody, Step::Close])
     }
 
-    /// Closes as soon as the request's head has come, without reading its body. What of the body has arrived by then makes the
-    /// kernel reset the connection.
+    /// Closes as soon as the request's head has come, without reading its body. What of the body has arrived
+    /// by then makes the kernel reset the connection.
     pub fn close_early() -> Self {
         Self::steps([Step::Close])
     }
@@ -99,7 +100,8 @@ impl Behaviour {
         Self::steps([Step::ReadBody, Step::Reset])
     }
 
-    /// Sends the head and so many bytes of the body, waits for the gate (so that they can arrive), then resets the connection.
+    /// Sends the head and so many bytes of the body, waits for the gate (so that they can arrive), then
+    /// resets the connection.
     pub fn reset_in_body(gate: &Gate, reply: &Reply, bytes: usize) -> Self {
         let part = [&reply.head_bytes()[..], &reply.body_bytes()[..bytes]].concat();
         Self::steps([Step::ReadBody, Step::Send(part), Step::Wait(gate.clone()), Step::Reset])
@@ -115,7 +117,8 @@ impl Behaviour {
         Self::steps([Step::ReadBody, Step::Silence])
     }
 
-    /// Does not even read the request's body (the peer's sending comes to a halt), until the gate lets it; then reads and answers.
+    /// Does not even read the request's body (the peer's sending comes to a halt), until the gate lets it;
+    /// then reads and answers.
     pub fn read_body_after(gate: &Gate, reply: &Reply) -> Self {
         Self::answer(reply).after_head(gate)
     }
@@ -140,7 +143,8 @@ impl Behaviour {
         self
     }
 
-    /// The same, but closes in the end, without having said so: a peer that thinks the connection is reusable finds it dead.
+    /// The same, but closes in the end, without having said so: a peer that thinks the connection is reusable
+    /// finds it dead.
     #[must_use]
     pub fn then_close(mut self) -> Self {
         self.steps.push(Step::Close);

@@ -1,8 +1,9 @@
 //! A fake HTTP/1.1 upstream: does what its script says, and counts exactly what a proxy did to it.
 //!
-//! Counts are exact from the proxy's side: before a new connection or a new request is counted, every connection that the proxy has
-//! closed by then counts as closed, and a request stops being in flight just *before* the last bytes of its answer are sent. A proxy
-//! that closes before it connects, and finishes one request before it starts another, is therefore never seen above its limit.
+//! Counts are exact from the proxy's side: before a new connection or a new request is counted, every
+//! connection that the proxy has closed by then counts as closed, and a request stops being in flight just
+//! *before* the last bytes of its answer are sent. A proxy that closes before it connects, and finishes one
+//! request before it starts another, is therefore never seen above its limit.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -148,7 +149,8 @@ impl Upstream {
         reached.await.unwrap_or_else(|_| panic!("the upstream never came there: {:?}", self.counts()))
     }
 
-    /// Closes the port and every connection, and waits until that has happened. Connecting is refused from then on.
+    /// Closes the port and every connection, and waits until that has happened. Connecting is refused from
+    /// then on.
     pub async fn stop(mut self) {
         self.shared.stop.notify_one();
         timeout(DEADLINE, &mut self.accepting).await.expect("the upstream stops").expect("it did not panic");

@@ -1,5 +1,6 @@
-//! Reading and writing messages on a raw socket, for both ends. Written apart from the codec under test on purpose: it believes what a
-//! head says and checks little, so that a mistake in the codec does not hide behind the same mistake here.
+//! Reading and writing messages on a raw socket, for both ends. Written apart from the codec under test on
+//! purpose: it believes what a head says and checks little, so that a mistake in the codec does not hide
+//! behind the same mistake here.
 
 use std::io;
 use std::sync::Arc;
