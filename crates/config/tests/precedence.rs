@@ -351,6 +351,16 @@ fn a_rule_for_all_workloads_lends_its_subsets_to_one_for_chosen_workloads() {
 }
 
 #[test]
+fn a_rule_lent_to_chosen_workloads_still_counts_for_the_others() {
+    let selected = "{host: web, workloadSelector: {matchLabels: {app: chosen}}, \
+                    trafficPolicy: {connectionPool: {tcp: {maxConnections: 2}}}}";
+    let generic =
+        "{host: web, exportTo: [\".\"], trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}}";
+    let given = Given::default().rule("owner", "all", generic).rule("owner", "chosen", selected);
+    assert_eq!(given.connections_from(&in_namespace("owner")), 1);
+}
+
+#[test]
 fn each_subset_has_the_limits_of_the_rule_for_itself() {
     let spec = "{host: web, trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}, subsets: [{name: v1}, {name: v2}]}";
     let snapshot = Given::default().rule("owner", "web", spec).seen_from(&client());

@@ -12,7 +12,8 @@ use std::fs;
 use std::path::Path;
 
 use fuseboard_api::parse_duration;
-use fuseboard_config::{Destination, ListenPlan, SourceText, Workload, load, resolve};
+use fuseboard_config::diagnostic::render::{Look, text};
+use fuseboard_config::{Code, Destination, Diagnostics, ListenPlan, SourceText, Workload, load, resolve};
 use golden::assert_golden;
 
 #[test]
@@ -31,6 +32,49 @@ fn resources_give_listeners_routes_clusters_and_diagnostics() {
         assert!(resources.rejected.is_empty(), "{name}: {:?} rejected", resources.rejected);
         let (snapshot, diagnostics) = resolve(&resources, &workload, &plan, 1);
         assert_golden(&format!("resolve/{name}.out.txt"), &snapshot_text::render(&snapshot, &diagnostics));
+    }
+}
+
+/// Each code of resolving has a file that it is about and one that it is not about, under `tests/resolve/codes`. Only
+/// resolving itself can contradict itself.
+fn codes() -> impl Iterator<Item = Code> {
+    let own = |code: &Code| code.entry().id.starts_with("FB2") && *code != Code::Inconsistent;
+    Code::ALL.iter().copied().filter(own)
+}
+
+fn findings(code: Code, file: &str) -> Diagnostics {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/resolve/codes/{code}/{file}"));
+    let yaml = fs::read_to_string(&path).unwrap_or_default();
+    assert!(!yaml.is_empty(), "{} is missing", path.display());
+    let (workload, plan) = command_line(&yaml);
+    let (resources, _) = load(&[SourceText::new(file, yaml)]);
+    assert!(resources.rejected.is_empty(), "{code} {file}: {:?} rejected", resources.rejected);
+    resolve(&resources, &workload, &plan, 1).1
+}
+
+#[test]
+fn the_bad_file_of_each_code_shows_it() {
+    for code in codes() {
+        let found = findings(code, "bad.yaml");
+        assert!(
+            found.iter().any(|diagnostic| diagnostic.code == code),
+            "{code} is not found in its bad file"
+        );
+        let look = Look { color: false, unicode: true };
+        let report: String = found.iter().map(|diagnostic| text(diagnostic, look)).collect();
+        assert_golden(&format!("resolve/codes/{code}/bad.out.txt"), &report);
+    }
+}
+
+#[test]
+fn the_good_file_of_each_code_is_clean() {
+    for code in codes() {
+        let found = findings(code, "good.yaml");
+        assert!(
+            found.is_empty(),
+            "{code}: {:?}",
+            found.iter().map(|problem| &problem.message).collect::<Vec<_>>()
+        );
     }
 }
 

@@ -177,6 +177,11 @@ codes! {
     HostUnclear = "FB212", Error, applies;
     /// With `--to`, there are rules, but none is for this host and client.
     NoRuleForHost = "FB213", Warning, applies;
+    /// Two `DestinationPolicy`s of one namespace are for the same host and port: the older one counts, or that of the
+    /// smaller name.
+    TwoPoliciesForHost = "FB214", Warning, applies;
+    /// The host of a `DestinationPolicy` is the name of no service in the files, so the policy has no effect.
+    UnknownPolicyHost = "FB215", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

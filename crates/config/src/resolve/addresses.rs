@@ -2,7 +2,7 @@
 //! are usable, and by what ports. As in istiod: slices are found by their label, and an endpoint that is not ready counts
 //! as terminating unless the slice denies it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fuseboard_api::Spanned;
@@ -49,12 +49,9 @@ impl<'a> AddressBook<'a> {
     /// All addresses of `resources`; those that belong to no service are reported.
     pub(super) fn new(resources: &'a ResourceSet, diagnostics: &mut Diagnostics) -> Self {
         let mut book = Self { pods: Pods::new(&resources.pods), ..Self::default() };
-        let knows = |namespace: &str, name: &str| {
-            resources
-                .services
-                .iter()
-                .any(|service| *service.id.namespace == *namespace && *service.id.name == *name)
-        };
+        let services: BTreeSet<(&str, &str)> =
+            resources.services.iter().map(|service| (&*service.id.namespace, &*service.id.name)).collect();
+        let knows = |namespace: &str, name: &str| services.contains(&(namespace, name));
         for slice in &resources.endpoint_slices {
             let owner = slice.labels.get(SERVICE_NAME_LABEL);
             match owner {

@@ -1,6 +1,8 @@
 //! Clusters of a service: one for each port, one more for each subset. Puts together what the modules of the single blocks
 //! make of a rule, and remembers where each setting was written.
 
+use std::collections::BTreeSet;
+
 use fuseboard_api::istio::destination_rule::{LoadBalancer, SimpleLb};
 use fuseboard_api::istio::tls::{ClientTls, TlsMode};
 use fuseboard_core::balance::LbPolicy;
@@ -74,6 +76,9 @@ pub(super) fn build(
     bounds: &Bounds,
     diagnostics: &mut Diagnostics,
 ) -> Cluster {
+    // As Envoy: one address is one host, however often it is listed.
+    let mut addresses = BTreeSet::new();
+    endpoints.retain(|endpoint| addresses.insert(endpoint.address));
     let name = format!("outbound|{}|{}|{}", service.port, service.subset, service.host);
     let pool = settings.connection_pool.as_ref();
     let outlier = settings.outlier_detection.as_ref();

@@ -11,6 +11,8 @@ use fuseboard_snapshot::Origin;
 
 use super::host_table::HostTable;
 use super::hostname;
+use super::registry::Service;
+use crate::diagnostic::{Code, Diagnostics};
 use crate::set::Resource;
 use crate::workload::Workload;
 
@@ -28,14 +30,28 @@ pub(super) struct Bounds {
 }
 
 impl<'a> PolicyIndex<'a> {
-    /// The index of `policies`.
-    pub(super) fn new(policies: &'a [Resource<DestinationPolicy>], workload: &Workload) -> Self {
+    /// The index of `policies`. Two for the same host and port are reported.
+    pub(super) fn new(
+        policies: &'a [Resource<DestinationPolicy>],
+        workload: &Workload,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
         let mut sorted: Vec<_> = policies.iter().collect();
         sorted.sort_by_key(|policy| (policy.created.as_deref(), &policy.id.name, &policy.id.namespace));
         let mut index = Self::default();
         for policy in sorted {
-            let host = hostname::expand(&policy.spec.host, &policy.id.namespace, &workload.domain_suffix);
-            index.0.entry(&policy.id.namespace).or_default().entry(&host).push(policy);
+            let same_host = index.0.entry(&policy.id.namespace).or_default().entry(&host(policy, workload));
+            if let Some(older) = same_host.iter().find(|older| port(older) == port(policy)) {
+                let message =
+                    format!("{} is for the same host and port: it counts, this one does not", older.id);
+                diagnostics.push(
+                    policy
+                        .diagnostic(Code::TwoPoliciesForHost, policy.spec.host.span, message)
+                        .field("spec.host")
+                        .help("write all settings in one of them"),
+                );
+            }
+            same_host.push(policy);
         }
         index
     }
@@ -55,6 +71,36 @@ impl<'a> PolicyIndex<'a> {
             queue_timeout: bound(policy, "spec.queueTimeout", policy.spec.queue_timeout.as_ref()),
         })
     }
+}
+
+/// Says which policies are for none of `services`. Where there is no service at all, nothing can be said.
+pub(super) fn report_unknown_hosts(
+    policies: &[Resource<DestinationPolicy>],
+    services: &[Service<'_>],
+    workload: &Workload,
+    diagnostics: &mut Diagnostics,
+) {
+    for policy in policies.iter().filter(|_| !services.is_empty()) {
+        let host = host(policy, workload);
+        if !services.iter().any(|service| hostname::covers(&host, &service.host)) {
+            let message = format!("no service is called {host}: the policy has no effect");
+            diagnostics.push(
+                policy
+                    .diagnostic(Code::UnknownPolicyHost, policy.spec.host.span, message)
+                    .field("spec.host")
+                    .help("write the name of the service; with a dot in it, its full name"),
+            );
+        }
+    }
+}
+
+/// The full host of a policy.
+pub(super) fn host(policy: &Resource<DestinationPolicy>, workload: &Workload) -> Arc<str> {
+    hostname::expand(&policy.spec.host, &policy.id.namespace, &workload.domain_suffix)
+}
+
+fn port(policy: &Resource<DestinationPolicy>) -> Option<u32> {
+    policy.spec.port.as_ref().map(|port| port.value)
 }
 
 fn bound(

@@ -14,7 +14,7 @@ use super::destination_policy::PolicyIndex;
 use super::destination_rule::Effective;
 use super::registry::Service;
 use super::rule_index::{MergedRule, RuleIndex};
-use super::{Timeout, cluster, hostname};
+use super::{Timeout, cluster, destination_policy, hostname};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::set::ResourceSet;
 use crate::workload::Workload;
@@ -77,7 +77,7 @@ impl<'a> FixedPlan<'_, 'a> {
         let policies = self.resources.destination_policies.iter();
         let named: BTreeSet<Arc<str>> = rules
             .map(|rule| hostname::expand(&rule.spec.host, &rule.id.namespace, suffix))
-            .chain(policies.map(|policy| hostname::expand(&policy.spec.host, &policy.id.namespace, suffix)))
+            .chain(policies.map(|policy| destination_policy::host(policy, self.workload)))
             .collect();
         if named.len() > 1 {
             let list: Vec<&str> = named.iter().map(|host| &**host).collect();
@@ -118,9 +118,8 @@ impl<'a> FixedPlan<'_, 'a> {
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {
-        let mut seen = BTreeSet::new();
-        let distinct = self.to.iter().filter(|address| seen.insert(**address));
-        distinct
+        self.to
+            .iter()
             .map(|&address| Endpoint {
                 id: EndpointId::new("", address),
                 address,

@@ -92,7 +92,6 @@ fn service<'a>(
 fn backends<'a>(groups: &[Group<'a>], name: &str, port: &ServicePort) -> (Vec<Backend<'a>>, bool) {
     let mut backends = Vec::new();
     let mut is_known = false;
-    let mut addresses = BTreeSet::new();
     let mut pods = BTreeSet::new();
     for group in groups {
         for target in group.ports.iter().filter(|target| text(target.name.as_ref()) == name) {
@@ -101,11 +100,10 @@ fn backends<'a>(groups: &[Group<'a>], name: &str, port: &ServicePort) -> (Vec<Ba
                 continue;
             };
             for address in &group.addresses {
-                let socket = SocketAddr::new(address.ip, number);
                 let pod = address.pod.as_ref().map(|pod| (pod.namespace, pod.name, pod.uid));
                 let is_new_pod = pod.is_none_or(|pod| pods.insert(pod));
-                if is_new_pod && addresses.insert(socket) {
-                    backends.push(backend(address, socket));
+                if is_new_pod {
+                    backends.push(backend(address, SocketAddr::new(address.ip, number)));
                 }
             }
         }

@@ -79,7 +79,13 @@ fn by_host(
 ) -> (Vec<Cluster>, RouteConfig) {
     let services = registry::services(resources, workload, diagnostics);
     let rules = RuleIndex::new(&resources.destination_rules, workload);
-    let policies = PolicyIndex::new(&resources.destination_policies, workload);
+    let policies = PolicyIndex::new(&resources.destination_policies, workload, diagnostics);
+    destination_policy::report_unknown_hosts(
+        &resources.destination_policies,
+        &services,
+        workload,
+        diagnostics,
+    );
     let mut clusters = Vec::new();
     let mut ways_in = Vec::new();
     for service in &services {
@@ -116,7 +122,7 @@ fn fixed(
     // Addresses are given, so that what is said about those in the resources would only confuse.
     let services = registry::services(resources, workload, &mut Diagnostics::new());
     let rules = RuleIndex::new(&resources.destination_rules, workload);
-    let policies = PolicyIndex::new(&resources.destination_policies, workload);
+    let policies = PolicyIndex::new(&resources.destination_policies, workload, diagnostics);
     let plan =
         FixedPlan { to, host, resources, services: &services, rules: &rules, policies: &policies, workload };
     let (cluster, timeout) = plan.cluster(default_timeout, diagnostics);

@@ -95,8 +95,7 @@ impl MergedRule<'_> {
 
     fn selects(&self, workload: &Workload) -> bool {
         let own = |key: &str| workload.labels.get(key).map(|value| &**value);
-        let is_local = self.first.id.namespace == workload.namespace;
-        is_local && self.selector.as_ref().is_some_and(|selector| labels::matches(selector, own))
+        self.selector.as_ref().is_some_and(|selector| labels::matches(selector, own))
     }
 }
 
