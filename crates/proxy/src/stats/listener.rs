@@ -101,16 +101,12 @@ stats! {
         downstream_rq_too_large: Counter,
         /// Requests that were answered before they were complete.
         downstream_rq_response_before_rq_complete: Counter,
-        /// Upgrades asked for where none is allowed.
-        downstream_rq_ws_on_non_ws_route: Counter,
         /// Time from a request's first byte to the last byte of its answer, in milliseconds.
         downstream_rq_time: Histogram,
         /// Requests that were routed, or refused for want of a route.
         rq_total: Counter,
         /// Requests without a matching route.
         no_route: Counter,
-        /// Requests whose route leads to a cluster that does not exist.
-        no_cluster: Counter,
         /// Requests reset after their answer had begun.
         rq_reset_after_downstream_response_started: Counter,
     }
