@@ -5,12 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod parker;
-
-use std::sync::Arc;
+mod race;
 
 use fuseboard_core::limit::{Admission, Dismissed, ResourceManager, Slot, Thresholds, Waiter, WorkerId};
+use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 use parker::block_on;
+use race::{model, race};
 
 const ONE: WorkerId = WorkerId(0);
 const OTHER: WorkerId = WorkerId(1);
@@ -19,8 +20,9 @@ fn limits(connections: u32, pending: u32) -> Thresholds {
     Thresholds { max_connections: connections, max_pending_requests: pending, ..Thresholds::UNLIMITED }
 }
 
-fn manager(thresholds: Thresholds) -> Arc<ResourceManager> {
-    Arc::new(ResourceManager::new(2, thresholds))
+/// Leaked, because slots and waiters that move to a thread borrow from it; it is small.
+fn manager(thresholds: Thresholds) -> &'static ResourceManager {
+    Box::leak(Box::new(ResourceManager::new(2, thresholds)))
 }
 
 fn admitted(admission: Admission<'_>) -> Slot<'_> {
@@ -51,193 +53,187 @@ fn assert_empty(manager: &ResourceManager) {
     assert_eq!((view.requests, view.pending), (0, 0));
 }
 
-/// Puts a slot or a waiter into another thread together with what it borrows from.
-fn leak(manager: &Arc<ResourceManager>) -> &'static ResourceManager {
-    // A model runs thousands of times on one process and its managers are small.
-    Box::leak(Box::new(Arc::clone(manager)))
-}
-
 #[test]
 fn a_release_and_a_newcomer_never_miss_each_other() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(limits(1, 1));
-        let slot = admitted(leak(&manager).admit(ONE));
-        let holder = thread::spawn(move || drop(slot));
-        let slot = enter(&manager, OTHER);
-        assert!(slot.is_some(), "there is a place in the queue, so nobody is refused");
-        drop(slot);
-        holder.join().unwrap();
-        assert_empty(&manager);
+        let slot = admitted(manager.admit(ONE));
+        let ((), entered) = race(main, move || drop(slot), || enter(manager, OTHER));
+        assert!(entered.is_some(), "there is a place in the queue, so nobody is refused");
+        drop(entered);
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn two_callers_of_one_connection_take_turns_and_none_is_refused() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(limits(1, 1));
-        let inside = Arc::new(loom::sync::atomic::AtomicU32::new(0));
-        let call = |manager: &ResourceManager, inside: &loom::sync::atomic::AtomicU32, worker| {
-            let slot = enter(manager, worker).expect("two callers fit 1 + 1");
-            assert_eq!(inside.fetch_add(1, loom::sync::atomic::Ordering::Relaxed), 0);
-            inside.fetch_sub(1, loom::sync::atomic::Ordering::Relaxed);
-            drop(slot);
+        let inside: &AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+        let call = |worker| {
+            move || {
+                let slot = enter(manager, worker).expect("two callers fit 1 + 1");
+                assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
+                inside.fetch_sub(1, Ordering::Relaxed);
+                drop(slot);
+            }
         };
-        let caller = {
-            let (manager, inside) = (Arc::clone(&manager), Arc::clone(&inside));
-            thread::spawn(move || call(&manager, &inside, ONE))
-        };
-        call(&manager, &inside, OTHER);
-        caller.join().unwrap();
-        assert_empty(&manager);
+        race(main, call(ONE), call(OTHER));
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn a_slot_handed_to_a_waiter_that_leaves_goes_to_the_next() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(limits(1, 2));
-        let slot = admitted(leak(&manager).admit(ONE));
-        let first = queued(leak(&manager).admit(ONE));
+        let slot = admitted(manager.admit(ONE));
+        let first = queued(manager.admit(ONE));
         let second = queued(manager.admit(OTHER));
-        let holder = thread::spawn(move || drop(slot));
         let leaver = thread::spawn(move || drop(first));
-        drop(block_on(second).unwrap());
-        holder.join().unwrap();
+        race(main, move || drop(slot), move || drop(block_on(second).unwrap()));
         leaver.join().unwrap();
-        assert_empty(&manager);
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn a_newcomer_never_slips_in_before_one_who_waits() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(limits(1, 2));
-        let slot = admitted(leak(&manager).admit(ONE));
+        let slot = admitted(manager.admit(ONE));
         let waiter = queued(manager.admit(OTHER));
-        let holder = thread::spawn(move || drop(slot));
-        assert!(manager.admit_now(OTHER).is_err());
-        let behind = queued(manager.admit(OTHER));
+        let ((), (upgrade, request)) =
+            race(main, move || drop(slot), || (manager.admit_now(OTHER), manager.admit(OTHER)));
+        assert!(upgrade.is_err());
+        let behind = queued(request);
         drop(block_on(waiter).unwrap());
         drop(block_on(behind).unwrap());
-        holder.join().unwrap();
-        assert_empty(&manager);
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn a_waiter_that_leaves_while_its_turn_comes_keeps_nothing() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(limits(1, 1));
-        let slot = admitted(leak(&manager).admit(ONE));
+        let slot = admitted(manager.admit(ONE));
         let waiter = queued(manager.admit(OTHER));
-        let holder = thread::spawn(move || drop(slot));
-        drop(waiter);
-        holder.join().unwrap();
-        assert_empty(&manager);
+        race(main, move || drop(slot), move || drop(waiter));
+        assert_empty(manager);
         drop(admitted(manager.admit(OTHER)));
     });
 }
 
 #[test]
 fn a_limit_set_on_a_live_cluster_counts_each_slot_exactly_once() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(Thresholds::UNLIMITED);
-        let worker = {
-            let manager = leak(&manager);
-            // Exact also for one who is admitted while the limit is set: before it or under it.
-            thread::spawn(move || manager.admit_now(ONE).ok())
-        };
-        manager.set_thresholds(limits(1, 0));
-        let under_the_limit = manager.admit_now(OTHER).ok();
-        let raced = worker.join().unwrap();
+        let (under_the_limit, raced) = race(
+            main,
+            || {
+                manager.set_thresholds(limits(1, 0));
+                manager.admit_now(OTHER).ok()
+            },
+            // Either before the limit, or under it.
+            || manager.admit_now(ONE).ok(),
+        );
         assert_eq!(u32::from(raced.is_some()) + u32::from(under_the_limit.is_some()), 1);
         assert_eq!(manager.view().requests, 1);
         drop((raced, under_the_limit));
-        assert_empty(&manager);
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn a_slot_from_before_the_limit_wakes_those_who_wait_under_it() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(Thresholds::UNLIMITED);
-        let slot = admitted(leak(&manager).admit(ONE));
-        let holder = thread::spawn(move || drop(slot));
-        manager.set_thresholds(limits(1, 1));
-        drop(enter(&manager, OTHER).expect("one holder, one waiter"));
-        holder.join().unwrap();
-        assert_empty(&manager);
+        let slot = admitted(manager.admit(ONE));
+        race(
+            main,
+            move || drop(slot),
+            || {
+                manager.set_thresholds(limits(1, 1));
+                drop(enter(manager, OTHER).expect("one holder, one waiter"));
+            },
+        );
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn a_limit_that_comes_and_goes_leaves_no_slot_behind() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(Thresholds::UNLIMITED);
-        let slot = admitted(leak(&manager).admit(ONE));
-        let holder = thread::spawn(move || drop(slot));
-        manager.set_thresholds(limits(5, 0));
-        manager.set_thresholds(Thresholds::UNLIMITED);
-        let again = admitted(manager.admit(ONE));
-        holder.join().unwrap();
+        let slot = admitted(manager.admit(ONE));
+        let ((), again) = race(
+            main,
+            move || drop(slot),
+            || {
+                manager.set_thresholds(limits(5, 0));
+                manager.set_thresholds(Thresholds::UNLIMITED);
+                admitted(manager.admit(ONE))
+            },
+        );
         assert_eq!(manager.view().requests, 1);
         drop(again);
-        assert_empty(&manager);
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn a_raised_limit_starts_whoever_is_about_to_wait() {
     for raised in [limits(2, 1), Thresholds::UNLIMITED] {
-        loom::model(move || {
+        model(2, move |main| {
             let manager = manager(limits(1, 1));
             let held = admitted(manager.admit(ONE));
-            let operator = {
-                let manager = Arc::clone(&manager);
-                thread::spawn(move || manager.set_thresholds(raised))
-            };
-            let other = enter(&manager, OTHER);
+            let ((), other) = race(main, move || manager.set_thresholds(raised), || enter(manager, OTHER));
             assert!(other.is_some());
-            operator.join().unwrap();
             assert_eq!(manager.view().requests, 2);
             drop((held, other));
-            assert_empty(&manager);
+            assert_empty(manager);
         });
     }
 }
 
 #[test]
 fn a_lowered_limit_and_a_newcomer_agree_on_who_came_first() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(limits(2, 0));
         let held = admitted(manager.admit(ONE));
-        let newcomer = {
-            let manager = leak(&manager);
-            thread::spawn(move || manager.admit_now(OTHER).ok())
-        };
-        manager.set_thresholds(limits(1, 0));
-        let after = manager.admit_now(ONE).ok();
+        let (after, raced) = race(
+            main,
+            || {
+                manager.set_thresholds(limits(1, 0));
+                manager.admit_now(ONE).ok()
+            },
+            || manager.admit_now(OTHER).ok(),
+        );
         assert!(after.is_none(), "one is running, so under a limit of 1 nobody may enter");
-        let raced = newcomer.join().unwrap();
         assert_eq!(manager.view().requests, 1 + u32::from(raced.is_some()));
         drop((held, raced));
-        assert_empty(&manager);
+        assert_empty(manager);
     });
 }
 
 #[test]
 fn a_dismissed_waiter_is_either_served_or_dismissed() {
-    loom::model(|| {
+    model(2, |main| {
         let manager = manager(limits(1, 1));
-        let slot = admitted(leak(&manager).admit(ONE));
+        let slot = admitted(manager.admit(ONE));
         let waiter = queued(manager.admit(OTHER));
-        let holder = thread::spawn(move || drop(slot));
-        manager.dismiss_waiters();
-        match block_on(waiter) {
-            Ok(slot) => drop(slot),
-            Err(Dismissed) => {}
-        }
-        holder.join().unwrap();
-        assert_empty(&manager);
+        race(
+            main,
+            move || drop(slot),
+            move || {
+                manager.dismiss_waiters();
+                match block_on(waiter) {
+                    Ok(slot) => drop(slot),
+                    Err(Dismissed) => {}
+                }
+            },
+        );
+        assert_empty(manager);
     });
 }

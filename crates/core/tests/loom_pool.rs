@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod parker;
+mod race;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use fuseboard_core::limit::{CxPermit, ResourceManager, Thresholds, WorkerId};
 use fuseboard_core::pool::{Checkout, CxWaiter, Found, HostKey, IdlePool};
 use loom::thread;
 use parker::block_on;
+use race::{model, race};
 
 const ONE: WorkerId = WorkerId(0);
 const OTHER: WorkerId = WorkerId(1);
@@ -67,39 +69,33 @@ fn connection(found: Found<CxPermit>) -> CxPermit {
 
 #[test]
 fn a_checkin_and_a_checkout_elsewhere_never_miss_each_other() {
-    loom::model(|| {
+    model(2, |main| {
         let world = world(1);
         let busy = world.open();
-        let other = thread::spawn(move || world.checkin(ONE, busy));
-        drop(world.checkout(OTHER));
-        other.join().unwrap();
+        race(main, move || world.checkin(ONE, busy), || drop(world.checkout(OTHER)));
         world.assert_open(0, 0);
     });
 }
 
 #[test]
 fn a_closing_connection_and_a_checkout_never_miss_each_other() {
-    loom::model(|| {
+    model(2, |main| {
         let world = world(1);
         let closing = world.open();
-        let other = thread::spawn(move || drop(closing));
-        drop(world.checkout(OTHER));
-        other.join().unwrap();
+        race(main, move || drop(closing), || drop(world.checkout(OTHER)));
         world.assert_open(0, 0);
     });
 }
 
 #[test]
 fn a_connection_handed_to_a_waiter_that_leaves_goes_to_the_next() {
-    loom::model(|| {
+    model(2, |main| {
         let world = world(1);
         let busy = world.open();
         let first = world.wait(ONE);
         let second = world.wait(OTHER);
-        let other = thread::spawn(move || world.checkin(ONE, busy));
         let leaver = thread::spawn(move || drop(first));
-        drop(block_on(second));
-        other.join().unwrap();
+        race(main, move || world.checkin(ONE, busy), move || drop(block_on(second)));
         leaver.join().unwrap();
         world.assert_open(0, 0);
     });
@@ -107,31 +103,40 @@ fn a_connection_handed_to_a_waiter_that_leaves_goes_to_the_next() {
 
 #[test]
 fn a_connection_handed_to_the_last_waiter_that_leaves_is_idle() {
-    loom::model(|| {
+    model(2, |main| {
         let world = world(1);
         let busy = world.open();
         let waiter = world.wait(OTHER);
-        let other = thread::spawn(move || world.checkin(ONE, busy));
-        drop(waiter);
-        other.join().unwrap();
+        race(main, move || world.checkin(ONE, busy), move || drop(waiter));
         world.assert_open(1, 1);
         assert!(matches!(world.pool.checkout(OTHER, HOST), Checkout::Ready(Found::Idle { .. })));
     });
 }
 
 #[test]
+fn a_permit_handed_to_a_waiter_that_leaves_is_given_back() {
+    model(2, |main| {
+        let world = world(1);
+        let closing = world.open();
+        let waiter = world.wait(OTHER);
+        race(main, move || drop(closing), move || drop(waiter));
+        world.assert_open(0, 0);
+        drop(world.open());
+    });
+}
+
+#[test]
 fn a_checkin_and_a_close_serve_two_who_ask() {
-    loom::model(|| {
+    model(2, |main| {
         let world = world(2);
         let (busy, closing) = (world.open(), world.open());
         let first = world.wait(ONE);
-        let other = thread::spawn(move || {
+        let give = move || {
             world.checkin(ONE, busy);
             drop(closing);
-        });
-        let second = world.checkout(OTHER);
+        };
+        let ((), second) = race(main, give, || world.checkout(OTHER));
         let first = connection(block_on(first));
-        other.join().unwrap();
         world.assert_open(2, 0);
         drop((first, second));
         world.assert_open(0, 0);
@@ -140,12 +145,11 @@ fn a_checkin_and_a_close_serve_two_who_ask() {
 
 #[test]
 fn a_limit_raised_while_somebody_is_about_to_wait_lets_it_connect() {
-    loom::model(|| {
+    model(2, |main| {
         let world = world(1);
         let busy = world.open();
-        let operator = thread::spawn(move || world.manager.set_thresholds(Thresholds::UNLIMITED));
-        drop(world.checkout(OTHER));
-        operator.join().unwrap();
+        let raise = || world.manager.set_thresholds(Thresholds::UNLIMITED);
+        race(main, raise, || drop(world.checkout(OTHER)));
         world.assert_open(1, 0);
         drop(busy);
     });
