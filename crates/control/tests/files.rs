@@ -39,7 +39,8 @@ fn source(path: &Path) -> FileSource {
 }
 
 fn connections(update: &Update) -> Option<u32> {
-    let cluster = update.snapshot.clusters.iter().find(|cluster| cluster.service.name.as_ref() == "httpbin")?;
+    let cluster =
+        update.snapshot.clusters.iter().find(|cluster| cluster.service.name.as_ref() == "httpbin")?;
     Some(cluster.thresholds.default.max_connections)
 }
 

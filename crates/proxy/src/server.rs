@@ -197,6 +197,12 @@ impl Proxy {
         self.shared.enter(Phase::Draining);
     }
 
+    /// Returns when draining has begun, by [`Proxy::drain`] or by the admin server's `/quitquitquit`.
+    pub async fn draining(&self) {
+        // The sender lives as long as the proxy, so waiting cannot fail.
+        let _ = self.shared.phase.subscribe().wait_for(|phase| *phase != Phase::Serving).await;
+    }
+
     /// Waits until the proxy has drained and all its threads have ended.
     pub fn join(mut self) {
         self.end();

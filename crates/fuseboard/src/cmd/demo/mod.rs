@@ -1,0 +1,103 @@
+//! `fuseboard demo`: a circuit that breaks before one's eyes. Two httpbin replicas, the proxy, the rule and the callers live
+//! in this one process; what is shown comes from the admin server, as any user would see it.
+
+mod expect;
+mod outlier;
+mod pool;
+mod screen;
+mod stage;
+
+use clap::{Args, ValueEnum};
+
+use crate::exit::{Exit, Outcome};
+use crate::{argument, output, signals};
+use expect::Expectations;
+use screen::Screen;
+use stage::{Ports, Stage};
+
+/// Watch a circuit break: two httpbin replicas, the proxy, the rule and the callers in one process
+#[derive(Args)]
+#[command(after_help = "Examples:
+  # one, two and three callers against one connection
+  fuseboard demo
+  # a failing replica is ejected, comes back, and is ejected for longer
+  fuseboard demo outlier
+  # end after the walk; exit 99 when it did not go as it must
+  fuseboard demo --once --expect
+
+Without --once it stays up, so that you can try the lines that it prints, and
+edit the rule.")]
+pub(crate) struct Arguments {
+    /// What to show
+    #[arg(value_enum, default_value = "pool")]
+    show: Show,
+    /// End after the walk instead of staying up
+    #[arg(long)]
+    once: bool,
+    /// Check that everything went as it must; exit 99 and the difference otherwise
+    #[arg(long)]
+    expect: bool,
+    /// Seed of every random choice in the proxy and the replicas
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Ports to use: admin N, proxy N+1, replicas N+2 and N+3; default: 15000, or free ones where those are taken
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..65532))]
+    port_base: Option<u16>,
+    /// Plain lines only: no colour and no line that changes while one waits
+    #[arg(long)]
+    no_ui: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Show {
+    /// Limits: part of the calls of three callers is refused
+    Pool,
+    /// Ejection: a failing replica is taken out and comes back
+    Outlier,
+}
+
+impl Show {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Outlier => "outlier",
+        }
+    }
+
+    const fn rule(self) -> &'static str {
+        match self {
+            Self::Pool => include_str!("pool.yaml"),
+            Self::Outlier => include_str!("outlier.yaml"),
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    if arguments.no_ui {
+        output::choose_color(clap::ColorChoice::Never);
+    }
+    let ports = Ports::choose(arguments.port_base, arguments.once);
+    let seed = arguments.seed.unwrap_or_else(argument::random_seed);
+    let screen = Screen::new(!arguments.no_ui && output::stderr_is_terminal());
+    screen::title(arguments.show.name(), arguments.once);
+    let stage = Stage::set(arguments.show.rule(), &ports, seed)?;
+    screen::stage(&stage);
+    let mut expectations = Expectations::default();
+    match arguments.show {
+        Show::Pool => pool::walk(&stage, &mut expectations)?,
+        Show::Outlier => outlier::walk(&stage, screen, &mut expectations)?,
+    }
+    if arguments.expect && !expectations.hold() {
+        screen::expectations(&expectations);
+        return Ok(Exit::ExpectationFailed);
+    }
+    if arguments.expect {
+        screen::expectations(&expectations);
+    }
+    if !arguments.once {
+        screen::try_it(&stage, arguments.show);
+        stage.wait(signals::until_stopped());
+    }
+    stage.strike();
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,244 @@
+//! Everything that a walk needs: replicas, rule, proxy, callers, and the admin server to look at them with.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use fuseboard_admin::{AdminClient, ejections::Ejections, refusals::Refusals};
+use fuseboard_config::{ListenPlan, Workload};
+use fuseboard_httpbin::{Control, Options, Server};
+use fuseboard_load::Cancel;
+use fuseboard_proxy::ProxyOptions;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+use crate::asking;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::serving::{Plan, Serving, Told};
+
+/// Envoy's name of the one cluster.
+pub(super) const CLUSTER: &str = "outbound|8000||httpbin.default.svc.cluster.local";
+/// What callers put into `Host`.
+pub(super) const HOST: &str = "httpbin:8000";
+const REPLICAS: [&str; 2] = ["httpbin-a", "httpbin-b"];
+
+/// Ports of admin server, proxy and replicas; 0 takes a free one.
+pub(super) struct Ports([u16; 4]);
+
+/// A set stage.
+pub(super) struct Stage {
+    pub(super) replicas: Vec<Replica>,
+    pub(super) rule_file: PathBuf,
+    pub(super) rule: String,
+    pub(super) proxy: SocketAddr,
+    pub(super) admin: AdminClient,
+    serving: Serving,
+    servers: ReplicaThread,
+    callers: Runtime,
+    _folder: TempDir,
+}
+
+/// One httpbin.
+pub(super) struct Replica {
+    pub(super) name: &'static str,
+    pub(super) address: SocketAddr,
+    pub(super) control: Control,
+}
+
+/// What the callers of one step got.
+pub(super) struct Calls {
+    pub(super) codes: BTreeMap<i32, u64>,
+    pub(super) total: u64,
+}
+
+impl Ports {
+    /// The ports asked for; else those that people know where they are free; else any.
+    pub(super) fn choose(base: Option<u16>, any: bool) -> Self {
+        if let Some(base) = base {
+            return Self([base, base + 1, base + 2, base + 3]);
+        }
+        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        let usual = [15000, 15001, 15002, 15003];
+        Self(if !any && usual.iter().all(is_free) { usual } else { [0; 4] })
+    }
+
+    fn address(&self, index: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.0[index]).into()
+    }
+}
+
+impl Stage {
+    pub(super) fn set(rule: &str, ports: &Ports, seed: u64) -> Result<Self, Failure> {
+        let servers = ReplicaThread::start([ports.address(2), ports.address(3)], seed)?;
+        let folder =
+            tempfile::Builder::new().prefix("fuseboard-demo-").tempdir().context("no temporary folder")?;
+        let rule_file = folder.path().join("httpbin.yaml");
+        std::fs::write(&rule_file, rule)?;
+        std::fs::write(folder.path().join("service.yaml"), service(&servers.replicas))?;
+        let plan = Plan {
+            paths: vec![folder.path().to_owned()],
+            workload: Workload::default(),
+            listen: ListenPlan::outbound(vec![ports.address(1)]),
+            proxy: ProxyOptions {
+                admin: Some(fuseboard_proxy::AdminAddress::Tcp(ports.address(0))),
+                seed,
+                ..ProxyOptions::default()
+            },
+            watch: true,
+        };
+        let serving = Serving::start(plan, tell)?;
+        let proxy = serving.proxy().listeners().first().map(|listener| listener.address);
+        let admin = serving.proxy().admin_address().cloned();
+        Ok(Self {
+            replicas: servers.replicas.clone(),
+            rule_file,
+            rule: rule.to_owned(),
+            proxy: proxy.context("the proxy listens nowhere")?,
+            admin: AdminClient::new(admin.context("the proxy has no admin server")?),
+            serving,
+            servers,
+            callers: Builder::new_current_thread().enable_all().build()?,
+            _folder: folder,
+        })
+    }
+
+    /// So many callers making so many calls of `path`, as fast as they can.
+    pub(super) fn call(&self, callers: usize, calls: u64, path: &str) -> Result<Calls, Failure> {
+        let mut options = fuseboard_load::Options::to(format!("http://{}{path}", self.proxy));
+        options.connections = callers;
+        options.calls = Some(calls);
+        options.qps = 0.0;
+        options.http.headers.push(("Host".to_owned(), HOST.to_owned()));
+        let report = self
+            .callers
+            .block_on(fuseboard_load::run(options, Cancel::new()))
+            .map_err(|error| Failure::new(Exit::Error, error))?;
+        let codes = report.codes().clone();
+        Ok(Calls { total: codes.values().sum(), codes })
+    }
+
+    /// The value of a counter or gauge of the cluster, as the proxy's admin server tells it.
+    pub(super) fn stat(&self, name: &str) -> Result<u64, Failure> {
+        let full = format!("cluster.{CLUSTER};.{name}: ");
+        let text = asking::text(&self.admin, "/stats")?;
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(&full)).and_then(|value| value.parse().ok());
+        value.ok_or_else(|| anyhow!("the proxy does not count {name}").into())
+    }
+
+    pub(super) fn refusals(&self) -> Result<Refusals, Failure> {
+        asking::document(&self.admin, "/fuseboard/v1/refusals?last=10m")
+    }
+
+    pub(super) fn ejections(&self) -> Result<Ejections, Failure> {
+        asking::document(&self.admin, "/fuseboard/v1/ejections")
+    }
+
+    /// Stays up until `end`.
+    pub(super) fn wait(&self, end: impl Future<Output = ()>) {
+        self.callers.block_on(end);
+    }
+
+    /// Takes everything down.
+    pub(super) fn strike(self) {
+        self.serving.drain();
+        self.servers.stop();
+    }
+}
+
+impl Calls {
+    pub(super) fn of(&self, code: i32) -> u64 {
+        self.codes.get(&code).copied().unwrap_or_default()
+    }
+}
+
+fn tell(told: Told<'_>) {
+    match told {
+        // The rules of the demo are right at the start; later these are edits of the person who watches.
+        Told::Diagnostics(diagnostics) => output::diagnostics(diagnostics),
+        Told::Applied(update) => output::note(format_args!("  rules {} in force", update.snapshot.version)),
+        Told::NotApplied(reason) => output::note(format_args!("  not applied: {reason}")),
+    }
+}
+
+/// The service behind the rule, and where its replicas are.
+fn service(replicas: &[Replica]) -> String {
+    let mut text = String::from(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: httpbin\nspec:\n  ports:\n  - name: http\n    port: 8000\n---\n\
+         apiVersion: v1\nkind: Endpoints\nmetadata:\n  name: httpbin\nsubsets:\n",
+    );
+    for replica in replicas {
+        let (ip, port) = (replica.address.ip(), replica.address.port());
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "- addresses:\n  - ip: {ip}\n    hostname: {}\n  ports:\n  - name: http\n    port: {port}\n",
+            replica.name
+        );
+    }
+    text
+}
+
+/// The replicas on a thread of their own, so that they answer while the callers wait.
+struct ReplicaThread {
+    replicas: Vec<Replica>,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Clone for Replica {
+    fn clone(&self) -> Self {
+        Self { name: self.name, address: self.address, control: self.control.clone() }
+    }
+}
+
+impl ReplicaThread {
+    fn start(addresses: [SocketAddr; 2], seed: u64) -> Result<Self, Failure> {
+        let (stop, stopped) = oneshot::channel();
+        let (started, replicas) = std::sync::mpsc::channel();
+        let thread = thread::Builder::new().name("httpbin".into()).spawn(move || {
+            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(async {
+                let servers = serve_all(addresses, seed).await;
+                let report = servers
+                    .as_ref()
+                    .map(|servers| replicas_of(servers))
+                    .map_err(|error| anyhow!("{error:#}"));
+                let _ = started.send(report);
+                let _ = stopped.await;
+                for server in servers.unwrap_or_default() {
+                    server.stop().await;
+                }
+            });
+        })?;
+        let replicas = replicas.recv().context("the replicas did not start")??;
+        Ok(Self { replicas, stop, thread })
+    }
+
+    fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
+
+async fn serve_all(addresses: [SocketAddr; 2], seed: u64) -> anyhow::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for (name, address) in REPLICAS.into_iter().zip(addresses) {
+        let options = Options { seed: Some(seed), ..Options::on(address).named(name) };
+        servers.push(fuseboard_httpbin::serve(options).await?);
+    }
+    Ok(servers)
+}
+
+fn replicas_of(servers: &[Server]) -> Vec<Replica> {
+    let named = REPLICAS.into_iter().zip(servers);
+    named
+        .map(|(name, server)| Replica { name, address: server.addresses()[0], control: server.control() })
+        .collect()
+}

@@ -1,0 +1,97 @@
+//! `fuseboard load` and `fuseboard curl`: fortio's flags, fortio's output, and honest latency besides.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use fuseboard_load::go::flag::FlagError;
+use fuseboard_load::{Cancel, CommandLine, Event, Observer, RunError, Style, UsageError};
+use jiff::Timestamp;
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::{output, signals};
+
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// fortio's flags, then the URL
+    #[arg(value_name = "FLAGS URL", trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+}
+
+pub(crate) fn load(arguments: &Arguments) -> Outcome {
+    call(&arguments.rest, Style::Fuseboard, false)
+}
+
+pub(crate) fn curl(arguments: &Arguments) -> Outcome {
+    call(&arguments.rest, Style::Fuseboard, true)
+}
+
+/// Reads the flags and does what they say.
+pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome {
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let line = match CommandLine::parse(&words, style) {
+        Ok(line) => line,
+        Err(error) => return Ok(usage(&error, style)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let in_terminal = output::stderr_is_terminal();
+    let observer = Observer::new(move |event| match event {
+        Event::Line(text) => output::note(text),
+        Event::Log(log) if in_terminal => output::note(log.to_text(Timestamp::now())),
+        Event::Log(log) => output::note(log.to_json(Timestamp::now())),
+        _ => {}
+    });
+    runtime.block_on(async {
+        if curl || line.curl { fetch(&line, &observer).await } else { measure(&line, observer).await }
+    })
+}
+
+async fn fetch(line: &CommandLine, observer: &Observer) -> Outcome {
+    let fetched = fuseboard_load::curl(&line.options, observer).await.map_err(failed)?;
+    if !line.quiet {
+        output::note_raw(&String::from_utf8_lossy(&fetched.head));
+    }
+    output::out_bytes(&fetched.body);
+    Ok(if fetched.exit_code() == 0 { Exit::Ok } else { Exit::Error })
+}
+
+async fn measure(line: &CommandLine, observer: Observer) -> Outcome {
+    let cancel = Cancel::new();
+    let interrupted = cancel.clone();
+    tokio::spawn(async move {
+        signals::until_stopped().await;
+        interrupted.cancel();
+        // The second one does not wait for answers that may never come.
+        signals::until_stopped().await;
+        std::process::exit(i32::from(Exit::Interrupted as u8));
+    });
+    let report =
+        fuseboard_load::run_observed(line.options.clone(), cancel, observer).await.map_err(failed)?;
+    output::note_raw(&report.text());
+    if let Some(path) = &line.json {
+        let json = report.json();
+        if path == "-" {
+            output::out_raw(&json);
+        } else {
+            std::fs::write(path, &json).map_err(|error| {
+                Failure::new(Exit::Error, error).next(format!("is {path} a file you may write?"))
+            })?;
+            output::note(format_args!("Successfully wrote {} bytes of Json data to {path}", json.len()));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn failed(error: RunError) -> Failure {
+    Failure::new(Exit::Error, error)
+}
+
+fn usage(error: &UsageError, style: Style) -> Exit {
+    if matches!(error, UsageError::Flag(FlagError::Help)) {
+        output::out_raw(&fuseboard_load::usage(style));
+        return Exit::Ok;
+    }
+    output::note(error);
+    output::note_raw(&fuseboard_load::usage(style));
+    if style == Style::Fortio { Exit::Error } else { Exit::Usage }
+}

@@ -1,0 +1,13 @@
+//! One module per subcommand, and one per name under which the binary behaves as another tool.
+
+pub(crate) mod admin;
+pub(crate) mod analyze;
+pub(crate) mod demo;
+pub(crate) mod fortio;
+pub(crate) mod httpbin;
+pub(crate) mod load;
+pub(crate) mod pilot_agent;
+pub(crate) mod run;
+pub(crate) mod stats;
+pub(crate) mod version;
+pub(crate) mod why;

@@ -1,0 +1,197 @@
+//! `fuseboard run`: a stand-alone proxy that follows a folder of rules.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use fuseboard_config::{Destination, ListenPlan, Workload};
+use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::serving::{Plan, Serving, Told};
+use crate::{argument, output, signals};
+
+/// Serve services behind their DestinationRules, without Kubernetes
+#[derive(Args)]
+#[command(after_help = "Examples:
+  # the Services, ServiceEntries and DestinationRules of a folder, by Host
+  fuseboard run -f rules/ --listen 127.0.0.1:15001
+  curl -H 'Host: httpbin:8000' http://127.0.0.1:15001/get
+  http_proxy=http://127.0.0.1:15001 curl http://httpbin:8000/get
+  # one service behind its rule, whatever Host says
+  fuseboard run --listen :9000 --to 127.0.0.1:8080 -f dr.yaml
+
+Addresses: `:9000` means 127.0.0.1:9000; write 0.0.0.0:9000 or [::]:9000 to let
+other machines in. Port 0 takes a free one.
+
+Edits of the files apply at once; a broken edit is reported, and the last good
+rules go on serving. SIGTERM and Ctrl-C drain (a second one ends at once),
+SIGHUP reads the files again.")]
+pub(crate) struct Arguments {
+    /// File or folder with rules and services; may be repeated
+    #[arg(short = 'f', long = "filename", value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// Address to listen on; may be repeated
+    #[arg(long, value_name = "ADDR", required = true, value_parser = argument::listen)]
+    listen: Vec<std::net::SocketAddr>,
+    /// Address of the one service to serve; may be repeated for several endpoints
+    #[arg(long, value_name = "ADDR", value_parser = Endpoints::parse)]
+    to: Vec<Endpoints>,
+    /// With --to: the service's name, by which its rule is found
+    #[arg(long, value_name = "NAME", requires = "to")]
+    host: Option<String>,
+    /// Address of the admin server: loopback, or unix:PATH
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000", value_parser = admin_address)]
+    admin: fuseboard_proxy::AdminAddress,
+    /// Start no admin server
+    #[arg(long, conflicts_with = "admin")]
+    no_admin: bool,
+    /// Worker threads; 0 means one for each processor
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    concurrency: usize,
+    /// Follow edits of the files
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    watch: bool,
+    /// Bound of a whole exchange where no DestinationPolicy says otherwise, for example 15s; default: none, as Istio
+    #[arg(long, value_name = "DURATION", value_parser = argument::duration)]
+    timeout: Option<Duration>,
+    /// How long running exchanges may go on after SIGTERM
+    #[arg(long, value_name = "DURATION", default_value = "45s", value_parser = argument::duration)]
+    drain_time: Duration,
+    /// Write an access log: - is stdout, or a file to append to
+    #[arg(long, value_name = "PATH")]
+    access_log: Option<String>,
+    /// Format of the access log
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    access_log_format: String,
+    /// Namespace of the client: its services may be called by their short name, its rules come first
+    #[arg(short, long, value_name = "NS", default_value = "default")]
+    namespace: String,
+    /// Label of the client for rules with a workloadSelector, as key=value; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// Seed of balancing, back-off and request ids; default: a random one
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// One listening socket per worker instead of one acceptor
+    #[arg(long)]
+    reuse_port: bool,
+}
+
+/// The addresses that one `--to` names.
+#[derive(Clone, Debug)]
+struct Endpoints(Vec<std::net::SocketAddr>);
+
+impl Endpoints {
+    fn parse(text: &str) -> Result<Self, String> {
+        argument::connect(text).map(Self)
+    }
+}
+
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    if arguments.files.is_empty() && arguments.to.is_empty() {
+        return Err(Failure::message(
+            Exit::Usage,
+            "nothing to serve: neither rules (-f) nor a service (--to)",
+        )
+        .next("fuseboard run -f rules/ --listen 127.0.0.1:15001"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let admin = !arguments.no_admin;
+    let serving = Serving::start(plan(arguments, admin), tell)?;
+    output::out(ready_line(&serving));
+    runtime.block_on(until_told_to_stop(&serving))?;
+    output::note("draining; once more to end at once");
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            signals::until_stopped().await;
+            std::process::exit(i32::from(Exit::Interrupted as u8));
+        });
+    });
+    serving.drain();
+    Ok(Exit::Ok)
+}
+
+fn plan(arguments: Arguments, admin: bool) -> Plan {
+    let to: Vec<_> = arguments.to.into_iter().flat_map(|endpoints| endpoints.0).collect();
+    let destination = if to.is_empty() {
+        Destination::ByHost
+    } else {
+        Destination::Fixed { to, host: arguments.host.map(Into::into) }
+    };
+    let labels = arguments.label.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+    let format =
+        if arguments.access_log_format == "json" { AccessLogFormat::Json } else { AccessLogFormat::Text };
+    let sink = |path: String| match path.as_str() {
+        "-" | "/dev/stdout" => AccessLogSink::Stdout,
+        "/dev/stderr" => AccessLogSink::Stderr,
+        _ => AccessLogSink::File(path.into()),
+    };
+    Plan {
+        watch: arguments.watch && !arguments.files.is_empty(),
+        paths: arguments.files,
+        workload: Workload { namespace: arguments.namespace.into(), labels, ..Workload::default() },
+        listen: ListenPlan { listen: arguments.listen, destination, timeout: arguments.timeout },
+        proxy: ProxyOptions {
+            concurrency: arguments.concurrency,
+            admin: admin.then_some(arguments.admin),
+            drain_time: arguments.drain_time,
+            access_log: arguments.access_log.map(|path| AccessLog { format, sink: sink(path) }),
+            seed: arguments.seed.unwrap_or_else(argument::random_seed),
+            reuse_port: arguments.reuse_port,
+            ..ProxyOptions::default()
+        },
+    }
+}
+
+/// The one line that says where everything is.
+fn ready_line(serving: &Serving) -> String {
+    let proxy = serving.proxy();
+    let listeners: Vec<String> =
+        proxy.listeners().iter().map(|listener| format!("http://{}", listener.address)).collect();
+    let admin = proxy.admin_address().map_or_else(|| "none".to_owned(), |address| address.to_string());
+    format!("ready  listen {}  admin {admin}", listeners.join(" "))
+}
+
+fn tell(told: Told<'_>) {
+    match told {
+        Told::Diagnostics(diagnostics) => output::diagnostics(diagnostics),
+        Told::Applied(update) if update.held_back => {
+            output::note(format_args!(
+                "rules {} in force; what is broken stays as it was",
+                update.snapshot.version
+            ));
+        }
+        Told::Applied(update) => output::note(format_args!("rules {} in force", update.snapshot.version)),
+        Told::NotApplied(reason) => {
+            output::note(format_args!("not applied: {reason}; the rules of before stay in force"));
+        }
+    }
+}
+
+/// Returns at SIGTERM or Ctrl-C; reads the files again at SIGHUP.
+async fn until_told_to_stop(serving: &Serving) -> Result<(), Failure> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            () = signals::until_stopped() => return Ok(()),
+            _ = hangup.recv() => serving.reload(),
+            () = serving.proxy().draining() => return Ok(()),
+        }
+    }
+}
+
+fn admin_address(text: &str) -> Result<fuseboard_proxy::AdminAddress, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err("write unix:PATH".to_owned()),
+        Some(path) => Ok(fuseboard_proxy::AdminAddress::Unix(path.into())),
+        None => argument::listen(text).map(fuseboard_proxy::AdminAddress::Tcp),
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("`{text}` is no label; write key=value"))
+}

@@ -1,0 +1,79 @@
+//! `fuseboard stats`: what the proxy counts.
+
+use clap::Args;
+
+use crate::asking::{self, Target};
+use crate::exit::{Exit, Outcome};
+use crate::output;
+
+/// Print the statistics of a running proxy, under Envoy's names
+#[derive(Args)]
+#[command(after_help = "Examples:
+  fuseboard stats | grep httpbin | grep pending
+  fuseboard stats --cluster httpbin --usedonly
+  fuseboard stats --filter 'circuit_breakers.*open' -o json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// Only names that this regular expression finds
+    #[arg(long, value_name = "REGEX", conflicts_with = "cluster")]
+    filter: Option<String>,
+    /// Only stats of clusters with this in their name
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Only stats that were ever written
+    #[arg(long)]
+    usedonly: bool,
+    /// text, json or prometheus
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json", "prometheus"])]
+    output: String,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let client = arguments.target.client()?;
+    output::out_raw(&asking::text(&client, &target(arguments))?);
+    Ok(Exit::Ok)
+}
+
+fn target(arguments: &Arguments) -> String {
+    let mut parameters = vec![format!("format={}", arguments.output)];
+    if arguments.usedonly {
+        parameters.push("usedonly".to_owned());
+    }
+    let of_cluster = arguments.cluster.as_deref().map(|name| format!("^cluster\\..*{}", literal(name)));
+    if let Some(filter) = arguments.filter.as_deref().or(of_cluster.as_deref()) {
+        parameters.push(format!("filter={}", percent_encoded(filter)));
+    }
+    format!("/stats?{}", parameters.join("&"))
+}
+
+/// The text as a regular expression that finds itself.
+fn literal(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            (c.is_ascii_punctuation() && c != '_' && c != '-').then_some('\\').into_iter().chain([c])
+        })
+        .collect()
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_name_is_taken_literally_and_travels_safely() {
+        assert_eq!(literal("a.b|c"), "a\\.b\\|c");
+        assert_eq!(percent_encoded("^a|b"), "%5Ea%7Cb");
+    }
+}

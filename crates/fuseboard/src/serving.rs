@@ -1,0 +1,107 @@
+//! A proxy that follows a folder of rules: what `run` and `demo` have in common. Wiring between control, proxy and the
+//! file that lets other tools find the instance.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fuseboard_admin::instance::{Announcement, RuntimeDirectory};
+use fuseboard_config::{Diagnostics, ListenPlan, Workload};
+use fuseboard_control::{FileSource, Update, Watcher};
+use fuseboard_proxy::{Proxy, ProxyOptions};
+
+use crate::exit::{Exit, Failure};
+
+/// What to serve, and whether to follow edits.
+pub(crate) struct Plan {
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) workload: Workload,
+    pub(crate) listen: ListenPlan,
+    pub(crate) proxy: ProxyOptions,
+    pub(crate) watch: bool,
+}
+
+/// A running proxy; it stops following files when dropped.
+pub(crate) struct Serving {
+    proxy: Arc<Proxy>,
+    source: Arc<Mutex<FileSource>>,
+    told: Arc<dyn Fn(Told<'_>) + Send + Sync>,
+    watcher: Option<Watcher>,
+    _announcement: Option<Announcement>,
+}
+
+/// What the person at the screen should know.
+pub(crate) enum Told<'a> {
+    /// Problems of the files as they are now.
+    Diagnostics(&'a Diagnostics),
+    /// New rules are in force.
+    Applied(&'a Update),
+    /// The listeners of new rules could not all be opened; what ran before goes on.
+    NotApplied(String),
+}
+
+impl Serving {
+    /// Reads the files, starts the proxy, follows edits. Files with errors are refused here: nothing good is known yet.
+    pub(crate) fn start(
+        plan: Plan,
+        told: impl Fn(Told<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, Failure> {
+        let mut source = FileSource::new(plan.paths, plan.workload, plan.listen);
+        let first = source.read();
+        told(Told::Diagnostics(&first.diagnostics));
+        if first.held_back {
+            return Err(Failure::message(Exit::BadInput, "the rules have errors, so nothing was started")
+                .next("mend them; `fuseboard analyze -f PATH` checks without starting anything"));
+        }
+        let proxy = fuseboard_proxy::start(plan.proxy, Arc::new(first.snapshot))
+            .map_err(|error| Failure::new(Exit::Error, error))?;
+        // Tools that are not told where the proxy is find it by this; without it they still can be told.
+        let directory = RuntimeDirectory::from_environment();
+        let announcement = proxy.admin_address().and_then(|address| directory.announce(address).ok());
+        let mut serving = Self {
+            proxy: Arc::new(proxy),
+            source: Arc::new(Mutex::new(source)),
+            told: Arc::new(told),
+            watcher: None,
+            _announcement: announcement,
+        };
+        if plan.watch {
+            serving.watcher = Some(serving.watch()?);
+        }
+        Ok(serving)
+    }
+
+    pub(crate) fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// Reads the files again, now.
+    pub(crate) fn reload(&self) {
+        reload(&self.source, &self.proxy, &*self.told);
+    }
+
+    /// Lets go of new connections and waits for running exchanges, as long as the drain time allows.
+    pub(crate) fn drain(self) {
+        self.proxy.drain();
+        // Ends the thread that follows files, which holds on to the proxy.
+        drop(self.watcher);
+        if let Some(proxy) = Arc::into_inner(self.proxy) {
+            proxy.join();
+        }
+    }
+
+    fn watch(&self) -> Result<Watcher, Failure> {
+        let (source, proxy, told) = (self.source.clone(), self.proxy.clone(), self.told.clone());
+        let paths = source.lock().unwrap_or_else(PoisonError::into_inner).paths().to_vec();
+        fuseboard_control::watch(&paths, move || reload(&source, &proxy, &*told))
+            .map_err(|error| Failure::new(Exit::Error, error).next("or start with --watch=false"))
+    }
+}
+
+fn reload(source: &Mutex<FileSource>, proxy: &Proxy, told: &(dyn Fn(Told<'_>) + Send + Sync)) {
+    let update = source.lock().unwrap_or_else(PoisonError::into_inner).read();
+    told(Told::Diagnostics(&update.diagnostics));
+    match proxy.apply(&Arc::new(update.snapshot.clone())) {
+        Ok(()) => told(Told::Applied(&update)),
+        Err(error) => told(Told::NotApplied(error.to_string())),
+    }
+}
