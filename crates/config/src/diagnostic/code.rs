@@ -175,7 +175,7 @@ codes! {
     TlsModeMissing = "FB211", Error, applies;
     /// With `--to` and without `--host`, the rules must all be for one host.
     HostUnclear = "FB212", Error, applies;
-    /// With `--to`, there are rules, but none is for this host and client.
+    /// With `--to`, there are rules or policies, but none is for this host and client.
     NoRuleForHost = "FB213", Warning, applies;
     /// Two `DestinationPolicy`s of one namespace are for the same host and port: the older one counts, or that of the
     /// smaller name.

@@ -14,7 +14,7 @@ use fuseboard_api::kubernetes::{EndpointSlice, Endpoints};
 use fuseboard_snapshot::EndpointHealth;
 
 use super::pods::{KnownPod, Pods};
-use crate::diagnostic::{Code, Diagnostics};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::set::{Resource, ResourceSet};
 
 /// Addresses with the same ports.
@@ -53,28 +53,17 @@ impl<'a> AddressBook<'a> {
             resources.services.iter().map(|service| (&*service.id.namespace, &*service.id.name)).collect();
         let knows = |namespace: &str, name: &str| services.contains(&(namespace, name));
         for slice in &resources.endpoint_slices {
-            let owner = slice.labels.get(SERVICE_NAME_LABEL);
-            match owner {
+            match slice.labels.get(SERVICE_NAME_LABEL) {
                 Some(owner) if knows(&slice.id.namespace, owner) => {
                     book.slices.entry((&slice.id.namespace, owner)).or_default().push(slice);
                 }
-                Some(owner) => diagnostics.push(slice.diagnostic(
-                    Code::StrayEndpoints,
-                    slice.span,
-                    format!(
-                        "no Service {owner} in namespace {}: these addresses are not used",
-                        slice.id.namespace
-                    ),
-                )),
-                None => diagnostics.push(
-                    slice
-                        .diagnostic(
-                            Code::StrayEndpoints,
-                            slice.span,
-                            "the slice does not say which Service it is for: these addresses are not used",
-                        )
-                        .help(format!("write the name of the Service in the label {SERVICE_NAME_LABEL}")),
-                ),
+                Some(owner) => diagnostics.push(stray(slice, owner)),
+                None => {
+                    let message =
+                        "the slice does not say which Service it is for: these addresses are not used";
+                    let help = format!("write the name of the Service in the label {SERVICE_NAME_LABEL}");
+                    diagnostics.push(slice.diagnostic(Code::StrayEndpoints, slice.span, message).help(help));
+                }
             }
         }
         for endpoints in &resources.endpoints {
@@ -82,9 +71,7 @@ impl<'a> AddressBook<'a> {
             if knows(namespace, name) {
                 book.endpoints.insert((namespace, name), endpoints);
             } else {
-                let message =
-                    format!("no Service {name} in namespace {namespace}: these addresses are not used");
-                diagnostics.push(endpoints.diagnostic(Code::StrayEndpoints, endpoints.span, message));
+                diagnostics.push(stray(endpoints, name));
             }
         }
         book
@@ -124,6 +111,15 @@ impl<'a> AddressBook<'a> {
         };
         Group { ports: list(subset.ports.as_ref()), addresses: all.filter_map(address).collect() }
     }
+}
+
+/// Addresses for the Service `owner`, which does not exist.
+fn stray<T>(resource: &Resource<T>, owner: &str) -> Diagnostic {
+    let namespace = &resource.id.namespace;
+    let message = format!("no Service {owner} in namespace {namespace}: these addresses are not used");
+    resource
+        .diagnostic(Code::StrayEndpoints, resource.span, message)
+        .help("add the Service, or correct its name or namespace here")
 }
 
 /// Health of an endpoint of a slice; `None`: it is not to be used. Absent conditions mean ready.

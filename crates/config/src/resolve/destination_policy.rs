@@ -29,6 +29,13 @@ pub(super) struct Bounds {
     pub(super) queue_timeout: Option<(Option<Duration>, Arc<Origin>)>,
 }
 
+impl Bounds {
+    /// Whether nothing is said.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.timeout.is_none() && self.queue_timeout.is_none()
+    }
+}
+
 impl<'a> PolicyIndex<'a> {
     /// The index of `policies`. Two for the same host and port are reported.
     pub(super) fn new(

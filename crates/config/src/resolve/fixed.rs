@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use fuseboard_snapshot::{Cluster, Endpoint, EndpointHealth, EndpointId, Locality, ServiceName};
 
-use super::destination_policy::PolicyIndex;
+use super::destination_policy::{Bounds, PolicyIndex};
 use super::destination_rule::Effective;
 use super::registry::Service;
 use super::rule_index::{MergedRule, RuleIndex};
@@ -49,7 +49,7 @@ impl<'a> FixedPlan<'_, 'a> {
         let own_port = self.to.first().map_or(0, SocketAddr::port);
         let port = service.and_then(Service::default_port).unwrap_or(own_port);
         let rule = host.as_deref().and_then(|host| self.rule(host, &namespace, diagnostics));
-        let bounds = host.as_deref().map(|host| self.policies.bounds(host, &namespace, port, self.workload));
+        let bounds = host.as_deref().map(|host| self.bounds(host, &namespace, port, diagnostics));
         let bounds = bounds.unwrap_or_default();
         let label: Arc<str> = match &host {
             Some(host) if !hostname::is_wildcard(host) => host.clone(),
@@ -79,16 +79,19 @@ impl<'a> FixedPlan<'_, 'a> {
             .map(|rule| hostname::expand(&rule.spec.host, &rule.id.namespace, suffix))
             .chain(policies.map(|policy| destination_policy::host(policy, self.workload)))
             .collect();
-        if named.len() > 1 {
-            let list: Vec<&str> = named.iter().map(|host| &**host).collect();
-            let message =
-                format!("the rules are for several hosts, so that none is applied: {}", list.join(", "));
+        // A wildcard beside the one name is for it too.
+        let (wildcards, exact): (Vec<_>, Vec<_>) =
+            named.into_iter().partition(|host| hostname::is_wildcard(host));
+        let candidates = if exact.is_empty() { wildcards } else { exact };
+        if candidates.len() > 1 {
+            let list = candidates.join(", ");
+            let message = format!("the rules are for several hosts, so that none is applied: {list}");
             diagnostics.push(
                 Diagnostic::new(Code::HostUnclear, message).help("say with --host which one the address is"),
             );
             return None;
         }
-        named.into_iter().next()
+        candidates.into_iter().next()
     }
 
     /// The rule as a client of the workload's namespace sees it. If the name came from the rules themselves, one that only
@@ -115,6 +118,17 @@ impl<'a> FixedPlan<'_, 'a> {
             );
         }
         found
+    }
+
+    /// What `DestinationPolicy`s say, seen from the workload's namespace.
+    fn bounds(&self, host: &str, namespace: &str, port: u16, diagnostics: &mut Diagnostics) -> Bounds {
+        let bounds = self.policies.bounds(host, namespace, port, self.workload);
+        if bounds.is_empty() && !self.resources.destination_policies.is_empty() {
+            let message = format!("no DestinationPolicy applies to {host}, port {port}");
+            let help = "compare the policy's host and port with --host and --namespace";
+            diagnostics.push(Diagnostic::new(Code::NoRuleForHost, message).help(help));
+        }
+        bounds
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {

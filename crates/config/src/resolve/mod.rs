@@ -44,6 +44,10 @@ use crate::workload::Workload;
 /// Bound of a whole exchange; `None`: off.
 type Timeout = Option<Duration>;
 
+/// What to do about a port whose protocol is not carried.
+const SAY_HTTP: &str =
+    "if it speaks HTTP/1.1 too, name the port http or http-something, or write appProtocol: http";
+
 /// What a proxy for `workload` runs, and what is wrong with or missing from the resources. Always a complete snapshot: a
 /// problem leaves out only what it is about.
 ///
@@ -141,18 +145,20 @@ fn report_protocols(service: &Service, diagnostics: &mut Diagnostics) {
     if !opaque.is_empty() {
         let message =
             format!("TCP is not carried yet: no requests are accepted for {}, port {opaque}", service.host);
-        diagnostics.push(service.diagnostic(Code::TcpNotCarried, message));
+        diagnostics.push(service.diagnostic(Code::TcpNotCarried, message).help(SAY_HTTP));
     }
     let http2 = numbers(Protocol::Http2);
     if !http2.is_empty() {
         let message = format!("HTTP/2 is not spoken yet: {}, port {http2}, gets HTTP/1.1", service.host);
-        diagnostics.push(service.diagnostic(Code::Http2NotSpoken, message));
+        diagnostics.push(service.diagnostic(Code::Http2NotSpoken, message).help(SAY_HTTP));
     }
     let http = service.ports.iter().filter(|port| port.protocol.is_http()).count();
     if http > 1 && service.default_port().is_none() {
         let message =
             format!("several HTTP ports, none of them 80: requests to {} must name the port", service.host);
-        diagnostics.push(service.diagnostic(Code::PortMustBeNamed, message));
+        diagnostics.push(
+            service.diagnostic(Code::PortMustBeNamed, message).help("nothing to do, if all callers do so"),
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Routing tables: which `Host` leads to which cluster. Every service port that speaks HTTP is one virtual host; a name
 //! that two of them claim stays with the first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,31 +42,26 @@ impl RouteTable {
         diagnostics: &mut Diagnostics,
     ) {
         let name: Arc<str> = format!("{}:{}", service.host, port.number).into();
-        let is_default = service.default_port() == Some(port.number);
-        let mut domains = Vec::new();
-        for form in forms(service, workload) {
-            let with_port = format!("{form}:{}", port.number);
-            let without_port = is_default.then(|| form.clone());
-            for spelling in without_port.into_iter().chain([with_port]) {
-                let domain = domain(&spelling);
-                match self.owners.get(&domain) {
-                    None => {
-                        self.owners.insert(domain.clone(), name.clone());
-                        domains.push(domain);
-                    }
-                    Some(owner) if *owner == name => {}
-                    Some(owner) => {
-                        let message = format!("{spelling} leads to {owner} already, and not to {name}");
-                        let help = if form == *service.host {
-                            "give one of the two another host".to_owned()
-                        } else {
-                            format!("call this one by its full name, {}", service.host)
-                        };
-                        diagnostics.push(service.diagnostic(Code::NameTaken, message).help(help));
-                    }
-                }
+        let mut own = Vec::new();
+        let mut taken: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
+        for spelling in spellings(service, port, workload) {
+            let owner = self.owners.entry(domain(&spelling)).or_insert_with(|| name.clone());
+            if *owner == name {
+                own.push(spelling);
+            } else {
+                taken.entry(owner.clone()).or_default().push(spelling);
             }
         }
+        for (owner, spellings) in taken {
+            let spellings = spellings.join(", ");
+            let message = format!("names that belong to {owner} and so do not lead to {name}: {spellings}");
+            let help = own.first().map_or_else(
+                || "give one of the two another host".to_owned(),
+                |free| format!("call this one {free}, or give one of the two another host"),
+            );
+            diagnostics.push(service.diagnostic(Code::NameTaken, message).help(help));
+        }
+        let domains = own.iter().map(|spelling| domain(spelling)).collect();
         self.virtual_hosts.push(VirtualHost { name, domains, route: self.route(cluster, timeout) });
     }
 
@@ -90,6 +85,18 @@ impl RouteTable {
             priority: Priority::Default,
         }
     }
+}
+
+/// All names of a port of a service: without a port where it is the one that is meant then, and with it.
+fn spellings(service: &Service, port: &Port, workload: &Workload) -> Vec<String> {
+    let is_default = service.default_port() == Some(port.number);
+    let forms = forms(service, workload).into_iter();
+    forms
+        .flat_map(|form| {
+            let with_port = format!("{form}:{}", port.number);
+            is_default.then_some(form).into_iter().chain([with_port])
+        })
+        .collect()
 }
 
 /// The names of a service, without ports: as Istio's domains for it.
