@@ -274,7 +274,8 @@ pub struct CxWaiter<'a, T> {
 }
 
 impl<T> CxWaiter<'_, T> {
-    /// The connection, once there is one. The waker of the latest call is the one that is woken.
+    /// The connection, once there is one. The waker of the latest call is the one that is woken. Not to be called again
+    /// after it was ready.
     pub fn poll_found(&mut self, cx: &mut Context<'_>) -> Poll<Found<T>> {
         let Some(place) = self.place else { return Poll::Pending };
         let Poll::Ready(grant) = self.pool.manager.connections().poll(place, cx) else {

@@ -17,7 +17,7 @@ use fuseboard_core::{Instant, Rng};
 use parker::block_on;
 
 const THREADS: [u16; 5] = [1, 2, 4, 8, 16];
-const CALLS: u32 = 30_000;
+const CALLS: u32 = 20_000;
 
 fn limits(connections: u32, pending: u32) -> Thresholds {
     Thresholds { max_connections: connections, max_pending_requests: pending, ..Thresholds::UNLIMITED }
