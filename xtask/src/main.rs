@@ -4,6 +4,7 @@ mod bench;
 mod interop;
 mod peers;
 mod process;
+mod prove;
 mod repository;
 mod tidy;
 
@@ -23,6 +24,7 @@ enum Tool {
     Tidy,
     /// Rewrite golden files and generated docs from what the code does now; review the diff afterwards
     Bless,
+    Prove(prove::Arguments),
     Bench(bench::Arguments),
     Interop(interop::Arguments),
 }
@@ -31,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().tool {
         Tool::Tidy => tidy::run(),
         Tool::Bless => repository::bless(),
+        Tool::Prove(arguments) => prove::run(&arguments),
         Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Interop(arguments) => interop::run(&arguments),
     }

@@ -1,21 +1,27 @@
 //! Counting origin, callers, scripted upstreams, raw clients, hand-made snapshots, a reader of metrics: what tests and tools
 //! share. It judges nothing; its users do.
 
+mod burst;
 mod caller;
 mod descriptor;
 pub mod exposition;
 mod ledger;
 mod origin;
+mod rig;
 mod scripted;
 mod settle;
 mod sketch;
+mod split;
 
+pub use burst::{Burst, burst};
 pub use caller::{Answer, Caller};
 pub use ledger::Count;
 pub use origin::{Origin, OriginOptions};
+pub use rig::{Counters, Gauges, Rig};
 pub use scripted::{
     Behaviour, Client, Counts, DEADLINE, Gate, OnAccept, ReadFailure, RefusingPort, Reply, Response, Script,
     SeenRequest, UnansweringPort, Upstream,
 };
 pub use settle::settle;
 pub use sketch::ClusterSketch;
+pub use split::Split;

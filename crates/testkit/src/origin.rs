@@ -156,8 +156,10 @@ impl Exchanges {
                 () = inside.released() => {}
                 gone = self.gone() => return Err(gone),
             }
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause).await;
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                // Other requests that have come are seen before this one is answered.
+                None => tokio::task::yield_now().await,
             }
             request.answered();
             self.write(&answer(&target)).await?;

@@ -1,0 +1,148 @@
+//! Bursts around the limits: the same numbers admitted, queued and refused whatever the workers, hosts and idle connections.
+
+use std::io;
+
+use fuseboard_core::limit::UNLIMITED;
+use fuseboard_testkit::{Burst, Caller, Counters, OriginOptions, Rig, Split, burst};
+
+use super::report::{Progress, Report};
+use super::setup::{Before, Round, Setup};
+use super::{Effort, PATIENCE};
+
+/// Most connections that are made idle elsewhere.
+const ELSEWHERE: u32 = 8;
+
+pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+    let mut progress = Progress::new("bursts", effort.rounds);
+    let mut left = effort.rounds;
+    for seed in effort.seed.. {
+        let setup = Setup::of_seed(seed);
+        let mut stage = Stage::start(setup)?;
+        for round in stage.setup.rounds() {
+            if left == 0 {
+                return Ok(());
+            }
+            left -= 1;
+            stage.round(round, report).await?;
+            progress.step(1);
+        }
+    }
+    Ok(())
+}
+
+/// A setup at work.
+struct Stage {
+    setup: Setup,
+    rig: Rig,
+    callers: Vec<Caller>,
+    clusters: u32,
+}
+
+impl Stage {
+    fn start(setup: Setup) -> io::Result<Self> {
+        let origin = OriginOptions { hosts: setup.hosts, seed: setup.seed, ..OriginOptions::default() };
+        let rig = Rig::start(setup.workers, origin, |hosts| setup.sketch("cluster-0", hosts))?;
+        Ok(Self { setup, rig, callers: Vec::new(), clusters: 1 })
+    }
+
+    async fn round(&mut self, round: Round, report: &mut Report) -> io::Result<()> {
+        // They keep their workers busy, so that the burst's callers are on others.
+        let mut others = Vec::new();
+        match round.before {
+            Before::Cold => self.renew()?,
+            Before::Warm => {}
+            Before::WarmElsewhere => {
+                others = self.warm_elsewhere().await?;
+                self.callers.clear();
+            }
+        }
+        let expected = Split::of(&self.setup.thresholds, round.callers);
+        let before = self.rig.counters();
+        self.rig.forget_peaks();
+        let mut callers = self.rig.callers(round.callers, self.setup.keep_alive);
+        for (caller, kept) in callers.iter_mut().zip(self.callers.drain(..)) {
+            *caller = kept;
+        }
+        let burst = burst(&self.rig, callers, expected, PATIENCE).await?;
+        let mut wrong = Vec::new();
+        check(&self.setup, &burst, expected, &mut wrong);
+        check_counters(&self.setup, expected, before, self.rig.counters(), &mut wrong);
+        if !self.rig.is_quiet(PATIENCE).await {
+            wrong.push(format!("afterwards {:?}, {:?}", self.rig.gauges(), self.rig.origin.count()));
+        }
+        drop(others);
+        report.burst(&self.setup, round, expected, &burst, wrong);
+        self.callers = burst.callers;
+        Ok(())
+    }
+
+    /// A new cluster in place of the old one.
+    fn renew(&mut self) -> io::Result<()> {
+        let name = format!("cluster-{}", self.clusters);
+        self.clusters += 1;
+        let sketch = self.setup.sketch(&name, self.rig.origin.addresses());
+        self.rig.apply(sketch)
+    }
+
+    /// A new cluster whose connections are idle at its first host, opened by callers that stay.
+    async fn warm_elsewhere(&mut self) -> io::Result<Vec<Caller>> {
+        self.renew()?;
+        let all = self.rig.sketch().clone();
+        let mut first = all.clone();
+        first.hosts.truncate(1);
+        self.rig.apply(first)?;
+        let n = Split::running_bound(&self.setup.thresholds).min(ELSEWHERE);
+        let warm =
+            burst(&self.rig, self.rig.callers(n, true), Split::of(&self.setup.thresholds, n), PATIENCE);
+        let callers = warm.await?.callers;
+        self.rig.is_quiet(PATIENCE).await;
+        self.rig.apply(all)?;
+        Ok(callers)
+    }
+}
+
+fn check(setup: &Setup, burst: &Burst, expected: Split, wrong: &mut Vec<String>) {
+    let mut equal = |what: &str, seen: u32, wanted: u32| {
+        if seen != wanted {
+            wrong.push(format!("{what} {seen}, not {wanted}"));
+        }
+    };
+    equal("running", burst.held.running, expected.running);
+    equal("waiting", burst.held.waiting, expected.waiting);
+    equal("refused at once", burst.held.refused, expected.refused);
+    equal("active requests by the gauge", burst.gauges.requests, expected.running);
+    equal("answered 200", burst.ok, expected.admitted());
+    equal("answered 503", burst.refused, expected.refused);
+    let mut bounded = |what: &str, seen: u32, bound: u32| {
+        if seen > bound {
+            wrong.push(format!("{what} {seen}, more than {bound}"));
+        }
+    };
+    bounded("requests at the origin", burst.count.peak_requests, Split::running_bound(&setup.thresholds));
+    bounded("connections at the origin", burst.count.peak_connections, setup.thresholds.max_connections);
+    bounded("connections by the gauge", burst.gauges.connections, setup.thresholds.max_connections);
+    wrong.extend(burst.other.iter().cloned());
+}
+
+fn check_counters(
+    setup: &Setup,
+    expected: Split,
+    before: Counters,
+    after: Counters,
+    wrong: &mut Vec<String>,
+) {
+    let limits = setup.thresholds;
+    let queues = limits.max_connections <= limits.max_requests && limits.max_connections != UNLIMITED;
+    let (refused, waiting) = (u64::from(expected.refused), u64::from(expected.waiting));
+    let mut equal = |name: &str, seen: u64, wanted: u64| {
+        if seen != wanted {
+            wrong.push(format!("{name} grew by {seen}, not {wanted}"));
+        }
+    };
+    let grown = |of: fn(&Counters) -> u64| of(&after) - of(&before);
+    let by_queue = if queues { refused } else { 0 };
+    equal("upstream_rq_pending_overflow", grown(|c| c.pending_overflow), by_queue);
+    equal("upstream_rq_active_overflow", grown(|c| c.active_overflow), refused - by_queue);
+    equal("upstream_rq_pending_total", grown(|c| c.pending_total), waiting);
+    equal("upstream_cx_overflow", grown(|c| c.cx_overflow), waiting + by_queue);
+}
