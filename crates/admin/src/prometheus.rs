@@ -3,27 +3,26 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use fuseboard_stats::{Buckets, Kind, PROMETHEUS_BOUNDS, Reading, Value};
+use fuseboard_stats::{Buckets, Kind, PROMETHEUS_BOUNDS, Reading, Row, RowId, Value};
 
-/// A series: its labels, already written, and its value.
-type Series<'a> = (String, &'a Value);
-
-/// All stats of `reading`. Families are sorted by kind, then by name, as Envoy sorts them.
-pub fn render(reading: &Reading) -> String {
-    let mut families: BTreeMap<(Kind, String), Vec<Series<'_>>> = BTreeMap::new();
-    for row in reading.rows() {
-        let scope = reading.scope_of(row);
-        let (family, own_label) = row.name.family();
-        let own_label = own_label.as_ref().map(|(name, value)| (*name, value));
-        let labels = scope.labels().iter().map(|(name, value)| (*name, value)).chain(own_label);
-        let key = (row.value.kind(), format!("{}{family}", scope.family()));
-        families.entry(key).or_default().push((labels_text(labels), &row.value));
+/// The rows of `reading` that `keep` accepts by full name. Families are sorted by kind, then by name, as Envoy sorts them.
+pub fn render(reading: &Reading, keep: impl Fn(&str, &Row<'_>) -> bool) -> String {
+    let mut families: BTreeMap<(Kind, String), Vec<RowId>> = BTreeMap::new();
+    let mut name = String::new();
+    for id in reading.ids() {
+        let row = reading.row(id);
+        row.full_name(&mut name);
+        if keep(&name, &row) {
+            let family = format!("{}{}", row.scope.family(), row.name.family().0);
+            families.entry((row.value.kind(), family)).or_default().push(id);
+        }
     }
     let mut out = String::new();
-    for ((kind, family), series) in families {
+    for ((kind, family), rows) in families {
         let _ = writeln!(out, "# TYPE {family} {}", kind_name(kind));
-        for (labels, value) in series {
-            let _ = match value {
+        for row in rows.into_iter().map(|id| reading.row(id)) {
+            let labels = labels_text(&row);
+            let _ = match row.value {
                 Value::Counter(value) | Value::Gauge(value) => writeln!(out, "{family}{{{labels}}} {value}"),
                 Value::Histogram(buckets) => histogram(&mut out, &family, &labels, buckets),
             };
@@ -40,7 +39,11 @@ const fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-fn labels_text<'a>(labels: impl Iterator<Item = (&'static str, &'a String)>) -> String {
+/// The labels of the scope, then the one that the name carries.
+fn labels_text(row: &Row<'_>) -> String {
+    let (_, own) = row.name.family();
+    let own = own.iter().map(|(name, value)| (*name, value));
+    let labels = row.scope.labels().iter().map(|(name, value)| (*name, value)).chain(own);
     let written: Vec<String> = labels.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     written.join(",")
 }

@@ -81,7 +81,7 @@ impl StatsQuery {
         })
     }
 
-    fn accepts(&self, name: &str, row: &Row) -> bool {
+    fn accepts(&self, name: &str, row: &Row<'_>) -> bool {
         !self.no_kind
             && self.kind.is_none_or(|kind| kind == row.value.kind())
             && (row.used || !self.used_only)
@@ -90,7 +90,7 @@ impl StatsQuery {
 }
 
 /// `/stats`: `format`, `filter`, `invert_filter`, `type`, `usedonly` and `histogram_buckets` as in Envoy.
-pub fn page(reading: Reading, query: &Query) -> Page {
+pub fn page(reading: &Reading, query: &Query) -> Page {
     match StatsQuery::parse(query) {
         Ok(wanted) => render(reading, &wanted),
         Err(page) => page,
@@ -98,36 +98,31 @@ pub fn page(reading: Reading, query: &Query) -> Page {
 }
 
 /// `/stats/prometheus`: the same in another format.
-pub fn prometheus_page(reading: Reading, query: &Query) -> Page {
+pub fn prometheus_page(reading: &Reading, query: &Query) -> Page {
     match StatsQuery::parse(query) {
         Ok(wanted) => render(reading, &StatsQuery { format: Format::Prometheus, ..wanted }),
         Err(page) => page,
     }
 }
 
-fn render(mut reading: Reading, wanted: &StatsQuery) -> Page {
-    reading.retain(|name, row| wanted.accepts(name, row));
-    // Names are put together to be compared: only what is shown, and not for Prometheus, which sorts families.
-    if wanted.format != Format::Prometheus {
-        reading.sort();
-    }
+fn render(reading: &Reading, wanted: &StatsQuery) -> Page {
+    let keep = |name: &str, row: &Row<'_>| wanted.accepts(name, row);
     match wanted.format {
-        Format::Text => Page::text(text(&reading, wanted.histograms)),
-        Format::Json => Page::json_text(json(&reading, wanted.histograms)),
-        Format::Prometheus => Page::text(prometheus::render(&reading)),
+        Format::Text => Page::text(text(reading, keep, wanted.histograms)),
+        Format::Json => Page::json_text(json(reading, keep, wanted.histograms)),
+        Format::Prometheus => Page::text(prometheus::render(reading, keep)),
     }
 }
 
 /// `name: value` lines.
-fn text(reading: &Reading, view: HistogramView) -> String {
-    let (mut out, mut name) = (String::new(), String::new());
-    for row in reading.rows() {
-        reading.full_name(row, &mut name);
-        let _ = match &row.value {
+fn text(reading: &Reading, keep: impl Fn(&str, &Row<'_>) -> bool, view: HistogramView) -> String {
+    let mut out = String::new();
+    reading.in_order(keep, |name, row| {
+        let _ = match row.value {
             Value::Counter(value) | Value::Gauge(value) => writeln!(out, "{name}: {value}"),
             Value::Histogram(buckets) => writeln!(out, "{name}: {}", histogram_text(buckets, view)),
         };
-    }
+    });
     out
 }
 
@@ -160,21 +155,20 @@ fn bounded(buckets: &Buckets, view: HistogramView) -> impl Iterator<Item = (f64,
 }
 
 /// One line: `{"stats":[{"name":…,"value":…},…,{"histograms":…}]}`.
-fn json(reading: &Reading, view: HistogramView) -> String {
-    let (mut out, mut name) = (String::from("{\"stats\":["), String::new());
+fn json(reading: &Reading, keep: impl Fn(&str, &Row<'_>) -> bool, view: HistogramView) -> String {
+    let mut out = String::from("{\"stats\":[");
     let mut histograms = Vec::new();
     let mut separator = "";
-    for row in reading.rows() {
-        reading.full_name(row, &mut name);
-        let quoted = serde_json::Value::from(name.as_str());
-        match &row.value {
+    reading.in_order(keep, |name, row| {
+        let quoted = serde_json::Value::from(name);
+        match row.value {
             Value::Counter(value) | Value::Gauge(value) => {
                 let _ = write!(out, "{separator}{{\"name\":{quoted},\"value\":{value}}}");
                 separator = ",";
             }
             Value::Histogram(buckets) => histograms.push(histogram_json(&quoted, buckets, view)),
         }
-    }
+    });
     if !histograms.is_empty() {
         let list = histograms.join(",");
         let _ = match view {

@@ -93,7 +93,7 @@ fn listeners_as_text_and_json() {
 
 #[test]
 fn stats_as_text() {
-    let page = stats::page(reading(), &Query::default());
+    let page = stats::page(&reading(), &Query::default());
     assert_eq!(page.body, without_intervals(include_str!("envoy/stats.txt")));
 }
 
@@ -106,7 +106,7 @@ fn sorted_series(text: &str) -> Vec<&str> {
 
 #[test]
 fn stats_for_prometheus() {
-    let page = stats::prometheus_page(reading(), &Query::default());
+    let page = stats::prometheus_page(&reading(), &Query::default());
     assert_eq!(sorted_series(&page.body), sorted_series(include_str!("envoy/stats.prom")));
     let types = |text: &str| -> Vec<String> {
         text.lines()
@@ -122,7 +122,7 @@ fn stats_for_prometheus() {
 fn stats_as_json() {
     let query = Query::parse("format=json&filter=rq_(200|time)");
     assert_eq!(
-        stats::page(reading(), &query).body,
+        stats::page(&reading(), &query).body,
         concat!(
             r#"{"stats":[{"name":"cluster.outbound|8000||httpbin.default.svc.cluster.local;.upstream_rq_200","value":6},"#,
             r#"{"histograms":{"supported_quantiles":[0,25,50,75,90,95,99,99.5,99.9,100],"computed_quantiles":[{"#,
@@ -133,7 +133,7 @@ fn stats_as_json() {
             r#"{"cumulative":145,"interval":null}]}]}}]}"#
         )
     );
-    assert_eq!(stats::page(reading(), &Query::parse("format=json&filter=nothing")).body, r#"{"stats":[]}"#);
+    assert_eq!(stats::page(&reading(), &Query::parse("format=json&filter=nothing")).body, r#"{"stats":[]}"#);
 }
 
 #[test]
@@ -142,9 +142,9 @@ fn histogram_buckets_as_text() {
     let name = "cluster.outbound|8000||httpbin.default.svc.cluster.local;.upstream_rq_time: ";
     let cumulative = "B0.5(0,0) B1(0,1) B5(0,1) B10(0,1) B25(0,1) B50(0,4) B100(0,6) B250(0,7) B500(0,7) B1000(0,7) \
         B2500(0,7) B5000(0,7) B10000(0,7) B30000(0,7) B60000(0,7) B300000(0,7) B600000(0,7) B1.8e+06(0,7) B3.6e+06(0,7)\n";
-    let page = stats::page(reading(), &Query::parse(&query("cumulative")));
+    let page = stats::page(&reading(), &Query::parse(&query("cumulative")));
     assert_eq!(page.body, format!("{name}{cumulative}"));
-    let page = stats::page(reading(), &Query::parse(&query("disjoint")));
+    let page = stats::page(&reading(), &Query::parse(&query("disjoint")));
     assert!(page.body.starts_with(&format!(
         "{name}B0.5(0,0) B1(0,1) B5(0,0) B10(0,0) B25(0,0) B50(0,3) B100(0,2) B250(0,1) B500(0,0)"
     )));
@@ -153,7 +153,7 @@ fn histogram_buckets_as_text() {
 #[test]
 fn filters_kinds_and_used_only_select_as_in_envoy() {
     let names = |query: &str| -> Vec<String> {
-        let body = stats::page(reading(), &Query::parse(query)).body;
+        let body = stats::page(&reading(), &Query::parse(query)).body;
         let short = |line: &str| line.split(": ").next().unwrap().rsplit('.').next().unwrap().to_owned();
         body.lines().map(short).collect()
     };
@@ -175,7 +175,7 @@ fn filters_kinds_and_used_only_select_as_in_envoy() {
 #[test]
 fn bad_parameters_are_told_as_envoy_tells_them() {
     let told = |query: &str| {
-        let page = stats::page(reading(), &Query::parse(query));
+        let page = stats::page(&reading(), &Query::parse(query));
         (page.status, page.body)
     };
     assert_eq!(told("type=bogus"), (400, "invalid &type= param".to_owned()));

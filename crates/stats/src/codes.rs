@@ -26,7 +26,7 @@ impl Codes {
     }
 
     /// Adds what was counted here to `totals`, by status.
-    pub(crate) fn add_to(&self, totals: &mut CodeTotals) {
+    fn add_to(&self, totals: &mut CodeTotals) {
         for (class, page) in self.classes.iter().enumerate() {
             let Some(page) = page.get() else { continue };
             for (rest, counter) in page.iter().enumerate() {
@@ -49,8 +49,11 @@ pub(crate) struct CodeTotals {
 }
 
 impl CodeTotals {
-    pub(crate) fn new() -> Self {
-        Self { by_status: vec![0; 5 * PAGE], outside: 0 }
+    /// The sums over `shards`.
+    pub(crate) fn of<'a>(shards: impl Iterator<Item = &'a Codes>) -> Self {
+        let mut totals = Self { by_status: vec![0; 5 * PAGE], outside: 0 };
+        shards.for_each(|codes| codes.add_to(&mut totals));
+        totals
     }
 
     /// Statuses that were counted, with their counts.

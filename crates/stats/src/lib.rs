@@ -4,20 +4,24 @@
 //! with plain relaxed stores ([`Sharded`]); a reader on any thread sums the blocks into a [`Reading`], from which the
 //! admin crate makes text, JSON and Prometheus. Nothing here knows HTTP, and nothing here decides what is counted.
 
+mod baseline;
 mod block;
 mod cell;
 mod codes;
 mod histogram;
+mod name;
 mod reading;
 mod scope;
 mod sharded;
 
+pub use baseline::Baseline;
 #[doc(hidden)]
 pub use block::macro_support;
 pub use block::{Block, CellRef, Desc, Kind};
 pub use cell::{Counter, Gauge, Level};
 pub use codes::Codes;
 pub use histogram::{Buckets, Histogram, PROMETHEUS_BOUNDS, QUANTILES};
-pub use reading::{Baseline, CodeOrigin, Reading, Row, ScopeId, StatName, TagDesc, Value};
+pub use name::{CodeOrigin, StatName, TagDesc};
+pub use reading::{Reading, Row, RowId, ScopeId, Value};
 pub use scope::Scope;
 pub use sharded::Sharded;

@@ -1,124 +1,33 @@
-//! One reading of many scopes: every stat with its value at that moment, in the order in which Envoy prints them.
+//! One reading of many scopes: every stat with its value at that moment.
 //!
-//! Rows point at their scope and their description instead of holding names, so that a reading of thousands of clusters
-//! stays small; names are put together when printed.
+//! A reading of thousands of clusters must stay small, so values lie in one slice per block beside the block's descriptions,
+//! names are put together when printed, and sorting happens per root scope: no more than one cluster's names exist at a time.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
+use crate::baseline::Baseline;
 use crate::block::{Block, CellRef, Desc, Kind};
 use crate::codes::{CodeTotals, Codes};
 use crate::histogram::{Buckets, Histogram};
-use crate::scope::{Scope, sanitized};
+use crate::name::{CodeOrigin, StatName};
+use crate::scope::Scope;
 
 /// Index of a scope in its [`Reading`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScopeId(u32);
-
-/// Which responses a status counter is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CodeOrigin {
-    /// `upstream_rq_503`: every final response.
-    All,
-    /// `external.upstream_rq_503`: those to requests that came from outside the mesh; for now, all.
-    External,
-    /// `retry.upstream_rq_503`: responses that were not passed on because the request was tried again.
-    Retry,
-}
-
-impl CodeOrigin {
-    const fn prefix(self) -> &'static str {
-        match self {
-            Self::All => "",
-            Self::External => "external.",
-            Self::Retry => "retry.",
-        }
-    }
-}
-
-/// A counter that exists once per value of a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TagDesc {
-    /// Name in the text, before the dot and the label's value.
-    pub name: &'static str,
-    /// Name in Prometheus.
-    pub family: &'static str,
-    /// The label.
-    pub label: &'static str,
-    /// One line of help.
-    pub help: &'static str,
-}
-
-/// Name of a stat inside its scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatName {
-    /// A declared stat.
-    Declared(&'static Desc),
-    /// `<base>_<status>`
-    Status(CodeOrigin, &'static str, u16),
-    /// `<base>_<class>xx`
-    Class(CodeOrigin, &'static str, u8),
-    /// `<base>_completed`
-    Completed(CodeOrigin, &'static str),
-    /// One value of a label.
-    Tagged(&'static TagDesc, &'static str),
-}
-
-impl fmt::Display for StatName {
-    /// As in the text, without the scope.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Declared(desc) => f.write_str(desc.name),
-            Self::Status(origin, base, status) => write!(f, "{}{base}_{status}", origin.prefix()),
-            Self::Class(origin, base, class) => write!(f, "{}{base}_{class}xx", origin.prefix()),
-            Self::Completed(origin, base) => write!(f, "{}{base}_completed", origin.prefix()),
-            Self::Tagged(tag, value) => write!(f, "{}.{value}", tag.name),
-        }
-    }
-}
-
-impl StatName {
-    /// Name of the Prometheus family without the scope's part, and the label that the name itself carries: the counters by
-    /// status and by class share one family (Istio's tags `response_code` and `response_code_class`).
-    pub fn family(&self) -> (String, Option<(&'static str, String)>) {
-        let base = |origin: &CodeOrigin, base: &str| format!("{}{base}", sanitized(origin.prefix()));
-        match self {
-            Self::Declared(desc) => match class_suffix(desc.name) {
-                Some((family, class)) => (sanitized(family), Some(("response_code_class", class.to_owned()))),
-                None => (sanitized(desc.name), None),
-            },
-            Self::Status(origin, name, status) => {
-                (base(origin, name), Some(("response_code", status.to_string())))
-            }
-            Self::Class(origin, name, class) => {
-                (base(origin, name), Some(("response_code_class", format!("{class}xx"))))
-            }
-            Self::Completed(origin, name) => (base(origin, name) + "_completed", None),
-            Self::Tagged(tag, value) => (tag.family.to_owned(), Some((tag.label, (*value).to_owned()))),
-        }
-    }
-}
-
-/// Splits `downstream_rq_2xx` into `downstream_rq` and `2xx`.
-fn class_suffix(name: &str) -> Option<(&str, &str)> {
-    let (family, class) = name.rsplit_once('_')?;
-    let is_class = matches!(class.as_bytes(), [b'0'..=b'9', b'x', b'x']) && family.ends_with("_rq");
-    is_class.then_some((family, class))
-}
+pub struct ScopeId(usize);
 
 /// Value of a stat when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
     /// Only grows.
     Counter(u64),
     /// Rises and falls.
     Gauge(u64),
     /// Distribution since start.
-    Histogram(Buckets),
+    Histogram(&'a Buckets),
 }
 
-impl Value {
+impl Value<'_> {
     /// What kind of stat it is.
     pub const fn kind(&self) -> Kind {
         match self {
@@ -130,22 +39,69 @@ impl Value {
 }
 
 /// One stat with its value.
-#[derive(Clone, Debug)]
-pub struct Row {
-    scope: ScopeId,
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Where it belongs.
+    pub scope: &'a Scope,
     /// Name inside the scope.
     pub name: StatName,
     /// Value.
-    pub value: Value,
+    pub value: Value<'a>,
     /// Whether it was ever written (Envoy's `usedonly`).
     pub used: bool,
 }
 
+impl Row<'_> {
+    /// The full dotted name, written over `buffer`.
+    pub fn full_name(&self, buffer: &mut String) {
+        buffer.clear();
+        buffer.push_str(self.scope.text());
+        // writing to a String cannot fail
+        let _ = write!(buffer, "{}", self.name);
+    }
+}
+
+/// Place of a row in its [`Reading`].
+#[derive(Clone, Copy, Debug)]
+pub struct RowId {
+    segment: usize,
+    index: usize,
+}
+
 /// All stats of some scopes at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Reading {
     scopes: Vec<Scope>,
-    rows: Vec<Row>,
+    segments: Vec<Segment>,
+}
+
+/// The stats that were added together.
+#[derive(Debug)]
+struct Segment {
+    scope: ScopeId,
+    part: Part,
+}
+
+#[derive(Debug)]
+enum Part {
+    Block { descs: &'static [Desc], cells: Box<[Cell]> },
+    Counters(Vec<(StatName, u64)>),
+}
+
+#[derive(Debug)]
+enum Cell {
+    Counter(u64),
+    Gauge { value: u64, used: bool },
+    Histogram(Box<Buckets>),
+}
+
+impl Segment {
+    fn len(&self) -> usize {
+        match &self.part {
+            Part::Block { descs, .. } => descs.len(),
+            Part::Counters(counters) => counters.len(),
+        }
+    }
 }
 
 impl Reading {
@@ -156,9 +112,8 @@ impl Reading {
 
     /// Adds a scope; stats are then added to it by its index.
     pub fn scope(&mut self, scope: Scope) -> ScopeId {
-        let id = u32::try_from(self.scopes.len()).unwrap_or(u32::MAX);
         self.scopes.push(scope);
-        ScopeId(id)
+        ScopeId(self.scopes.len() - 1)
     }
 
     /// Adds the sums over `shards`, one row per declared stat, zeros included.
@@ -175,10 +130,8 @@ impl Reading {
         };
         shards.clone().for_each(|shard| add(shard, Pass::Lowered));
         shards.for_each(|shard| add(shard, Pass::Rest));
-        for (desc, sum) in B::DESCS.iter().zip(sums) {
-            let (value, used) = sum.finish();
-            self.rows.push(Row { scope, name: StatName::Declared(desc), value, used });
-        }
+        let cells = sums.into_iter().map(Sum::finish).collect();
+        self.segments.push(Segment { scope, part: Part::Block { descs: B::DESCS, cells } });
     }
 
     /// Adds the status counters `<base>_…` of `origins`, each with the same counts. Envoy makes these when first counted, so
@@ -190,20 +143,18 @@ impl Reading {
         origins: &[CodeOrigin],
         shards: impl Iterator<Item = &'a Codes>,
     ) {
-        let mut totals = CodeTotals::new();
-        shards.for_each(|codes| codes.add_to(&mut totals));
+        let totals = CodeTotals::of(shards);
         let completed = totals.completed();
+        let mut counters = Vec::new();
         for origin in origins.iter().copied() {
             if completed > 0 || origin == CodeOrigin::All {
-                self.counter(scope, StatName::Completed(origin, base), completed);
+                counters.push((StatName::Completed(origin, base), completed));
             }
-            for (status, count) in totals.statuses() {
-                self.counter(scope, StatName::Status(origin, base, status), count);
-            }
-            for (class, count) in totals.classes().filter(|(_, count)| *count > 0) {
-                self.counter(scope, StatName::Class(origin, base, class), count);
-            }
+            counters.extend(totals.statuses().map(|(code, n)| (StatName::Status(origin, base, code), n)));
+            let classes = totals.classes().filter(|(_, n)| *n > 0);
+            counters.extend(classes.map(|(class, n)| (StatName::Class(origin, base, class), n)));
         }
+        self.counters(scope, counters);
     }
 
     /// Adds `<base>_1xx` to `<base>_5xx` and `<base>_completed`, zeros included, without single statuses.
@@ -213,59 +164,90 @@ impl Reading {
         base: &'static str,
         shards: impl Iterator<Item = &'a Codes>,
     ) {
-        let mut totals = CodeTotals::new();
-        shards.for_each(|codes| codes.add_to(&mut totals));
-        for (class, count) in totals.classes() {
-            self.counter(scope, StatName::Class(CodeOrigin::All, base, class), count);
-        }
-        self.counter(scope, StatName::Completed(CodeOrigin::All, base), totals.completed());
+        let totals = CodeTotals::of(shards);
+        let classes = totals.classes().map(|(class, n)| (StatName::Class(CodeOrigin::All, base, class), n));
+        let completed = (StatName::Completed(CodeOrigin::All, base), totals.completed());
+        self.counters(scope, classes.chain([completed]).collect());
     }
 
-    /// Adds a counter.
-    pub fn counter(&mut self, scope: ScopeId, name: StatName, value: u64) {
-        self.rows.push(Row { scope, name, value: Value::Counter(value), used: value > 0 });
+    /// Adds counters by name.
+    pub fn counters(&mut self, scope: ScopeId, counters: Vec<(StatName, u64)>) {
+        self.segments.push(Segment { scope, part: Part::Counters(counters) });
     }
 
-    /// The scope of a row.
-    pub fn scope_of(&self, row: &Row) -> &Scope {
-        &self.scopes[row.scope.0 as usize]
+    /// Places of all rows, in the order in which they were added.
+    pub fn ids(&self) -> impl Iterator<Item = RowId> {
+        let segments = self.segments.iter().enumerate();
+        segments.flat_map(|(segment, part)| (0..part.len()).map(move |index| RowId { segment, index }))
     }
 
-    /// Full dotted name of a row, written over `buffer`.
-    pub fn full_name(&self, row: &Row, buffer: &mut String) {
-        buffer.clear();
-        buffer.push_str(self.scope_of(row).text());
-        let _ = write!(buffer, "{}", row.name);
+    /// All rows, in the order in which they were added.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.ids().map(|id| self.row(id))
     }
 
-    /// The rows, in the order in which scopes and stats were added.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    /// The row at a place of this reading.
+    pub fn row(&self, id: RowId) -> Row<'_> {
+        let segment = &self.segments[id.segment];
+        let (name, value, used) = match &segment.part {
+            Part::Counters(counters) => {
+                let (name, value) = counters[id.index];
+                (name, Value::Counter(value), value > 0)
+            }
+            Part::Block { descs, cells } => {
+                let (value, used) = match &cells[id.index] {
+                    Cell::Counter(value) => (Value::Counter(*value), *value > 0),
+                    Cell::Gauge { value, used } => (Value::Gauge(*value), *used),
+                    Cell::Histogram(buckets) => (Value::Histogram(buckets), buckets.count() > 0),
+                };
+                (StatName::Declared(&descs[id.index]), value, used)
+            }
+        };
+        Row { scope: &self.scopes[segment.scope.0], name, value, used }
     }
 
-    /// Keeps the rows that `keep` accepts by full name.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &Row) -> bool) {
+    /// Shows the rows that `keep` accepts, with their full names, in Envoy's order: counters and gauges by name, then
+    /// histograms by name.
+    pub fn in_order(&self, keep: impl Fn(&str, &Row<'_>) -> bool, mut show: impl FnMut(&str, &Row<'_>)) {
+        let root = |id: &RowId| self.scopes[self.segments[id.segment].scope.0].root();
+        let mut ids: Vec<RowId> = self.ids().collect();
+        ids.sort_by(|a, b| root(a).cmp(root(b)));
         let mut name = String::new();
-        let scopes = &self.scopes;
-        self.rows.retain(|row| {
-            name.clear();
-            name.push_str(scopes[row.scope.0 as usize].text());
-            let _ = write!(name, "{}", row.name);
-            keep(&name, row)
-        });
+        for histograms in [false, true] {
+            // No root is the beginning of another, so the names of two roots never interleave.
+            for rows in ids.chunk_by(|a, b| root(a) == root(b)) {
+                let mut named: Vec<(String, Row<'_>)> = Vec::new();
+                for row in rows.iter().map(|id| self.row(*id)) {
+                    row.full_name(&mut name);
+                    if (row.value.kind() == Kind::Histogram) == histograms && keep(&name, &row) {
+                        named.push((name.clone(), row));
+                    }
+                }
+                named.sort_by(|(a, _), (b, _)| a.cmp(b));
+                for (name, row) in &named {
+                    show(name, row);
+                }
+            }
+        }
     }
 
-    /// Sorts as Envoy prints: counters and gauges by full name, then histograms by full name.
-    pub fn sort(&mut self) {
-        let scopes = &self.scopes;
-        let is_histogram = |row: &Row| row.value.kind() == Kind::Histogram;
-        let name = |row: &Row| format!("{}{}", scopes[row.scope.0 as usize].text(), row.name);
-        self.rows.sort_by_cached_key(|row| (is_histogram(row), name(row)));
-    }
-
-    /// Takes off what `baseline` remembers; see [`Baseline`].
+    /// Takes off what `baseline` remembers of counters.
     pub fn since(&mut self, baseline: &mut Baseline) {
-        baseline.apply(self);
+        if baseline.is_empty() {
+            return;
+        }
+        let mut name = String::new();
+        let ids: Vec<RowId> = self.ids().collect();
+        for id in ids {
+            let row = self.row(id);
+            let Value::Counter(value) = row.value else { continue };
+            row.full_name(&mut name);
+            let shown = baseline.since(&name, value);
+            match &mut self.segments[id.segment].part {
+                Part::Counters(counters) => counters[id.index].1 = shown,
+                Part::Block { cells, .. } => cells[id.index] = Cell::Counter(shown),
+            }
+        }
     }
 }
 
@@ -304,53 +286,13 @@ impl<'a> Sum<'a> {
         }
     }
 
-    fn finish(self) -> (Value, bool) {
+    fn finish(self) -> Cell {
         match self {
-            Self::Counter(sum) => (Value::Counter(sum), sum > 0),
-            Self::Gauge { raised, lowered } => (Value::Gauge(raised.saturating_sub(lowered)), raised > 0),
-            Self::Histogram(all) => {
-                let buckets = Buckets::sum_of(all.into_iter());
-                let used = buckets.count() > 0;
-                (Value::Histogram(buckets), used)
+            Self::Counter(sum) => Cell::Counter(sum),
+            Self::Gauge { raised, lowered } => {
+                Cell::Gauge { value: raised.saturating_sub(lowered), used: raised > 0 }
             }
-        }
-    }
-}
-
-/// What `/reset_counters` remembers. Cells have one writer each, so nobody else may zero them; counters are instead shown
-/// relative to their values at the reset. Gauges and histograms are not reset, as in Envoy.
-#[derive(Clone, Debug, Default)]
-pub struct Baseline {
-    counters: HashMap<String, u64>,
-}
-
-impl Baseline {
-    /// Counters read as zero from now on.
-    pub fn reset(&mut self, reading: &Reading) {
-        let mut name = String::new();
-        self.counters.clear();
-        for row in &reading.rows {
-            if let Value::Counter(value @ 1..) = row.value {
-                reading.full_name(row, &mut name);
-                self.counters.insert(name.clone(), value);
-            }
-        }
-    }
-
-    fn apply(&mut self, reading: &mut Reading) {
-        if self.counters.is_empty() {
-            return;
-        }
-        let mut name = String::new();
-        for index in 0..reading.rows.len() {
-            reading.full_name(&reading.rows[index], &mut name);
-            let Value::Counter(value) = &mut reading.rows[index].value else { continue };
-            let Some(base) = self.counters.get(&name).copied() else { continue };
-            match (*value).cmp(&base) {
-                // its cluster was removed and came back: the old value means nothing any more
-                Ordering::Less => drop(self.counters.remove(&name)),
-                _ => *value -= base,
-            }
+            Self::Histogram(all) => Cell::Histogram(Box::new(Buckets::sum_of(all.into_iter()))),
         }
     }
 }

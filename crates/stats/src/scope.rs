@@ -6,6 +6,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     text: String,
+    /// Length of the root's part of `text`.
+    root: usize,
     family: String,
     labels: Vec<(&'static str, String)>,
 }
@@ -13,18 +15,19 @@ pub struct Scope {
 impl Scope {
     /// A scope that exists once: `server`.
     pub fn single(name: &str) -> Self {
-        Self { text: format!("{name}."), family: format!("envoy_{}_", sanitized(name)), labels: Vec::new() }
+        Self::root_at(format!("{name}."), format!("envoy_{}_", sanitized(name)), Vec::new())
     }
 
     /// One of many: `kind` is `cluster`, `which` the name inside stats, `label` the Prometheus label that carries it. Istio
     /// ends such names with `;`, which belongs to the text only.
     pub fn of_many(kind: &str, which: &str, label: &'static str) -> Self {
         let value = which.strip_suffix(';').unwrap_or(which).to_owned();
-        Self {
-            text: format!("{kind}.{which}."),
-            family: format!("envoy_{}_", sanitized(kind)),
-            labels: vec![(label, value)],
-        }
+        let family = format!("envoy_{}_", sanitized(kind));
+        Self::root_at(format!("{kind}.{which}."), family, vec![(label, value)])
+    }
+
+    fn root_at(text: String, family: String, labels: Vec<(&'static str, String)>) -> Self {
+        Self { root: text.len(), text, family, labels }
     }
 
     /// A part of this scope: `circuit_breakers.default`.
@@ -34,6 +37,7 @@ impl Scope {
             text: format!("{}{name}.", self.text),
             family: format!("{}{}_", self.family, sanitized(name)),
             labels: self.labels.clone(),
+            root: self.root,
         }
     }
 
@@ -45,12 +49,18 @@ impl Scope {
             text: format!("{}fuseboard.", self.text),
             family: format!("fuseboard_{family}"),
             labels: self.labels.clone(),
+            root: self.root,
         }
     }
 
     /// The dotted prefix, with its last dot.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The dotted prefix of the scope that this one is a part of, or of itself.
+    pub(crate) fn root(&self) -> &str {
+        &self.text[..self.root]
     }
 
     /// The Prometheus prefix, with its last underscore.

@@ -33,17 +33,16 @@ fn read(blocks: &Sharded<Combined>) -> Reading {
     let scope = reading.scope(Scope::of_many("sample", "x;", "sample_name"));
     reading.block(scope, blocks.iter().map(|block| &block.stats));
     reading.codes(scope, "rq", &[CodeOrigin::All], blocks.iter().map(|block| &block.codes));
-    reading.sort();
     reading
 }
 
 fn number(reading: &Reading, wanted: &str) -> u64 {
     let mut name = String::new();
     for row in reading.rows() {
-        reading.full_name(row, &mut name);
+        row.full_name(&mut name);
         if name == wanted {
-            match &row.value {
-                Value::Counter(value) | Value::Gauge(value) => return *value,
+            match row.value {
+                Value::Counter(value) | Value::Gauge(value) => return value,
                 Value::Histogram(buckets) => return buckets.count(),
             }
         }
@@ -59,7 +58,7 @@ fn an_unused_scope_reads_as_zeros_and_allocates_no_block() {
     for name in ["begun_total", "active", "took_ms", "odd.name", "rq_completed"] {
         assert_eq!(number(&reading, &format!("sample.x;.{name}")), 0);
     }
-    assert!(reading.rows().iter().all(|row| !row.used));
+    assert!(reading.rows().all(|row| !row.used));
 }
 
 #[test]
@@ -71,7 +70,7 @@ fn a_gauge_raised_by_one_worker_and_lowered_by_another_is_their_sum() {
     blocks.control().stats.active.dec();
     let reading = read(&blocks);
     assert_eq!(number(&reading, "sample.x;.active"), 0);
-    assert!(reading.rows().iter().any(|row| row.used), "back at zero, but it was used");
+    assert!(reading.rows().any(|row| row.used), "back at zero, but it was used");
 }
 
 #[test]
@@ -86,7 +85,7 @@ fn statuses_classes_and_totals_come_from_one_count() {
         assert_eq!(number(&reading, &format!("sample.x;.rq_{name}")), value, "{name}");
     }
     assert!(
-        reading.rows().iter().all(|row| row.name.to_string() != "rq_404"),
+        reading.rows().all(|row| row.name.to_string() != "rq_404"),
         "a status that never occurred has no row"
     );
 }
@@ -179,15 +178,8 @@ fn a_counter_that_began_anew_after_a_reset_is_shown_as_it_is() {
 #[test]
 fn rows_are_sorted_as_envoy_sorts_them() {
     let reading = read(&Sharded::<Combined>::new(1));
-    let mut name = String::new();
-    let names: Vec<String> = reading
-        .rows()
-        .iter()
-        .map(|row| {
-            reading.full_name(row, &mut name);
-            name.clone()
-        })
-        .collect();
+    let mut names = Vec::new();
+    reading.in_order(|_, _| true, |name, _| names.push(name.to_owned()));
     assert_eq!(
         names,
         [

@@ -39,8 +39,8 @@ impl Pages {
             Endpoint::Listeners => listeners::page(&self.observe().status.listeners, query),
             Endpoint::Ready => server_info::ready(self.observe().status.server.state),
             Endpoint::ServerInfo => server_info::page(&self.observe().status.server),
-            Endpoint::Stats => stats::page(self.reading(), query),
-            Endpoint::StatsPrometheus => stats::prometheus_page(self.reading(), query),
+            Endpoint::Stats => stats::page(&self.reading(), query),
+            Endpoint::StatsPrometheus => stats::prometheus_page(&self.reading(), query),
             Endpoint::HealthcheckFail => self.fail_health_check(true),
             Endpoint::HealthcheckOk => self.fail_health_check(false),
             Endpoint::ResetCounters => {

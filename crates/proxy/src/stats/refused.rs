@@ -46,7 +46,7 @@ pub(super) fn collect<'a>(
             *total += counter.get();
         }
     }
-    for (reason, total) in totals.into_iter().filter(|(reason, _)| belongs(*reason)) {
-        reading.counter(scope, StatName::Tagged(&REFUSED, reason.token()), total);
-    }
+    let here = totals.into_iter().filter(|(reason, _)| belongs(*reason));
+    let named = here.map(|(reason, total)| (StatName::Tagged(&REFUSED, reason.token()), total));
+    reading.counters(scope, named.collect());
 }
