@@ -47,6 +47,20 @@ fn the_bad_file_of_each_code_shows_it_with_place_and_help() {
 }
 
 #[test]
+fn a_resource_with_a_rejecting_problem_is_named_and_not_used() {
+    // Of what is no YAML or no resource, nobody knows the name.
+    let nameless = [Code::Syntax, Code::NotAResource];
+    for code in codes_with_files().filter(|code| code.entry().rejects && !nameless.contains(code)) {
+        let content = fs::read(folder().join(code.entry().id).join("bad.yaml")).unwrap();
+        let (resources, diagnostics) = load(&[SourceText::new("bad.yaml", content)]);
+        for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.code == code) {
+            let id = diagnostic.resource.as_ref();
+            assert!(id.is_some_and(|id| resources.rejected.contains(id)), "{diagnostic}");
+        }
+    }
+}
+
+#[test]
 fn the_good_file_of_each_code_is_clean() {
     for code in codes_with_files() {
         let found = findings(code, "good.yaml");

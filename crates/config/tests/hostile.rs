@@ -136,6 +136,17 @@ fn a_problem_in_one_item_of_a_list_rejects_that_item_only() {
 }
 
 #[test]
+fn a_forgotten_separator_is_named_and_rejects_the_resource() {
+    let (set, diagnostics) = read(GOOD.replacen("---\n", "", 1));
+    assert_eq!(codes(&diagnostics)[0], Code::DuplicateKey);
+    let first = diagnostics.iter().next().unwrap();
+    assert_eq!(first.resource.as_ref().map(ToString::to_string).as_deref(), Some("Service httpbin.default"));
+    assert!(first.help.as_ref().unwrap().contains("---"), "{:?}", first.help);
+    assert!(set.services.is_empty() && set.rejected.len() == 1);
+    assert_eq!(set.destination_rules.len(), 1, "the next document is read");
+}
+
+#[test]
 fn anchors_and_merge_keys_are_read_as_kubectl_reads_them() {
     let text = GOOD.replace(
         "    outlierDetection:",

@@ -26,20 +26,8 @@ object! {
         failover_priority: optional List<String> = "failoverPriority", Supported;
         /// Whether it is on.
         enabled: optional bool = "enabled", Supported;
-        /// Fewest endpoints for which zones count.
+        /// Fewest endpoints for which zones count; default 6.
         min_cluster_size: optional u32 = "minClusterSize", Supported;
-        /// Whether the own zone gets all traffic.
-        force_local_zone: optional ForceLocalZone = "forceLocalZone", Supported;
-    }
-}
-
-object! {
-    /// All traffic to the own zone.
-    pub struct ForceLocalZone {
-        /// Whether it is on.
-        enabled: optional bool = "enabled", Supported;
-        /// Fewest endpoints of the zone.
-        min_endpoints_in_zone: optional u32 = "minEndpointsInZoneThreshold", Supported;
     }
 }
 

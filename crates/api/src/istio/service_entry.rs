@@ -1,6 +1,5 @@
 //! `ServiceEntry` (`networking.istio.io/v1`, `v1beta1`, `v1alpha3`): a service that Kubernetes does not know.
 
-use crate::istio::WorkloadSelector;
 use crate::schema::{choice, object};
 use crate::span::{List, Map};
 
@@ -20,7 +19,7 @@ object! {
         /// Its addresses.
         endpoints: optional List<WorkloadEntry> = "endpoints", Supported;
         /// Pods and workload entries behind it.
-        workload_selector: optional WorkloadSelector = "workloadSelector",
+        workload_selector: optional LabelSelector = "workloadSelector",
             NotActedUpon("only the addresses under endpoints are used");
         /// Namespaces that see it: `.`, `*` or names.
         export_to: optional List<String> = "exportTo", Supported;
@@ -40,6 +39,14 @@ object! {
         name: required String = "name", Supported;
         /// Port of the endpoints; absent: the same number.
         target_port: optional u32 = "targetPort", Supported;
+    }
+}
+
+object! {
+    /// Pods and workload entries, chosen by label. (A `DestinationRule` calls the same thing `matchLabels`.)
+    pub struct LabelSelector {
+        /// Labels that they must have, all of them.
+        labels: optional Map<String> = "labels", Supported;
     }
 }
 

@@ -65,7 +65,9 @@ impl Walk {
 
     fn field(self, entry: &Entry, field: &'static Field, path: &FieldPath<'_>, report: &mut Report<'_>) {
         if entry.node.value == Value::Null {
-            if !field.required && field.support != Support::Ignored {
+            // A null that somebody wrote is meant.
+            let nothing_written = entry.node.span.start == entry.node.span.end;
+            if nothing_written && !field.required && field.support != Support::Ignored {
                 let message = format!("{} has no value and counts as not written", field.name);
                 let help = "write a value, indent the lines below it further, or delete the line";
                 report.add(Code::EmptyField, entry.key.span, path, message, help);

@@ -97,6 +97,8 @@ struct Open {
     budget_before: usize,
     /// Depth of the deepest child so far.
     inner_depth: usize,
+    /// Byte after the last child, kept or dropped.
+    inner_end: u32,
     content: Content,
 }
 
@@ -166,18 +168,12 @@ impl<'a> Builder<'a> {
         if self.open.len() >= MAX_DEPTH {
             return Err(Box::new(self.too_deep(start)));
         }
-        self.open.push(Open { start, anchor, budget_before, inner_depth: 0, content });
+        self.open.push(Open { start, anchor, budget_before, inner_depth: 0, inner_end: start.end, content });
         Ok(())
     }
 
     fn end(&mut self, span: Span) {
         let Some(open) = self.open.pop() else { return };
-        let last = match &open.content {
-            Content::List(nodes) => nodes.last().map(|node| node.span.end),
-            Content::Map { entries, .. } => {
-                entries.last().map(|entry| entry.node.span.end.max(entry.key.span.end))
-            }
-        };
         // Block collections end where the next token begins, which can be lines later; flow ones at their bracket.
         let flow = self
             .source
@@ -185,7 +181,7 @@ impl<'a> Builder<'a> {
             .as_bytes()
             .get(open.start.start as usize)
             .is_some_and(|b| matches!(b, b'[' | b'{'));
-        let end = if flow { span.end } else { last.unwrap_or(open.start.end) };
+        let end = if flow { span.end } else { open.inner_end };
         let value = match open.content {
             Content::List(nodes) => Value::List(nodes),
             Content::Map { mut entries, mut by_key, merged, .. } => {
@@ -212,6 +208,10 @@ impl<'a> Builder<'a> {
             return Err(Box::new(self.too_deep(span)));
         }
         let Some(node) = self.anchors.get(&id).map(|anchored| anchored.node.clone()) else { return Ok(()) };
+        if let Some(parent) = self.open.last_mut() {
+            // The value's own place is that of the anchor.
+            parent.inner_end = parent.inner_end.max(span.end);
+        }
         self.close(node, 0, nodes, depth);
         Ok(())
     }
@@ -226,6 +226,7 @@ impl<'a> Builder<'a> {
             return;
         };
         parent.inner_depth = parent.inner_depth.max(depth);
+        parent.inner_end = parent.inner_end.max(node.span.end);
         match &mut parent.content {
             Content::List(elements) => elements.push(node),
             Content::Map { entries, by_key, merged, key } => match key.take() {
@@ -248,7 +249,11 @@ impl<'a> Builder<'a> {
                         let line = entries[first].key.span.line;
                         let message = format!("key {:?} is written twice", name.value);
                         let problem = problem(self.source, Code::DuplicateKey, name.span, message);
-                        let help = format!("it is already set in line {line}; keep one of the two");
+                        let help = if name.value == "apiVersion" {
+                            "a new resource needs a line with --- before it".to_owned()
+                        } else {
+                            format!("it is already set in line {line}; keep one of the two")
+                        };
                         self.problems.push(problem.help(help));
                     } else {
                         insert(entries, by_key, Entry { key: name, node });
