@@ -55,8 +55,6 @@ pub struct ServerInfo {
     pub concurrency: usize,
     /// Longest time that a drain may take.
     pub drain_time: Duration,
-    /// Process id.
-    pub pid: u32,
     /// Name of this proxy among others; empty where none was given.
     pub node_id: Arc<str>,
 }

@@ -9,7 +9,6 @@ use fuseboard_admin::status::{
 };
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
-use fuseboard_core::outlier;
 use fuseboard_snapshot::{EndpointHealth, PerPriority};
 
 use crate::admin::AdminSource;
@@ -62,7 +61,6 @@ impl Shared {
             uptime: now.saturating_since(self.started),
             concurrency: self.loads.len(),
             drain_time: self.options.drain_time,
-            pid: std::process::id(),
             node_id: Arc::clone(&self.options.node_id),
         }
     }
@@ -70,15 +68,17 @@ impl Shared {
 
 fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
     let limits = |priority| view.live.limits(priority).view();
-    let ejections = view.live.ejections();
+    // Few hosts are ejected; a cluster may have thousands.
+    let seen = view.live.ejections().map(|seen| seen.hosts).unwrap_or_default();
+    let ejected: Vec<_> = seen.iter().filter_map(|host| Some((host, host.ejection?))).collect();
     let ejection = |host: &Host| {
-        let view = ejections.as_ref()?.hosts.iter().find(|seen| seen.host == *host.monitor.id())?;
-        view.ejection.map(|ejection| EjectionStatus {
-            number: view.multiplier,
+        let (seen, ejection) = ejected.iter().find(|(seen, _)| seen.host == *host.monitor.id())?;
+        Some(EjectionStatus {
+            number: seen.multiplier,
             since: now.saturating_since(ejection.since),
             remaining: ejection.due.saturating_since(now),
             returns_in: ejection.returns.saturating_since(now),
-            detector: outlier::DetectionKind::event_type(ejection.by),
+            detector: ejection.by.event_type(),
         })
     };
     ClusterStatus {

@@ -31,7 +31,6 @@ impl AdminSource for FakeProxy {
             uptime: Duration::from_secs(7),
             concurrency: 2,
             drain_time: Duration::from_secs(45),
-            pid: 1,
             node_id: Arc::from("test"),
         };
         let address = "127.0.0.1:9000".parse().unwrap();

@@ -128,7 +128,6 @@ pub(crate) fn proxy() -> ProxyStatus {
             uptime: Duration::from_millis(6_700),
             concurrency: 2,
             drain_time: Duration::from_secs(45),
-            pid: 77,
             node_id: Arc::from("n1"),
         },
         listeners: vec![ListenerStatus {

@@ -61,7 +61,6 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
         uptime: Duration::from_secs(7),
         concurrency: 4,
         drain_time: Duration::from_secs(45),
-        pid: 1,
         node_id: Arc::from("test"),
     };
     let listener = ListenerStatus { name: Arc::from("main"), address: "[::1]:9000".parse().unwrap() };
