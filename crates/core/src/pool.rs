@@ -213,8 +213,8 @@ impl<T> IdlePool<T> {
         mut judge: impl FnMut(&T, Instant) -> Option<V>,
     ) -> Vec<(T, V)> {
         let mut taken = Vec::new();
-        let mut shelf = lock(&self.shelves[self.index(worker)]);
-        for list in shelf.0.values_mut() {
+        let mut connections = lock(&self.shelves[self.index(worker)]);
+        for list in connections.0.values_mut() {
             let mut index = 0;
             while let Some(idle) = list.get(index) {
                 match judge(&idle.item, idle.since) {

@@ -98,7 +98,7 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
     for (index, inbox) in inboxes.into_iter().enumerate() {
         proxy.workers.push(worker::spawn(index, &shared, inbox)?);
     }
-    proxy.put_in_force(&initial)?;
+    proxy.put_in_force(initial)?;
     proxy.others.push(control::spawn(&shared)?);
     if let Some(socket) = admin {
         let failed = |source| StartError::Thread { what: "admin server".to_owned(), source };
@@ -122,14 +122,14 @@ fn bind_admin(address: &AdminAddress) -> Result<AdminSocket, StartError> {
 impl Proxy {
     /// Makes `snapshot` what runs. Listeners are kept by name and address; no connection is dropped, no ejection forgotten.
     /// If a new address can't be bound nothing changes.
-    pub fn apply(&self, snapshot: &Arc<Snapshot>) -> Result<(), ApplyError> {
+    pub fn apply(&self, snapshot: Arc<Snapshot>) -> Result<(), ApplyError> {
         if self.shared.phase() == Phase::Ended {
             return Err(ApplyError::Ended);
         }
         Ok(self.put_in_force(snapshot)?)
     }
 
-    fn put_in_force(&self, snapshot: &Arc<Snapshot>) -> Result<(), ListenError> {
+    fn put_in_force(&self, snapshot: Arc<Snapshot>) -> Result<(), ListenError> {
         let mut state = self.state();
         let before = self.shared.registry.current();
         let mut bound = Vec::new();
@@ -145,7 +145,7 @@ impl Proxy {
         }
         let gone = before.listeners.iter().filter(|old| !listeners.iter().any(|kept| Arc::ptr_eq(kept, old)));
         let gone: Vec<_> = gone.cloned().collect();
-        self.shared.registry.apply(Arc::clone(snapshot), listeners, clock::now());
+        self.shared.registry.apply(snapshot, listeners, clock::now());
         for (worker, listening) in bound {
             state.accept_from(worker, listening);
         }

@@ -207,6 +207,7 @@ async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<ToWorker>) {
                 None => open = false,
             },
             () = tokio::time::sleep(DRAIN_POLL) => {}
+            _ = phase.wait_for(|phase| *phase == Phase::Ended) => break,
             () = &mut patience => break,
         }
     }

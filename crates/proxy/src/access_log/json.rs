@@ -68,7 +68,12 @@ fn quoted(line: &mut String, value: &str) {
         match character {
             '"' => line.push_str("\\\""),
             '\\' => line.push_str("\\\\"),
-            c if u32::from(c) < 0x20 => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if u32::from(c) < 0x20 => {
+                line.push_str("\\u00");
+                line.extend(
+                    [16, 1].map(|unit| char::from_digit(u32::from(c) / unit % 16, 16).unwrap_or('0')),
+                );
+            }
             c => line.push(c),
         }
     }

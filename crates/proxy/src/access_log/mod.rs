@@ -126,13 +126,14 @@ fn write(entries: &Receiver<Option<Entry>>, format: AccessLogFormat, mut sink: i
     drop(sink.flush());
 }
 
+const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 /// `2026-11-22T16:35:35.119Z`
 fn timestamp(at: SystemTime) -> String {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let date = fuseboard_http1::write::http_date(since.as_secs());
     // `Sun, 06 Nov 1994 08:49:37 GMT`
     let part = |range: std::ops::Range<usize>| String::from_utf8_lossy(&date[range]).into_owned();
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let month = MONTHS.find(&part(8..11)).map_or(0, |index| index / 3 + 1);
     format!("{}-{month:02}-{}T{}.{:03}Z", part(12..16), part(5..7), part(17..25), since.subsec_millis())
 }

@@ -92,10 +92,10 @@ impl Downstream {
 
     /// Reads into the room of the input; `Ok(0)` is the end. The input must have room.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.unread {
-            if let Some(read) = self.read_unannounced() {
-                return Poll::Ready(read);
-            }
+        if self.unread
+            && let Some(read) = self.read_unannounced()
+        {
+            return Poll::Ready(read);
         }
         let mut room = ReadBuf::new(self.input.room());
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut room);

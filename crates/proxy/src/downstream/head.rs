@@ -40,7 +40,7 @@ impl Downstream {
         let Some(settings) = self.http_settings() else { return Head::Closed { remote: false } };
         let limits = Limits { max_head_bytes: settings.max_head_bytes, max_headers: settings.max_headers };
         if self.input.is_empty() && !self.wait_for_bytes(settings.idle_timeout).await {
-            return Head::Closed { remote: self.input.is_present() };
+            return Head::Closed { remote: false };
         }
         self.take_buffers();
         let mut scanner = HeadScanner::for_requests(limits);
@@ -78,7 +78,7 @@ impl Downstream {
         self.routes.http_settings().cloned()
     }
 
-    /// Waits without buffers. False: closed by either side; buffers are present if the client did.
+    /// Waits without buffers. False: we close the connection.
     async fn wait_for_bytes(&mut self, idle_timeout: std::time::Duration) -> bool {
         self.release_buffers();
         self.timers.arm(Timer::Idle, self.now + idle_timeout);
@@ -89,6 +89,11 @@ impl Downstream {
             }
             if self.timers.poll_expired(cx).is_some() {
                 return Poll::Ready((false, true));
+            }
+            // An idle connection must not keep alive what no longer runs, nor outlive its listener.
+            self.routes.refresh(&worker);
+            if self.routes.http_settings().is_none() {
+                return Poll::Ready((false, false));
             }
             if worker.is_draining() { Poll::Ready((false, false)) } else { Poll::Pending }
         })

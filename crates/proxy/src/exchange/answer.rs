@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use fuseboard_core::Outcome;
 use fuseboard_core::retry::Answer;
 use fuseboard_http1::{
-    HeadScanner, HeaderName, Limits, Method, ResponseHead, ResponseSummary, Version, parse_response, write,
+    BodyDecoder, HeadScanner, HeaderName, Limits, ResponseHead, ResponseSummary, Version, parse_response,
+    write,
 };
 
 use super::attempt::Served;
@@ -238,10 +239,29 @@ impl Exchange<'_> {
         if let Some(after) = self.retry_after_answer(retries, facts) {
             held.record(Outcome::of_status(answer.status), self.now);
             self.account.cluster_stats(&self.worker, |block| block.retried_codes.inc(answer.status));
-            held.abort(ClosedBy::Local, self.now);
+            self.drop_answer(held, incoming, answer, length);
             return Served::Retry(after);
         }
         Served::Ended(self.forward(held, incoming, answer, length).await)
+    }
+
+    /// The answer gives way to another try: the connection is kept if all of it is there, as reading on would only delay the try.
+    fn drop_answer(
+        &mut self,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        answer: ResponseSummary,
+        length: usize,
+    ) {
+        incoming.buffer.consume(length);
+        let mut decoder = BodyDecoder::new(answer.framing, Limits::default());
+        let passed = decoder.pass(incoming.buffer.filled());
+        let whole = decoder.is_complete() && passed.is_ok_and(|passed| passed == incoming.buffer.len());
+        if whole && self.body.decoder.is_complete() && incoming.request_over {
+            held.complete(answer.keep_alive, self.now);
+        } else {
+            held.abort(ClosedBy::Local, self.now);
+        }
     }
 
     /// What a retry decision looks at.
@@ -258,11 +278,6 @@ impl Exchange<'_> {
             }
         }
         facts
-    }
-
-    /// Whether an answer to this request has no body whatever it announces.
-    pub(super) fn is_head(&self) -> bool {
-        self.request.method == Method::Head
     }
 }
 

@@ -112,11 +112,11 @@ impl Exchange<'_> {
             let found = match held.tier.pool.checkout(self.worker.id, held.host.key) {
                 Checkout::Ready(found) => found,
                 Checkout::Wait(mut waiter) => {
-                    let waited = poll_fn(|cx| match waiter.poll_found(cx) {
+                    let found = poll_fn(|cx| match waiter.poll_found(cx) {
                         Poll::Ready(found) => Poll::Ready(Ok(found)),
                         Poll::Pending => self.poll_interrupt(cx).map(Err),
                     });
-                    match waited.await {
+                    match found.await {
                         Ok(found) => found,
                         Err(interrupt) => return Err(self.cancelled(interrupt)),
                     }
@@ -162,10 +162,10 @@ impl Exchange<'_> {
         let began = clock::now();
         self.now = began;
         let stats = &held.cluster.view.live.stats.shard(self.worker.index).stats;
-        let host_stats = held.host.stats.shard(self.worker.index);
+        let at_host = held.host.stats.shard(self.worker.index);
         stats.upstream_cx_total.inc();
         stats.upstream_cx_http1_total.inc();
-        host_stats.cx_total.inc();
+        at_host.cx_total.inc();
         self.down.timers.arm(Timer::Connect, began + config.connect_timeout);
         let connected = {
             let mut connecting = pin!(connect(held.host.endpoint.address, config.connection.keepalive));
@@ -197,7 +197,7 @@ impl Exchange<'_> {
         if let Ended::Failed(Cause::ConnectFailed | Cause::ConnectLocal | Cause::ConnectTimeout) = failed {
             stats.upstream_cx_connect_fail.inc();
             stats.upstream_rq_pending_failure_eject.inc();
-            host_stats.cx_connect_fail.inc();
+            at_host.cx_connect_fail.inc();
             if failed == Ended::Failed(Cause::ConnectTimeout) {
                 stats.upstream_cx_connect_timeout.inc();
             }

@@ -127,7 +127,7 @@ impl Exchange<'_> {
         }
         let chunked = framing == Framing::Chunked
             || (framing == Framing::Same && answer.framing == BodyFraming::Chunked);
-        if chunked && !self.is_head() {
+        if chunked {
             write::field(&mut out, b"transfer-encoding", b"chunked");
         }
         if !has_date {
@@ -282,10 +282,10 @@ impl Exchange<'_> {
         held: &mut Held<'_>,
         incoming: &mut Incoming,
     ) -> Poll<Ended> {
-        if let Some(connection) = held.connection.as_mut() {
-            if let Err(ended) = self.poll_request(cx, connection, incoming, false) {
-                return Poll::Ready(after_head(ended));
-            }
+        if let Some(connection) = held.connection.as_mut()
+            && let Err(ended) = self.poll_request(cx, connection, incoming, false)
+        {
+            return Poll::Ready(after_head(ended));
         }
         self.poll_wait(cx).map(after_head)
     }

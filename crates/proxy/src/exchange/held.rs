@@ -80,18 +80,17 @@ impl<'t> Held<'t> {
     /// The upstream's message is complete. `reusable`: as far as HTTP goes, the connection may carry another request.
     pub(super) fn complete(&mut self, reusable: bool, now: Instant) {
         if let Some(connection) = self.connection.take() {
+            let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
+            if connection.is_aged(&self.cluster.view.config.connection, now) {
+                stats.upstream_cx_max_duration_reached.inc();
+            }
             let surplus = if reusable && self.may_continue(&connection, now) {
                 self.tier.pool.checkin(self.worker.id, self.host.key, connection, now)
             } else {
                 Some(connection)
             };
             if let Some(connection) = surplus {
-                connection.close(
-                    &self.cluster.view.live.stats.shard(self.worker.index).stats,
-                    ClosedBy::Local,
-                    false,
-                    now,
-                );
+                connection.close(stats, ClosedBy::Local, false, now);
             }
         }
         self.active = None;

@@ -201,6 +201,7 @@ impl<'c> Exchange<'c> {
         let request_complete = self.body.decoder.is_complete();
         let after = match ended {
             Ended::Answered if !request_complete => After::Linger,
+            Ended::Answered if self.close && self.down.input.len() > self.body.checked => After::Linger,
             Ended::Answered if self.close => After::Close,
             Ended::Answered => After::Next,
             Ended::Failed(cause) => self.reply(cause).await,

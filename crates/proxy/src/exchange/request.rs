@@ -9,7 +9,6 @@ use fuseboard_http1::{BodyFraming, HeaderName, write};
 use super::{Ended, Exchange};
 use crate::clock;
 use crate::deadline::Timer;
-use crate::local_reply::Cause;
 use crate::upstream::{UpstreamConnection, millis};
 
 /// A body part no larger than this is copied behind the head, so that both go out in one write.
@@ -75,7 +74,7 @@ impl Exchange<'_> {
         }
         let timeout = self.account.route_timeout?;
         let used = self.now.saturating_since(self.account.started);
-        Some(millis(timeout.saturating_sub(used)))
+        Some(millis(timeout).saturating_sub(millis(used)))
     }
 
     /// Puts a small part of the body that is there already behind the head.
@@ -98,18 +97,23 @@ impl Exchange<'_> {
             while self.sent_output < self.upstream_output.len() {
                 match connection.poll_write(cx, &self.upstream_output[self.sent_output..]) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(wrote) => self.sent_output += self.have_sent(wrote)?,
+                    Poll::Ready(wrote) => self.sent_output += self.have_sent(&wrote)?,
                 }
             }
             while self.body.sent < self.body.checked {
                 let part = &self.down.input.filled()[self.body.sent..self.body.checked];
                 match connection.poll_write(cx, part) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(wrote) => self.body.sent += self.have_sent(wrote)?,
+                    Poll::Ready(wrote) => self.body.sent += self.have_sent(&wrote)?,
                 }
             }
             if self.body.decoder.is_complete() {
                 return Poll::Ready(Ok(()));
+            }
+            // Read while something else was waited for.
+            if self.down.input.len() > self.body.checked {
+                self.take_read()?;
+                continue;
             }
             if self.poll_body(cx, keep_body)?.is_pending() {
                 return Poll::Pending;
@@ -117,16 +121,13 @@ impl Exchange<'_> {
         }
     }
 
-    fn have_sent(&mut self, wrote: io::Result<usize>) -> Result<usize, SendError> {
-        match wrote {
-            Ok(n) if n > 0 => {
-                self.account.cluster_stats(&self.worker, |block| {
-                    block.stats.upstream_cx_tx_bytes_total.add(n as u64)
-                });
-                Ok(n)
-            }
-            _ => Err(SendError::Upstream),
-        }
+    /// A write of nothing is a failed one.
+    fn have_sent(&self, wrote: &io::Result<usize>) -> Result<usize, SendError> {
+        let Ok(n @ 1..) = *wrote else { return Err(SendError::Upstream) };
+        self.account.cluster_stats(&self.worker, |block| {
+            block.stats.upstream_cx_tx_bytes_total.add(n as u64);
+        });
+        Ok(n)
     }
 
     /// Reads a part of the body into the input.
@@ -145,14 +146,21 @@ impl Exchange<'_> {
         }
         match self.down.poll_read(cx) {
             Poll::Pending => Ok(Poll::Pending),
-            Poll::Ready(Ok(n)) if n > 0 => {
-                self.account.bytes_received += n as u64;
-                self.check_body().map_err(|cause| SendError::Ended(Ended::Failed(cause)))?;
-                self.body_progressed();
+            Poll::Ready(Ok(1..)) => {
+                self.take_read()?;
                 Ok(Poll::Ready(()))
             }
             Poll::Ready(_) => Err(SendError::Ended(Ended::Gone)),
         }
+    }
+
+    /// Takes into account what was read behind the part of the body that is known already.
+    fn take_read(&mut self) -> Result<(), SendError> {
+        let before = self.body.checked;
+        self.check_body().map_err(|cause| SendError::Ended(Ended::Failed(cause)))?;
+        self.account.bytes_received += (self.body.checked - before) as u64;
+        self.body_progressed();
+        Ok(())
     }
 
     /// Restarts the client's time for its body, or the route's once the body is complete.
@@ -184,12 +192,6 @@ pub(super) enum SendError {
     Upstream,
     /// The client, or what it sent.
     Ended(Ended),
-}
-
-impl From<Cause> for SendError {
-    fn from(cause: Cause) -> Self {
-        Self::Ended(Ended::Failed(cause))
-    }
 }
 
 /// Fields that callers may not set, because a router inside the mesh would act on them: Envoy strips them from requests of

@@ -1,5 +1,6 @@
 //! Closes idle connections that nobody will use again: closed by the host, idle for too long, or too old. Each worker looks
-//! after its own shelf a few times a second; a request that finds a dead connection first does not wait for that.
+//! after its own shelf a few times a second; a request that finds a dead connection first does not wait for that. After a new
+//! snapshot it wakes the idle clients' connections, so that they let go of the old one.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,9 +18,14 @@ const PERIOD: Duration = Duration::from_millis(200);
 
 /// Runs as long as its worker.
 pub(crate) async fn run(worker: Rc<Worker>) {
+    let mut generation = worker.generation();
     loop {
         tokio::time::sleep(PERIOD).await;
         let view = worker.view();
+        if view.live.generation != generation {
+            generation = view.live.generation;
+            worker.deadlines.wake_all();
+        }
         if view.live.clusters.is_empty() {
             continue;
         }

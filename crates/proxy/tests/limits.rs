@@ -1,0 +1,236 @@
+//! Limits through real sockets, at one and four workers: who is admitted, who is refused and why, and what is remembered.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
+
+mod rig;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_testkit::{Behaviour, Client, Gate, RefusingPort, Reply, Script, Upstream};
+use rig::{Rig, limits};
+
+const WORKERS: [usize; 2] = [1, 4];
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const OVERFLOW: &str = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
+
+async fn held() -> (Gate, Upstream) {
+    let gate = Gate::new();
+    let upstream = Upstream::start(Script::always(Behaviour::answer(&Reply::ok("ok")).after(&gate))).await;
+    (gate, upstream)
+}
+
+async fn burst(rig: &Rig, clients: usize) -> Vec<Client> {
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        let mut client = rig.client().await;
+        client.send(GET).await;
+        all.push(client);
+    }
+    all
+}
+
+/// Statuses of all answers, sorted.
+async fn statuses(clients: Vec<Client>) -> Vec<u16> {
+    let mut all = Vec::new();
+    for mut client in clients {
+        all.push(client.response().await.status);
+    }
+    all.sort_unstable();
+    all
+}
+
+#[tokio::test]
+async fn a_burst_of_connections_plus_queue_is_admitted_whole_and_the_next_is_refused() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(2, 3, u32::MAX);
+        });
+        let clients = burst(&rig, 5).await;
+        rig.until_pending(3).await;
+        let mut sixth = rig.client().await;
+        sixth.send(GET).await;
+        let refused = sixth.response().await;
+        assert_eq!((refused.status, refused.text()), (503, OVERFLOW));
+        assert_eq!(refused.field("x-envoy-overloaded"), Some("true"));
+        assert_eq!(refused.field("x-fuseboard-refused"), Some("limit.queue_full"));
+        assert_eq!(upstream.counts().in_flight_peak, 2);
+        gate.open();
+        assert_eq!(statuses(clients).await, [200; 5]);
+        assert_eq!(sixth.get("a", "/").await.status, 200, "the refused client's connection is usable");
+        rig.until_idle().await;
+        assert_eq!(upstream.counts().open_peak, 2);
+        assert_eq!(rig.count(|block| block.stats.upstream_rq_pending_overflow.get()), 1);
+        assert_eq!(rig.count(|block| block.stats.upstream_rq_pending_total.get()), 3);
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_overflow.get()), 4);
+        let record = &rig.refusals()[0];
+        assert_eq!(record.reason, RefusalReason::LimitQueueFull);
+        assert_eq!((record.bound, record.value, record.queue), (Some(3), Some(3), 3));
+        assert_eq!(
+            (record.status, record.flag, record.setting),
+            (503, "UO", Some("http1MaxPendingRequests"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_request_limit_refuses_at_once_and_opens_nothing() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(9, 9, 2);
+        });
+        let clients = burst(&rig, 2).await;
+        upstream.until(|counts| counts.in_flight == 2).await;
+        let refused = rig.client().await.get("a", "/").await;
+        assert_eq!(refused.field("x-fuseboard-refused"), Some("limit.requests"));
+        assert_eq!(upstream.counts().accepted, 2);
+        gate.open();
+        assert_eq!(statuses(clients).await, [200; 2]);
+        assert_eq!(rig.count(|block| block.stats.upstream_rq_active_overflow.get()), 1);
+    }
+}
+
+#[tokio::test]
+async fn two_callers_of_one_connection_and_one_place_are_never_refused() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("ok")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 1, u32::MAX);
+            d.cluster.connection.max_requests = NonZeroU32::new(1);
+        });
+        let caller = |mut client: Client| async move {
+            let mut good = 0;
+            for _ in 0..200 {
+                good += u32::from(client.get("a", "/").await.status == 200);
+            }
+            good
+        };
+        let (one, two) = (rig.client().await, rig.client().await);
+        let (one, two) = tokio::join!(tokio::spawn(caller(one)), tokio::spawn(caller(two)));
+        assert_eq!((one.unwrap(), two.unwrap()), (200, 200), "{workers} workers");
+        assert_eq!(upstream.counts().open_peak, 1);
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_max_requests.get()), 400);
+        rig.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_waiter_that_leaves_frees_its_place_and_one_that_waits_too_long_is_told() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 1, u32::MAX);
+            d.cluster.queue_timeout = Some(Duration::from_millis(50));
+        });
+        let first = burst(&rig, 1).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        let second = burst(&rig, 1).await;
+        drop(second);
+        rig.until_pending(0).await;
+        let third = rig.client().await.get("a", "/").await;
+        assert_eq!((third.status, third.field("x-fuseboard-refused")), (503, Some("limit.queue_timeout")));
+        assert_eq!(rig.refused(RefusalReason::LimitQueueTimeout), 1);
+        gate.open();
+        assert_eq!(statuses(first).await, [200]);
+        rig.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn limits_change_in_place_while_requests_wait() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let mut rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 5, u32::MAX);
+        });
+        let clients = burst(&rig, 4).await;
+        rig.until_pending(3).await;
+        rig.apply(|d| {
+            d.cluster.thresholds.default = limits(4, 5, u32::MAX);
+        });
+        upstream.until(|counts| counts.in_flight == 4).await;
+        gate.open();
+        assert_eq!(statuses(clients).await, [200; 4]);
+        rig.until_idle().await;
+        rig.apply(|d| {
+            d.cluster.thresholds.default = limits(1, 5, u32::MAX);
+        });
+        upstream.until(|counts| counts.open <= 1).await;
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_are_told_when_the_last_host_goes() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let mut rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 5, u32::MAX);
+        });
+        let mut clients = burst(&rig, 3).await;
+        rig.until_pending(2).await;
+        rig.apply(|d| d.hosts(&[]));
+        let mut refused = 0;
+        gate.open();
+        for client in &mut clients {
+            let response = client.response().await;
+            refused += u32::from(response.status == 503 && response.text() == "no healthy upstream");
+        }
+        assert_eq!(refused, 2);
+        let late = rig.client().await.get("a", "/").await;
+        assert_eq!((late.status, late.field("x-fuseboard-refused")), (503, Some("no_healthy")));
+        rig.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn connections_to_one_host_are_given_up_for_another_within_the_limit() {
+    for workers in WORKERS {
+        let (one, two) = (Upstream::start(Script::ok("1")).await, Upstream::start(Script::ok("2")).await);
+        let rig = Rig::start(workers, &[one.address(), two.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 1, u32::MAX);
+        });
+        let mut client = rig.client().await;
+        for _ in 0..10 {
+            assert_eq!(client.get("a", "/").await.status, 200);
+            assert!(
+                rig.cluster().live.limits(fuseboard_core::limit::Priority::Default).view().connections <= 1
+            );
+        }
+        assert_eq!((one.counts().requests, two.counts().requests), (5, 5), "round robin");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_connect_fails_only_its_own_request() {
+    for workers in WORKERS {
+        let refusing = RefusingPort::bind();
+        let (gate, upstream) = held().await;
+        let rig = Rig::start(workers, &[upstream.address(), refusing.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 10, u32::MAX);
+        });
+        let clients = burst(&rig, 6).await;
+        gate.open();
+        let good = statuses(clients).await.into_iter().filter(|status| *status == 200).count() as u64;
+        assert_eq!(upstream.counts().requests as u64, good);
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_connect_fail.get()), 6 - good);
+        assert!(rig.refusals().is_empty());
+        rig.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_listener_above_its_bound_closes_at_once_and_says_so() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("ok")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.listener.http.max_connections = 1;
+        });
+        let mut first = rig.client().await;
+        assert_eq!(first.get("a", "/").await.status, 200);
+        assert!(rig.client().await.closed().await.is_empty());
+        assert_eq!(rig.refused(RefusalReason::LimitDownstreamConnections), 1);
+        assert_eq!(first.get("a", "/").await.status, 200);
+    }
+}

@@ -1,0 +1,139 @@
+//! A proxy in this process in front of scripted upstreams: what the component tests start from.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuseboard_core::limit::{Priority, Thresholds};
+use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_core::retry::RetryPolicy;
+use fuseboard_proxy::live::ClusterView;
+use fuseboard_proxy::stats::ClusterBlock;
+use fuseboard_proxy::{Proxy, ProxyOptions, RefusalRecord};
+use fuseboard_snapshot::{Cluster, Listener, Route, RouteConfig, Snapshot};
+use fuseboard_testkit::{Client, ClusterSketch, settle};
+
+/// What a snapshot is made from; change it and [`Rig::apply`] it.
+pub struct Draft {
+    pub cluster: Cluster,
+    pub route: Route,
+    pub listener: Listener,
+}
+
+/// A running proxy with one cluster, called `rig`.
+pub struct Rig {
+    pub proxy: Proxy,
+    pub address: SocketAddr,
+    pub draft: Draft,
+    version: u64,
+}
+
+pub fn limits(connections: u32, pending: u32, requests: u32) -> Thresholds {
+    Thresholds {
+        max_connections: connections,
+        max_pending_requests: pending,
+        max_requests: requests,
+        ..Thresholds::UNLIMITED
+    }
+}
+
+/// Ejects at the first 5xx, whatever the percentage.
+pub fn touchy() -> OutlierPolicy {
+    let mut policy = OutlierPolicy { max_ejection_percent: 100, ..OutlierPolicy::default() };
+    policy.consecutive_5xx.threshold = 1;
+    policy
+}
+
+impl Rig {
+    /// With `workers` workers in front of `hosts`; `change` sees the draft first.
+    pub fn start(workers: usize, hosts: &[SocketAddr], change: impl FnOnce(&mut Draft)) -> Self {
+        Self::start_with(ProxyOptions { concurrency: workers, ..ProxyOptions::default() }, hosts, change)
+    }
+
+    pub fn start_with(options: ProxyOptions, hosts: &[SocketAddr], change: impl FnOnce(&mut Draft)) -> Self {
+        let sketch = ClusterSketch::new("rig", hosts).snapshot(1).unwrap();
+        let mut draft = Draft {
+            cluster: (*sketch.clusters[0]).clone(),
+            route: sketch.routes[0].virtual_hosts[0].route.clone(),
+            listener: sketch.listeners[0].clone(),
+        };
+        change(&mut draft);
+        let proxy = fuseboard_proxy::start(options, Arc::new(draft.snapshot(1))).unwrap();
+        let address = proxy.listeners()[0].address;
+        Self { proxy, address, draft, version: 1 }
+    }
+
+    /// Changes the draft and puts it in force.
+    pub fn apply(&mut self, change: impl FnOnce(&mut Draft)) {
+        change(&mut self.draft);
+        self.version += 1;
+        self.proxy.apply(Arc::new(self.draft.snapshot(self.version))).unwrap();
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    pub fn cluster(&self) -> Arc<ClusterView> {
+        Arc::clone(self.proxy.live().cluster("rig").unwrap())
+    }
+
+    /// A counter of the cluster, over all workers.
+    pub fn count(&self, of: impl Fn(&ClusterBlock) -> u64) -> u64 {
+        self.cluster().live.stats.iter().map(of).sum()
+    }
+
+    /// Waits until so many requests wait in the queue.
+    pub async fn until_pending(&self, pending: u32) {
+        let cluster = self.cluster();
+        let waits = || cluster.live.limits(Priority::Default).view().pending == pending;
+        assert!(settle(Duration::from_secs(5), waits).await, "the queue never had {pending}");
+    }
+
+    /// Waits until nothing is in flight or waiting.
+    pub async fn until_idle(&self) {
+        let cluster = self.cluster();
+        let idle = || {
+            let view = cluster.live.limits(Priority::Default).view();
+            view.requests == 0 && view.pending == 0 && view.retries == 0
+        };
+        let view = || cluster.live.limits(Priority::Default).view();
+        assert!(settle(Duration::from_secs(5), idle).await, "something leaks: {:?}", view());
+    }
+
+    pub fn refusals(&self) -> Vec<RefusalRecord> {
+        self.proxy.refusals(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Refusals remembered for this reason.
+    pub fn refused(&self, reason: RefusalReason) -> usize {
+        self.refusals().iter().filter(|record| record.reason == reason).count()
+    }
+}
+
+impl Draft {
+    /// Istio's default retries.
+    pub fn retries(&mut self) -> &mut RetryPolicy {
+        let policy = self.route.retry.get_or_insert_with(|| Arc::new(RetryPolicy::istio_default()));
+        Arc::make_mut(policy)
+    }
+
+    /// Other hosts.
+    pub fn hosts(&mut self, hosts: &[SocketAddr]) {
+        let sketch = ClusterSketch::new("rig", hosts).snapshot(1).unwrap();
+        self.cluster.endpoints.clone_from(&sketch.clusters[0].endpoints);
+    }
+
+    fn snapshot(&self, version: u64) -> Snapshot {
+        let host = fuseboard_snapshot::VirtualHost {
+            name: "rig:80".into(),
+            domains: vec![fuseboard_snapshot::Domain::Any],
+            route: self.route.clone(),
+        };
+        let routes = RouteConfig { name: "rig".into(), virtual_hosts: vec![host] };
+        let cluster = Arc::new(self.cluster.clone());
+        Snapshot::new(version, vec![self.listener.clone()], vec![Arc::new(routes)], vec![cluster]).unwrap()
+    }
+}
