@@ -122,11 +122,11 @@ fn bind_admin(address: &AdminAddress) -> Result<AdminSocket, StartError> {
 impl Proxy {
     /// Makes `snapshot` what runs. Listeners are kept by name and address; no connection is dropped, no ejection forgotten.
     /// If a new address can't be bound nothing changes.
-    pub fn apply(&self, snapshot: Arc<Snapshot>) -> Result<(), ApplyError> {
+    pub fn apply(&self, snapshot: &Arc<Snapshot>) -> Result<(), ApplyError> {
         if self.shared.phase() == Phase::Ended {
             return Err(ApplyError::Ended);
         }
-        Ok(self.put_in_force(snapshot)?)
+        Ok(self.put_in_force(Arc::clone(snapshot))?)
     }
 
     fn put_in_force(&self, snapshot: Arc<Snapshot>) -> Result<(), ListenError> {

@@ -69,7 +69,7 @@ impl Rig {
     pub fn apply(&mut self, change: impl FnOnce(&mut Draft)) {
         change(&mut self.draft);
         self.version += 1;
-        self.proxy.apply(Arc::new(self.draft.snapshot(self.version))).unwrap();
+        self.proxy.apply(&Arc::new(self.draft.snapshot(self.version))).unwrap();
     }
 
     pub async fn client(&self) -> Client {
