@@ -8,6 +8,8 @@ mod prove;
 mod repository;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Tools of the Fuseboard repository.
@@ -29,8 +31,23 @@ enum Tool {
     Interop(interop::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().tool {
+fn main() -> ExitCode {
+    match run(Arguments::parse().tool) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "why it failed is this tool's last word")]
+fn fail(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+fn run(tool: Tool) -> anyhow::Result<()> {
+    match tool {
         Tool::Tidy => tidy::run(),
         Tool::Bless => repository::bless(),
         Tool::Prove(arguments) => prove::run(&arguments),

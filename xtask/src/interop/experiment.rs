@@ -12,6 +12,8 @@ use super::{Workbench, envoy};
 use crate::peers;
 use crate::process::{self, Server};
 
+/// What callers put into `Host`.
+const HOST: &str = "httpbin:8000";
 /// Name of the cluster in Fuseboard's stats for the rule below.
 const CLUSTER: &str = "outbound|8000||httpbin.default.svc.cluster.local;";
 
@@ -95,8 +97,8 @@ fn compare_ejection(ours: &Proxy, envoy: &Proxy, table: &mut Table) -> anyhow::R
     for (what, path) in
         [("an error of the application", "/status/500"), ("then, with its host ejected", "/get")]
     {
-        let (their_status, their_body) = process::get(envoy.address, path)?;
-        let (our_status, our_body) = process::get(ours.address, path)?;
+        let (their_status, their_body) = process::get(envoy.address, HOST, path)?;
+        let (our_status, our_body) = process::get(ours.address, HOST, path)?;
         table.same(format!("{what}: status"), their_status, our_status);
         table.same(format!("{what}: body"), their_body.trim(), our_body.trim());
     }
@@ -118,7 +120,7 @@ fn compare_ejection(ours: &Proxy, envoy: &Proxy, table: &mut Table) -> anyhow::R
 fn step(fortio: &Path, proxy: &Proxy, callers: u32, calls: u32) -> anyhow::Result<Step> {
     let before = stat_of(proxy, "upstream_rq_pending_overflow")?;
     let output = Command::new(fortio)
-        .args(["load", "-quiet", "-qps", "0", "-H", "Host: httpbin:8000"])
+        .args(["load", "-quiet", "-qps", "0", "-H", &format!("Host: {HOST}")])
         .args(["-c", &callers.to_string(), "-n", &calls.to_string()])
         .arg(format!("http://{}/get", proxy.address))
         .output()?;
@@ -135,7 +137,7 @@ fn step(fortio: &Path, proxy: &Proxy, callers: u32, calls: u32) -> anyhow::Resul
 
 fn stat_of(proxy: &Proxy, stat: &str) -> anyhow::Result<u64> {
     let name = format!("cluster.{}.{stat}: ", proxy.cluster);
-    let (_, text) = process::get(proxy.admin, "/stats")?;
+    let (_, text) = process::get(proxy.admin, "localhost", "/stats")?;
     let line =
         text.lines().find_map(|line| line.strip_prefix(&name)).with_context(|| format!("no {name}"))?;
     Ok(line.trim().parse()?)

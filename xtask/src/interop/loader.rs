@@ -38,7 +38,8 @@ pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
     for (flags, path) in CALLS {
         let url = format!("http://{origin}{path}");
         let (theirs, ours) = (shape(&fortio, flags, &url)?, shape(&ours, flags, &url)?);
-        table.same(format!("fortio load {flags} {path}: kinds of lines"), digest(&theirs), digest(&ours));
+        let (their_digest, our_digest) = digests(&theirs, &ours);
+        table.same(format!("fortio load {flags} {path}: lines but for numbers"), their_digest, our_digest);
         let codes = |lines: &[String]| {
             lines.iter().filter(|line| line.starts_with("Code")).cloned().collect::<Vec<_>>().join(", ")
         };
@@ -66,8 +67,15 @@ fn letters(line: &str) -> String {
     words.filter(|word| !word.starts_with("Fortio")).collect::<Vec<_>>().join(" ")
 }
 
-/// All lines in one short value, with the lines themselves where a table row has room for them.
-fn digest(lines: &[String]) -> String {
-    let heads: Vec<&str> = lines.iter().map(|line| line.split(' ').next().unwrap_or_default()).collect();
-    format!("{} lines: {}", lines.len(), heads.join(" ")).chars().take(160).collect()
+/// The lines themselves where they differ; how many there are where they don't.
+fn digests(theirs: &[String], ours: &[String]) -> (String, String) {
+    if theirs == ours {
+        let count = format!("{} lines", ours.len());
+        return (count.clone(), count);
+    }
+    let odd = |lines: &[String], others: &[String]| {
+        let odd: Vec<&str> = lines.iter().filter(|line| !others.contains(line)).map(String::as_str).collect();
+        format!("{} lines, alone here: {}", lines.len(), odd.join(" / "))
+    };
+    (odd(theirs, ours), odd(ours, theirs))
 }
