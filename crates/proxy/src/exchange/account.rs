@@ -203,8 +203,12 @@ impl Exchange<'_> {
         });
     }
 
-    /// Hands the access log its line.
-    pub(super) fn log(&self) {
+    /// Hands the access log its line. A request that was never sent has an id too, as in Envoy.
+    pub(super) fn log(&mut self) {
+        if self.worker.shared.access_log.is_none() {
+            return;
+        }
+        let request_id = self.account.request_id(&self.worker);
         let Some(log) = &self.worker.shared.access_log else { return };
         let (head, account) = (self.head(), &self.account);
         let text = |bytes: &[u8]| Box::<str>::from(String::from_utf8_lossy(bytes));
@@ -227,7 +231,7 @@ impl Exchange<'_> {
             upstream_service_time: account.service_time,
             x_forwarded_for: field(HeaderName::XForwardedFor),
             user_agent: field(HeaderName::UserAgent),
-            request_id: field(HeaderName::XRequestId).or_else(|| account.request_id.map(|id| text(&id))),
+            request_id: field(HeaderName::XRequestId).or_else(|| Some(text(&request_id))),
             authority: head.authority().map(text),
             upstream_host: account.host,
             upstream_cluster: account.cluster.as_ref().map(|cluster| Arc::clone(&cluster.view.live.name)),

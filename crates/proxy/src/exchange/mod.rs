@@ -207,6 +207,7 @@ impl<'c> Exchange<'c> {
             Ended::Failed(cause) => self.reply(cause).await,
             Ended::Broken(cause) => {
                 self.account.fail(cause);
+                self.count_cause(cause);
                 self.down.stats().http.downstream_rq_tx_reset.inc();
                 self.down.stats().http.rq_reset_after_downstream_response_started.inc();
                 After::Reset
@@ -238,6 +239,7 @@ impl<'c> Exchange<'c> {
             .pass(&self.down.input.filled()[self.body.checked..])
             .map_err(|_| Cause::BadBody)?;
         self.body.checked += passed;
+        self.account.bytes_received += passed as u64;
         Ok(())
     }
 }

@@ -2,11 +2,13 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use fuseboard_core::Instant;
 use fuseboard_http1::{HeadError, Method, Version, write};
 
 use super::{After, Exchange};
+use crate::access_log::Entry;
 use crate::clock;
 use crate::downstream::{Downstream, Rejected};
 use crate::local_reply::{Cause, Row};
@@ -48,19 +50,24 @@ impl Exchange<'_> {
         }
     }
 
-    /// What the table's counters say, besides those of limits, which were counted with their numbers.
+    /// Counts a local answer.
     fn count_reply(&self, cause: Cause, row: Row) {
         self.down.stats().codes.inc(row.status);
-        self.account.cluster_stats(&self.worker, |block| {
-            if cause.is_of_cluster() {
-                block.codes.inc(row.status);
+        if cause.is_of_cluster() {
+            self.account.cluster_stats(&self.worker, |block| block.codes.inc(row.status));
+        }
+        self.count_cause(cause);
+    }
+
+    /// What the table's counters say, besides those that were counted where it happened, with more numbers.
+    pub(super) fn count_cause(&self, cause: Cause) {
+        self.account.cluster_stats(&self.worker, |block| match cause {
+            Cause::RouteTimeout | Cause::TimeoutInBody => block.stats.upstream_rq_timeout.inc(),
+            Cause::TryTimeout => block.stats.upstream_rq_per_try_timeout.inc(),
+            Cause::ProtocolError | Cause::ProtocolErrorInBody => {
+                block.stats.upstream_cx_protocol_error.inc();
             }
-            match cause {
-                Cause::RouteTimeout => block.stats.upstream_rq_timeout.inc(),
-                Cause::TryTimeout => block.stats.upstream_rq_per_try_timeout.inc(),
-                Cause::ProtocolError => block.stats.upstream_cx_protocol_error.inc(),
-                _ => {}
-            }
+            _ => {}
         });
         if cause == Cause::BadBody {
             self.down.stats().http.downstream_cx_protocol_error.inc();
@@ -89,6 +96,38 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     out.extend_from_slice(&body);
     down.output = out;
     flush(down).await;
+    log_rejected(down, rejected, row, body.len() as u64);
+}
+
+/// What was never parsed has no method, path or authority, as in Envoy.
+fn log_rejected(down: &Downstream, rejected: &Rejected, row: Row, bytes_sent: u64) {
+    let Some(log) = &down.worker.shared.access_log else { return };
+    let details = rejected.error.map_or(row.details, HeadError::details);
+    log.log(Entry {
+        start_time: clock::wall(down.now),
+        method: "-".into(),
+        path: "-".into(),
+        protocol: "HTTP/1.1",
+        response_code: row.status,
+        response_flags: row.flag.to_owned(),
+        response_code_details: details.to_owned(),
+        transport_failure: None,
+        bytes_received: 0,
+        bytes_sent,
+        duration: Duration::ZERO,
+        upstream_service_time: None,
+        x_forwarded_for: None,
+        user_agent: None,
+        request_id: None,
+        authority: None,
+        upstream_host: None,
+        upstream_cluster: None,
+        upstream_local_address: None,
+        downstream_local_address: down.local_address(),
+        downstream_remote_address: down.peer,
+        route_name: None,
+        reason: None,
+    });
 }
 
 fn write_head(out: &mut Vec<u8>, row: Row, reason: Option<&str>, length: usize, date: &[u8]) {
@@ -109,7 +148,7 @@ fn write_head(out: &mut Vec<u8>, row: Row, reason: Option<&str>, length: usize, 
 
 /// Writes the output; false: the client does not take it.
 async fn flush(down: &mut Downstream) -> bool {
-    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(10);
     let mut late: Option<Instant> = None;
     poll_fn(|cx| {
         if let Poll::Ready(flushed) = down.poll_flush(cx) {

@@ -156,9 +156,7 @@ impl Exchange<'_> {
 
     /// Takes into account what was read behind the part of the body that is known already.
     fn take_read(&mut self) -> Result<(), SendError> {
-        let before = self.body.checked;
         self.check_body().map_err(|cause| SendError::Ended(Ended::Failed(cause)))?;
-        self.account.bytes_received += (self.body.checked - before) as u64;
         self.body_progressed();
         Ok(())
     }
