@@ -1,5 +1,10 @@
 //! A proxy in this process in front of scripted upstreams: what the component tests start from.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "how a test fails")]
+
+pub mod judge;
+pub mod log;
+pub mod numbers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,13 +17,15 @@ use fuseboard_core::retry::RetryPolicy;
 use fuseboard_proxy::live::ClusterView;
 use fuseboard_proxy::stats::ClusterBlock;
 use fuseboard_proxy::{Proxy, ProxyOptions, RefusalRecord};
-use fuseboard_snapshot::{Cluster, Listener, Route, RouteConfig, Snapshot};
+use fuseboard_snapshot::{Cluster, Domain, Listener, Route, RouteConfig, Snapshot, VirtualHost};
 use fuseboard_testkit::{Client, ClusterSketch, settle};
 
 /// What a snapshot is made from; change it and [`Rig::apply`] it.
 pub struct Draft {
     pub cluster: Cluster,
     pub route: Route,
+    /// Whose requests go there.
+    pub domains: Vec<Domain>,
     pub listener: Listener,
 }
 
@@ -57,6 +64,7 @@ impl Rig {
         let mut draft = Draft {
             cluster: (*sketch.clusters[0]).clone(),
             route: sketch.routes[0].virtual_hosts[0].route.clone(),
+            domains: vec![Domain::Any],
             listener: sketch.listeners[0].clone(),
         };
         change(&mut draft);
@@ -103,6 +111,11 @@ impl Rig {
         assert!(settle(Duration::from_secs(5), idle).await, "something leaks: {:?}", view());
     }
 
+    /// What the admin server counts now; only for rigs that have one.
+    pub fn numbers(&self) -> numbers::Numbers {
+        numbers::Numbers::read(self.proxy.admin_address().unwrap())
+    }
+
     pub fn refusals(&self) -> Vec<RefusalRecord> {
         self.proxy.refusals(SystemTime::UNIX_EPOCH)
     }
@@ -127,11 +140,8 @@ impl Draft {
     }
 
     fn snapshot(&self, version: u64) -> Snapshot {
-        let host = fuseboard_snapshot::VirtualHost {
-            name: "rig:80".into(),
-            domains: vec![fuseboard_snapshot::Domain::Any],
-            route: self.route.clone(),
-        };
+        let host =
+            VirtualHost { name: "rig:80".into(), domains: self.domains.clone(), route: self.route.clone() };
         let routes = RouteConfig { name: "rig".into(), virtual_hosts: vec![host] };
         let cluster = Arc::new(self.cluster.clone());
         Snapshot::new(version, vec![self.listener.clone()], vec![Arc::new(routes)], vec![cluster]).unwrap()

@@ -112,6 +112,16 @@ impl Behaviour {
         Self::steps([Step::ReadBody, Step::Send(bytes.into())])
     }
 
+    /// Reads the request, sends the first bytes, and the second once the gate lets it.
+    pub fn raw_then(first: impl Into<Vec<u8>>, gate: &Gate, second: impl Into<Vec<u8>>) -> Self {
+        Self::steps([
+            Step::ReadBody,
+            Step::Send(first.into()),
+            Step::Wait(gate.clone()),
+            Step::Send(second.into()),
+        ])
+    }
+
     /// Reads the request and says nothing until the peer closes.
     pub fn silent() -> Self {
         Self::steps([Step::ReadBody, Step::Silence])

@@ -1,0 +1,569 @@
+//! Every row of the table of local answers, provoked through real sockets with one worker and with four: what the client
+//! gets, what becomes of its connection, what is counted, remembered and logged. A row without a test does not compile.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // how a test fails
+
+mod rig;
+
+use std::time::Duration;
+
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_proxy::Cause;
+use fuseboard_snapshot::{Availability, Domain};
+use fuseboard_testkit::{Behaviour, Gate, RefusingPort, Reply, Script, UnansweringPort, Upstream, settle};
+
+use rig::judge::{Connection, Expected, JUDGED, Seen, Stage, held};
+use rig::limits;
+
+const UNLIMITED: u32 = u32::MAX;
+
+/// A time-out that is meant to run out.
+const SHORT: Duration = Duration::from_millis(40);
+
+const OVERFLOW: &str = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
+
+const REFUSED_BY_LIMIT: Expected = Expected {
+    status: 503,
+    flags: "UO",
+    details: "upstream_reset_before_response_started{overflow}",
+    body: OVERFLOW,
+    reason: None,
+    overloaded: true,
+    counters: &[],
+    host: false,
+    connection: Connection::Usable,
+};
+
+const PLAIN: Expected = Expected { overloaded: false, host: true, ..REFUSED_BY_LIMIT };
+
+/// One test for each row; the match has no wildcard, so a new row needs a test.
+macro_rules! rows {
+    ($($cause:ident: $name:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                for workers in [1, 4] {
+                    let (seen, expected) = provoke::$name(workers).await;
+                    seen.expect(Cause::$cause, &expected);
+                }
+            }
+        )*
+
+        const fn test_of(cause: Cause) -> &'static str {
+            match cause {
+                $(Cause::$cause => stringify!($name),)*
+            }
+        }
+    };
+}
+
+rows! {
+    QueueFull: d11_p04_the_request_behind_a_full_queue_is_refused,
+    QueueTimeout: d14_p04_a_request_leaves_the_queue_when_its_time_there_is_over,
+    RequestLimit: p04_a_request_above_the_request_limit_is_refused,
+    ConnectionLimit: d15_p04_an_upgrade_never_waits_for_a_connection,
+    NoHealthyHost: p04_without_a_host_nobody_is_asked,
+    TlsUnsupported: p04_a_rule_that_wants_tls_is_not_served_in_plaintext,
+    NoRoute: an_unknown_host_is_not_found,
+    ConnectMethod: connect_is_not_offered,
+    ConnectFailed: d12_a_refused_connect_tells_its_reason_to_the_log_only,
+    ConnectTimeout: a_connect_that_takes_too_long_is_given_up,
+    ConnectLocal: a_connect_that_cannot_even_be_tried_is_our_own_failure,
+    ConnectionTermination: an_upstream_that_closes_without_an_answer_is_a_termination,
+    ProtocolError: an_upstream_that_does_not_speak_http_is_a_bad_gateway,
+    RouteTimeout: a_route_that_takes_too_long_is_a_gateway_timeout,
+    TryTimeout: a_try_that_takes_too_long_is_a_gateway_timeout,
+    TerminatedInBody: an_answer_that_the_upstream_cuts_short_is_broken_off,
+    ProtocolErrorInBody: an_answer_whose_chunks_break_is_broken_off,
+    TimeoutInBody: an_answer_that_outlasts_its_route_is_broken_off,
+    BadRequest: an_ambiguous_request_is_bad,
+    HeadTooLarge: a_head_above_the_bound_is_too_large,
+    UnsupportedCoding: a_transfer_coding_that_we_do_not_have_is_not_implemented,
+    UnsupportedVersion: a_version_that_we_do_not_have_is_not_supported,
+    UnsupportedExpectation: an_expectation_that_we_do_not_have_fails,
+    HeadTimeout: a_head_that_does_not_come_to_an_end_times_out,
+    BadBody: a_body_with_broken_chunks_is_bad,
+    BodyTimeout: a_body_that_stops_arriving_times_out,
+    ClientGone: a_client_that_goes_away_is_noted,
+}
+
+#[test]
+fn every_row_of_the_table_has_its_own_test() {
+    let mut tests: Vec<_> = Cause::ALL.into_iter().map(test_of).collect();
+    tests.sort_unstable();
+    tests.dedup();
+    assert_eq!(tests.len(), Cause::ALL.len());
+}
+
+/// The one refusal that has no answer, and so no row.
+#[tokio::test]
+async fn p04_a_connection_above_the_listeners_bound_is_closed_counted_and_remembered() {
+    for workers in [1, 4] {
+        let upstream = Upstream::start(Script::ok("served")).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.listener.http.max_connections = 1;
+        });
+        let mut first = stage.rig.client().await;
+        assert_eq!(first.get("a", "/").await.text(), "served");
+        let before = stage.numbers();
+        let mut second = stage.rig.client().await;
+        assert_eq!(second.closed().await, b"");
+        let after = stage.numbers();
+        let expected = [
+            ("listener.downstream_cx_overflow", 1),
+            ("listener.fuseboard.refused.limit.downstream_connections", 1),
+        ];
+        assert_eq!(after.since(&before).into_iter().collect::<Vec<_>>(), expected);
+        let records = stage.rig.refusals();
+        assert_eq!(records.len(), 1);
+        let record = &records[0];
+        assert_eq!(record.reason, RefusalReason::LimitDownstreamConnections);
+        assert_eq!((record.bound, record.value, record.cluster.as_deref()), (Some(1), Some(1), None));
+
+        assert_eq!(first.get("a", "/").await.text(), "served", "the first is not touched");
+        first.close();
+        let free = || stage.numbers().get("listener.downstream_cx_active") == 0;
+        assert!(settle(Duration::from_secs(5), free).await);
+        assert_eq!(stage.rig.client().await.get("a", "/").await.text(), "served", "its place is free again");
+    }
+}
+
+/// What has to happen so that a row applies. Each gives what was seen, and what Envoy's page or ours says.
+mod provoke {
+    use super::*;
+
+    /// Limits, with every connection busy.
+    pub(super) async fn d11_p04_the_request_behind_a_full_queue_is_refused(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let (_gate, upstream) = held().await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 0, UNLIMITED);
+        });
+        let _busy = stage.busy(&upstream).await;
+        let expected = Expected {
+            reason: Some(RefusalReason::LimitQueueFull),
+            counters: &["upstream_rq_pending_overflow", "upstream_cx_overflow"],
+            ..REFUSED_BY_LIMIT
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn d14_p04_a_request_leaves_the_queue_when_its_time_there_is_over(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let (_gate, upstream) = held().await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 1, UNLIMITED);
+            draft.cluster.queue_timeout = Some(SHORT);
+        });
+        let _busy = stage.busy(&upstream).await;
+        let expected = Expected {
+            reason: Some(RefusalReason::LimitQueueTimeout),
+            counters: &[
+                "fuseboard.upstream_rq_queue_timeout",
+                "upstream_rq_pending_total",
+                "upstream_cx_overflow",
+                "upstream_rq_cancelled",
+            ],
+            ..REFUSED_BY_LIMIT
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn p04_a_request_above_the_request_limit_is_refused(workers: usize) -> (Seen, Expected) {
+        let (_gate, upstream) = held().await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(8, 8, 1);
+        });
+        let _busy = stage.busy(&upstream).await;
+        let expected = Expected {
+            reason: Some(RefusalReason::LimitRequests),
+            counters: &["upstream_rq_active_overflow"],
+            ..REFUSED_BY_LIMIT
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn d15_p04_an_upgrade_never_waits_for_a_connection(workers: usize) -> (Seen, Expected) {
+        let (_gate, upstream) = held().await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 8, UNLIMITED);
+        });
+        let _busy = stage.busy(&upstream).await;
+        let request =
+            format!("GET {JUDGED} HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        let expected = Expected {
+            reason: Some(RefusalReason::LimitConnections),
+            counters: &["upstream_cx_overflow"],
+            ..REFUSED_BY_LIMIT
+        };
+        (stage.judge(&request).await, expected)
+    }
+
+    pub(super) async fn p04_without_a_host_nobody_is_asked(workers: usize) -> (Seen, Expected) {
+        let stage = Stage::start(workers, &[], |_| {});
+        let expected = Expected {
+            flags: "UH",
+            details: "no_healthy_upstream",
+            body: "no healthy upstream",
+            reason: Some(RefusalReason::NoHealthy),
+            counters: &["upstream_cx_none_healthy"],
+            host: false,
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn p04_a_rule_that_wants_tls_is_not_served_in_plaintext(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::ok("in the clear")).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.availability = Availability::Withheld(RefusalReason::TlsUnsupported);
+        });
+        let seen = stage.judge_get().await;
+        assert_eq!(upstream.counts().accepted, 0, "nothing was sent");
+        let expected = Expected {
+            flags: "UF",
+            details: "tls_unsupported",
+            body: "upstream TLS is not supported yet",
+            reason: Some(RefusalReason::TlsUnsupported),
+            host: false,
+            ..PLAIN
+        };
+        (seen, expected)
+    }
+
+    pub(super) async fn an_unknown_host_is_not_found(workers: usize) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.domains = vec![Domain::Exact("b".into())];
+        });
+        let expected = Expected {
+            status: 404,
+            flags: "NR",
+            details: "route_not_found",
+            body: "",
+            counters: &["http.no_route"],
+            host: false,
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn connect_is_not_offered(workers: usize) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let expected = Expected {
+            status: 501,
+            flags: "-",
+            details: "connect_not_supported",
+            body: "CONNECT is not supported; send the request itself with an absolute target",
+            host: false,
+            ..PLAIN
+        };
+        (stage.judge("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n").await, expected)
+    }
+
+    pub(super) async fn d12_a_refused_connect_tells_its_reason_to_the_log_only(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let port = RefusingPort::bind();
+        let stage = Stage::start(workers, &[port.address()], |_| {});
+        let expected = Expected {
+            flags: "UF",
+            details: "upstream_reset_before_response_started{remote_connection_failure\
+                      |delayed_connect_error:_Connection_refused}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: remote connection \
+                   failure",
+            counters: &["upstream_cx_connect_fail", "upstream_rq_pending_failure_eject"],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn a_connect_that_takes_too_long_is_given_up(workers: usize) -> (Seen, Expected) {
+        let port = UnansweringPort::bind().await;
+        let stage = Stage::start(workers, &[port.address()], |draft| draft.cluster.connect_timeout = SHORT);
+        let expected = Expected {
+            flags: "UF",
+            details: "upstream_reset_before_response_started{connection_timeout}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: connection timeout",
+            counters: &[
+                "upstream_cx_connect_fail",
+                "upstream_cx_connect_timeout",
+                "upstream_rq_pending_failure_eject",
+            ],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    /// A link-local address without its link: the system does not even try.
+    pub(super) async fn a_connect_that_cannot_even_be_tried_is_our_own_failure(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let stage = Stage::start(workers, &["[fe80::1]:80".parse().unwrap()], |_| {});
+        let expected = Expected {
+            flags: "UF",
+            details: "upstream_reset_before_response_started{local_connection_failure}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: local connection \
+                   failure",
+            counters: &["upstream_cx_connect_fail", "upstream_rq_pending_failure_eject"],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn an_upstream_that_closes_without_an_answer_is_a_termination(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::always(Behaviour::close())).await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let expected = Expected {
+            flags: "UC",
+            details: "upstream_reset_before_response_started{connection_termination}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: connection \
+                   termination",
+            counters: &["upstream_rq_rx_reset"],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn an_upstream_that_does_not_speak_http_is_a_bad_gateway(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::always(Behaviour::raw("220 mail ready\r\n\r\n"))).await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let expected = Expected {
+            status: 502,
+            flags: "UPE",
+            details: "upstream_reset_before_response_started{protocol_error}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+            counters: &["upstream_cx_protocol_error", "upstream_rq_tx_reset"],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn a_route_that_takes_too_long_is_a_gateway_timeout(workers: usize) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::always(Behaviour::silent())).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| draft.route.timeout = Some(SHORT));
+        let expected = Expected {
+            status: 504,
+            flags: "UT",
+            details: "response_timeout",
+            body: "upstream request timeout",
+            counters: &["upstream_rq_timeout", "upstream_rq_tx_reset"],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn a_try_that_takes_too_long_is_a_gateway_timeout(workers: usize) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::always(Behaviour::silent())).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.retries().per_try_timeout = Some(SHORT);
+        });
+        let expected = Expected {
+            status: 504,
+            flags: "UT",
+            details: "upstream_per_try_timeout",
+            body: "upstream request timeout",
+            counters: &["upstream_rq_per_try_timeout", "upstream_rq_tx_reset"],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    const BROKEN: Expected = Expected { status: 200, connection: Connection::Broken, ..PLAIN };
+
+    pub(super) async fn an_answer_that_the_upstream_cuts_short_is_broken_off(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let gate = Gate::new();
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nin";
+        let behaviour = Behaviour::raw_then(head, &gate, "").then_close();
+        let upstream = Upstream::start(Script::always(behaviour)).await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let expected = Expected {
+            flags: "UC",
+            details: "upstream_reset_after_response_started{connection_termination}",
+            body: "in",
+            counters: &[
+                "upstream_rq_rx_reset",
+                "http.downstream_rq_tx_reset",
+                "http.rq_reset_after_downstream_response_started",
+            ],
+            ..BROKEN
+        };
+        (stage.judge_with(&judged(""), async || gate.open()).await, expected)
+    }
+
+    pub(super) async fn an_answer_whose_chunks_break_is_broken_off(workers: usize) -> (Seen, Expected) {
+        let gate = Gate::new();
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let behaviour = Behaviour::raw_then(head, &gate, "two\r\nin\r\n");
+        let upstream = Upstream::start(Script::always(behaviour)).await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let expected = Expected {
+            flags: "UPE",
+            details: "upstream_reset_after_response_started{protocol_error}",
+            body: "",
+            counters: &[
+                "upstream_cx_protocol_error",
+                "upstream_rq_tx_reset",
+                "http.downstream_rq_tx_reset",
+                "http.rq_reset_after_downstream_response_started",
+            ],
+            ..BROKEN
+        };
+        (stage.judge_with(&judged(""), async || gate.open()).await, expected)
+    }
+
+    pub(super) async fn an_answer_that_outlasts_its_route_is_broken_off(workers: usize) -> (Seen, Expected) {
+        let upstream =
+            Upstream::start(Script::always(Behaviour::body_after(&Gate::new(), &Reply::ok("never")))).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| draft.route.timeout = Some(SHORT));
+        let expected = Expected {
+            flags: "UT",
+            details: "response_timeout",
+            body: "",
+            counters: &[
+                "upstream_rq_timeout",
+                "upstream_rq_tx_reset",
+                "http.downstream_rq_tx_reset",
+                "http.rq_reset_after_downstream_response_started",
+            ],
+            ..BROKEN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    /// What the client did wrong ends its connection.
+    const DOWNSTREAM: Expected = Expected {
+        status: 400,
+        flags: "DPE",
+        details: "http1.codec_error",
+        counters: &["http.downstream_cx_protocol_error"],
+        host: false,
+        connection: Connection::Closed,
+        ..PLAIN
+    };
+
+    /// Of requests that nobody can serve, no upstream hears.
+    async fn unserved(workers: usize, request: &str) -> Seen {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.listener.http.request_headers_timeout = SHORT;
+        });
+        let seen = stage.judge(request).await;
+        assert_eq!(upstream.counts().requests, 0, "the upstream heard of it");
+        seen
+    }
+
+    pub(super) async fn an_ambiguous_request_is_bad(workers: usize) -> (Seen, Expected) {
+        let fields = "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n";
+        let expected = Expected {
+            details: "http1.content_length_and_chunked_not_allowed",
+            body: "both content-length and transfer-encoding",
+            ..DOWNSTREAM
+        };
+        (unserved(workers, &judged(fields)).await, expected)
+    }
+
+    pub(super) async fn a_head_above_the_bound_is_too_large(workers: usize) -> (Seen, Expected) {
+        let expected = Expected {
+            status: 431,
+            details: "http1.headers_too_large",
+            body: "head larger than the limit",
+            counters: &["http.downstream_rq_too_large"],
+            ..DOWNSTREAM
+        };
+        let field = format!("X-Large: {}\r\n", "a".repeat(64 * 1024));
+        (unserved(workers, &judged(&field)).await, expected)
+    }
+
+    pub(super) async fn a_transfer_coding_that_we_do_not_have_is_not_implemented(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let expected = Expected {
+            status: 501,
+            details: "http1.invalid_transfer_encoding",
+            body: "unsupported transfer coding",
+            ..DOWNSTREAM
+        };
+        (unserved(workers, &judged("Transfer-Encoding: gzip, chunked\r\n")).await, expected)
+    }
+
+    pub(super) async fn a_version_that_we_do_not_have_is_not_supported(workers: usize) -> (Seen, Expected) {
+        let expected = Expected { status: 505, body: "unsupported version", ..DOWNSTREAM };
+        (unserved(workers, "GET /judged HTTP/2.0\r\nHost: a\r\n\r\n").await, expected)
+    }
+
+    pub(super) async fn an_expectation_that_we_do_not_have_fails(workers: usize) -> (Seen, Expected) {
+        let expected = Expected { status: 417, body: "unsupported expectation", ..DOWNSTREAM };
+        (unserved(workers, &judged("Expect: a-miracle\r\n")).await, expected)
+    }
+
+    pub(super) async fn a_head_that_does_not_come_to_an_end_times_out(workers: usize) -> (Seen, Expected) {
+        let expected = Expected {
+            status: 408,
+            flags: "-",
+            details: "request_header_timeout",
+            body: "request header timeout",
+            counters: &["http.downstream_rq_header_timeout"],
+            ..DOWNSTREAM
+        };
+        (unserved(workers, "GET /judged HTTP/1.1\r\nHost: a\r\n").await, expected)
+    }
+
+    pub(super) async fn a_body_with_broken_chunks_is_bad(workers: usize) -> (Seen, Expected) {
+        let expected = Expected { body: "malformed request body", ..DOWNSTREAM };
+        let request = judged("Transfer-Encoding: chunked\r\n") + "five\r\n";
+        (unserved(workers, &request).await, expected)
+    }
+
+    pub(super) async fn a_body_that_stops_arriving_times_out(workers: usize) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.listener.http.request_body_idle_timeout = SHORT;
+        });
+        let expected = Expected {
+            status: 408,
+            flags: "SI",
+            details: "stream_idle_timeout",
+            body: "stream timeout",
+            counters: &["http.downstream_rq_idle_timeout", "upstream_rq_tx_reset"],
+            host: true,
+            ..DOWNSTREAM
+        };
+        let request = judged("Content-Length: 5\r\n") + "abc";
+        (stage.judge(&request).await, expected)
+    }
+
+    pub(super) async fn a_client_that_goes_away_is_noted(workers: usize) -> (Seen, Expected) {
+        let (_gate, upstream) = held().await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let began = async || {
+            upstream.until(|counts| counts.in_flight == 1).await;
+        };
+        let expected = Expected {
+            status: 0,
+            flags: "DC",
+            details: "downstream_remote_disconnect",
+            counters: &["http.downstream_rq_rx_reset", "upstream_rq_tx_reset"],
+            body: "",
+            connection: Connection::Broken,
+            ..PLAIN
+        };
+        (stage.judge_leaving(&judged(""), began).await, expected)
+    }
+}
+
+/// The judged request with more fields.
+fn judged(fields: &str) -> String {
+    format!("GET {JUDGED} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+}
