@@ -50,6 +50,28 @@ impl RefusalReason {
         }
     }
 
+    /// One sentence for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::LimitConnections => "`maxConnections` are busy, and an upgrade does not wait in the queue.",
+            Self::LimitQueueFull => "All connections are busy and `http1MaxPendingRequests` are waiting.",
+            Self::LimitQueueTimeout => {
+                "The request waited for a connection longer than `queueTimeout` allows."
+            }
+            Self::LimitRequests => "`http2MaxRequests` are in flight.",
+            Self::LimitRetries => {
+                "A retry was wanted while `maxRetries` were in flight; the earlier answer is passed on."
+            }
+            Self::LimitDownstreamConnections => {
+                "The listener has as many connections as it may; the new one is closed."
+            }
+            Self::NoHealthy => "Every host is ejected or not ready, or there is none.",
+            Self::TlsUnsupported => {
+                "The rule's `tls` settings are not supported yet; plaintext would be wrong."
+            }
+        }
+    }
+
     /// The reason with this token.
     pub fn from_token(token: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.token() == token)

@@ -184,6 +184,39 @@ impl Cause {
         Self::ClientGone,
     ];
 
+    /// A few words for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::QueueFull => "all connections busy, queue full",
+            Self::QueueTimeout => "waited too long in the queue",
+            Self::RequestLimit => "too many requests in flight",
+            Self::ConnectionLimit => "an upgrade, and all connections busy",
+            Self::NoHealthyHost => "no host to send to",
+            Self::TlsUnsupported => "the rule asks for TLS",
+            Self::NoRoute => "no route for the authority",
+            Self::ConnectMethod => "method CONNECT",
+            Self::ConnectFailed => "connection refused, host unreachable",
+            Self::ConnectTimeout => "no connection within `connectTimeout`",
+            Self::ConnectLocal => "no connection for want of descriptors or ports",
+            Self::ConnectionTermination => "upstream closed before its answer",
+            Self::ProtocolError => "upstream does not speak HTTP/1",
+            Self::RouteTimeout => "the route's time is up",
+            Self::TryTimeout => "the try's time is up",
+            Self::TerminatedInBody => "upstream closed inside its answer",
+            Self::ProtocolErrorInBody => "upstream broke the framing of its answer",
+            Self::TimeoutInBody => "the route's time is up inside the answer",
+            Self::BadRequest => "malformed or ambiguous head",
+            Self::HeadTooLarge => "head too large",
+            Self::UnsupportedCoding => "unknown transfer coding",
+            Self::UnsupportedVersion => "unknown version",
+            Self::UnsupportedExpectation => "unknown expectation",
+            Self::HeadTimeout => "head did not arrive in time",
+            Self::BadBody => "malformed body",
+            Self::BodyTimeout => "body stopped arriving",
+            Self::ClientGone => "client went away",
+        }
+    }
+
     /// What everybody sees of it.
     pub const fn row(self) -> Row {
         match self {

@@ -96,11 +96,11 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     out.extend_from_slice(&body);
     down.output = out;
     flush(down).await;
-    log_rejected(down, rejected, row, body.len() as u64);
+    log_rejected(down, *rejected, row, body.len() as u64);
 }
 
 /// What was never parsed has no method, path or authority, as in Envoy.
-fn log_rejected(down: &Downstream, rejected: &Rejected, row: Row, bytes_sent: u64) {
+fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64) {
     let Some(log) = &down.worker.shared.access_log else { return };
     let details = rejected.error.map_or(row.details, HeadError::details);
     log.log(Entry {

@@ -1,10 +1,6 @@
 //! Every row of the table of local answers, provoked through real sockets with one worker and with four: what the client
 //! gets, what becomes of its connection, what is counted, remembered and logged. A row without a test does not compile.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // how a test fails
-
-mod rig;
-
 use std::time::Duration;
 
 use fuseboard_core::refusal::RefusalReason;
@@ -12,8 +8,8 @@ use fuseboard_proxy::Cause;
 use fuseboard_snapshot::{Availability, Domain};
 use fuseboard_testkit::{Behaviour, Gate, RefusingPort, Reply, Script, UnansweringPort, Upstream, settle};
 
-use rig::judge::{Connection, Expected, JUDGED, Seen, Stage, held};
-use rig::limits;
+use crate::rig::judge::{Connection, Expected, JUDGED, Seen, Stage, held};
+use crate::rig::limits;
 
 const UNLIMITED: u32 = u32::MAX;
 

@@ -1,14 +1,11 @@
 //! Limits through real sockets, at one and four workers: who is admitted, who is refused and why, and what is remembered.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
-
-mod rig;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::rig::{Rig, limits};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_testkit::{Behaviour, Client, Gate, RefusingPort, Reply, Script, Upstream};
-use rig::{Rig, limits};
 
 const WORKERS: [usize; 2] = [1, 4];
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

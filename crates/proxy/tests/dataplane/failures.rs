@@ -1,15 +1,12 @@
 //! What goes wrong upstream, at one and four workers: retries, time-outs, ejections, replays, and what each leaves behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
-
-mod rig;
 
 use std::time::Duration;
 
+use crate::rig::{Rig, limits, touchy};
 use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
 use fuseboard_testkit::{
     Behaviour, Gate, OnAccept, RefusingPort, Reply, Script, UnansweringPort, Upstream, settle,
 };
-use rig::{Rig, touchy};
 
 const WORKERS: [usize; 2] = [1, 4];
 const RESET: &str = "upstream connect error or disconnect/reset before headers. ";
@@ -229,7 +226,7 @@ async fn the_access_log_tells_the_reason() {
     let mut rig = Rig::start_with(options, &[upstream.address()], |_| {});
     let mut client = rig.client().await;
     client.get("shop", "/one").await;
-    rig.apply(|d| d.cluster.thresholds.default = rig::limits(0, 0, 0));
+    rig.apply(|d| d.cluster.thresholds.default = limits(0, 0, 0));
     client.get("shop", "/two").await;
     drop(client);
     tokio::task::spawn_blocking(move || {

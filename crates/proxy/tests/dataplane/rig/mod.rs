@@ -1,5 +1,5 @@
 //! A proxy in this process in front of scripted upstreams: what the component tests start from.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part")]
+#![allow(unreachable_pub, missing_docs, reason = "shared inside one test binary")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "how a test fails")]
 
 pub mod judge;

@@ -1,10 +1,7 @@
 //! HTTP/1.1 through real sockets: bodies in all framings, order, headers, upgrades, and what is refused as ambiguous.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-
+use crate::rig::{Rig, limits};
 use fuseboard_testkit::{Behaviour, Gate, Reply, Script, Upstream};
-use rig::Rig;
 
 const WORKERS: [usize; 2] = [1, 4];
 
@@ -188,7 +185,7 @@ async fn an_upgrade_is_a_tunnel_that_holds_its_slot_until_both_sides_are_closed(
     for workers in WORKERS {
         let upstream = Upstream::start(Script::always(Behaviour::upgrade_and_echo("websocket"))).await;
         let rig = Rig::start(workers, &[upstream.address()], |draft| {
-            draft.cluster.thresholds.default = rig::limits(1, 0, u32::MAX);
+            draft.cluster.thresholds.default = limits(1, 0, u32::MAX);
         });
         let upgrade =
             "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -242,7 +239,7 @@ async fn a_client_that_leaves_is_noticed_behind_pipelined_bytes() {
         let gate = Gate::new();
         let upstream = Upstream::start(Script::always(Behaviour::answer(&Reply::ok("")).after(&gate))).await;
         let rig = Rig::start(workers, &[upstream.address()], |draft| {
-            draft.cluster.thresholds.default = rig::limits(1, 1, u32::MAX);
+            draft.cluster.thresholds.default = limits(1, 1, u32::MAX);
         });
         let mut client = rig.client().await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
