@@ -32,7 +32,10 @@ async fn run(shared: Arc<Shared>) {
     let mut phase = shared.phase.subscribe();
     loop {
         let now = clock::now();
-        let next = sweep(&shared.registry.current(), now);
+        let next = {
+            let _only_writer = shared.registry.control();
+            sweep(&shared.registry.current(), now)
+        };
         let pause = next.map_or(RESTING, |next| next.saturating_since(now)).max(GRANULARITY);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -46,14 +49,7 @@ async fn run(shared: Arc<Shared>) {
 fn sweep(live: &LiveSnapshot, now: Instant) -> Option<Instant> {
     let mut earliest = None;
     for view in &live.clusters {
-        let (events, next) = view.live.sweep(now);
-        if !events.is_empty() {
-            let block = view.live.stats.control();
-            for event in &events {
-                block.count_event(event);
-            }
-        }
-        earliest = match (earliest, next) {
+        earliest = match (earliest, view.live.sweep(now)) {
             (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
             (a, b) => a.or(b),
         };

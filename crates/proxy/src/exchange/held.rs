@@ -67,11 +67,8 @@ impl<'t> Held<'t> {
         let view = &self.cluster.view;
         let Some(policy) = &view.config.outlier else { return };
         let Some(trip) = self.host.monitor.record(ticket, outcome, policy) else { return };
-        let events = view.live.on_trip(self.host, trip, now, &mut self.worker.rng.borrow_mut());
         let block = view.live.stats.shard(self.worker.index);
-        for event in &events {
-            block.count_event(event);
-        }
+        view.live.on_trip(self.host, trip, block, now, &mut self.worker.rng.borrow_mut());
         if view.host_set.available() == 0 && view.config.panic_threshold == 0 {
             view.live.dismiss_waiters();
         }

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fuseboard_core::balance::HostSet;
 use fuseboard_core::limit::{Priority, ResourceManager};
-use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierView, Trip};
+use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierView, Trip};
 use fuseboard_core::pool::IdlePool;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_snapshot::{Cluster, PerPriority};
 use fuseboard_stats::Sharded;
 
 use super::host::Host;
-use crate::stats::ClusterBlock;
-use crate::upstream::UpstreamConnection;
+use crate::stats::{ClusterBlock, ClusterStats};
+use crate::upstream::{ClosedBy, UpstreamConnection};
 
 /// What each routing priority of a cluster has of its own.
 pub(crate) struct Tier {
@@ -73,7 +73,7 @@ impl LiveCluster {
             let (tier, wanted) = (self.tier(priority), *cluster.thresholds.get(priority));
             if tier.limits.thresholds() != wanted {
                 tier.limits.set_thresholds(wanted);
-                drop(tier.pool.take_surplus());
+                close(tier.pool.take_surplus(), &self.stats.control().stats, now);
             }
         }
         let monitors: Vec<_> = hosts.iter().map(|host| Arc::clone(&host.monitor)).collect();
@@ -95,37 +95,45 @@ impl LiveCluster {
         }
     }
 
-    /// Decides on what a worker saw. An ejected host's idle connections are closed before this returns.
-    pub(crate) fn on_trip(&self, host: &Host, trip: Trip, now: Instant, rng: &mut Rng) -> Vec<OutlierEvent> {
+    /// Decides on what a worker saw, and counts that in its block. An ejected host's idle connections are closed before this returns.
+    pub(crate) fn on_trip(&self, host: &Host, trip: Trip, block: &ClusterBlock, now: Instant, rng: &mut Rng) {
         let events = self
             .detector()
             .as_mut()
             .map(|detector| detector.on_trip(&host.monitor, trip, now, rng))
             .unwrap_or_default();
-        if events.iter().any(|event| matches!(event.action, OutlierAction::Ejected { .. })) {
-            self.close_idle(host);
+        for event in &events {
+            block.count_event(event);
+            if matches!(event.action, OutlierAction::Ejected { .. }) {
+                self.close_idle(host, &block.stats, now);
+            }
         }
-        events
     }
 
-    /// The sweep that returns hosts; also the time of the next one.
-    pub(crate) fn sweep(&self, now: Instant) -> (Vec<OutlierEvent>, Option<Instant>) {
-        let mut detector = self.detector();
-        let Some(detector) = &mut *detector else { return (Vec::new(), None) };
-        (detector.tick(now), detector.deadline())
+    /// The sweep that returns hosts; says when the next one is due. Counts in the control block.
+    pub(crate) fn sweep(&self, now: Instant) -> Option<Instant> {
+        let (events, next) = {
+            let mut detector = self.detector();
+            let detector = detector.as_mut()?;
+            (detector.tick(now), detector.deadline())
+        };
+        for event in &events {
+            self.stats.control().count_event(event);
+        }
+        next
     }
 
     /// Closes the idle connections to a host; busy ones finish what they do.
-    pub(crate) fn close_idle(&self, host: &Host) {
+    pub(crate) fn close_idle(&self, host: &Host, stats: &ClusterStats, now: Instant) {
         for priority in Priority::ALL {
-            drop(self.tier(priority).pool.take_host(host.key));
+            close(self.tier(priority).pool.take_host(host.key), stats, now);
         }
     }
 
     /// Closes all idle connections: no snapshot names the cluster any more.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&self, now: Instant) {
         for priority in Priority::ALL {
-            drop(self.tier(priority).pool.take_all());
+            close(self.tier(priority).pool.take_all(), &self.stats.control().stats, now);
         }
     }
 
@@ -139,6 +147,12 @@ impl LiveCluster {
     fn detector(&self) -> MutexGuard<'_, Option<OutlierDetector>> {
         // A panic inside the detector leaves counts behind that are still counts.
         self.detector.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn close(connections: Vec<UpstreamConnection>, stats: &ClusterStats, now: Instant) {
+    for connection in connections {
+        connection.close(stats, ClosedBy::Local, false, now);
     }
 }
 

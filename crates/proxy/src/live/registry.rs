@@ -2,8 +2,8 @@
 //! One snapshot at a time; workers see it whole, at their next request.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use fuseboard_core::Instant;
@@ -70,6 +70,8 @@ pub(crate) struct Registry {
     generation: AtomicU64,
     current: ArcSwap<LiveSnapshot>,
     next_key: AtomicU64,
+    /// Held by whoever writes control blocks of stats.
+    control: Mutex<()>,
 }
 
 impl Registry {
@@ -79,7 +81,13 @@ impl Registry {
             generation: AtomicU64::new(0),
             current: ArcSwap::from_pointee(LiveSnapshot::empty()),
             next_key: AtomicU64::new(0),
+            control: Mutex::new(()),
         }
+    }
+
+    /// The right to write control blocks of stats.
+    pub(crate) fn control(&self) -> MutexGuard<'_, ()> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What runs now.
@@ -94,6 +102,7 @@ impl Registry {
 
     /// Makes `snapshot` what runs.
     pub(crate) fn apply(&self, snapshot: Arc<Snapshot>, listeners: Vec<Arc<LiveListener>>, now: Instant) {
+        let _only_writer = self.control();
         let before = self.current();
         let clusters: Vec<_> =
             snapshot.clusters.iter().map(|cluster| self.view(cluster, &before, now)).collect();
@@ -111,7 +120,7 @@ impl Registry {
         });
         self.current.store(Arc::clone(&live));
         self.generation.store(generation, Ordering::Release);
-        retire_gone(&before, &live);
+        retire_gone(&before, &live, now);
     }
 
     /// The view of one cluster: its state and hosts as they ran before, or new ones.
@@ -164,10 +173,10 @@ fn host_set(cluster: &Cluster, hosts: &[Arc<Host>], live: &LiveCluster) -> Arc<H
 }
 
 /// Closes idle connections to hosts and clusters that are gone; where the last host went, those who wait are told.
-fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot) {
+fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
     for old in &before.clusters {
         let Some(new) = after.cluster(&old.live.name) else {
-            old.live.retire();
+            old.live.retire(now);
             old.live.dismiss_waiters();
             continue;
         };
@@ -176,7 +185,7 @@ fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot) {
         }
         for host in &old.hosts {
             if !new.hosts.iter().any(|kept| Arc::ptr_eq(kept, host)) {
-                new.live.close_idle(host);
+                new.live.close_idle(host, &new.live.stats.control().stats, now);
             }
         }
         if new.hosts.is_empty() {
