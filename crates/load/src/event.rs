@@ -176,7 +176,7 @@ impl LogLine {
         let mut line = format!(
             "{{\"ts\":{}.{:06},\"level\":{},\"msg\":{}",
             now.as_second(),
-            now.subsec_microsecond() + now.subsec_millisecond() * 1_000,
+            now.subsec_microsecond(),
             quoted(self.level.in_json()),
             quoted(&self.message)
         );
@@ -217,10 +217,10 @@ mod tests {
 
     #[test]
     fn a_log_line_in_a_pipe_is_fortio_s_json() {
-        let now: Timestamp = "2026-11-23T02:11:41.000562Z".parse().unwrap();
+        let now: Timestamp = "2026-11-23T02:11:41.012562Z".parse().unwrap();
         assert_eq!(
             line().to_json(now),
-            r#"{"ts":1795399901.000562,"level":"warn","msg":"Non ok http code","code":503,"status":"HTTP/1.1 503","thread":1}"#
+            r#"{"ts":1795399901.012562,"level":"warn","msg":"Non ok http code","code":503,"status":"HTTP/1.1 503","thread":1}"#
         );
     }
 
