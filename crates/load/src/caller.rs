@@ -68,12 +68,11 @@ impl Caller {
         let end = self.run.plan.end.map(|end| start + end);
         let mut made = 0;
         let mut sent = start;
-        while calls.is_none_or(|calls| made < calls) && end.is_none_or(|end| sent <= end) {
+        let is_due = |made, sent| calls.is_none_or(|calls| made < calls) && end.is_none_or(|end| sent <= end);
+        // Asked before the first call too: the run may have been ended while it warmed up.
+        while is_due(made, sent) && !self.run.stop.is_cancelled() {
             sent = self.call(sent, None).await;
             made += 1;
-            if self.run.stop.is_cancelled() {
-                break;
-            }
         }
     }
 

@@ -150,6 +150,18 @@ async fn cancelling_returns_what_was_measured_so_far() {
 }
 
 #[tokio::test]
+async fn cancelling_the_warm_up_makes_no_measured_call() {
+    let server = start().await;
+    let mut options = options(&server, "/delay/100ms");
+    (options.connections, options.qps, options.duration) = (1, 0.0, None);
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let report = tokio::time::timeout(PATIENCE, run(options, cancel)).await.unwrap().unwrap();
+    assert_eq!((report.calls(), server.control().counts().requests.total), (0, 1));
+    assert!(report.text().contains("0 calls"), "{}", report.text());
+}
+
+#[tokio::test]
 async fn a_closed_port_is_code_minus_one() {
     let listener = TcpListener::bind(ANY_PORT).await.unwrap();
     let address = listener.local_addr().unwrap();
