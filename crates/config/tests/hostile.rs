@@ -277,7 +277,10 @@ fn large_files_end_soon() {
 fn a_file_of_five_megabytes_is_refused_in_one_sentence() {
     let (set, diagnostics) = read(GOOD.repeat(5_000_000 / GOOD.len() + 1));
     let messages: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-    assert_eq!(messages, ["Error [FB102] (x.yaml:1) the file has 4.8 MB, more than the 4 MB that are read"]);
+    assert_eq!(
+        messages,
+        ["Error [FB102] (x.yaml:1) the file has more than 4 MB, which is as much as is read"]
+    );
     assert_eq!(set.unreadable.len(), 1);
 }
 

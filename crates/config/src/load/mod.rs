@@ -101,11 +101,9 @@ fn text_of(file: &SourceText) -> Result<Arc<Source>, Box<Diagnostic>> {
     };
     let top = Span { line: 1, column: 1, ..Span::default() };
     if file.text.len() > MAX_FILE_BYTES {
-        let message = format!(
-            "the file has {:.1} MB, more than the {} MB that are read",
-            file.text.len() as f64 / f64::from(1 << 20),
-            MAX_FILE_BYTES >> 20
-        );
+        // How much more is not known: reading stops there.
+        let message =
+            format!("the file has more than {} MB, which is as much as is read", MAX_FILE_BYTES >> 20);
         return Err(problem(Code::TooLarge, message, String::new(), top, "split it at a line with ---"));
     }
     let bytes = file.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&file.text);
