@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fuseboard_config::{Diagnostics, ListenPlan, ResourceSet, Severity, Workload};
+use fuseboard_config::{Destination, Diagnostics, ListenPlan, ResourceSet, Severity, Workload};
 use fuseboard_snapshot::Snapshot;
 
 /// Files and folders that hold the resources of one proxy.
@@ -45,6 +45,10 @@ impl FileSource {
         let (snapshot, found) =
             fuseboard_config::resolve(&resources, &self.workload, &self.plan, self.version);
         diagnostics.append(found);
+        if self.plan.destination == Destination::ByHost {
+            // A rule for `--to` names a service that the files need not know.
+            diagnostics.append(fuseboard_config::analyze(&resources, &self.workload));
+        }
         diagnostics.sort();
         let held_back = !resources.rejected.is_empty() || !resources.unreadable.is_empty();
         self.last_good = resources;
