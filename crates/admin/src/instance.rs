@@ -30,12 +30,12 @@ pub enum DiscoveryError {
         problem: crate::client::BadAddress,
     },
     /// Several instances run, and nothing says which is meant.
-    #[error("{} proxies run here ({}); say which one with {VARIABLE} or --admin", .0.len(), list(.0))]
+    #[error("{} proxies run here: {}; say which one with {VARIABLE} or --admin", .0.len(), list(.0))]
     Several(Vec<Instance>),
 }
 
 fn list(instances: &[Instance]) -> String {
-    let each: Vec<String> = instances.iter().map(|i| format!("{} pid {}", i.admin, i.pid)).collect();
+    let each: Vec<String> = instances.iter().map(|i| format!("{} (pid {})", i.admin, i.pid)).collect();
     each.join(", ")
 }
 

@@ -47,7 +47,7 @@ fn several_instances_are_listed_and_none_is_guessed() {
     let problem = discover(None, &directory).unwrap_err();
     let DiscoveryError::Several(found) = &problem else { unreachable!("{problem}") };
     assert_eq!(found.len(), 2);
-    assert!(problem.to_string().contains("127.0.0.1:4712 pid 1"), "{problem}");
+    assert!(problem.to_string().contains("127.0.0.1:4712 (pid 1)"), "{problem}");
 }
 
 #[test]

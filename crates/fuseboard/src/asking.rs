@@ -1,7 +1,7 @@
 //! Asking a running proxy: which one, and what to say when it does not answer. Shared by `stats`, `why` and `admin`.
 
 use clap::Args;
-use fuseboard_admin::instance::{self, RuntimeDirectory};
+use fuseboard_admin::instance::{self, DiscoveryError, RuntimeDirectory};
 use fuseboard_admin::{AdminAddress, AdminClient};
 use serde::de::DeserializeOwned;
 
@@ -31,8 +31,16 @@ impl Target {
 /// Where the proxy is when nobody says so.
 pub(crate) fn discover() -> Result<AdminAddress, Failure> {
     let variable = std::env::var(instance::VARIABLE).ok();
-    instance::discover(variable.as_deref(), &RuntimeDirectory::from_environment())
-        .map_err(|error| Failure::new(Exit::Usage, error).next("name the proxy with --admin HOST:PORT"))
+    instance::discover(variable.as_deref(), &RuntimeDirectory::from_environment()).map_err(|error| {
+        let next = match &error {
+            DiscoveryError::Several(instances) => {
+                instances.first().map(|one| format!("add for example --admin {}", one.admin))
+            }
+            _ => None,
+        };
+        let next = next.unwrap_or_else(|| format!("correct or unset {}", instance::VARIABLE));
+        Failure::new(Exit::Usage, error).next(next)
+    })
 }
 
 /// The text behind `target`, which must exist.

@@ -10,7 +10,7 @@ pub(crate) enum Exit {
     Ok = 0,
     /// It failed.
     Error = 1,
-    /// The arguments make no sense (64 under the names `istioctl` and `pilot-agent`).
+    /// The arguments make no sense.
     Usage = 2,
     /// An input file is wrong.
     BadInput = 65,

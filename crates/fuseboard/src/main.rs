@@ -6,8 +6,8 @@ mod argument;
 mod asking;
 mod cmd;
 mod exit;
+mod explanation;
 mod output;
-mod refusal_table;
 mod serving;
 mod signals;
 
@@ -15,9 +15,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{ColorChoice, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use exit::Outcome;
+use exit::{Exit, Outcome};
 
 /// Circuit breaking you can see, from Istio's own rules.
 #[derive(Parser)]
@@ -74,6 +74,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = run(&std::env::args_os().collect::<Vec<_>>());
     match outcome {
+        Ok(Exit::Ok) if output::is_lost() => Exit::Error.into(),
         Ok(exit) => exit.into(),
         Err(failure) => {
             output::failure(&failure.error, failure.next.as_deref());
@@ -87,12 +88,35 @@ fn run(args: &[OsString]) -> Outcome {
     match name {
         Some("fortio") => cmd::fortio::run(&args[1..]),
         Some("pilot-agent") => cmd::pilot_agent::run(&args[1..]),
-        _ => dispatch(Arguments::parse_from(args)),
+        _ => {
+            let color = color_of(args);
+            output::choose_color(color);
+            match parse(args, color) {
+                Ok(arguments) => dispatch(arguments),
+                Err(error) => error.exit(),
+            }
+        }
     }
 }
 
+fn parse(args: &[OsString], color: ColorChoice) -> Result<Arguments, clap::Error> {
+    let mut matches = Arguments::command().color(color).try_get_matches_from(args)?;
+    Arguments::from_arg_matches_mut(&mut matches)
+}
+
+/// What `--color` says, read before everything else, because what is said about the other arguments follows it too.
+fn color_of(args: &[OsString]) -> ColorChoice {
+    let mut words = args.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+    let chosen = words.find_map(|word| word.strip_prefix("--color").map(str::to_owned));
+    let value = match chosen.as_deref() {
+        Some("") => words.next().map(str::to_owned),
+        Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+        None => None,
+    };
+    value.and_then(|value| ColorChoice::from_str(&value, false).ok()).unwrap_or_default()
+}
+
 fn dispatch(arguments: Arguments) -> Outcome {
-    output::choose_color(arguments.color);
     match arguments.command {
         Command::Demo(arguments) => cmd::demo::run(&arguments),
         Command::Run(arguments) => cmd::run::run(arguments),
@@ -104,5 +128,35 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Stats(arguments) => cmd::stats::run(&arguments),
         Command::Admin(arguments) => cmd::admin::run(&arguments),
         Command::Version(arguments) => Ok(cmd::version::run(&arguments)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_definitions_of_all_arguments_are_sound() {
+        Arguments::command().debug_assert();
+        cmd::pilot_agent::command().debug_assert();
+    }
+
+    #[test]
+    fn colour_is_known_before_the_arguments_are_read() {
+        for line in ["fuseboard --color never nosuch", "fuseboard why --color=never --nosuch"] {
+            assert_eq!(color_of(&words(line)), ColorChoice::Never, "{line}");
+        }
+        for line in [
+            "fuseboard",
+            "fuseboard why --color",
+            "fuseboard why --color=purple",
+            "fuseboard load -- --color=never",
+        ] {
+            assert_eq!(color_of(&words(line)), ColorChoice::Auto, "{line}");
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! The only place that prints: data to stdout, everything else to stderr; colour on a terminal only, unless `--color`,
-//! `NO_COLOR` or `CLICOLOR_FORCE` says otherwise; tables as istioctl and kubectl print them.
+//! `NO_COLOR` or `CLICOLOR_FORCE` says otherwise.
 
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
-use fuseboard_config::Diagnostics;
 use fuseboard_config::diagnostic::render::{self, Look};
-use tabwriter::TabWriter;
+use fuseboard_config::{Diagnostics, Severity};
+
+/// Whether data was lost on its way out, other than by a reader that had enough.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Something good, or a name to look at.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
@@ -40,37 +43,53 @@ pub(crate) fn padded(style: Style, text: impl Display, width: usize) -> String {
 
 /// A line of data. A closed pipe ends the output, not the program.
 pub(crate) fn out(line: impl Display) {
-    write_quietly(&mut anstream::stdout().lock(), format_args!("{line}\n"));
+    out_raw(&format!("{line}\n"));
 }
 
 /// Data that brings its own line ends.
 pub(crate) fn out_raw(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    write_quietly(&mut stdout, format_args!("{text}"));
-    let _ = stdout.flush();
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
 /// Bytes as they are, without looking for escape codes in them.
 pub(crate) fn out_bytes(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+}
+
+/// Whether data was lost: the disk is full, for example.
+pub(crate) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// A reader that went away (`| head`) is not an error of ours; anything else is said once.
+fn written(result: io::Result<()>) {
+    let Err(error) = result else { return };
+    if error.kind() != io::ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) {
+        note(format_args!("{} stdout cannot be written: {error}", styled(BAD.bold(), "error:")));
+    }
 }
 
 /// A line for the person in front of the screen.
 pub(crate) fn note(line: impl Display) {
-    write_quietly(&mut anstream::stderr().lock(), format_args!("{line}\n"));
+    note_raw(&format!("{line}\n"));
 }
 
 /// Text for the person in front of the screen that brings its own line ends.
 pub(crate) fn note_raw(text: &str) {
-    write_quietly(&mut anstream::stderr().lock(), format_args!("{text}"));
+    // There is nobody left to tell when this fails.
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The last words of a command that failed: what, why, and what to do next.
 pub(crate) fn failure(error: &anyhow::Error, next: Option<&str>) {
     let mut text = format!("{} {error}", styled(BAD.bold(), "error:"));
-    for cause in error.chain().skip(1) {
-        text.extend(["\n  because ", &cause.to_string()]);
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many an error quotes its cause.
+        if !text.contains(&cause) {
+            text.extend(["\n  because ", &cause]);
+        }
     }
     if let Some(next) = next {
         text.extend(["\n  ", &styled(GOOD, "next:").to_string(), " ", next]);
@@ -88,9 +107,9 @@ pub(crate) fn choose_color(choice: clap::ColorChoice) {
     .write_global();
 }
 
-/// Problems of the files, for the person in front of the screen.
+/// Problems of the files, for the person in front of the screen; remarks are left to `analyze`.
 pub(crate) fn diagnostics(diagnostics: &Diagnostics) {
-    for diagnostic in diagnostics {
+    for diagnostic in diagnostics.iter().filter(|one| one.severity > Severity::Info) {
         note_raw(&render::text(diagnostic, look()));
     }
 }
@@ -112,33 +131,9 @@ pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Rows of tab-separated cells as an aligned table with istioctl's five blanks between columns.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let mut writer = TabWriter::new(Vec::new()).minwidth(0).padding(5);
-    for row in rows {
-        let _ = writeln!(writer, "{}", row.join("\t"));
-    }
-    let _ = writer.flush();
-    let bytes = writer.into_inner().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
-}
-
-fn write_quietly(writer: &mut impl Write, text: fmt::Arguments<'_>) {
-    // A reader that went away (`| head`) is not an error of ours.
-    let _ = writer.write_fmt(text);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_line_up_and_no_line_ends_in_blanks() {
-        let cells = |row: &[&str]| row.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
-        let text = table(&[cells(&["NAME", "STATE", ""]), cells(&["httpbin.default", "OK", ""])]);
-        assert_eq!(text, "NAME                STATE\nhttpbin.default     OK\n");
-    }
 
     #[test]
     fn padding_counts_what_is_seen() {

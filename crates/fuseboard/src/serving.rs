@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fuseboard_admin::instance::{Announcement, RuntimeDirectory};
 use fuseboard_config::{Diagnostics, ListenPlan, Workload};
 use fuseboard_control::{FileSource, Update, Watcher};
-use fuseboard_proxy::{Proxy, ProxyOptions};
+use fuseboard_proxy::{Proxy, ProxyOptions, StartError};
 
 use crate::exit::{Exit, Failure};
 
@@ -52,8 +52,7 @@ impl Serving {
             return Err(Failure::message(Exit::BadInput, "the rules have errors, so nothing was started")
                 .next("mend them; `fuseboard analyze -f PATH` checks without starting anything"));
         }
-        let proxy = fuseboard_proxy::start(plan.proxy, Arc::new(first.snapshot))
-            .map_err(|error| Failure::new(Exit::Error, error))?;
+        let proxy = fuseboard_proxy::start(plan.proxy, Arc::new(first.snapshot)).map_err(not_started)?;
         // Tools that are not told where the proxy is find it by this; without it they still can be told.
         let directory = RuntimeDirectory::from_environment();
         let announcement = proxy.admin_address().and_then(|address| directory.announce(address).ok());
@@ -95,6 +94,19 @@ impl Serving {
         fuseboard_control::watch(&paths, move || reload(&source, &proxy, &*told))
             .map_err(|error| Failure::new(Exit::Error, error).next("or start with --watch=false"))
     }
+}
+
+fn not_started(error: StartError) -> Failure {
+    let next = match &error {
+        StartError::Admin { holder, .. } if !holder.is_empty() => {
+            "choose another one with --admin; port 0 takes a free one"
+        }
+        StartError::Listen(error) if !error.holder.is_empty() => {
+            "choose another one with --listen; port 0 takes a free one"
+        }
+        _ => return Failure::new(Exit::Error, error),
+    };
+    Failure::new(Exit::Error, error).next(next)
 }
 
 fn reload(source: &Mutex<FileSource>, proxy: &Proxy, told: &(dyn Fn(Told<'_>) + Send + Sync)) {

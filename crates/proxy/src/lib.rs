@@ -29,6 +29,7 @@ mod worker;
 pub use error::{ApplyError, ListenError, StartError};
 pub use fuseboard_admin::AdminAddress;
 pub use fuseboard_admin::status::RefusalRecord;
+pub use listener::{Holder, holder_of};
 pub use local_reply::{Body, Cause, Row};
 pub use options::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
 pub use server::{BoundListener, Proxy, start};

@@ -1,12 +1,14 @@
 //! `fuseboard httpbin`: the test server on its own.
 
+use std::io;
 use std::net::SocketAddr;
 
 use clap::Args;
-use fuseboard_httpbin::Options;
+use fuseboard_httpbin::{Options, ServeError};
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{argument, output, signals};
+use crate::signals::StopSignals;
+use crate::{argument, output};
 
 /// Serve httpbin: a test server whose delays and failures the caller chooses
 #[derive(Args)]
@@ -35,13 +37,28 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         options.listen.clone_from(&arguments.listen);
         options.name.clone_from(&arguments.name);
         options.seed = arguments.seed;
-        let server =
-            fuseboard_httpbin::serve(options).await.map_err(|error| Failure::new(Exit::Error, error))?;
+        let mut signals = StopSignals::listen()?;
+        let server = fuseboard_httpbin::serve(options).await.map_err(not_served)?;
         for address in server.addresses() {
             output::out(format_args!("ready  httpbin http://{address}"));
         }
-        signals::until_stopped().await;
+        signals.next().await;
         server.stop().await;
         Ok(Exit::Ok)
     })
+}
+
+/// Who has the port, where that is the problem and the system tells.
+pub(crate) fn not_served(error: ServeError) -> Failure {
+    let holder = match &error {
+        ServeError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
+            fuseboard_proxy::holder_of(*address).map(|holder| format!("{error}: in use by {holder}"))
+        }
+        _ => None,
+    };
+    let failure = Failure::new(Exit::Error, error);
+    match holder {
+        Some(text) => Failure::message(Exit::Error, text).next("choose another port; 0 takes a free one"),
+        None => failure,
+    }
 }

@@ -8,7 +8,8 @@ use fuseboard_load::{Cancel, CommandLine, Event, Observer, RunError, Style, Usag
 use jiff::Timestamp;
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{output, signals};
+use crate::output;
+use crate::signals::StopSignals;
 
 #[derive(Args)]
 #[command(disable_help_flag = true)]
@@ -34,10 +35,11 @@ pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome 
         Err(error) => return Ok(usage(&error, style)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let in_terminal = output::stderr_is_terminal();
+    // fortio writes its log as JSON where nobody looks; a person reads ours, also in a pipe.
+    let as_text = style == Style::Fuseboard || output::stderr_is_terminal();
     let observer = Observer::new(move |event| match event {
         Event::Line(text) => output::note(text),
-        Event::Log(log) if in_terminal => output::note(log.to_text(Timestamp::now())),
+        Event::Log(log) if as_text => output::note(log.to_text(Timestamp::now())),
         Event::Log(log) => output::note(log.to_json(Timestamp::now())),
         _ => {}
     });
@@ -58,16 +60,22 @@ async fn fetch(line: &CommandLine, observer: &Observer) -> Outcome {
 async fn measure(line: &CommandLine, observer: Observer) -> Outcome {
     let cancel = Cancel::new();
     let interrupted = cancel.clone();
+    let mut signals = StopSignals::listen()?;
     tokio::spawn(async move {
-        signals::until_stopped().await;
+        signals.next().await;
         interrupted.cancel();
         // The second one does not wait for answers that may never come.
-        signals::until_stopped().await;
+        signals.next().await;
         std::process::exit(i32::from(Exit::Interrupted as u8));
     });
     let report =
         fuseboard_load::run_observed(line.options.clone(), cancel, observer).await.map_err(failed)?;
-    output::note_raw(&report.text());
+    // fortio prints to stderr. Here the result is data, unless the JSON result takes its place.
+    if line.options.style == Style::Fuseboard && line.json.as_deref() != Some("-") {
+        output::out_raw(&report.text());
+    } else {
+        output::note_raw(&report.text());
+    }
     if let Some(path) = &line.json {
         let json = report.json();
         if path == "-" {
@@ -92,6 +100,12 @@ fn usage(error: &UsageError, style: Style) -> Exit {
         return Exit::Ok;
     }
     output::note(error);
-    output::note_raw(&fuseboard_load::usage(style));
-    if style == Style::Fortio { Exit::Error } else { Exit::Usage }
+    if style == Style::Fortio {
+        output::note_raw(&fuseboard_load::usage(style));
+        return Exit::Error;
+    }
+    output::note(
+        "\nUsage: fuseboard load [FLAGS] URL, flags first\n\nFor more information, try 'fuseboard load -h'.",
+    );
+    Exit::Usage
 }

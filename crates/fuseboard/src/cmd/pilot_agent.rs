@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::admin::{self, Request};
 use crate::asking;
@@ -23,19 +23,28 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Send a request to the proxy's admin server and print the answer
-    Request {
-        /// Port of the admin server on this machine; default: where the running proxy has it
-        #[arg(long, value_name = "PORT")]
-        debug_port: Option<u16>,
-        #[command(flatten)]
-        request: Request,
-    },
+    Request(AgentRequest),
+}
+
+#[derive(Args)]
+struct AgentRequest {
+    /// Port of the admin server on this machine; default: where the running proxy has it
+    #[arg(long, value_name = "PORT")]
+    debug_port: Option<u16>,
+    #[command(flatten)]
+    request: Request,
+}
+
+/// The definition of its arguments.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(args: &[OsString]) -> Outcome {
     let name = OsString::from("pilot-agent");
-    let arguments = Arguments::parse_from(std::iter::once(&name).chain(args));
-    let Command::Request { debug_port, request } = arguments.command;
+    let matches = command().get_matches_from(std::iter::once(&name).chain(args));
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let Command::Request(AgentRequest { debug_port, request }) = arguments.command;
     let client = match debug_port {
         Some(port) => asking::at_port(port),
         None => request.client()?,

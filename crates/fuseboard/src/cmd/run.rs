@@ -1,16 +1,18 @@
 //! `fuseboard run`: a stand-alone proxy that follows a folder of rules.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use fuseboard_config::{Destination, ListenPlan, Workload};
 use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::serving::{Plan, Serving, Told};
-use crate::{argument, output, signals};
+use crate::signals::StopSignals;
+use crate::{argument, output};
 
 /// Serve services behind their DestinationRules, without Kubernetes
 #[derive(Args)]
@@ -99,15 +101,15 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let admin = !arguments.no_admin;
+    // Before anybody can know that it runs, so that the first signal finds it prepared.
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
     let serving = Serving::start(plan(arguments, admin), tell)?;
     output::out(ready_line(&serving));
-    runtime.block_on(until_told_to_stop(&serving))?;
+    runtime.block_on(signals.until_told_to_stop(&serving));
     output::note("draining; once more to end at once");
     std::thread::spawn(move || {
-        runtime.block_on(async {
-            signals::until_stopped().await;
-            std::process::exit(i32::from(Exit::Interrupted as u8));
-        });
+        runtime.block_on(signals.stop.next());
+        std::process::exit(i32::from(Exit::Interrupted as u8));
     });
     serving.drain();
     Ok(Exit::Ok)
@@ -170,14 +172,25 @@ fn tell(told: Told<'_>) {
     }
 }
 
-/// Returns at SIGTERM or Ctrl-C; reads the files again at SIGHUP.
-async fn until_told_to_stop(serving: &Serving) -> Result<(), Failure> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            () = signals::until_stopped() => return Ok(()),
-            _ = hangup.recv() => serving.reload(),
-            () = serving.proxy().draining() => return Ok(()),
+/// What is asked of a proxy from outside.
+struct Signals {
+    stop: StopSignals,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { stop: StopSignals::listen()?, hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Returns at SIGTERM, Ctrl-C or when the admin server is asked to end; reads the files again at SIGHUP.
+    async fn until_told_to_stop(&mut self, serving: &Serving) {
+        loop {
+            tokio::select! {
+                () = self.stop.next() => return,
+                _ = self.hangup.recv() => serving.reload(),
+                () = serving.proxy().draining() => return,
+            }
         }
     }
 }
@@ -186,7 +199,13 @@ fn admin_address(text: &str) -> Result<fuseboard_proxy::AdminAddress, String> {
     match text.strip_prefix("unix:") {
         Some("") => Err("write unix:PATH".to_owned()),
         Some(path) => Ok(fuseboard_proxy::AdminAddress::Unix(path.into())),
-        None => argument::listen(text).map(fuseboard_proxy::AdminAddress::Tcp),
+        None => {
+            let address = argument::listen(text)?;
+            if !address.ip().is_loopback() {
+                return Err("the admin server has no password, so it listens on a loopback address or a unix socket only".to_owned());
+            }
+            Ok(fuseboard_proxy::AdminAddress::Tcp(address))
+        }
     }
 }
 

@@ -49,11 +49,9 @@ fn target(arguments: &Arguments) -> String {
 
 /// The text as a regular expression that finds itself.
 fn literal(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            (c.is_ascii_punctuation() && c != '_' && c != '-').then_some('\\').into_iter().chain([c])
-        })
-        .collect()
+    // Only these: a backslash before `<` would mean the beginning of a word.
+    let means_something = |c: &char| r"\.+*?()|[]{}^$".contains(*c);
+    text.chars().flat_map(|c| Some('\\').filter(|_| means_something(&c)).into_iter().chain([c])).collect()
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -73,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_cluster_name_is_taken_literally_and_travels_safely() {
-        assert_eq!(literal("a.b|c"), "a\\.b\\|c");
+        assert_eq!(literal("a.b|c-d<e"), "a\\.b\\|c-d<e");
         assert_eq!(percent_encoded("^a|b"), "%5Ea%7Cb");
     }
 }

@@ -7,7 +7,7 @@ use fuseboard_admin::refusals::Refusals;
 
 use crate::asking::{self, Target};
 use crate::exit::{Exit, Outcome};
-use crate::refusal_table::{self, Line};
+use crate::explanation::{self, Explanation};
 use crate::{argument, output};
 
 /// Say why calls were refused: which limit, what bound, whose rule, which line
@@ -42,31 +42,25 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn report(refusals: &Refusals, last: Duration) -> String {
-    let last = humantime::format_duration(last);
+    let last = humantime::format_duration(last).to_string();
     if refusals.refusals.is_empty() {
         return format!("Nothing was refused in the last {last}.\n");
     }
-    let mut text = String::new();
-    let lines = refusal_table::lines(&refusals.refusals);
-    for lines in lines.chunk_by(|a, b| a.cluster == b.cluster) {
-        text.push_str(&of_cluster(lines, &last.to_string()));
-    }
+    let explanations = explanation::explain(&refusals.refusals);
+    let of_clusters = explanations.chunk_by(|a, b| a.cluster == b.cluster);
+    let mut text = of_clusters.map(|of_cluster| section(of_cluster, &last)).collect::<Vec<_>>().join("\n");
     if refusals.truncated {
-        text.push_str(
-            "The proxy no longer remembers the older refusals of this time; the counts are lower bounds.\n",
-        );
+        text.push_str("\nMore were refused than the proxy remembers: the counts are lower bounds.\n");
     }
     text
 }
 
-fn of_cluster(lines: &[Line], last: &str) -> String {
-    let count: usize = lines.iter().map(|line| line.count).sum();
-    let mut text = format!("{}  {count} refused in the last {last}\n", lines[0].cluster);
-    for row in refusal_table::table(lines).lines() {
-        text.extend(["  ", row, "\n"]);
-    }
-    for line in lines {
-        text.extend(["  ", &line.reason, ": ", refusal_table::meaning(&line.reason), "\n"]);
+fn section(explanations: &[Explanation], last: &str) -> String {
+    let count: usize = explanations.iter().map(|one| one.count).sum();
+    let cluster = output::styled(output::STRONG, &explanations[0].cluster);
+    let mut text = format!("{cluster}\n{count} refused in the last {last}\n");
+    for line in explanations.iter().flat_map(Explanation::lines) {
+        text.extend(["  ", &line, "\n"]);
     }
     text
 }

@@ -7,11 +7,11 @@ use std::path::Path;
 
 /// A process that listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub struct Holder {
     /// The kernel's short name of the program.
-    pub(crate) name: String,
+    pub name: String,
     /// Process id.
-    pub(crate) pid: u32,
+    pub pid: u32,
 }
 
 impl fmt::Display for Holder {
@@ -21,7 +21,7 @@ impl fmt::Display for Holder {
 }
 
 /// The process that listens on the port of `address`.
-pub(crate) fn holder_of(address: SocketAddr) -> Option<Holder> {
+pub fn holder_of(address: SocketAddr) -> Option<Holder> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())

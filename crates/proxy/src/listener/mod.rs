@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::error::ListenError;
 use crate::stats::ListenerBlock;
 
-pub(crate) use holder::holder_of;
+pub use holder::{Holder, holder_of};
 
 /// The kernel's queue of connections not yet accepted; capped by `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;

@@ -1,5 +1,7 @@
 //! What must come out of a walk, and what did.
 
+use crate::exit::Exit;
+
 /// Expectations in the order stated.
 #[derive(Default)]
 pub(super) struct Expectations(Vec<Expectation>);
@@ -32,8 +34,9 @@ impl Expectations {
         self.0.push(Expectation { what: what.into(), expected, actual: actual.to_string(), holds });
     }
 
-    pub(super) fn hold(&self) -> bool {
-        self.0.iter().all(|one| one.holds)
+    /// What the process says when it ends: only who asked for expectations is told by the exit code.
+    pub(super) fn verdict(&self, asked: bool) -> Exit {
+        if asked && self.0.iter().any(|one| !one.holds) { Exit::ExpectationFailed } else { Exit::Ok }
     }
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Expectation> {
@@ -50,9 +53,10 @@ mod tests {
         let mut expectations = Expectations::default();
         expectations.equal("a", 1, 1);
         expectations.within("b", 1..=29, 10);
-        assert!(expectations.hold());
+        assert_eq!(expectations.verdict(true), Exit::Ok);
         expectations.within("c", 1..=29, 30);
-        assert!(!expectations.hold());
+        assert_eq!(expectations.verdict(true), Exit::ExpectationFailed);
+        assert_eq!(expectations.verdict(false), Exit::Ok);
         assert_eq!(expectations.iter().filter(|one| !one.holds).count(), 1);
     }
 }

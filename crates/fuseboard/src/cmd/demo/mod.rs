@@ -9,7 +9,9 @@ mod stage;
 
 use clap::{Args, ValueEnum};
 
-use crate::exit::{Exit, Outcome};
+use fuseboard_load::Cancel;
+
+use crate::exit::{Exit, Failure, Outcome};
 use crate::{argument, output, signals};
 use expect::Expectations;
 use screen::Screen;
@@ -76,28 +78,38 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if arguments.no_ui {
         output::choose_color(clap::ColorChoice::Never);
     }
+    let stop = signals::cancelled_when_stopped()?;
     let ports = Ports::choose(arguments.port_base, arguments.once);
     let seed = arguments.seed.unwrap_or_else(argument::random_seed);
-    let screen = Screen::new(!arguments.no_ui && output::stderr_is_terminal());
     screen::title(arguments.show.name(), arguments.once);
-    let stage = Stage::set(arguments.show.rule(), &ports, seed)?;
-    screen::stage(&stage);
+    let stage = Stage::set(arguments.show.rule(), &ports, seed, stop.clone()).map_err(|failure| {
+        let next = "give other ports with --port-base N, or leave it out for free ones";
+        if arguments.port_base.is_some() { failure.next(next) } else { failure }
+    })?;
+    let outcome = perform(arguments, &stage, &stop);
+    stage.strike();
+    outcome
+}
+
+/// The walk, what came of it, and what there is to try.
+fn perform(arguments: &Arguments, stage: &Stage, stop: &Cancel) -> Outcome {
+    let screen = Screen::new(!arguments.no_ui && output::stderr_is_terminal());
+    screen::stage(stage);
     let mut expectations = Expectations::default();
-    match arguments.show {
-        Show::Pool => pool::walk(&stage, &mut expectations)?,
-        Show::Outlier => outlier::walk(&stage, screen, &mut expectations)?,
+    let walked = match arguments.show {
+        Show::Pool => pool::walk(stage, &mut expectations),
+        Show::Outlier => outlier::walk(stage, screen, &mut expectations),
+    };
+    if stop.is_cancelled() {
+        return Err(Failure::message(Exit::Interrupted, "interrupted before the walk was done"));
     }
-    if arguments.expect && !expectations.hold() {
-        screen::expectations(&expectations);
-        return Ok(Exit::ExpectationFailed);
-    }
+    walked?;
     if arguments.expect {
         screen::expectations(&expectations);
     }
     if !arguments.once {
-        screen::try_it(&stage, arguments.show);
-        stage.wait(signals::until_stopped());
+        screen::try_it(stage, arguments.show);
+        stage.wait_for_stop();
     }
-    stage.strike();
-    Ok(Exit::Ok)
+    Ok(expectations.verdict(arguments.expect))
 }

@@ -29,7 +29,7 @@ struct Walk<'a> {
 
 pub(super) fn walk(stage: &Stage, screen: Screen, expectations: &mut Expectations) -> Result<(), Failure> {
     let walk = Walk { stage, screen, began: now() };
-    let good = walk.calls("20 calls, both healthy")?;
+    let good = walk.calls("20, both healthy")?;
     expectations.equal("both healthy: errors", 0, good.errors);
     expectations.within("both healthy: share of the second replica", 8..=12, good.answered[1]);
 
@@ -37,7 +37,7 @@ pub(super) fn walk(stage: &Stage, screen: Screen, expectations: &mut Expectation
     sick.control.fail_all(true);
     walk.moment("FAIL", format!("{} answers every call with 500 from now on", sick.name));
     let first = walk.until_ejected(expectations, 1)?;
-    let moved = walk.calls("20 calls while it is out")?;
+    let moved = walk.calls("20 while it is out")?;
     expectations.equal("while ejected: errors", 0, moved.errors);
     expectations.equal("while ejected: calls at the failing replica", 0, moved.answered[1]);
 
@@ -50,7 +50,7 @@ pub(super) fn walk(stage: &Stage, screen: Screen, expectations: &mut Expectation
     expectations.within("first ejection, seconds", 2..=3, rounded(first_lasted));
     expectations.within("second ejection, seconds", 4..=5, rounded(second_lasted));
 
-    let after = walk.calls("20 calls, both healthy again")?;
+    let after = walk.calls("20, both healthy again")?;
     expectations.equal("at the end: errors", 0, after.errors);
     expectations.within("at the end: share of the returned replica", 8..=12, after.answered[1]);
     expectations.equal(
@@ -61,12 +61,11 @@ pub(super) fn walk(stage: &Stage, screen: Screen, expectations: &mut Expectation
     expectations.equal("ejections_active at the end", 0, stage.stat("outlier_detection.ejections_active")?);
     screen::heading("What happened");
     screen::line(format_args!(
-        "{ERRORS} errors in a row took {} out of rotation; no caller noticed it after that.",
+        "{ERRORS} errors in a row took {} out of rotation; after that no caller saw it.",
         sick.name
     ));
-    screen::line(
-        "The n-th ejection in a row lasts n times baseEjectionTime, and ends at the next sweep (interval).",
-    );
+    screen::line("The n-th ejection in a row lasts n times baseEjectionTime, and ends at the");
+    screen::line("next sweep (interval).");
     Ok(())
 }
 
@@ -91,7 +90,7 @@ impl Walk<'_> {
             .map(|(replica, count)| format!("{} {count:>2}", replica.name))
             .collect();
         let errors = calls.total - calls.of(200);
-        self.moment("CALLS", format!("{what:<30}{}   {errors} errors", shares.join("   ")));
+        self.moment("CALLS", format!("{what:<24}{}  {errors} errors", shares.join("  ")));
         Ok(Answered { errors, answered })
     }
 
@@ -108,10 +107,10 @@ impl Walk<'_> {
         self.moment(
             "EJECT",
             format!(
-                "{} ({})   {errors} errors in a row   out for {lasts:.0}s, ejection {} in a row",
+                "{} for {lasts:.0}s (no. {} in a row) after {errors} errors: {}",
                 self.name_of(&ejection.host),
-                ejection.detector,
-                ejection.number
+                ejection.number,
+                ejection.detector
             ),
         );
         Ok(ejection)
@@ -122,6 +121,7 @@ impl Walk<'_> {
         let mut out = Duration::from_millis(ejection.since_ms);
         let began = now().checked_sub(out).unwrap_or_else(now);
         until("the return", || {
+            self.stage.check_going()?;
             let Some(still) = self.ejection()? else { return Ok(Some(())) };
             self.screen.waiting(format_args!(
                 "{} back in {:.1}s",
@@ -133,7 +133,7 @@ impl Walk<'_> {
         })?;
         self.screen.waited();
         out = began.elapsed();
-        self.moment("RETURN", format!("{}   after {:.1}s", self.name_of(&ejection.host), out.as_secs_f64()));
+        self.moment("RETURN", format!("{} after {:.1}s", self.name_of(&ejection.host), out.as_secs_f64()));
         Ok(out)
     }
 

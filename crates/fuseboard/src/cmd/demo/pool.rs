@@ -4,8 +4,7 @@ use super::expect::Expectations;
 use super::screen;
 use super::stage::Stage;
 use crate::exit::Failure;
-use crate::output::{self, STRONG, styled};
-use crate::refusal_table;
+use crate::explanation::{self, Explanation};
 
 /// Each call takes long enough for the callers to meet.
 const PATH: &str = "/delay/5ms";
@@ -21,7 +20,7 @@ pub(super) fn walk(stage: &Stage, expectations: &mut Expectations) -> Result<(),
         "two callers",
         "-c 2 -n 20",
         &two,
-        "one runs, one waits; Envoy refuses 0.5 to 5 % here",
+        "one runs, one waits; Envoy refuses 0.5 to 5 % of these",
     );
     let before = stage.stat("upstream_rq_pending_overflow")?;
     let three = stage.call(3, 30, PATH)?;
@@ -53,36 +52,28 @@ fn explain(
     refused: u64,
     overflow: u64,
 ) -> Result<(), Failure> {
-    let lines = refusal_table::lines(&stage.refusals()?.refusals);
-    let counted: u64 = lines.iter().filter(|line| line.reason == REASON).map(|line| line.count as u64).sum();
+    let explanations = explanation::explain(&stage.refusals()?.refusals);
+    let of_limit: Vec<&Explanation> = explanations.iter().filter(|one| one.reason == REASON).collect();
+    let counted = of_limit.iter().map(|one| one.count as u64).sum();
     expectations.equal(format!("refusals on record with reason {REASON}"), refused, counted);
     screen::heading(format_args!("Why {refused} calls got 503"));
-    for row in refusal_table::table(&short(lines.clone(), stage)).lines() {
-        screen::line(row);
+    screen::line("One connection carries one call, and one more may wait. The third caller found");
+    screen::line("both taken: the proxy answered 503 at once, and httpbin never saw the call.");
+    for one in of_limit {
+        let one = short(one.clone(), stage);
+        screen::fact("limit", one.limit().unwrap_or_default());
+        screen::fact("rule", one.whose());
+        screen::fact("reason", format_args!("{}, response flag {}", one.reason, one.flag));
     }
-    let Some(line) = short(lines, stage).into_iter().next() else { return Ok(()) };
-    output::out("");
-    screen::line(
-        "One connection carries one call, and one more may wait. The third caller found both taken, so the proxy",
+    screen::fact(
+        "count",
+        format_args!("upstream_rq_pending_overflow says {overflow}, the callers saw {refused}"),
     );
-    screen::line("answered 503 at once and httpbin never saw the call.");
-    screen::line(format_args!(
-        "The limit:  {}, written in {} ({}).",
-        line.limit,
-        styled(STRONG, &line.place),
-        line.rule.as_deref().unwrap_or("a default")
-    ));
-    screen::line(format_args!(
-        "The count:  the proxy's own upstream_rq_pending_overflow says {overflow}, the callers saw {refused}."
-    ));
     Ok(())
 }
 
-/// The lines with the rule's file without its folder, which the stage has shown already.
-fn short(lines: Vec<refusal_table::Line>, stage: &Stage) -> Vec<refusal_table::Line> {
+/// The place of the rule without its folder, which the stage has shown already.
+fn short(one: Explanation, stage: &Stage) -> Explanation {
     let folder = stage.rule_file.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
-    lines
-        .into_iter()
-        .map(|line| refusal_table::Line { place: line.place.replacen(&folder, "", 1), ..line })
-        .collect()
+    Explanation { place: one.place.map(|place| place.replacen(&folder, "", 1)), ..one }
 }

@@ -1,12 +1,14 @@
 //! How a walk looks: aligned, coloured on a terminal, plain in a pipe.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use anstyle::Style;
 
 use super::Show;
 use super::expect::Expectations;
 use super::stage::{Calls, HOST, Stage};
+use crate::asking;
 use crate::output::{self, BAD, FAINT, GOOD, STRONG, WARN, padded, styled};
 
 /// Whether lines may change, which is all that is to know of where a walk is shown.
@@ -47,22 +49,21 @@ pub(super) fn title(show: &str, once: bool) {
 }
 
 pub(super) fn stage(stage: &Stage) {
-    let good = styled(GOOD, "✔").to_string();
-    let addresses: Vec<String> = stage.replicas.iter().map(|replica| replica.address.to_string()).collect();
-    let count = stage.replicas.len();
-    output::out(format_args!("  {good} {:<12}{}   {count} replicas", "httpbin", addresses.join("  ")));
-    output::out(format_args!(
-        "  {good} {:<12}{}   admin http://{}",
-        "proxy",
-        stage.proxy,
-        stage.admin.address()
-    ));
-    output::out(format_args!("  {good} {:<12}DestinationRule/httpbin   {}", "rule", settings(&stage.rule)));
-    output::out(format_args!("    {:<12}{}", "", styled(FAINT, stage.rule_file.display())));
+    let replicas: Vec<String> = stage.replicas.iter().map(|replica| replica.address.to_string()).collect();
+    part("httpbin", format_args!("{}   {} replicas", replicas.join("  "), replicas.len()));
+    part("proxy", format_args!("{}   admin http://{}", stage.proxy, stage.admin.address()));
+    part("rule", stage.rule_file.display());
+    for setting in settings(&stage.rule) {
+        output::out(format_args!("             {}", styled(FAINT, setting)));
+    }
     output::out("");
 }
 
-/// One step of the classic experiment.
+fn part(name: &str, text: impl Display) {
+    output::out(format_args!("  {} {name:<8} {text}", styled(GOOD, "✔")));
+}
+
+/// One step of the classic experiment: two lines, the second says what to see in it.
 pub(super) fn step(number: &str, what: &str, flags: &str, calls: &Calls, remark: &str) {
     let codes: Vec<String> = calls
         .codes
@@ -70,11 +71,11 @@ pub(super) fn step(number: &str, what: &str, flags: &str, calls: &Calls, remark:
         .map(|(code, count)| {
             let style = if *code == 200 { GOOD } else { BAD };
             let percent = 100.0 * *count as f64 / calls.total.max(1) as f64;
-            padded(style, format_args!("Code {code:>3} : {count} ({percent:.1} %)"), 24)
+            styled(style, format_args!("Code {code:>3} : {count} ({percent:.1} %)")).to_string()
         })
         .collect();
-    let line = format!("  {number}  {what:<15} {flags:<12}  {}", codes.join(" "));
-    output::out(format_args!("{}   {}", line.trim_end(), styled(FAINT, remark)));
+    output::out(format_args!("  {number} {what:<13}  {flags}  {}", codes.join("  ")));
+    output::out(format_args!("      {}", styled(FAINT, remark)));
 }
 
 pub(super) fn heading(text: impl Display) {
@@ -84,6 +85,11 @@ pub(super) fn heading(text: impl Display) {
 
 pub(super) fn line(text: impl Display) {
     output::out(format_args!("    {text}"));
+}
+
+/// What is so, under a name.
+pub(super) fn fact(name: &str, text: impl Display) {
+    line(format_args!("  {} {text}", padded(FAINT, name, 6)));
 }
 
 /// A moment of the story: when, what kind, and what happened.
@@ -99,60 +105,54 @@ pub(super) fn moment(at: Duration, kind: &str, text: impl Display) {
 
 pub(super) fn expectations(expectations: &Expectations) {
     heading("Expected");
+    let width = expectations.iter().map(|one| one.what.chars().count()).max().unwrap_or_default();
     for one in expectations.iter() {
+        let (what, actual) = (padded(Style::new(), &one.what, width), &one.actual);
         if one.holds {
-            output::out(format_args!("  {} {}: {}", styled(GOOD, "✔"), one.what, one.actual));
+            output::out(format_args!("  {} {what}   {actual}", styled(GOOD, "✔")));
         } else {
-            output::out(format_args!(
-                "  {} {}: expected {}, got {}",
-                styled(BAD, "✘"),
-                one.what,
-                one.expected,
-                one.actual
-            ));
+            let expected = styled(BAD, format!("{actual}, expected {}", one.expected));
+            output::out(format_args!("  {} {what}   {expected}", styled(BAD, "✘")));
         }
     }
 }
 
 pub(super) fn try_it(stage: &Stage, show: Show) {
-    let fuseboard = program();
+    let (fuseboard, admin) = (program(), admin(stage));
     let proxy = stage.proxy;
     heading("Try it in a second terminal");
-    line(format_args!("{fuseboard} why"));
-    let grep = if show == Show::Pool { "pending" } else { "outlier" };
-    line(format_args!("{fuseboard} stats | grep httpbin | grep {grep}"));
-    line(format_args!("curl -i -H 'Host: {HOST}' http://{proxy}/get"));
-    line(format_args!("{fuseboard} load -c 3 -qps 0 -n 30 -H 'Host: {HOST}' http://{proxy}/get"));
+    let (path, grep) = match show {
+        Show::Pool => ("/delay/5ms", "pending"),
+        Show::Outlier => ("/get", "outlier"),
+    };
+    line(format_args!("{fuseboard} load -c 3 -qps 0 -n 30 -H Host:{HOST} http://{proxy}{path}"));
+    line(format_args!("{fuseboard} why{admin}"));
+    line(format_args!("{fuseboard} stats{admin} | grep httpbin | grep {grep}"));
+    line(format_args!("curl -i -H Host:{HOST} http://{proxy}/get"));
     output::out("");
-    output::out(format_args!("  Edit {}: it applies at once. Ctrl-C stops.", stage.rule_file.display()));
+    output::out("  Edit the rule and call again: an edit applies at once. Ctrl-C stops.");
+}
+
+/// ` --admin …` where tools would not find this proxy by themselves.
+fn admin(stage: &Stage) -> String {
+    let own = stage.admin.address();
+    match asking::discover() {
+        Ok(found) if found == *own => String::new(),
+        _ => format!(" --admin {own}"),
+    }
 }
 
 /// The settings of the rule in the order written, without their nesting.
-fn settings(rule: &str) -> String {
-    let known = [
-        "maxConnections",
-        "http1MaxPendingRequests",
-        "maxRequestsPerConnection",
-        "consecutive5xxErrors",
-        "baseEjectionTime",
-    ];
-    let pairs = rule.lines().filter_map(|line| line.trim().split_once(": "));
-    let shown = pairs.filter(|(key, _)| known.contains(key)).map(|(key, value)| format!("{key} {value}"));
-    shown.take(3).collect::<Vec<_>>().join(" · ")
+fn settings(rule: &str) -> impl Iterator<Item = &str> {
+    let policy = rule.lines().map(str::trim).skip_while(|line| *line != "trafficPolicy:");
+    policy.filter(|line| !line.ends_with(':'))
 }
 
-/// How to call this program from the folder the user is in.
+/// How to call this program: as it was called.
 fn program() -> String {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let Ok(own) = std::env::current_exe() else { return "fuseboard".to_owned() };
-    let is_own = |candidate: &PathBuf| candidate.canonicalize().is_ok_and(|candidate| candidate == own);
-    if std::env::split_paths(&path).map(|folder| folder.join("fuseboard")).any(|candidate| is_own(&candidate))
-    {
-        return "fuseboard".to_owned();
-    }
-    let here = std::env::current_dir().unwrap_or_default();
-    let shown: &Path = own.strip_prefix(&here).unwrap_or(&own);
-    shown.display().to_string()
+    let name = std::env::args().next().unwrap_or_else(|| "fuseboard".to_owned());
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if name.chars().all(is_plain) { name } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
@@ -161,9 +161,8 @@ mod tests {
 
     #[test]
     fn the_settings_shown_are_those_of_the_rule() {
-        assert_eq!(
-            settings(Show::Pool.rule()),
-            "maxConnections 1 · http1MaxPendingRequests 1 · maxRequestsPerConnection 1"
-        );
+        let shown: Vec<&str> = settings(Show::Pool.rule()).collect();
+        assert_eq!(shown, ["maxConnections: 1", "http1MaxPendingRequests: 1", "maxRequestsPerConnection: 1"]);
+        assert_eq!(settings(Show::Outlier.rule()).count(), 5);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use fuseboard_admin::{AdminClient, ejections::Ejections, refusals::Refusals};
@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use crate::asking;
+use crate::cmd::httpbin;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::serving::{Plan, Serving, Told};
@@ -25,8 +26,10 @@ use crate::serving::{Plan, Serving, Told};
 /// Envoy's name of the one cluster.
 pub(super) const CLUSTER: &str = "outbound|8000||httpbin.default.svc.cluster.local";
 /// What callers put into `Host`.
-pub(super) const HOST: &str = "httpbin:8000";
+pub(super) const HOST: &str = "httpbin";
 const REPLICAS: [&str; 2] = ["httpbin-a", "httpbin-b"];
+/// Whoever ends a demo does not wait for long.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Ports of admin server, proxy and replicas; 0 takes a free one.
 pub(super) struct Ports([u16; 4]);
@@ -41,6 +44,7 @@ pub(super) struct Stage {
     serving: Serving,
     servers: ReplicaThread,
     callers: Runtime,
+    stop: Cancel,
     _folder: TempDir,
 }
 
@@ -74,7 +78,8 @@ impl Ports {
 }
 
 impl Stage {
-    pub(super) fn set(rule: &str, ports: &Ports, seed: u64) -> Result<Self, Failure> {
+    /// Brings everything up. What `stop` is cancelled for ends the walk.
+    pub(super) fn set(rule: &str, ports: &Ports, seed: u64, stop: Cancel) -> Result<Self, Failure> {
         let servers = ReplicaThread::start([ports.address(2), ports.address(3)], seed)?;
         let folder =
             tempfile::Builder::new().prefix("fuseboard-demo-").tempdir().context("no temporary folder")?;
@@ -87,6 +92,7 @@ impl Stage {
             listen: ListenPlan::outbound(vec![ports.address(1)]),
             proxy: ProxyOptions {
                 admin: Some(fuseboard_proxy::AdminAddress::Tcp(ports.address(0))),
+                drain_time: DRAIN_TIME,
                 seed,
                 ..ProxyOptions::default()
             },
@@ -104,6 +110,7 @@ impl Stage {
             serving,
             servers,
             callers: Builder::new_current_thread().enable_all().build()?,
+            stop,
             _folder: folder,
         })
     }
@@ -117,8 +124,9 @@ impl Stage {
         options.http.headers.push(("Host".to_owned(), HOST.to_owned()));
         let report = self
             .callers
-            .block_on(fuseboard_load::run(options, Cancel::new()))
+            .block_on(fuseboard_load::run(options, self.stop.clone()))
             .map_err(|error| Failure::new(Exit::Error, error))?;
+        self.check_going()?;
         let codes = report.codes().clone();
         Ok(Calls { total: codes.values().sum(), codes })
     }
@@ -140,9 +148,18 @@ impl Stage {
         asking::document(&self.admin, "/fuseboard/v1/ejections")
     }
 
-    /// Stays up until `end`.
-    pub(super) fn wait(&self, end: impl Future<Output = ()>) {
-        self.callers.block_on(end);
+    /// An error once somebody wants the end.
+    pub(super) fn check_going(&self) -> Result<(), Failure> {
+        if self.stop.is_cancelled() {
+            Err(Failure::message(Exit::Interrupted, "interrupted"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Stays up until somebody wants the end.
+    pub(super) fn wait_for_stop(&self) {
+        self.callers.block_on(self.stop.cancelled());
     }
 
     /// Takes everything down.
@@ -206,13 +223,16 @@ impl ReplicaThread {
             let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
                 let servers = serve_all(addresses, seed).await;
-                let report = servers
-                    .as_ref()
-                    .map(|servers| replicas_of(servers))
-                    .map_err(|error| anyhow!("{error:#}"));
-                let _ = started.send(report);
+                let servers = match servers {
+                    Ok(servers) => servers,
+                    Err(failure) => {
+                        let _ = started.send(Err(failure));
+                        return;
+                    }
+                };
+                let _ = started.send(Ok(replicas_of(&servers)));
                 let _ = stopped.await;
-                for server in servers.unwrap_or_default() {
+                for server in servers {
                     server.stop().await;
                 }
             });
@@ -227,11 +247,11 @@ impl ReplicaThread {
     }
 }
 
-async fn serve_all(addresses: [SocketAddr; 2], seed: u64) -> anyhow::Result<Vec<Server>> {
+async fn serve_all(addresses: [SocketAddr; 2], seed: u64) -> Result<Vec<Server>, Failure> {
     let mut servers = Vec::new();
     for (name, address) in REPLICAS.into_iter().zip(addresses) {
         let options = Options { seed: Some(seed), ..Options::on(address).named(name) };
-        servers.push(fuseboard_httpbin::serve(options).await?);
+        servers.push(fuseboard_httpbin::serve(options).await.map_err(httpbin::not_served)?);
     }
     Ok(servers)
 }
