@@ -11,6 +11,7 @@ mod buffer;
 mod clock;
 mod control;
 mod deadline;
+mod descriptors;
 mod downstream;
 mod error;
 mod exchange;

@@ -16,6 +16,7 @@ use crate::access_log;
 use crate::admin::{AdminServer, AdminSocket, BindError};
 use crate::clock;
 use crate::control;
+use crate::descriptors;
 use crate::error::{ApplyError, ListenError, StartError};
 use crate::listener::{self, LiveListener};
 use crate::live::{LiveSnapshot, Registry};
@@ -61,6 +62,7 @@ pub struct BoundListener {
 
 /// Binds the listeners of `initial`, starts the threads, and returns when requests are served.
 pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, StartError> {
+    descriptors::raise_limit();
     let workers = options.workers();
     let admin = options.admin.as_ref().map(bind_admin).transpose()?;
     let (access_log, log_thread) = match &options.access_log {

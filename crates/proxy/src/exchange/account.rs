@@ -34,6 +34,8 @@ pub(super) struct Account {
     pub(super) tries: u32,
     /// The running try is in `upstream_rq_total` already.
     pub(super) try_counted: bool,
+    /// It was sent once more because its connection had been closed (difference D18); that happens once.
+    pub(super) replayed: bool,
     pub(super) route_timeout: Option<Duration>,
     pub(super) try_timeout: Option<Duration>,
     pub(super) bytes_received: u64,
@@ -59,6 +61,7 @@ impl Account {
             sent_at: started,
             tries: 0,
             try_counted: false,
+            replayed: false,
             route_timeout: None,
             try_timeout: None,
             bytes_received: 0,

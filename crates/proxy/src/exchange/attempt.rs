@@ -70,8 +70,8 @@ impl Exchange<'_> {
             self.account.try_timeout = Some(timeout);
             self.down.timers.arm(Timer::Try, self.now + timeout);
         }
-        let mut replayed = false;
         loop {
+            let replayed = self.account.replayed;
             let reused = match self.connection(&mut held, replayed).await {
                 Ok(reused) => reused,
                 Err(ended) => break self.failed(held, ended, retries),
@@ -81,7 +81,7 @@ impl Exchange<'_> {
                 Served::Ended(ended) => break Tried::Ended(ended),
                 Served::Retry(after) => break Tried::Retry(after),
                 Served::Stale => {
-                    replayed = true;
+                    self.account.replayed = true;
                     self.body.sent = self.head_length;
                     self.account.cluster_stats(&self.worker, |block| block.own.upstream_rq_resent.inc());
                 }

@@ -10,6 +10,7 @@ use fuseboard_http1::{HeadError, Method, Version, write};
 use super::{After, Exchange};
 use crate::access_log::Entry;
 use crate::clock;
+use crate::deadline::Timer;
 use crate::downstream::{Downstream, Rejected};
 use crate::local_reply::{Cause, Row};
 
@@ -150,16 +151,18 @@ fn write_head(out: &mut Vec<u8>, row: Row, reason: Option<&str>, length: usize, 
 async fn flush(down: &mut Downstream) -> bool {
     const PATIENCE: Duration = Duration::from_secs(10);
     let mut late: Option<Instant> = None;
-    poll_fn(|cx| {
+    let flushed = poll_fn(|cx| {
         if let Poll::Ready(flushed) = down.poll_flush(cx) {
             return Poll::Ready(flushed.is_ok());
         }
         if late.is_none() {
             let until = clock::now() + PATIENCE;
             late = Some(until);
-            down.timers.arm(crate::deadline::Timer::Pause, until);
+            down.timers.arm(Timer::Pause, until);
         }
         down.timers.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(false))
     })
-    .await
+    .await;
+    down.timers.disarm(Timer::Pause);
+    flushed
 }

@@ -11,7 +11,6 @@ use super::held::Held;
 use super::{Ended, Exchange};
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
-use crate::downstream::Downstream;
 use crate::upstream::{ClosedBy, UpstreamConnection};
 
 /// Which directions are over.
@@ -35,16 +34,13 @@ impl Exchange<'_> {
         self.down.stats().codes.inc(answer.status);
         self.write_switch(incoming, answer, length);
         self.down.timers.disarm(crate::deadline::Timer::Route);
-        // What follows the head is the tunnel's.
-        self.down.input.consume(self.body.checked);
-        (self.head_length, self.body.checked, self.body.sent) = (0, 0, 0);
         let http = &self.down.stats().http;
         http.downstream_cx_upgrades_total.inc();
         http.downstream_cx_upgrades_active.inc();
         let mut over = Over::default();
         let carried = match held.connection.as_mut() {
             Some(connection) => {
-                poll_fn(|cx| poll_both(cx, self.down, connection, &mut incoming.buffer, &mut over)).await
+                poll_fn(|cx| self.poll_both(cx, connection, &mut incoming.buffer, &mut over)).await
             }
             None => Ok(()),
         };
@@ -76,64 +72,67 @@ impl Exchange<'_> {
         write::end_head(out);
         incoming.buffer.consume(length);
     }
-}
 
-/// Ready when both directions are over, or one broke.
-fn poll_both(
-    cx: &mut Context<'_>,
-    down: &mut Downstream,
-    up: &mut UpstreamConnection,
-    incoming: &mut Buffer,
-    over: &mut Over,
-) -> Poll<io::Result<()>> {
-    if !over.to_upstream && poll_to_upstream(cx, down, up)?.is_ready() {
-        over.to_upstream = true;
-        up.shut_down();
+    /// Ready when both directions are over, or one broke.
+    fn poll_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        up: &mut UpstreamConnection,
+        incoming: &mut Buffer,
+        over: &mut Over,
+    ) -> Poll<io::Result<()>> {
+        if !over.to_upstream && self.poll_to_upstream(cx, up)?.is_ready() {
+            over.to_upstream = true;
+            up.shut_down();
+        }
+        if !over.to_client && self.poll_to_client(cx, up, incoming)?.is_ready() {
+            over.to_client = true;
+            self.down.shut_down();
+        }
+        if over.to_upstream && over.to_client { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
-    if !over.to_client && poll_to_client(cx, down, up, incoming)?.is_ready() {
-        over.to_client = true;
-        down.shut_down();
-    }
-    if over.to_upstream && over.to_client { Poll::Ready(Ok(())) } else { Poll::Pending }
-}
 
-fn poll_to_upstream(
-    cx: &mut Context<'_>,
-    down: &mut Downstream,
-    up: &mut UpstreamConnection,
-) -> Poll<io::Result<()>> {
-    down.take_buffers();
-    loop {
-        while !down.input.is_empty() {
-            let n = ready!(up.poll_write(cx, down.input.filled()))?;
-            if n == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    /// What follows the head in the input is the tunnel's; the head stays for the access log.
+    fn poll_to_upstream(
+        &mut self,
+        cx: &mut Context<'_>,
+        up: &mut UpstreamConnection,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            while self.down.input.len() > self.head_length {
+                let n = ready!(up.poll_write(cx, &self.down.input.filled()[self.head_length..]))?;
+                if n == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.down.input.remove(self.head_length, n);
+                self.account.bytes_received += n as u64;
             }
-            down.input.consume(n);
-        }
-        if ready!(down.poll_read(cx))? == 0 {
-            return Poll::Ready(Ok(()));
+            self.down.input.make_room(self.head_length + BUFFER_SIZE);
+            if ready!(self.down.poll_read(cx))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
-}
 
-fn poll_to_client(
-    cx: &mut Context<'_>,
-    down: &mut Downstream,
-    up: &mut UpstreamConnection,
-    incoming: &mut Buffer,
-) -> Poll<io::Result<()>> {
-    if !down.is_flushed() {
-        ready!(down.poll_flush(cx))?;
-    }
-    loop {
-        while !incoming.is_empty() {
-            let n = ready!(down.poll_write(cx, incoming.filled()))?;
-            incoming.consume(n);
+    fn poll_to_client(
+        &mut self,
+        cx: &mut Context<'_>,
+        up: &mut UpstreamConnection,
+        incoming: &mut Buffer,
+    ) -> Poll<io::Result<()>> {
+        if !self.down.is_flushed() {
+            ready!(self.down.poll_flush(cx))?;
         }
-        incoming.make_room(BUFFER_SIZE);
-        if ready!(up.poll_read(cx, incoming))? == 0 {
-            return Poll::Ready(Ok(()));
+        loop {
+            while !incoming.is_empty() {
+                let n = ready!(self.down.poll_write(cx, incoming.filled()))?;
+                incoming.consume(n);
+                self.account.bytes_sent += n as u64;
+            }
+            incoming.make_room(BUFFER_SIZE);
+            if ready!(up.poll_read(cx, incoming))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }
