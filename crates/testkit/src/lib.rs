@@ -20,7 +20,7 @@ pub use origin::{Origin, OriginOptions};
 pub use rig::{Counters, Gauges, Rig};
 pub use scripted::{
     Behaviour, Client, Counts, DEADLINE, Gate, OnAccept, ReadFailure, RefusingPort, Reply, Response, Script,
-    SeenRequest, UnansweringPort, Upstream,
+    SeenRequest, Sender, UnansweringPort, Upstream,
 };
 pub use settle::settle;
 pub use sketch::ClusterSketch;

@@ -29,8 +29,15 @@ impl Exchange<'_> {
         for field in head.fields() {
             match field.id {
                 _ if field.hop_by_hop => continue,
-                // Towards the client we answer 100 ourselves (as Envoy does); lengths are written below.
-                HeaderName::Expect | HeaderName::ContentLength => continue,
+                // Towards the client we answer 100 ourselves (as Envoy does).
+                HeaderName::Expect => continue,
+                // In its place and case, its number in the one usual spelling.
+                HeaderName::ContentLength => {
+                    if let BodyFraming::Length(length) = head.framing() {
+                        write::field_number(&mut out, field.name, length);
+                    }
+                    continue;
+                }
                 id if is_consumed(id) => continue,
                 // An absolute target has the authority; `Host` says the same.
                 HeaderName::Host => has_host = true,
@@ -43,10 +50,8 @@ impl Exchange<'_> {
         if !has_host {
             write::field(&mut out, b"host", head.authority().unwrap_or_default());
         }
-        match head.framing() {
-            BodyFraming::Length(length) => write::field_number(&mut out, b"content-length", length),
-            BodyFraming::Chunked => write::field(&mut out, b"transfer-encoding", b"chunked"),
-            BodyFraming::None | BodyFraming::UntilClose => {}
+        if head.framing() == BodyFraming::Chunked {
+            write::field(&mut out, b"transfer-encoding", b"chunked");
         }
         if let Some(protocols) = head.upgrade() {
             write::field(&mut out, b"connection", b"upgrade");

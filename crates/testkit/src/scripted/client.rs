@@ -19,6 +19,17 @@ pub struct Client {
     deadline: Duration,
 }
 
+/// Sends on a client's connection while the client itself reads.
+#[derive(Debug, Clone)]
+pub struct Sender(Arc<TcpStream>);
+
+impl Sender {
+    /// Sends these bytes, as slowly as they are taken; an error if the peer has closed.
+    pub async fn send(&self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        Wire::new(Arc::clone(&self.0)).send(bytes.as_ref()).await
+    }
+}
+
 /// A response as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -56,6 +67,11 @@ impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = timeout(DEADLINE, TcpStream::connect(address)).await.expect("a connection in time");
         let stream = stream.unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
+        Self::over(stream)
+    }
+
+    /// Over a connection that exists: the other end of one that a test has accepted itself, perhaps.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("nodelay");
         Self { wire: Wire::new(Arc::new(stream)), deadline: DEADLINE }
     }
@@ -66,6 +82,11 @@ impl Client {
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// For sending and reading at the same time.
+    pub fn sender(&self) -> Sender {
+        Sender(Arc::clone(&self.wire.stream))
     }
 
     /// This end of the connection.
@@ -107,8 +128,7 @@ impl Client {
     /// Reads the head of a response and leaves its body: [`body`](Self::body) or [`received`](Self::received)
     /// go on.
     pub async fn head(&mut self) -> Result<Response, ReadFailure> {
-        let read = timeout(self.deadline, self.wire.head()).await;
-        let head = read.unwrap_or_else(|_| Err(ReadFailure::Deadline(self.wire.buffer.clone())))?;
+        let head = self.request_head().await?;
         Ok(Response {
             status: status_of(&head),
             head,
@@ -116,6 +136,12 @@ impl Client {
             trailers: Vec::new(),
             interim: Vec::new(),
         })
+    }
+
+    /// Reads the head of a request: for a test that plays the other end.
+    pub async fn request_head(&mut self) -> Result<String, ReadFailure> {
+        let read = timeout(self.deadline, self.wire.head()).await;
+        read.unwrap_or_else(|_| Err(ReadFailure::Deadline(self.wire.buffer.clone())))
     }
 
     /// Reads the body that belongs to `response`; what has come of it is in the response even when it is cut

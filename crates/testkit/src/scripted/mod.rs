@@ -43,7 +43,7 @@ mod script;
 mod upstream;
 mod wire;
 
-pub use client::{Client, Response};
+pub use client::{Client, Response, Sender};
 pub use gate::Gate;
 pub use port::{RefusingPort, UnansweringPort};
 pub use reply::Reply;

@@ -20,8 +20,10 @@ pub(crate) enum Step {
     Echo,
     Close,
     Reset,
-    /// Does nothing until the peer closes.
+    /// Reads whatever comes and says nothing, until the peer closes.
     Silence,
+    /// Does not even read, until the peer closes.
+    Hold,
 }
 
 /// What happens to one request once its head has come. Built from one of the constructors; then the
@@ -110,6 +112,11 @@ impl Behaviour {
     /// Reads the request, sends these bytes, whatever they are, and leaves the connection open.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self::steps([Step::ReadBody, Step::Send(bytes.into())])
+    }
+
+    /// Sends these bytes when the request's head has come, and neither reads its body nor closes.
+    pub fn raw_unread(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::steps([Step::Send(bytes.into()), Step::Hold])
     }
 
     /// Reads the request, sends the first bytes, and the second once the gate lets it.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::DEADLINE;
 use super::script::{Behaviour, OnAccept, Script, Step};
 use super::wire::{Framing, ReadFailure, Wire, announced, fields, has_option};
+use crate::settle;
 
 /// What was counted so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -362,7 +363,9 @@ impl Connection {
     async fn perform(&mut self, request: &SeenRequest, behaviour: Behaviour) -> Next {
         let mut body_read = false;
         // From here on nothing waits any more: the answer's last bytes are about to go out.
-        let waits = |step: &Step| matches!(step, Step::ReadBody | Step::Wait(_) | Step::Echo | Step::Silence);
+        let waits = |step: &Step| {
+            matches!(step, Step::ReadBody | Step::Wait(_) | Step::Echo | Step::Silence | Step::Hold)
+        };
         let last_part = behaviour.steps.iter().rposition(waits).map_or(0, |at| at + 1);
         for (at, step) in behaviour.steps.into_iter().enumerate() {
             if at == last_part && !matches!(step, Step::Trickle(..)) {
@@ -397,6 +400,11 @@ impl Connection {
                 }
                 Step::Echo => self.echo().await,
                 Step::Silence => self.until_closed().await != Next::Close,
+                Step::Hold => {
+                    let stream = Arc::clone(&self.wire.stream);
+                    settle(DEADLINE, || peer_closed(&[&*stream])[0]).await;
+                    false
+                }
                 Step::Close => return Next::Close,
                 Step::Reset => return Next::Reset,
             };

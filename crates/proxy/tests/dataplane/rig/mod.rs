@@ -20,6 +20,9 @@ use fuseboard_proxy::{Proxy, ProxyOptions, RefusalRecord};
 use fuseboard_snapshot::{Cluster, Domain, Listener, Route, RouteConfig, Snapshot, VirtualHost};
 use fuseboard_testkit::{Client, ClusterSketch, settle};
 
+/// Every test of behaviour runs with one worker and with several.
+pub const WORKERS: [usize; 2] = [1, 4];
+
 /// What a snapshot is made from; change it and [`Rig::apply`] it.
 pub struct Draft {
     pub cluster: Cluster,
@@ -114,6 +117,14 @@ impl Rig {
     /// What the admin server counts now; only for rigs that have one.
     pub fn numbers(&self) -> numbers::Numbers {
         numbers::Numbers::read(self.proxy.admin_address().unwrap())
+    }
+
+    /// Waits until nothing is in flight and every upstream connection is closed.
+    pub async fn until_closed(&self) {
+        self.until_idle().await;
+        let cluster = self.cluster();
+        let open = || cluster.live.limits(Priority::Default).view().connections;
+        assert!(settle(Duration::from_secs(5), || open() == 0).await, "{} stay open", open());
     }
 
     pub fn refusals(&self) -> Vec<RefusalRecord> {

@@ -1,0 +1,183 @@
+//! Switched protocols: bytes both ways, each side's end passed on alone, slot and connection held for life, and never a place
+//! in the queue (difference D15).
+
+#![allow(clippy::unwrap_used, clippy::panic)] // how a test fails
+
+mod rig;
+
+use fuseboard_core::limit::Priority;
+use fuseboard_proxy::AdminAddress;
+use fuseboard_testkit::{Behaviour, Client, DEADLINE, Reply, Script, Upstream};
+use rig::{Rig, WORKERS, limits};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Key: k\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                      Sec-WebSocket-Accept: s\r\n\r\n";
+
+/// An upstream that the test plays itself.
+struct Peers(TcpListener);
+
+impl Peers {
+    async fn listen() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    /// Our end of the next connection that the proxy opens, and the head that came on it.
+    async fn accept(&self) -> (Client, String) {
+        let (stream, _) = timeout(DEADLINE, self.0.accept()).await.unwrap().unwrap();
+        let mut peer = Client::over(stream);
+        let head = peer.request_head().await.unwrap();
+        (peer, head)
+    }
+
+    fn rig(&self, workers: usize, pending: u32) -> Rig {
+        let options = fuseboard_proxy::ProxyOptions {
+            concurrency: workers,
+            admin: Some(AdminAddress::Tcp(([127, 0, 0, 1], 0).into())),
+            ..fuseboard_proxy::ProxyOptions::default()
+        };
+        Rig::start_with(options, &[self.0.local_addr().unwrap()], |draft| {
+            draft.cluster.thresholds.default = limits(1, pending, u32::MAX);
+        })
+    }
+}
+
+/// Both ends of a tunnel through the rig.
+async fn tunnel(rig: &Rig, peers: &Peers) -> (Client, Client) {
+    let mut client = rig.client().await;
+    client.send(UPGRADE).await;
+    let (mut peer, _) = peers.accept().await;
+    peer.send(SWITCH).await;
+    assert_eq!(client.head().await.unwrap().status, 101);
+    (client, peer)
+}
+
+/// Requests in flight and open connections.
+fn held(rig: &Rig) -> (u32, u32) {
+    let view = rig.cluster().live.limits(Priority::Default).view();
+    (view.requests, view.connections)
+}
+
+#[tokio::test]
+async fn both_heads_pass_with_their_tokens_and_bytes_behind_them_belong_to_the_tunnel() {
+    for workers in WORKERS {
+        let peers = Peers::listen().await;
+        let rig = peers.rig(workers, 0);
+        let mut client = rig.client().await;
+        client.send(format!("{UPGRADE}eager")).await;
+        let (mut peer, head) = peers.accept().await;
+        for field in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "Sec-WebSocket-Key: k\r\n"] {
+            assert_eq!(head.matches(field).count(), 1, "{field} in {head}");
+        }
+        peer.send(format!("{SWITCH}greeting")).await;
+        let switch = client.head().await.unwrap();
+        assert_eq!(switch.head.to_lowercase(), SWITCH.to_lowercase());
+        assert_eq!(client.received(8).await.unwrap(), b"greeting");
+        assert_eq!(peer.received(5).await.unwrap(), b"eager");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_one_direction_leaves_the_other_open() {
+    for workers in WORKERS {
+        let peers = Peers::listen().await;
+        let rig = peers.rig(workers, 0);
+        for client_first in [true, false] {
+            let (client, peer) = tunnel(&rig, &peers).await;
+            let (mut first, mut second) = if client_first { (client, peer) } else { (peer, client) };
+            first.send("last words").await;
+            first.half_close();
+            assert_eq!(second.closed().await, b"last words");
+            assert_eq!(held(&rig), (1, 1), "half closed, both are still held");
+            for word in ["still", "here"] {
+                second.send(word).await;
+                assert_eq!(first.received(word.len()).await.unwrap(), word.as_bytes());
+            }
+            second.close();
+            assert_eq!(first.closed().await, b"");
+            rig.until_closed().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn d15_a_tunnel_holds_its_slot_and_connection_for_life_and_others_wait_for_it() {
+    for workers in WORKERS {
+        let peers = Peers::listen().await;
+        let rig = peers.rig(workers, 1);
+        let (client, peer) = tunnel(&rig, &peers).await;
+        let numbers = rig.numbers();
+        assert_eq!(held(&rig), (1, 1));
+        assert_eq!(numbers.get("http.downstream_cx_upgrades_active"), 1);
+        assert_eq!(numbers.get("http.downstream_cx_upgrades_total"), 1);
+        assert_eq!(numbers.get("circuit_breakers.default.cx_open"), 1);
+
+        let mut waiting = rig.client().await;
+        waiting.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until_pending(1).await;
+        let mut refused = rig.client().await;
+        refused.send(UPGRADE).await;
+        assert_eq!(refused.response().await.field("x-fuseboard-refused"), Some("limit.connections"));
+
+        client.close();
+        drop(peer);
+        let (mut peer, _) = peers.accept().await;
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nserved").await;
+        assert_eq!(waiting.response().await.text(), "served");
+        assert_eq!(rig.numbers().get("http.downstream_cx_upgrades_active"), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_makes_room_for_a_tunnel() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 0, u32::MAX);
+        });
+        assert_eq!(rig.client().await.get("a", "/").await.status, 200);
+        upstream.follow(Script::always(Behaviour::upgrade_and_echo("websocket")));
+        let mut client = rig.client().await;
+        client.send(UPGRADE).await;
+        assert_eq!(client.head().await.unwrap().status, 101);
+        client.send("ping").await;
+        assert_eq!(client.received(4).await.unwrap(), b"ping");
+        assert_eq!(upstream.counts().open_peak, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_of_either_side_ends_the_tunnel() {
+    for workers in WORKERS {
+        let peers = Peers::listen().await;
+        let rig = peers.rig(workers, 0);
+        let (client, mut peer) = tunnel(&rig, &peers).await;
+        client.reset();
+        peer.closed().await;
+        rig.until_closed().await;
+        let (mut client, peer) = tunnel(&rig, &peers).await;
+        peer.reset();
+        client.closed().await;
+        rig.until_closed().await;
+    }
+}
+
+#[tokio::test]
+async fn a_switch_that_the_upstream_declines_is_an_answer_like_any_other() {
+    for workers in WORKERS {
+        let upstream =
+            Upstream::start(Script::always(Behaviour::answer(&Reply::status(426).body("no")))).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = rig.client().await;
+        client.send(UPGRADE).await;
+        let declined = client.response().await;
+        assert_eq!((declined.status, declined.text(), declined.field("connection")), (426, "no", None));
+        upstream.follow(Script::ok("plain"));
+        assert_eq!(client.get("a", "/").await.text(), "plain");
+        assert_eq!(upstream.counts().accepted, 1);
+        rig.until_idle().await;
+    }
+}
