@@ -1,10 +1,13 @@
 //! The data plane through real sockets: a proxy in this process, scripted upstreams and raw clients, port 0, deadlines in place of sleeps.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
+mod bodies;
 mod failures;
 mod flags;
 mod http1;
 mod limits;
+mod messages;
 mod refusals_page;
 mod rig;
 mod slowness;
+mod upgrades;

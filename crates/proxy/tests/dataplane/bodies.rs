@@ -1,13 +1,9 @@
 //! Bodies on their way: whole and unchanged in every framing, in bounded memory, and with either side ahead of the other.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // how a test fails
-
-mod rig;
-
 use std::time::Duration;
 
+use crate::rig::{Rig, WORKERS};
 use fuseboard_testkit::{Behaviour, Client, Gate, Reply, Script, Upstream, settle};
-use rig::{Rig, WORKERS};
 use tokio::net::TcpSocket;
 
 const MIB: usize = 1024 * 1024;
@@ -132,9 +128,9 @@ async fn a_body_of_no_bytes_is_announced_as_it_was() {
 #[tokio::test]
 async fn a_client_that_waits_for_100_is_refused_without_one() {
     for workers in WORKERS {
-        let (gate, upstream) = rig::judge::held().await;
+        let (gate, upstream) = crate::rig::judge::held().await;
         let rig = Rig::start(workers, &[upstream.address()], |draft| {
-            draft.cluster.thresholds.default = rig::limits(1, 0, u32::MAX);
+            draft.cluster.thresholds.default = crate::rig::limits(1, 0, u32::MAX);
         });
         let mut busy = rig.client().await;
         busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

@@ -1,14 +1,10 @@
 //! Switched protocols: bytes both ways, each side's end passed on alone, slot and connection held for life, and never a place
 //! in the queue (difference D15).
 
-#![allow(clippy::unwrap_used, clippy::panic)] // how a test fails
-
-mod rig;
-
+use crate::rig::{Rig, WORKERS, limits};
 use fuseboard_core::limit::Priority;
 use fuseboard_proxy::AdminAddress;
 use fuseboard_testkit::{Behaviour, Client, DEADLINE, Reply, Script, Upstream};
-use rig::{Rig, WORKERS, limits};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 

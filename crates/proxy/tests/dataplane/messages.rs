@@ -1,14 +1,10 @@
 //! What a message looks like on either side of the proxy, to the byte: fields kept, added and removed, versions, targets,
 //! connections kept and closed. Bodies under pressure are in `bodies`, switched protocols in `upgrades`.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
-
-mod rig;
-
 use std::time::Duration;
 
+use crate::rig::{Rig, WORKERS};
 use fuseboard_testkit::{Behaviour, Reply, Script, Upstream, settle};
-use rig::{Rig, WORKERS};
 
 /// An id of 36 characters in place of the random one.
 fn with_fixed_id(head: &str) -> String {
