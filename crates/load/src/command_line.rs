@@ -195,12 +195,32 @@ impl CommandLine {
 /// The usage text, printed behind an error or for `-h`.
 pub fn usage(style: Style) -> String {
     let flags = go::flag::usage(FLAGS);
-    let (name, version) = style.product();
-    let program = program(style);
-    format!(
-        "{name} {version} usage:\n\t{program} command [flags] target\nwhere command is one of: load (load testing) or curl (single URL debug).\nwhere target is a URL (http load tests); flags come before it, with one dash or two.\nflags:\n{flags}"
-    )
+    match style {
+        Style::Fortio => {
+            let (name, version) = style.product();
+            format!(
+                "{name} {version} usage:\n\tfortio command [flags] target\nwhere command is one of: load (load testing) or curl (single URL debug).\nwhere target is a URL (http load tests); flags come before it, with one dash or two.\nflags:\n{flags}"
+            )
+        }
+        Style::Fuseboard => format!(
+            "Call a URL over and over (load), or once (curl)\n\nUsage: fuseboard load [FLAGS] URL\n       fuseboard curl [FLAGS] URL\n\nFlags are fortio's: with one dash or two, and in front of the URL.\n{flags}{EXAMPLES}"
+        ),
+    }
 }
+
+const EXAMPLES: &str = "
+Examples:
+  # 30 calls from 3 callers, as fast as they can
+  fuseboard load -c 3 -qps 0 -n 30 http://127.0.0.1:9000/get
+  # 100 calls a second for a minute, with the result as JSON besides
+  fuseboard load -c 8 -qps 100 -t 1m -json result.json http://127.0.0.1:9000/get
+  # through a proxy that routes by Host
+  fuseboard curl -H Host:httpbin:8000 http://127.0.0.1:15001/get
+
+The result goes to stdout, everything else to stderr. Ctrl-C prints the result
+so far. A call fails when its answer is not 2xx or 418; the exit code is 0 all
+the same, 1 when the run could not be made, 2 for wrong flags.
+";
 
 const fn program(style: Style) -> &'static str {
     match style {

@@ -152,7 +152,7 @@ fn ready_line(serving: &Serving) -> String {
     let proxy = serving.proxy();
     let listeners: Vec<String> =
         proxy.listeners().iter().map(|listener| format!("http://{}", listener.address)).collect();
-    let admin = proxy.admin_address().map_or_else(|| "none".to_owned(), |address| address.to_string());
+    let admin = proxy.admin_address().map_or_else(|| "none".to_owned(), ToString::to_string);
     format!("ready  listen {}  admin {admin}", listeners.join(" "))
 }
 

@@ -79,16 +79,24 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         output::choose_color(clap::ColorChoice::Never);
     }
     let stop = signals::cancelled_when_stopped()?;
-    let ports = Ports::choose(arguments.port_base, arguments.once);
-    let seed = arguments.seed.unwrap_or_else(argument::random_seed);
     screen::title(arguments.show.name(), arguments.once);
-    let stage = Stage::set(arguments.show.rule(), &ports, seed, stop.clone()).map_err(|failure| {
-        let next = "give other ports with --port-base N, or leave it out for free ones";
-        if arguments.port_base.is_some() { failure.next(next) } else { failure }
-    })?;
+    let stage = set(arguments, &stop)?;
     let outcome = perform(arguments, &stage, &stop);
     stage.strike();
     outcome
+}
+
+/// On the ports asked for; else on those that people know, where somebody stays to use them; else on free ones.
+fn set(arguments: &Arguments, stop: &Cancel) -> Result<Stage, Failure> {
+    let seed = arguments.seed.unwrap_or_else(argument::random_seed);
+    let on = |ports| Stage::set(arguments.show.rule(), ports, seed, stop.clone());
+    if let Some(base) = arguments.port_base {
+        let next = "give other ports with --port-base N, or leave it out for free ones";
+        return on(Ports::from(base)).map_err(|failure| failure.next(next));
+    }
+    // Trying is the only way to know: what is free now may be taken a moment later.
+    let usual = if arguments.once { None } else { on(Ports::USUAL).ok() };
+    usual.map_or_else(|| on(Ports::ANY), Ok)
 }
 
 /// The walk, what came of it, and what there is to try.

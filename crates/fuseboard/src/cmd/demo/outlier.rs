@@ -107,7 +107,7 @@ impl Walk<'_> {
         self.moment(
             "EJECT",
             format!(
-                "{} for {lasts:.0}s (no. {} in a row) after {errors} errors: {}",
+                "{} for {lasts:.0}s, no. {} in a row: {errors} errors, {}",
                 self.name_of(&ejection.host),
                 ejection.number,
                 ejection.detector

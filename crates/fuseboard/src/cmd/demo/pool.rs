@@ -57,8 +57,8 @@ fn explain(
     let counted = of_limit.iter().map(|one| one.count as u64).sum();
     expectations.equal(format!("refusals on record with reason {REASON}"), refused, counted);
     screen::heading(format_args!("Why {refused} calls got 503"));
-    screen::line("One connection carries one call, and one more may wait. The third caller found");
-    screen::line("both taken: the proxy answered 503 at once, and httpbin never saw the call.");
+    screen::line("One connection carries one call, and one more may wait. The third caller");
+    screen::line("found both taken: the proxy answered 503 at once, and httpbin saw nothing.");
     for one in of_limit {
         let one = short(one.clone(), stage);
         screen::fact("limit", one.limit().unwrap_or_default());

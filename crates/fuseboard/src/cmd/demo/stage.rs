@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -32,6 +32,7 @@ const REPLICAS: [&str; 2] = ["httpbin-a", "httpbin-b"];
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Ports of admin server, proxy and replicas; 0 takes a free one.
+#[derive(Clone, Copy)]
 pub(super) struct Ports([u16; 4]);
 
 /// A set stage.
@@ -62,24 +63,24 @@ pub(super) struct Calls {
 }
 
 impl Ports {
-    /// The ports asked for; else those that people know where they are free; else any.
-    pub(super) fn choose(base: Option<u16>, any: bool) -> Self {
-        if let Some(base) = base {
-            return Self([base, base + 1, base + 2, base + 3]);
-        }
-        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-        let usual = [15000, 15001, 15002, 15003];
-        Self(if !any && usual.iter().all(is_free) { usual } else { [0; 4] })
+    /// Those that people know from Istio.
+    pub(super) const USUAL: Self = Self::from(15000);
+    /// Whatever is free.
+    pub(super) const ANY: Self = Self([0; 4]);
+
+    /// Four in a row.
+    pub(super) const fn from(base: u16) -> Self {
+        Self([base, base + 1, base + 2, base + 3])
     }
 
-    fn address(&self, index: usize) -> SocketAddr {
+    fn address(self, index: usize) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.0[index]).into()
     }
 }
 
 impl Stage {
     /// Brings everything up. What `stop` is cancelled for ends the walk.
-    pub(super) fn set(rule: &str, ports: &Ports, seed: u64, stop: Cancel) -> Result<Self, Failure> {
+    pub(super) fn set(rule: &str, ports: Ports, seed: u64, stop: Cancel) -> Result<Self, Failure> {
         let servers = ReplicaThread::start([ports.address(2), ports.address(3)], seed)?;
         let folder =
             tempfile::Builder::new().prefix("fuseboard-demo-").tempdir().context("no temporary folder")?;

@@ -1,0 +1,119 @@
+//! Serving: who is reached by which name, and that all tools tell the same story about what was refused.
+
+use fuseboard_testkit::{Behaviour, Client, Gate, Reply, Script, Upstream};
+
+use crate::home::{Home, listeners, rule, service};
+
+#[tokio::test]
+async fn load_why_stats_and_the_upstream_agree_on_what_was_refused() {
+    let home = Home::new();
+    let gate = Gate::new();
+    let upstream = Upstream::start(Script::always(Behaviour::answer(&Reply::ok("hi")).after(&gate))).await;
+    home.write("rules/service.yaml", &service(upstream.address()));
+    home.write("rules/rule.yaml", &rule("1", "1"));
+    let proxy = home.proxy("--concurrency 2").await;
+
+    // The first call holds the connection and the second the place in the queue, until the third caller has had its ten.
+    let url = format!("http://{}/get", proxy.listen);
+    let load = home.fuseboard_later(&format!("load -c 3 -qps 0 -n 30 -H Host:httpbin:8000 {url}"));
+    home.until(&format!("stats --filter pending_overflow --admin {}", proxy.admin), "overflow: 10\n").await;
+    gate.open();
+    let load = load.await.unwrap();
+    assert_eq!(load.code, Some(0), "{load:?}");
+    assert!(load.out.contains("\nCode 200 : 20 (66.7 %)\nCode 503 : 10 (33.3 %)\n"), "{load:?}");
+    assert_eq!(upstream.counts().requests, 20);
+
+    let why = home.fuseboard("why").await;
+    assert_eq!(
+        why.out,
+        "outbound|8000||httpbin.default.svc.cluster.local\n\
+         10 refused in the last 1m\n\
+         \x20 10 × 503 UO  limit.queue_full: every connection was busy and the queue was full\n\
+         \x20   limit http1MaxPendingRequests = 1, up to 2 wanted\n\
+         \x20   rule  DestinationRule httpbin.default, rules/rule.yaml:13\n"
+    );
+    let json = home.fuseboard("why -o json").await;
+    assert_eq!(json.out.matches("\"reason\": \"limit.queue_full\"").count(), 10);
+    let stats = home.fuseboard("stats --cluster httpbin --usedonly").await;
+    for line in [
+        "upstream_rq_pending_overflow: 10",
+        "upstream_rq_503: 10",
+        "upstream_rq_200: 20",
+        "fuseboard.refused.limit.queue_full: 10",
+    ] {
+        assert!(stats.out.contains(line), "no {line} in {}", stats.out);
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_reached_by_each_of_its_names_on_every_listener() {
+    let home = Home::new();
+    let (_httpbin, address) = home.httpbin().await;
+    home.write("rules/service.yaml", &service(address));
+    let mut proxy =
+        home.start("run -f rules --listen 127.0.0.1:0 --listen [::1]:0 --admin 127.0.0.1:0 --seed 1");
+    let ready = proxy.line("ready").await;
+    let listeners = listeners(&ready);
+    assert_eq!((listeners.len(), listeners[1].is_ipv6()), (2, true), "{ready}");
+    for listener in listeners {
+        let mut client = Client::connect(listener).await;
+        for name in ["httpbin", "httpbin.default", "httpbin.default.svc", "httpbin.default.svc.cluster.local"]
+        {
+            for host in [name.to_owned(), format!("{name}:8000")] {
+                assert_eq!(client.get(&host, "/get").await.status, 200, "{host} at {listener}");
+            }
+        }
+        assert_eq!(client.get("httpbin:8001", "/get").await.status, 404);
+        // What a client sends that was told `http_proxy=`.
+        client
+            .send("GET http://httpbin.default:8000/get?a=1 HTTP/1.1\r\nHost: httpbin.default:8000\r\n\r\n")
+            .await;
+        let answer = client.response().await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.text().contains("/get?a=1"), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn one_service_is_served_whatever_host_says_and_its_rule_holds() {
+    let home = Home::new();
+    let gate = Gate::new();
+    let upstream = Upstream::start(Script::always(Behaviour::answer(&Reply::ok("hi")).after(&gate))).await;
+    home.write("dr.yaml", &rule("1", "1"));
+    let line = format!("run --listen :0 --to {} -f dr.yaml --admin 127.0.0.1:0", upstream.address());
+    let mut proxy = home.start(&line);
+    let listen = listeners(&proxy.line("ready").await)[0];
+    let mut clients = Vec::new();
+    for host in ["a", "b.example:1", "httpbin"] {
+        let mut client = Client::connect(listen).await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        clients.push(client);
+        let admitted = clients.len().min(2);
+        home.until("stats --filter rq_pending_active|upstream_rq_active", &waiting(admitted)).await;
+    }
+    assert_eq!(clients.pop().unwrap().response().await.status, 503);
+    gate.open();
+    for mut client in clients {
+        assert_eq!(client.response().await.status, 200);
+    }
+}
+
+/// How the gauges read when so many calls are admitted: one runs, the others wait.
+fn waiting(admitted: usize) -> String {
+    format!("upstream_rq_pending_active: {}\n", admitted - 1)
+}
+
+#[tokio::test]
+async fn a_listener_that_is_up_is_told_in_one_line_and_the_access_log_goes_where_it_is_asked() {
+    let home = Home::new();
+    let (_httpbin, address) = home.httpbin().await;
+    home.write("rules/service.yaml", &service(address));
+    let proxy = home.proxy("--access-log access.log --access-log-format json").await;
+    let mut client = Client::connect(proxy.listen).await;
+    assert_eq!(client.get("httpbin", "/status/418").await.status, 418);
+    proxy.process.signal(rustix::process::Signal::TERM);
+    let (status, out, _) = proxy.process.end().await;
+    assert_eq!((status.code(), out.as_str()), (Some(0), ""), "nothing follows the ready line");
+    let log = std::fs::read_to_string(home.path("access.log")).unwrap();
+    assert!(log.contains("\"response_code\":418"), "{log}");
+}
