@@ -61,7 +61,7 @@ pub(super) fn walk(stage: &Stage, screen: Screen, expectations: &mut Expectation
     expectations.equal("ejections_active at the end", 0, stage.stat("outlier_detection.ejections_active")?);
     screen::heading("What happened");
     screen::line(format_args!(
-        "{ERRORS} errors in a row took {} out of rotation; after that no caller saw it.",
+        "{ERRORS} errors in a row took {} out; after that no caller met it.",
         sick.name
     ));
     screen::line("The n-th ejection in a row lasts n times baseEjectionTime, and ends at the");
