@@ -7,7 +7,13 @@ use std::cell::RefCell;
 pub(crate) const BUFFER_SIZE: usize = 16 * 1024;
 
 /// Buffers kept for reuse; more are freed.
-const KEPT: usize = 64;
+const KEPT: usize = 128;
+
+/// Outputs kept for reuse: each running exchange has two, and most are small.
+const KEPT_OUTPUTS: usize = 512;
+
+/// What an output has room for at first: a usual head.
+const OUTPUT_SIZE: usize = 1024;
 
 /// Bytes read and not yet used: `data[start..end]`.
 #[derive(Debug, Default)]
@@ -116,14 +122,14 @@ impl BufferPool {
 
     /// An empty vector for what is to be written.
     pub(crate) fn take_output(&self) -> Vec<u8> {
-        self.outputs.borrow_mut().pop().unwrap_or_default()
+        self.outputs.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(OUTPUT_SIZE))
     }
 
     /// Takes the memory of `output` back.
     pub(crate) fn give_output(&self, output: &mut Vec<u8>) {
         let mut output = std::mem::take(output);
         let mut kept = self.outputs.borrow_mut();
-        if output.capacity() > 0 && output.capacity() <= 4 * BUFFER_SIZE && kept.len() < KEPT {
+        if output.capacity() > 0 && output.capacity() <= 2 * BUFFER_SIZE && kept.len() < KEPT_OUTPUTS {
             output.clear();
             kept.push(output);
         }

@@ -47,6 +47,8 @@ pub(crate) struct Downstream {
     pub(crate) routes: RouteCache,
     /// The latest reading of the clock; good enough for idle time-outs.
     pub(crate) now: Instant,
+    /// No request has come yet.
+    pub(super) fresh: bool,
     /// Readiness was cleared although unread bytes remain, so that the end of the connection could be waited for.
     unread: bool,
 }
@@ -72,6 +74,7 @@ impl Downstream {
             request_headers: Headers::new(),
             response_headers: Headers::new(),
             now,
+            fresh: true,
             unread: false,
         }
     }

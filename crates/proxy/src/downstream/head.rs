@@ -2,7 +2,9 @@
 //! malformed or too slow.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use fuseboard_http1::{HeadError, HeadScanner, Limits, RequestSummary, parse_request};
 use fuseboard_snapshot::HttpSettings;
@@ -11,6 +13,9 @@ use super::Downstream;
 use crate::clock;
 use crate::deadline::Timer;
 use crate::local_reply::Cause;
+
+/// A connection that was let in just before draining began has this long for its first request.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// What came of waiting for a request.
 #[derive(Debug)]
@@ -79,36 +84,48 @@ impl Downstream {
     }
 
     /// Waits without buffers. False: we close the connection.
-    async fn wait_for_bytes(&mut self, idle_timeout: std::time::Duration) -> bool {
+    async fn wait_for_bytes(&mut self, idle_timeout: Duration) -> bool {
         self.release_buffers();
         self.timers.arm(Timer::Idle, self.now + idle_timeout);
-        let worker = std::rc::Rc::clone(&self.worker);
-        let (readable, idle) = poll_fn(|cx| {
+        let waited = self.idle().await;
+        self.timers.disarm(Timer::Idle);
+        let http = &self.stats().http;
+        match waited {
+            Waited::Readable => return true,
+            Waited::TooLong => http.downstream_cx_idle_timeout.inc(),
+            Waited::Drained => http.downstream_cx_drain_close.inc(),
+            Waited::Over => {}
+        }
+        false
+    }
+
+    async fn idle(&mut self) -> Waited {
+        let worker = Rc::clone(&self.worker);
+        let mut last_chance = false;
+        poll_fn(|cx| {
             if let Poll::Ready(ready) = self.poll_readable(cx) {
-                return Poll::Ready((ready.is_ok(), false));
+                return Poll::Ready(if ready.is_ok() { Waited::Readable } else { Waited::Over });
             }
             if self.timers.poll_expired(cx).is_some() {
-                return Poll::Ready((false, true));
+                return Poll::Ready(if last_chance { Waited::Drained } else { Waited::TooLong });
             }
             // An idle connection must not keep alive what no longer runs, nor outlive its listener.
             self.routes.refresh(&worker);
             if self.routes.http_settings().is_none() {
-                return Poll::Ready((false, false));
+                return Poll::Ready(Waited::Over);
             }
-            if worker.is_draining() { Poll::Ready((false, false)) } else { Poll::Pending }
+            if !worker.is_draining() || last_chance {
+                return Poll::Pending;
+            }
+            if !self.fresh {
+                return Poll::Ready(Waited::Drained);
+            }
+            // Whoever was just let in is sending its first request.
+            last_chance = true;
+            self.timers.arm(Timer::Idle, clock::now() + FIRST_REQUEST);
+            Poll::Pending
         })
-        .await;
-        self.timers.disarm(Timer::Idle);
-        if readable {
-            return true;
-        }
-        let http = &self.stats().http;
-        if idle {
-            http.downstream_cx_idle_timeout.inc();
-        } else if worker.is_draining() {
-            http.downstream_cx_drain_close.inc();
-        }
-        false
+        .await
     }
 
     async fn read_more(&mut self) -> Read {
@@ -134,10 +151,22 @@ impl Downstream {
 
     fn parse(&mut self, length: usize, limits: Limits) -> Head {
         match parse_request(&self.input.filled()[..length], &mut self.request_headers, &limits) {
-            Ok(request) => Head::Request(request.summary(), length),
+            Ok(request) => {
+                self.fresh = false;
+                Head::Request(request.summary(), length)
+            }
             Err(error) => rejected(error),
         }
     }
+}
+
+/// How the wait for a request ended.
+enum Waited {
+    Readable,
+    TooLong,
+    Drained,
+    /// The listener is gone, or the socket broke.
+    Over,
 }
 
 enum Read {

@@ -28,8 +28,8 @@ type RequestId = [u8; 36];
 /// The notes of one exchange.
 pub(super) struct Account {
     pub(super) started: Instant,
-    /// When the last try was sent.
-    pub(super) sent_at: Instant,
+    /// When the request was complete. Envoy measures service times from there, waiting and retries included.
+    pub(super) complete_at: Instant,
     /// Tries so far, the running one included.
     pub(super) tries: u32,
     /// The running try is in `upstream_rq_total` already.
@@ -58,7 +58,7 @@ impl Account {
     pub(super) const fn new(started: Instant) -> Self {
         Self {
             started,
-            sent_at: started,
+            complete_at: started,
             tries: 0,
             try_counted: false,
             replayed: false,
@@ -109,7 +109,7 @@ impl Account {
     /// The upstream's answer is final.
     pub(super) fn answered(&mut self, worker: &Worker, status: u16, now: Instant) {
         self.status = status;
-        self.service_time = Some(now.saturating_since(self.sent_at));
+        self.service_time = Some(now.saturating_since(self.complete_at));
         self.cluster_stats(worker, |block| block.codes.inc(status));
     }
 

@@ -133,7 +133,7 @@ impl Exchange<'_> {
         if !has_date {
             write::field(&mut out, b"date", &self.worker.date(self.now));
         }
-        let service_time = self.now.saturating_since(self.account.sent_at);
+        let service_time = self.now.saturating_since(self.account.complete_at);
         write::field_number(&mut out, b"x-envoy-upstream-service-time", millis(service_time));
         self.write_connection(&mut out);
         write::end_head(&mut out);
@@ -175,7 +175,7 @@ impl Exchange<'_> {
             let fresh = &incoming.buffer.filled()[passing.passed..];
             passing.passed += passing.decoder.pass(fresh).map_err(malformed)?;
             // A part that is small enough goes out with what is waiting, in one write.
-            if !self.down.is_flushed() && self.down.output.len() + passing.passed <= 2 * BUFFER_SIZE {
+            if !self.down.is_flushed() && self.down.output.len() + passing.passed <= BUFFER_SIZE {
                 self.down.output.extend_from_slice(&incoming.buffer.filled()[..passing.passed]);
                 self.account.bytes_sent += passing.passed as u64;
                 incoming.buffer.consume(passing.passed);
@@ -202,7 +202,7 @@ impl Exchange<'_> {
             self.down.output.extend_from_slice(write::LAST_CHUNK);
         }
         held.record(Outcome::of_status(passing.status), self.now);
-        let took = self.now.saturating_since(self.account.sent_at);
+        let took = self.now.saturating_since(self.account.complete_at);
         self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_time.record(millis(took)));
         // Bytes behind the message answer nothing that was asked.
         let nothing_behind = incoming.buffer.len() == passing.passed;

@@ -69,7 +69,7 @@ impl<'t> Held<'t> {
         let Some(trip) = self.host.monitor.record(ticket, outcome, policy) else { return };
         let block = view.live.stats.shard(self.worker.index);
         view.live.on_trip(self.host, trip, block, now, &mut self.worker.rng.borrow_mut());
-        if view.host_set.available() == 0 && view.config.panic_threshold == 0 {
+        if view.is_deserted() {
             view.live.dismiss_waiters();
         }
     }

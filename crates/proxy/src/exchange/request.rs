@@ -172,6 +172,7 @@ impl Exchange<'_> {
         self.now = now;
         if self.body.decoder.is_complete() {
             self.down.timers.disarm(Timer::RequestBody);
+            self.account.complete_at = now;
             if let Some(timeout) = self.account.route_timeout {
                 self.down.timers.arm(Timer::Route, now + timeout);
             }

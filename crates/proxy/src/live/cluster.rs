@@ -174,3 +174,10 @@ pub struct ClusterView {
     /// The hosts as balancers see them; same order.
     pub host_set: Arc<HostSet>,
 }
+
+impl ClusterView {
+    /// Nobody can be sent to, so nobody should wait.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.hosts.is_empty() || (self.config.panic_threshold == 0 && self.host_set.available() == 0)
+    }
+}

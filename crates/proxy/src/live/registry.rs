@@ -188,7 +188,7 @@ fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
                 new.live.close_idle(host, &new.live.stats.control().stats, now);
             }
         }
-        if new.hosts.is_empty() {
+        if new.is_deserted() {
             new.live.dismiss_waiters();
         }
     }

@@ -231,3 +231,44 @@ async fn a_listener_above_its_bound_closes_at_once_and_says_so() {
         assert_eq!(first.get("a", "/").await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_who_holds_it() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sketch = fuseboard_testkit::ClusterSketch::new("rig", &[]).snapshot(1).unwrap();
+    let mut snapshot = sketch;
+    snapshot.listeners[0].address = holder.local_addr().unwrap();
+    let options = fuseboard_proxy::ProxyOptions { concurrency: 1, ..Default::default() };
+    let error = fuseboard_proxy::start(options, std::sync::Arc::new(snapshot)).unwrap_err().to_string();
+    assert!(error.contains("in use by") && error.contains(&format!("pid {}", std::process::id())), "{error}");
+}
+
+#[tokio::test]
+async fn with_reuse_port_every_worker_accepts_for_itself() {
+    let upstream = Upstream::start(Script::ok("ok")).await;
+    let options = fuseboard_proxy::ProxyOptions { concurrency: 4, reuse_port: true, ..Default::default() };
+    let rig = Rig::start_with(options, &[upstream.address()], |d| {
+        d.cluster.thresholds.default = limits(2, 20, u32::MAX);
+    });
+    let clients = burst(&rig, 16).await;
+    assert_eq!(statuses(clients).await, [200; 16]);
+    assert!(upstream.counts().open_peak <= 2);
+}
+
+#[tokio::test]
+async fn a_listener_that_a_snapshot_drops_closes_and_its_connections_end() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let mut rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut idle = rig.client().await;
+        let busy = burst(&rig, 1).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        rig.apply(|d| d.listener.name = "another".into());
+        idle.closed().await;
+        gate.open();
+        assert_eq!(statuses(busy).await, [200]);
+        let moved = rig.proxy.listeners()[0].address;
+        assert_ne!(moved, rig.address);
+        assert_eq!(Client::connect(moved).await.get("a", "/").await.status, 200);
+    }
+}
