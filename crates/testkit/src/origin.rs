@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fuseboard_core::Rng;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -125,6 +126,8 @@ async fn accept(listener: StdListener, host: usize, inside: Arc<Inside>) -> io::
     loop {
         let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
+        // It closes after its client has; a RST then spares the client's port the TIME-WAIT.
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         let stream = Arc::new(stream);
         let open = inside.ledger.opened(Connection { stream: Arc::clone(&stream), peer, local });
         let (inside, rng) = (Arc::clone(&inside), Rng::new(rng.next_u64()));

@@ -1,13 +1,14 @@
 //! Bursts around the limits: the same numbers admitted, queued and refused whatever the workers, hosts and idle connections.
 
 use std::io;
+use std::time::Duration;
 
 use fuseboard_core::limit::UNLIMITED;
 use fuseboard_testkit::{Burst, Caller, Counters, OriginOptions, Rig, Split, burst};
 
+use super::Effort;
 use super::report::{Progress, Report};
 use super::setup::{Before, Round, Setup};
-use super::{Effort, PATIENCE};
 
 /// Most connections that are made idle elsewhere.
 const ELSEWHERE: u32 = 8;
@@ -19,7 +20,7 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
         let setup = Setup::of_seed(seed);
         let mut stage = Stage::start(setup)?;
         for round in stage.setup.rounds() {
-            if left == 0 {
+            if left == 0 || report.is_full() {
                 return Ok(());
             }
             left -= 1;
@@ -47,12 +48,13 @@ impl Stage {
 
     async fn round(&mut self, round: Round, report: &mut Report) -> io::Result<()> {
         // They keep their workers busy, so that the burst's callers are on others.
+        let patience = report.patience();
         let mut others = Vec::new();
         match round.before {
             Before::Cold => self.renew()?,
             Before::Warm => {}
             Before::WarmElsewhere => {
-                others = self.warm_elsewhere().await?;
+                others = self.warm_elsewhere(patience).await?;
                 self.callers.clear();
             }
         }
@@ -63,11 +65,11 @@ impl Stage {
         for (caller, kept) in callers.iter_mut().zip(self.callers.drain(..)) {
             *caller = kept;
         }
-        let burst = burst(&self.rig, callers, expected, PATIENCE).await?;
+        let burst = burst(&self.rig, callers, expected, patience).await?;
         let mut wrong = Vec::new();
         check(&self.setup, &burst, expected, &mut wrong);
         check_counters(&self.setup, expected, before, self.rig.counters(), &mut wrong);
-        if !self.rig.is_quiet(PATIENCE).await {
+        if !self.rig.is_quiet(patience).await {
             wrong.push(format!("afterwards {:?}, {:?}", self.rig.gauges(), self.rig.origin.count()));
         }
         drop(others);
@@ -85,7 +87,7 @@ impl Stage {
     }
 
     /// A new cluster whose connections are idle at its first host, opened by callers that stay.
-    async fn warm_elsewhere(&mut self) -> io::Result<Vec<Caller>> {
+    async fn warm_elsewhere(&mut self, patience: Duration) -> io::Result<Vec<Caller>> {
         self.renew()?;
         let all = self.rig.sketch().clone();
         let mut first = all.clone();
@@ -93,9 +95,9 @@ impl Stage {
         self.rig.apply(first)?;
         let n = Split::running_bound(&self.setup.thresholds).min(ELSEWHERE);
         let warm =
-            burst(&self.rig, self.rig.callers(n, true), Split::of(&self.setup.thresholds, n), PATIENCE);
+            burst(&self.rig, self.rig.callers(n, true), Split::of(&self.setup.thresholds, n), patience);
         let callers = warm.await?.callers;
-        self.rig.is_quiet(PATIENCE).await;
+        self.rig.is_quiet(patience).await;
         self.rig.apply(all)?;
         Ok(callers)
     }

@@ -9,10 +9,10 @@ use fuseboard_core::limit::UNLIMITED;
 use fuseboard_testkit::{Caller, OriginOptions, Rig, Split, burst};
 use tokio::task::LocalSet;
 
+use super::Effort;
 use super::report::{Progress, Report};
 use super::setup::Setup;
 use super::steady::{Fate, Tally, case};
-use super::{Effort, PATIENCE};
 
 /// Answers take up to this long, so that callers give up before, while and after one comes.
 const DELAY: Duration = Duration::from_micros(1_500);
@@ -46,7 +46,7 @@ async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<(
     }
     local.await;
     let mut wrong = Vec::new();
-    if !rig.is_quiet(PATIENCE).await {
+    if !rig.is_quiet(report.patience()).await {
         wrong.push(format!("afterwards {:?}, {:?}", rig.gauges(), rig.origin.count()));
     }
     let count = rig.origin.count();
@@ -58,7 +58,7 @@ async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<(
     }
     let n = admitted * 2;
     let expected = Split::of(&setup.thresholds, n);
-    let last = burst(&rig, rig.callers(n, setup.keep_alive), expected, PATIENCE).await?;
+    let last = burst(&rig, rig.callers(n, setup.keep_alive), expected, report.patience()).await?;
     if last.held != expected || last.ok != expected.admitted() {
         wrong.push(format!("a burst of {n} afterwards: {:?}, not {expected:?}", last.held));
     }

@@ -9,15 +9,12 @@ mod report;
 mod setup;
 mod steady;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::bail;
 use clap::Args;
 
 use report::Report;
-
-/// How long anything may take that should happen at once.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Burst clusters around their limits and count at the origin; exits 1 on any deviation
 #[derive(Args)]

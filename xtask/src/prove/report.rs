@@ -9,7 +9,7 @@ use fuseboard_testkit::{Burst, Count, Split};
 use super::setup::{Round, Setup};
 use super::steady::Tally;
 
-/// Deviations printed in full; the rest is counted.
+/// Deviations printed; bursts end when there are as many.
 const SHOWN: usize = 20;
 
 /// Everything found so far.
@@ -95,6 +95,16 @@ impl Report {
         self.deviate(setup, &format!("{callers} callers that give up"), wrong);
     }
 
+    /// Whether more would only repeat what was found.
+    pub(super) const fn is_full(&self) -> bool {
+        self.deviations.len() >= SHOWN
+    }
+
+    /// How long to wait for what should happen at once; less when it was found not to happen.
+    pub(super) const fn patience(&self) -> Duration {
+        if self.deviations.is_empty() { Duration::from_secs(10) } else { Duration::from_millis(500) }
+    }
+
     fn deviate(&mut self, setup: &Setup, what: &str, wrong: Vec<String>) {
         for wrong in wrong {
             self.deviations.push(format!("{setup}  {what}: {wrong}  (--seed {})", setup.seed));
@@ -113,13 +123,10 @@ impl Report {
         for run in &self.runs {
             println!("{run}");
         }
-        for deviation in self.deviations.iter().take(SHOWN) {
+        for deviation in &self.deviations {
             println!("DEVIATION  {deviation}");
         }
         let deviations = self.deviations.len();
-        if deviations > SHOWN {
-            println!("and {} more", deviations - SHOWN);
-        }
         println!("{deviations} deviations in {} bursts and {} runs, {took:.1?}", all.rounds, self.runs.len());
         deviations
     }

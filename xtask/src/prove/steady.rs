@@ -9,9 +9,9 @@ use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_testkit::{Caller, OriginOptions, Rig, Split};
 use tokio::task::LocalSet;
 
+use super::Effort;
 use super::report::{Progress, Report};
 use super::setup::Setup;
-use super::{Effort, PATIENCE};
 
 /// What a run of steady callers, or of callers that give up, came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,7 +50,7 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
     let part = effort.requests / 10;
     let cases = [
         (classic(true, 2), effort.requests),
-        (classic(false, 2), part),
+        (classic(false, 2), effort.requests),
         (classic(true, 16), part),
         (case(effort.seed, (1, 1, UNLIMITED), false, true, 2), part),
         (case(effort.seed, (2, 3, UNLIMITED), true, false, 4), part),
@@ -113,7 +113,7 @@ async fn one(setup: &Setup, requests: u32, report: &mut Report) -> anyhow::Resul
     if count.peak_connections > setup.thresholds.max_connections {
         wrong.push(format!("{} connections at a time at the origin", count.peak_connections));
     }
-    if !rig.is_quiet(PATIENCE).await {
+    if !rig.is_quiet(report.patience()).await {
         wrong.push(format!("afterwards {:?}, {:?}", rig.gauges(), rig.origin.count()));
     }
     report.steady(setup, callers, tally, count, wrong);
