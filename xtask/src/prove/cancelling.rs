@@ -8,14 +8,17 @@ use fuseboard_core::Rng;
 use fuseboard_core::limit::UNLIMITED;
 use fuseboard_testkit::{Caller, OriginOptions, Rig, Split, burst};
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 use super::Effort;
 use super::report::{Progress, Report};
 use super::setup::Setup;
-use super::steady::{Fate, Tally, case};
+use super::steady::{Fate, PATIENCE, Tally, case};
 
 /// Answers take up to this long, so that callers give up before, while and after one comes.
 const DELAY: Duration = Duration::from_micros(1_500);
+
+const TARGET: &str = "/cancelling";
 
 pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let cases = [
@@ -72,15 +75,14 @@ async fn call(mut caller: Caller, mut rng: Rng, left: Rc<Cell<u32>>, tally: Rc<C
         let fate = tokio::select! {
             biased;
             () = patience(&mut rng) => Fate::GivenUp,
-            answer = caller.get("/cancelling") => match answer {
-                Ok(answer) if answer.status == 200 => Fate::Answered,
-                Ok(answer) if answer.status == 503 => Fate::Refused,
-                _ => Fate::Failed,
-            },
+            answer = timeout(PATIENCE, caller.get(TARGET)) => {
+                Fate::of(answer.unwrap_or_else(|late| Err(late.into())), TARGET)
+            }
         };
         tally.set(tally.get().with(fate));
         match fate {
-            Fate::GivenUp | Fate::Failed => caller.abort(rng.below(2) == 0),
+            Fate::Failed => return,
+            Fate::GivenUp => caller.abort(rng.below(2) == 0),
             // Otherwise most calls would be refused ones.
             Fate::Refused => tokio::time::sleep(DELAY).await,
             Fate::Answered => {}

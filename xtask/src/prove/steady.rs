@@ -2,12 +2,15 @@
 //! connections close meanwhile.
 
 use std::cell::Cell;
+use std::io;
 use std::num::NonZeroU32;
 use std::rc::Rc;
+use std::time::Duration;
 
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
-use fuseboard_testkit::{Caller, OriginOptions, Rig, Split};
+use fuseboard_testkit::{Answer, Caller, OriginOptions, Rig, Split};
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 use super::Effort;
 use super::report::{Progress, Report};
@@ -22,6 +25,10 @@ pub(super) struct Tally {
     pub(super) given_up: u32,
 }
 
+/// Nothing that a healthy proxy does takes as long. A caller whose call fails calls no more, so that a proxy that is not is
+/// found out soon.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How one call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -29,6 +36,17 @@ pub(super) enum Fate {
     Refused,
     Failed,
     GivenUp,
+}
+
+impl Fate {
+    /// What `answer` is to who asked for `target`.
+    pub(super) fn of(answer: io::Result<Answer>, target: &str) -> Self {
+        match answer {
+            Ok(answer) if answer.status == 200 && answer.body == target.as_bytes() => Self::Answered,
+            Ok(answer) if answer.status == 503 => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
 }
 
 impl Tally {
@@ -124,14 +142,11 @@ async fn call(mut caller: Caller, left: Rc<Cell<u32>>, tally: Rc<Cell<Tally>>) {
     while left.get() > 0 {
         left.set(left.get() - 1);
         let target = format!("/steady/{}", left.get());
-        let fate = match caller.get(&target).await {
-            Ok(answer) if answer.status == 200 && answer.body == target.as_bytes() => Fate::Answered,
-            Ok(answer) if answer.status == 503 => Fate::Refused,
-            _ => {
-                caller.abort(false);
-                Fate::Failed
-            }
-        };
+        let answer = timeout(PATIENCE, caller.get(&target)).await;
+        let fate = Fate::of(answer.unwrap_or_else(|late| Err(late.into())), &target);
         tally.set(tally.get().with(fate));
+        if fate == Fate::Failed {
+            return;
+        }
     }
 }
