@@ -1,7 +1,7 @@
 //! An HTTP server behind the proxy under test: holds answers until it is told to give them, and counts what it sees.
 //!
 //! It answers `GET` only, with the request's target as the body, so that a caller can tell its answer from another's.
-//! A target that contains `status=503` is answered so.
+//! The header `x-host` says which of its addresses was asked, from 0. A target that contains `status=503` is answered so.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -133,7 +133,7 @@ async fn accept(listener: StdListener, host: usize, inside: Arc<Inside>) -> io::
         let (inside, rng) = (Arc::clone(&inside), Rng::new(rng.next_u64()));
         tokio::spawn(async move {
             let _open = open;
-            let mut exchanges = Exchanges { stream, inside, rng, buffer: Vec::new() };
+            let mut exchanges = Exchanges { stream, host, inside, rng, buffer: Vec::new() };
             // A client that goes away ends only its own connection.
             drop(exchanges.serve().await);
         });
@@ -143,6 +143,7 @@ async fn accept(listener: StdListener, host: usize, inside: Arc<Inside>) -> io::
 /// The requests of one connection, one after the other.
 struct Exchanges {
     stream: Arc<TcpStream>,
+    host: usize,
     inside: Arc<Inside>,
     rng: Rng,
     buffer: Vec<u8>,
@@ -165,7 +166,7 @@ impl Exchanges {
                 None => tokio::task::yield_now().await,
             }
             request.answered();
-            self.write(&answer(&target)).await?;
+            self.write(&answer(self.host, &target)).await?;
         }
     }
 
@@ -237,7 +238,8 @@ impl Inside {
     }
 }
 
-fn answer(target: &str) -> Vec<u8> {
+fn answer(host: usize, target: &str) -> Vec<u8> {
     let status = if target.contains("status=503") { "503 Service Unavailable" } else { "200 OK" };
-    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{target}", target.len()).into_bytes()
+    let length = target.len();
+    format!("HTTP/1.1 {status}\r\nx-host: {host}\r\ncontent-length: {length}\r\n\r\n{target}").into_bytes()
 }

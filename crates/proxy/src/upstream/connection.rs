@@ -157,3 +157,58 @@ impl UpstreamConnection {
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream as StdStream};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Wake, Waker};
+
+    use fuseboard_core::limit::{ResourceManager, Thresholds};
+    use fuseboard_core::pool::{Checkout, Found, HostKey, IdlePool};
+    use fuseboard_snapshot::{Endpoint, EndpointHealth, EndpointId, Locality};
+
+    use super::*;
+
+    /// Looks, when woken, whether the other end of its socket has closed.
+    struct Look {
+        socket: StdStream,
+        closed: AtomicBool,
+    }
+
+    impl Wake for Look {
+        fn wake(self: Arc<Self>) {
+            self.closed.store(matches!(self.socket.peek(&mut [0]), Ok(0)), Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn d01_who_waits_for_the_permit_is_woken_when_the_socket_is_closed_and_not_before() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let look = Arc::new(Look { socket: listener.accept().unwrap().0, closed: AtomicBool::new(false) });
+        look.socket.set_nonblocking(true).unwrap();
+        let endpoint = Endpoint {
+            id: EndpointId::new("", address),
+            address,
+            weight: NonZeroU32::MIN,
+            health: EndpointHealth::Healthy,
+            hostname: "".into(),
+            locality: Locality::default(),
+        };
+        let host = Arc::new(Host::new(HostKey(0), endpoint, 1));
+        let one = Thresholds { max_connections: 1, ..Thresholds::UNLIMITED };
+        let pool: IdlePool<UpstreamConnection> = IdlePool::new(1, Arc::new(ResourceManager::new(1, one)));
+        let Checkout::Ready(Found::Connect(permit)) = pool.checkout(WorkerId(0), HostKey(0)) else {
+            panic!()
+        };
+        let connection = UpstreamConnection::new(stream, &host, permit, Instant::ZERO);
+        let Checkout::Wait(mut waiter) = pool.checkout(WorkerId(0), HostKey(0)) else { panic!() };
+        let waker = Waker::from(Arc::clone(&look));
+        assert!(waiter.poll_found(&mut Context::from_waker(&waker)).is_pending());
+        assert!(!look.closed.load(Ordering::SeqCst));
+        drop(connection);
+        assert!(look.closed.load(Ordering::SeqCst));
+    }
+}
