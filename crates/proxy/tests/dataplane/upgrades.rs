@@ -3,7 +3,6 @@
 
 use crate::rig::{Rig, WORKERS, limits};
 use fuseboard_core::limit::Priority;
-use fuseboard_proxy::AdminAddress;
 use fuseboard_testkit::{Behaviour, Client, DEADLINE, Reply, Script, Upstream};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -30,12 +29,7 @@ impl Peers {
     }
 
     fn rig(&self, workers: usize, pending: u32) -> Rig {
-        let options = fuseboard_proxy::ProxyOptions {
-            concurrency: workers,
-            admin: Some(AdminAddress::Tcp(([127, 0, 0, 1], 0).into())),
-            ..fuseboard_proxy::ProxyOptions::default()
-        };
-        Rig::start_with(options, &[self.0.local_addr().unwrap()], |draft| {
+        Rig::start(workers, &[self.0.local_addr().unwrap()], |draft| {
             draft.cluster.thresholds.default = limits(1, pending, u32::MAX);
         })
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_proxy::{AccessLogFormat, AdminAddress, Body, Cause, ProxyOptions, RefusalRecord};
+use fuseboard_proxy::{AccessLogFormat, Body, Cause, ProxyOptions, RefusalRecord};
 use fuseboard_testkit::{Behaviour, Client, Gate, ReadFailure, Reply, Response, Script, Upstream, settle};
 
 use super::log::{LogFile, LogLine};
@@ -71,12 +71,10 @@ impl Stage {
         let format = if workers == 1 { AccessLogFormat::Text } else { AccessLogFormat::Json };
         let log = LogFile::new(format);
         let options = ProxyOptions {
-            concurrency: workers,
-            admin: Some(AdminAddress::Tcp(([127, 0, 0, 1], 0).into())),
             access_log: Some(log.option()),
             // What keeps connections busy is not waited for.
             drain_time: Duration::from_millis(10),
-            ..ProxyOptions::default()
+            ..super::options(workers)
         };
         Self { rig: Rig::start_with(options, hosts, change), log }
     }

@@ -16,7 +16,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::retry::RetryPolicy;
 use fuseboard_proxy::live::ClusterView;
 use fuseboard_proxy::stats::ClusterBlock;
-use fuseboard_proxy::{Proxy, ProxyOptions, RefusalRecord};
+use fuseboard_proxy::{AdminAddress, Proxy, ProxyOptions, RefusalRecord};
 use fuseboard_snapshot::{Cluster, Domain, Listener, Route, RouteConfig, Snapshot, VirtualHost};
 use fuseboard_testkit::{Client, ClusterSketch, settle};
 
@@ -56,10 +56,16 @@ pub fn touchy() -> OutlierPolicy {
     policy
 }
 
+/// So many workers, and an admin server on a port of the system's choice.
+pub fn options(workers: usize) -> ProxyOptions {
+    let admin = AdminAddress::Tcp(([127, 0, 0, 1], 0).into());
+    ProxyOptions { concurrency: workers, admin: Some(admin), ..ProxyOptions::default() }
+}
+
 impl Rig {
     /// With `workers` workers in front of `hosts`; `change` sees the draft first.
     pub fn start(workers: usize, hosts: &[SocketAddr], change: impl FnOnce(&mut Draft)) -> Self {
-        Self::start_with(ProxyOptions { concurrency: workers, ..ProxyOptions::default() }, hosts, change)
+        Self::start_with(options(workers), hosts, change)
     }
 
     pub fn start_with(options: ProxyOptions, hosts: &[SocketAddr], change: impl FnOnce(&mut Draft)) -> Self {
@@ -114,7 +120,7 @@ impl Rig {
         assert!(settle(Duration::from_secs(5), idle).await, "something leaks: {:?}", view());
     }
 
-    /// What the admin server counts now; only for rigs that have one.
+    /// What the admin server says now; only for rigs that have one.
     pub fn numbers(&self) -> numbers::Numbers {
         numbers::Numbers::read(self.proxy.admin_address().unwrap())
     }
@@ -125,6 +131,25 @@ impl Rig {
         let cluster = self.cluster();
         let open = || cluster.live.limits(Priority::Default).view().connections;
         assert!(settle(Duration::from_secs(5), || open() == 0).await, "{} stay open", open());
+    }
+
+    /// Waits until every gauge of something under way is 0: clients, requests, waiters, tunnels. Idle upstream connections may stay.
+    pub async fn until_at_rest(&self) {
+        const UNDER_WAY: [&str; 7] = [
+            "listener.downstream_cx_active",
+            "http.downstream_cx_active",
+            "http.downstream_rq_active",
+            "http.downstream_cx_upgrades_active",
+            "upstream_rq_active",
+            "upstream_rq_pending_active",
+            "circuit_breakers.default.rq_retry_open",
+        ];
+        let busy = || {
+            let numbers = self.numbers();
+            UNDER_WAY.into_iter().filter(|name| numbers.get(name) != 0).collect::<Vec<_>>()
+        };
+        assert!(settle(Duration::from_secs(5), || busy().is_empty()).await, "not at rest: {:?}", busy());
+        self.until_idle().await;
     }
 
     pub fn refusals(&self) -> Vec<RefusalRecord> {
