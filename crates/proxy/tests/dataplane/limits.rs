@@ -272,3 +272,27 @@ async fn a_listener_that_a_snapshot_drops_closes_and_its_connections_end() {
         assert_eq!(Client::connect(moved).await.get("a", "/").await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_holds_no_slot() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok(vec![b'x'; 15_000])).await;
+        let rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 0, u32::MAX);
+        });
+        let mut stubborn = rig.client().await;
+        stubborn.send(GET.repeat(2_000)).await;
+        // Until nothing moves: the answers fill every buffer on the way.
+        let (mut answered, mut still) = (0, 0);
+        while still < 3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let now = upstream.counts().requests;
+            still = if now > 0 && now == answered { still + 1 } else { 0 };
+            answered = now;
+        }
+        assert!(answered < 2_000, "the buffers took everything");
+        let view = rig.cluster().live.limits(fuseboard_core::limit::Priority::Default).view();
+        assert_eq!(view.requests, 0, "the upstream's message is complete");
+        assert_eq!(rig.client().await.get("a", "/").await.status, 200);
+    }
+}
