@@ -20,7 +20,8 @@ pub(crate) fn connect(text: &str) -> Result<Vec<SocketAddr>, String> {
 
 /// A duration with its unit: `250ms`, `1.5s`, `1h30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 250ms, 30s or 5m"))
+    humantime::parse_duration(text)
+        .map_err(|_| "a duration has a unit; write for example 250ms, 30s or 1m30s".to_owned())
 }
 
 /// A seed that differs from run to run.
