@@ -5,6 +5,8 @@
 mod argument;
 mod asking;
 mod cmd;
+#[cfg(test)]
+mod documented;
 mod exit;
 mod explanation;
 mod output;
