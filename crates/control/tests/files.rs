@@ -1,11 +1,13 @@
 //! Edits of a folder of rules: what is good applies, what is broken changes nothing, and every change is noticed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use fuseboard_config::{ListenPlan, Workload};
+use fuseboard_config::{ListenPlan, Severity, Workload};
 use fuseboard_control::{FileSource, Update, watch};
 use tempfile::TempDir;
 
@@ -121,6 +123,50 @@ fn edits_replacements_new_files_and_link_swaps_are_noticed() {
 
     watcher.reload();
     changes.recv_timeout(PATIENCE).expect("a reload that was asked for");
+}
+
+#[test]
+fn a_reload_while_edits_arrive_reads_once_at_a_time_and_ends_with_the_last_edit() {
+    let folder = folder();
+    let mut source = source(folder.path());
+    assert_eq!(connections(&source.read()), Some(7));
+    let (applied, updates) = mpsc::channel();
+    let watcher = watch(&[folder.path().to_owned()], move || applied.send(source.read()).unwrap()).unwrap();
+    for bound in 8..=20 {
+        write(&folder, "rule.yaml", &rule(&bound.to_string()));
+        watcher.reload();
+    }
+    let mut version = 1;
+    loop {
+        let update = updates.recv_timeout(PATIENCE).expect("the last edit");
+        assert_eq!(update.snapshot.version, version + 1, "no reading is lost or made twice");
+        version += 1;
+        if connections(&update) == Some(20) {
+            break;
+        }
+    }
+    // Nobody calls back once the watcher is gone.
+    drop(watcher);
+    write(&folder, "rule.yaml", &rule("21"));
+    assert!(updates.iter().all(|update| connections(&update) == Some(20)));
+}
+
+#[test]
+fn a_rule_for_a_host_that_nobody_knows_is_told_when_routing_by_host() {
+    let folder = folder();
+    write(&folder, "odd.yaml", &rule("1").replace("host: httpbin", "host: htpbin"));
+    let update = source(folder.path()).read();
+    let unknown = update.diagnostics.iter().find(|one| one.message.contains("htpbin")).unwrap();
+    assert_eq!((unknown.severity, update.held_back), (Severity::Warning, false));
+
+    let plan = ListenPlan::fixed(vec!["127.0.0.1:0".parse().unwrap()], vec!["127.0.0.1:1".parse().unwrap()]);
+    let mut fixed = FileSource::new(vec![folder.path().join("odd.yaml")], Workload::default(), plan);
+    let update = fixed.read();
+    assert!(
+        update.diagnostics.iter().all(|one| one.severity < Severity::Warning),
+        "{:?}",
+        update.diagnostics
+    );
 }
 
 #[test]
