@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use fuseboard_core::Instant;
 use fuseboard_http1::Headers;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::End;
+use super::half_closed::is_half_closed;
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
 use crate::deadline::{Timer, Timers};
@@ -289,12 +289,4 @@ impl Drop for Downstream {
         self.worker.buffers.give(&mut self.input);
         self.worker.buffers.give_output(&mut self.output);
     }
-}
-
-/// Whether the peer has closed its side, even behind bytes that nobody has read yet.
-fn is_half_closed(stream: &TcpStream) -> bool {
-    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let closed = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    matches!(rustix::event::poll(&mut fds, Some(&at_once)), Ok(n) if n > 0 && fds[0].revents().intersects(closed))
 }

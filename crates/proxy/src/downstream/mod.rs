@@ -2,6 +2,7 @@
 //! a way that its client can understand.
 
 mod connection;
+mod half_closed;
 mod head;
 
 use std::rc::Rc;
