@@ -49,6 +49,8 @@ pub fn read(paths: &[PathBuf]) -> Texts {
 struct Reader {
     texts: Texts,
     seen: HashSet<PathBuf>,
+    /// Files come across, those that were read before included.
+    met: usize,
     bytes: usize,
 }
 
@@ -65,9 +67,9 @@ impl Reader {
         match fs::metadata(path) {
             Err(error) => self.failed(path, &error),
             Ok(metadata) if metadata.is_dir() => {
-                let before = self.texts.sources.len() + self.texts.unreadable.len();
+                let before = self.met + self.texts.unreadable.len();
                 self.folder(path, 0);
-                if before == self.texts.sources.len() + self.texts.unreadable.len() {
+                if before == self.met + self.texts.unreadable.len() {
                     let message = format!("no .yaml, .yml or .json file in {}", path.display());
                     let mut diagnostic = Diagnostic::new(Code::Unreadable, message);
                     diagnostic.severity = Severity::Warning;
@@ -108,6 +110,7 @@ impl Reader {
     }
 
     fn file(&mut self, path: &Path) {
+        self.met += 1;
         if !self.seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())) {
             return;
         }
@@ -204,6 +207,14 @@ mod tests {
         fs::write(&file, "x").unwrap();
         let texts = read(&[file.clone(), folder.path().join("./rules")]);
         assert_eq!(texts.sources.len(), 1);
+
+        fs::write(folder.path().join("a.yaml"), "x").unwrap();
+        let texts = read(&[folder.path().to_owned(), folder.path().to_owned()]);
+        assert_eq!(
+            (texts.sources.len(), texts.diagnostics.len()),
+            (1, 0),
+            "a folder neither, without a warning"
+        );
     }
 
     #[test]
