@@ -18,7 +18,7 @@ use crate::output;
 Exit codes: 0 nothing at or above the threshold; 79 something; 65 a file can't
 be read as resources. Codes are explained in docs/diagnostics.md.")]
 pub(crate) struct Arguments {
-    /// Files and folders
+    /// Files and folders; - is standard input
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// File or folder; may be repeated

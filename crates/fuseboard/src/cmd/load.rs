@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use anyhow::Context;
 use clap::Args;
 use fuseboard_load::go::flag::FlagError;
 use fuseboard_load::{Cancel, CommandLine, Event, Observer, RunError, Style, UsageError};
@@ -81,9 +82,7 @@ async fn measure(line: &CommandLine, observer: Observer) -> Outcome {
         if path == "-" {
             output::out_raw(&json);
         } else {
-            std::fs::write(path, &json).map_err(|error| {
-                Failure::new(Exit::Error, error).next(format!("is {path} a file you may write?"))
-            })?;
+            std::fs::write(path, &json).with_context(|| format!("the result cannot be written to {path}"))?;
             output::note(format_args!("Successfully wrote {} bytes of Json data to {path}", json.len()));
         }
     }

@@ -50,8 +50,8 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "admin")]
     no_admin: bool,
     /// Worker threads; 0 means one for each processor
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    concurrency: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
+    concurrency: u16,
     /// Follow edits of the files
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     watch: bool,
@@ -99,6 +99,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         )
         .next("fuseboard run -f rules/ --listen 127.0.0.1:15001"));
     }
+    check(&arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let admin = !arguments.no_admin;
     // Before anybody can know that it runs, so that the first signal finds it prepared.
@@ -113,6 +114,20 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     });
     serving.drain();
     Ok(Exit::Ok)
+}
+
+/// What each argument for itself cannot know.
+fn check(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.files.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Failure::message(Exit::Usage, "rules from standard input could not be read again")
+            .next("put them into a file, so that they can be edited"));
+    }
+    let mut listen: Vec<_> = arguments.listen.iter().filter(|address| address.port() != 0).collect();
+    listen.sort();
+    match listen.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::message(Exit::Usage, format_args!("--listen {} is given twice", pair[0]))),
+        None => Ok(()),
+    }
 }
 
 fn plan(arguments: Arguments, admin: bool) -> Plan {
@@ -136,7 +151,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         workload: Workload { namespace: arguments.namespace.into(), labels, ..Workload::default() },
         listen: ListenPlan { listen: arguments.listen, destination, timeout: arguments.timeout },
         proxy: ProxyOptions {
-            concurrency: arguments.concurrency,
+            concurrency: arguments.concurrency.into(),
             admin: admin.then_some(arguments.admin),
             drain_time: arguments.drain_time,
             access_log: arguments.access_log.map(|path| AccessLog { format, sink: sink(path) }),

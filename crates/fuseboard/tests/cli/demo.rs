@@ -72,6 +72,24 @@ async fn an_interrupted_walk_cleans_up() {
 }
 
 #[tokio::test]
+async fn a_walk_that_goes_another_way_ends_with_code_99_and_the_difference() {
+    let home = Home::new();
+    let mut demo = home.start("demo outlier --once --expect --no-ui");
+    let shown = demo.line("httpbin.yaml").await;
+    let path = shown.split_whitespace().last().unwrap().to_owned();
+    demo.line("EJECT").await;
+    // While the replica is out, somebody changes how many errors the second ejection takes.
+    let rule = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, rule.replace("consecutive5xxErrors: 3", "consecutive5xxErrors: 5")).unwrap();
+    demo.told("rules 2 in force").await;
+    let (status, out, _) = demo.end().await;
+    assert_eq!(status.code(), Some(99));
+    let wrong: Vec<&str> = out.lines().filter(|line| line.contains('✘')).collect();
+    let difference = "  ✘ ejection 2: errors that callers saw before it   5, expected 3";
+    assert!(wrong.contains(&difference), "{wrong:#?}");
+}
+
+#[tokio::test]
 async fn an_edit_of_the_shown_rule_applies() {
     let home = Home::new();
     let mut demo = home.start("demo --no-ui");

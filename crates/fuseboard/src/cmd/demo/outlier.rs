@@ -47,8 +47,8 @@ pub(super) fn walk(stage: &Stage, screen: Screen, expectations: &mut Expectation
     sick.control.fail_all(false);
     walk.moment("MEND", format!("{} is healthy again, but it is still out", sick.name));
     let second_lasted = walk.until_returned(&second)?;
-    expectations.within("first ejection, seconds", 2..=3, rounded(first_lasted));
-    expectations.within("second ejection, seconds", 4..=5, rounded(second_lasted));
+    expectations.within("first ejection, seconds", 2..=4, rounded(first_lasted));
+    expectations.within("second ejection, seconds", 4..=7, rounded(second_lasted));
 
     let after = walk.calls("20, both healthy again")?;
     expectations.equal("at the end: errors", 0, after.errors);
