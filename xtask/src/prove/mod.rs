@@ -1,10 +1,12 @@
-//! Whether limits are exact: bursts, steady callers and callers that give up, counted at the origin and not by the proxy.
+//! Whether limits are exact: bursts, steady callers, limits that change and callers that give up, counted at the origin and not by the proxy.
 //!
 //! Proxies and origins run in this process, over real sockets. What each setup is follows from its seed, so that a
 //! deviation can be replayed. What must come out is `fuseboard_testkit::Split`, one line of arithmetic.
 
 mod bursts;
+mod calls;
 mod cancelling;
+mod changing;
 mod report;
 mod setup;
 mod steady;
@@ -53,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     runtime.block_on(async {
         bursts::run(&effort, &mut report).await?;
         steady::run(&effort, &mut report).await?;
+        changing::run(&effort, &mut report).await?;
         cancelling::run(&effort, &mut report).await
     })?;
     match report.finish(began.elapsed()) {

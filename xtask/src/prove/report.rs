@@ -1,4 +1,4 @@
-//! What was run and what deviated, as one table; the progress on a terminal.
+//! What was run and what deviated, as tables; the progress on a terminal.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use fuseboard_testkit::{Burst, Count, Split};
 
-use super::setup::{Round, Setup};
-use super::steady::Tally;
+use super::calls::Tally;
+use super::setup::{Round, Setup, bound};
 
-/// Deviations printed; bursts end when there are as many.
-const SHOWN: usize = 20;
+/// Bursts end when this many deviations were found.
+const ENOUGH: usize = 20;
 
 /// Everything found so far.
 #[derive(Default)]
@@ -40,7 +40,43 @@ impl Row {
         self.refused += other.refused;
         self.to_refuse += other.to_refuse;
     }
+
+    fn text(&self) -> String {
+        let admitted = format!("{}/{}", self.admitted, self.to_admit);
+        let refused = format!("{}/{}", self.refused, self.to_refuse);
+        format!("{:>7} {:>9} {admitted:>15} {refused:>15}", self.rounds, self.requests)
+    }
 }
+
+/// A run of callers against one setup.
+pub(super) struct Run<'a> {
+    pub(super) what: &'static str,
+    pub(super) setup: &'a Setup,
+    pub(super) callers: u32,
+    pub(super) tally: Tally,
+    pub(super) count: Count,
+}
+
+impl Run<'_> {
+    fn text(&self) -> String {
+        let Setup { workers, hosts, thresholds, .. } = self.setup;
+        let (n, r) = (bound(thresholds.max_connections), bound(thresholds.max_requests));
+        let p = bound(thresholds.max_pending_requests);
+        let keep_alive = if self.setup.keep_alive { "on" } else { "off" };
+        let per_connection = self.setup.max_requests.map_or_else(|| "inf".to_owned(), |max| max.to_string());
+        let Tally { answered, refused, given_up, .. } = self.tally;
+        let Count { peak_requests, peak_connections, .. } = self.count;
+        format!(
+            "{:<10} {:>7} {workers:>7} {hosts:>5} {n:>3} {p:>3} {r:>3} {keep_alive:>10} {per_connection:>9} \
+             {answered:>8} {refused:>7} {given_up:>8} {peak_requests:>8} {peak_connections:>8}",
+            self.what, self.callers
+        )
+    }
+}
+
+const BURSTS: &str = "bursts     workers hosts  bursts  requests     admitted/of      refused/of";
+const RUNS: &str = "calls      callers workers hosts   N   P   R keep-alive rq-per-cx answered refused given-up \
+                    peak-rqs peak-cxs";
 
 impl Report {
     pub(super) fn burst(
@@ -62,42 +98,14 @@ impl Report {
         self.deviate(setup, &format!("{} burst of {}", round.before, round.callers), wrong);
     }
 
-    pub(super) fn steady(
-        &mut self,
-        setup: &Setup,
-        callers: u32,
-        tally: Tally,
-        count: Count,
-        wrong: Vec<String>,
-    ) {
-        self.runs.push(format!(
-            "{callers} callers, {setup}: {} requests, {} refused; at the origin at most {} requests, {} connections",
-            tally.ok + tally.refused + tally.failed,
-            tally.refused,
-            count.peak_requests,
-            count.peak_connections,
-        ));
-        self.deviate(setup, &format!("{callers} steady callers"), wrong);
-    }
-
-    pub(super) fn cancelling(
-        &mut self,
-        setup: &Setup,
-        callers: u32,
-        tally: Tally,
-        count: Count,
-        wrong: Vec<String>,
-    ) {
-        self.runs.push(format!(
-            "{callers} callers that give up, {setup}: {} answered, {} refused, {} given up; at most {} connections",
-            tally.ok, tally.refused, tally.given_up, count.peak_connections,
-        ));
-        self.deviate(setup, &format!("{callers} callers that give up"), wrong);
+    pub(super) fn run(&mut self, run: &Run<'_>, wrong: Vec<String>) {
+        self.runs.push(run.text());
+        self.deviate(run.setup, &format!("{} callers, {}", run.callers, run.what), wrong);
     }
 
     /// Whether more would only repeat what was found.
     pub(super) const fn is_full(&self) -> bool {
-        self.deviations.len() >= SHOWN
+        self.deviations.len() >= ENOUGH
     }
 
     /// How long to wait for what should happen at once; less when it was found not to happen.
@@ -111,33 +119,27 @@ impl Report {
         }
     }
 
-    /// Prints the table; the number of deviations.
-    #[expect(clippy::print_stdout, reason = "the table is this tool's output")]
+    /// Prints the tables; the number of deviations.
+    #[expect(clippy::print_stdout, reason = "the tables are this tool's output")]
     pub(super) fn finish(&self, took: Duration) -> usize {
+        println!("{BURSTS}");
         let mut all = Row::default();
         for ((workers, hosts), row) in &self.bursts {
-            println!("workers {workers:>2}  hosts {hosts}  {}", row.text());
+            println!("{workers:>18} {hosts:>5} {}", row.text());
             all.add(*row);
         }
-        println!("bursts, all          {}", all.text());
+        println!("{:<24} {}", "all", all.text());
+        println!("\n{RUNS}");
         for run in &self.runs {
             println!("{run}");
         }
+        println!();
         for deviation in &self.deviations {
             println!("DEVIATION  {deviation}");
         }
-        let deviations = self.deviations.len();
-        println!("{deviations} deviations in {} bursts and {} runs, {took:.1?}", all.rounds, self.runs.len());
+        let (deviations, runs) = (self.deviations.len(), self.runs.len());
+        println!("{deviations} deviations in {} bursts and {runs} runs, {took:.1?}", all.rounds);
         deviations
-    }
-}
-
-impl Row {
-    fn text(&self) -> String {
-        format!(
-            "{:>4} bursts  {:>6} requests  admitted {:>6}/{:<6}  refused {:>6}/{:<6}",
-            self.rounds, self.requests, self.admitted, self.to_admit, self.refused, self.to_refuse
-        )
     }
 }
 

@@ -8,13 +8,13 @@ use fuseboard_core::Rng;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_testkit::{ClusterSketch, Split};
 
-pub(super) const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
-pub(super) const HOSTS: [usize; 2] = [1, 3];
+const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
+const HOSTS: [usize; 2] = [1, 3];
 const CONNECTIONS: [u32; 6] = [1, 2, 4, 10, 100, UNLIMITED];
 const PENDING: [u32; 4] = [0, 1, 3, 10];
 
 /// Callers of a cluster that admits any number.
-const PLENTY: u32 = 24;
+pub(super) const PLENTY: u32 = 24;
 
 /// A proxy, a cluster and its callers.
 #[derive(Clone, Debug)]
@@ -58,13 +58,28 @@ impl Setup {
             hosts: pick(&HOSTS, rng.next_u64()),
             keep_alive: rng.below(2) == 0,
             max_requests: if rng.below(2) == 0 { NonZeroU32::new(1) } else { None },
-            thresholds: Thresholds {
+            thresholds: limits(
                 max_connections,
                 max_pending_requests,
-                max_requests: requests_around(max_connections, &mut rng),
-                max_retries: UNLIMITED,
-            },
+                requests_around(max_connections, &mut rng),
+            ),
         }
+    }
+
+    /// Callers and connections that are kept; several hosts where there are many workers.
+    pub(super) const fn plain(seed: u64, workers: usize, thresholds: Thresholds) -> Self {
+        let hosts = if workers > 2 { 3 } else { 1 };
+        Self { seed, workers, hosts, keep_alive: true, max_requests: None, thresholds }
+    }
+
+    /// With `maxRequestsPerConnection: 1`.
+    pub(super) const fn one_request(self) -> Self {
+        Self { max_requests: Some(NonZeroU32::MIN), ..self }
+    }
+
+    /// With callers that come anew each time.
+    pub(super) const fn without_keep_alive(self) -> Self {
+        Self { keep_alive: false, ..self }
     }
 
     /// The bursts of this setup: every state before, and sizes just below, at and above what is admitted.
@@ -91,6 +106,16 @@ impl Setup {
             max_requests: self.max_requests,
             ..ClusterSketch::new(name, hosts)
         }
+    }
+}
+
+/// N, P and R; retries without limit.
+pub(super) const fn limits(connections: u32, pending: u32, requests: u32) -> Thresholds {
+    Thresholds {
+        max_connections: connections,
+        max_pending_requests: pending,
+        max_requests: requests,
+        max_retries: UNLIMITED,
     }
 }
 
@@ -128,7 +153,7 @@ impl fmt::Display for Before {
     }
 }
 
-fn bound(n: u32) -> String {
+pub(super) fn bound(n: u32) -> String {
     if n == UNLIMITED { "inf".to_owned() } else { n.to_string() }
 }
 
