@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // how a test fails
 
 #[path = "dataplane/rig/mod.rs"]
-#[allow(dead_code, reason = "the rig of many tests, for one")]
+#[expect(dead_code, reason = "the rig of many tests, for one")]
 mod rig;
 
 use std::fs::File;

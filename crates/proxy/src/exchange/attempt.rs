@@ -104,10 +104,11 @@ impl Exchange<'_> {
         index.filter(|index| *index < hosts.len())
     }
 
-    /// Puts a connection to the host into `held`. True: it served others before. `careful`: only if the system itself says
-    /// that it is still open.
-    async fn connection(&mut self, held: &mut Held<'_>, careful: bool) -> Result<bool, Ended> {
-        let careful = careful || !self.request.method.is_idempotent();
+    /// Puts a connection to the host into `held`. True: it served others before. `fresh`: none that did. This worker's idle ones
+    /// are then closed: where one was dead, its neighbours of the same age are likely to be.
+    async fn connection(&mut self, held: &mut Held<'_>, fresh: bool) -> Result<bool, Ended> {
+        // What must not be sent twice goes only to a connection of which the system itself says that it is still open.
+        let careful = !self.request.method.is_idempotent();
         loop {
             let found = match held.tier.pool.checkout(self.worker.id, held.host.key) {
                 Checkout::Ready(found) => found,
@@ -123,6 +124,7 @@ impl Exchange<'_> {
                 }
             };
             match found {
+                Found::Idle { item, .. } if fresh => self.close_idle(held, item, ClosedBy::Local),
                 Found::Idle { item, from } => {
                     if self.take_idle(held, item, from, careful) {
                         return Ok(true);

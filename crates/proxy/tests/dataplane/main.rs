@@ -3,6 +3,7 @@
 
 mod bad_luck;
 mod bodies;
+mod differences;
 mod failures;
 mod flags;
 mod http1;

@@ -16,7 +16,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::retry::RetryPolicy;
 use fuseboard_proxy::live::ClusterView;
 use fuseboard_proxy::stats::ClusterBlock;
-use fuseboard_proxy::{AdminAddress, Proxy, ProxyOptions, RefusalRecord};
+use fuseboard_proxy::{AdminAddress, Proxy, ProxyOptions, RefusalRecord, StartError};
 use fuseboard_snapshot::{Cluster, Domain, Listener, Route, RouteConfig, Snapshot, VirtualHost};
 use fuseboard_testkit::{Client, ClusterSketch, settle};
 
@@ -69,6 +69,15 @@ impl Rig {
     }
 
     pub fn start_with(options: ProxyOptions, hosts: &[SocketAddr], change: impl FnOnce(&mut Draft)) -> Self {
+        Self::try_start(options, hosts, change).unwrap()
+    }
+
+    /// For those that expect it to fail.
+    pub fn try_start(
+        options: ProxyOptions,
+        hosts: &[SocketAddr],
+        change: impl FnOnce(&mut Draft),
+    ) -> Result<Self, StartError> {
         let sketch = ClusterSketch::new("rig", hosts).snapshot(1).unwrap();
         let mut draft = Draft {
             cluster: (*sketch.clusters[0]).clone(),
@@ -77,9 +86,9 @@ impl Rig {
             listener: sketch.listeners[0].clone(),
         };
         change(&mut draft);
-        let proxy = fuseboard_proxy::start(options, Arc::new(draft.snapshot(1))).unwrap();
+        let proxy = fuseboard_proxy::start(options, Arc::new(draft.snapshot(1)))?;
         let address = proxy.listeners()[0].address;
-        Self { proxy, address, draft, version: 1 }
+        Ok(Self { proxy, address, draft, version: 1 })
     }
 
     /// Changes the draft and puts it in force.

@@ -1,0 +1,243 @@
+//! Differences from Envoy that show only where sockets are: each test is named after its row in `docs/differences.md`.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fuseboard_proxy::{ProxyOptions, StartError};
+use fuseboard_testkit::{Behaviour, Reply, Script, UnansweringPort, Upstream, settle};
+
+use crate::rig::{Rig, WORKERS, limits, options, touchy};
+
+#[tokio::test]
+async fn d06_an_ejected_host_gets_no_request_from_any_worker_from_the_next_one_on() {
+    for workers in WORKERS {
+        let bad = Upstream::start(Script::ok("fine")).await;
+        let good = Upstream::start(Script::ok("fine")).await;
+        let rig = Rig::start(workers, &[bad.address(), good.address()], |draft| {
+            draft.cluster.outlier = Some(touchy());
+        });
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            let mut client = rig.client().await;
+            for _ in 0..2 {
+                assert_eq!(client.get("a", "/").await.status, 200);
+            }
+            clients.push(client);
+        }
+        assert!(bad.counts().requests > 0 && good.counts().requests > 0, "both are in use");
+        bad.follow(Script::always(Behaviour::answer(&Reply::status(500))));
+        let mut failures = 0;
+        for _ in 0..4 {
+            for client in &mut clients {
+                failures += usize::from(client.get("a", "/").await.status == 500);
+            }
+        }
+        assert_eq!(failures, 1, "the one that ejected it");
+        bad.until(|counts| counts.open == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn d16_a_failed_connect_fails_nobody_who_waits() {
+    let silent = UnansweringPort::bind().await;
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("fine")).await;
+        let rig = Rig::start(workers, &[silent.address(), upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 16, u32::MAX);
+            draft.cluster.connect_timeout = std::time::Duration::from_millis(30);
+        });
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            let mut client = rig.client().await;
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            clients.push(client);
+        }
+        let mut failed = 0;
+        for client in &mut clients {
+            failed += u64::from(client.response().await.status == 503);
+        }
+        // Who chose the silent host failed, one by one; those behind them in the queue chose for themselves.
+        assert!((1..8).contains(&failed), "{failed} of 8");
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_connect_timeout.get()), failed);
+        assert_eq!(rig.count(|block| block.stats.upstream_rq_pending_failure_eject.get()), failed);
+        assert_eq!(upstream.counts().requests as u64, 8 - failed);
+        assert_eq!(rig.refusals().len(), 0);
+        rig.until_idle().await;
+    }
+}
+
+/// Answers once on each connection, and does `then` with every later request on it.
+fn once(then: Behaviour) -> Script {
+    let last = AtomicUsize::new(0);
+    Script::by(move |request| {
+        let reused = last.swap(request.connection, Ordering::SeqCst) == request.connection;
+        if reused { then.clone() } else { Behaviour::answer(&Reply::ok("fresh")) }
+    })
+}
+
+#[tokio::test]
+async fn d18_an_idempotent_request_is_sent_once_more_when_a_reused_connection_turns_out_dead() {
+    for workers in WORKERS {
+        for dead in [Behaviour::close(), Behaviour::reset(), Behaviour::close_early()] {
+            let upstream = Upstream::start(once(dead)).await;
+            let rig = Rig::start(workers, &[upstream.address()], |draft| {
+                draft.cluster.outlier = Some(touchy());
+            });
+            let mut client = rig.client().await;
+            assert_eq!(client.get("a", "/").await.text(), "fresh");
+            for (resent, method) in (0..).zip(["GET", "PUT", "DELETE", "OPTIONS", "TRACE"]) {
+                assert_eq!(rig.count(|block| block.own.upstream_rq_resent.get()), resent);
+                let body = if method == "PUT" { "Content-Length: 4\r\n\r\nbody" } else { "\r\n" };
+                client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n{body}")).await;
+                assert_eq!(client.response().await.status, 200, "{method}");
+            }
+            let put = upstream.requests().into_iter().rfind(|request| request.method == "PUT").unwrap();
+            assert_eq!((put.body.as_slice(), put.field("x-envoy-attempt-count")), (&b"body"[..], Some("1")));
+            for zero in [
+                rig.count(|block| block.stats.upstream_rq_retry.get()),
+                rig.count(|block| block.stats.upstream_rq_rx_reset.get()),
+                rig.cluster().hosts[0].stats.iter().map(|stats| stats.rq_error.get()).sum(),
+                u64::from(rig.cluster().live.ejections().unwrap().ejected),
+            ] {
+                assert_eq!(zero, 0, "neither a retry, nor an error, nor the host's fault");
+            }
+            rig.until_idle().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn d18_what_is_sent_once_more_goes_out_on_a_new_connection() {
+    for workers in WORKERS {
+        let gate = fuseboard_testkit::Gate::new();
+        let held = Behaviour::answer(&Reply::ok("held")).after(&gate);
+        let upstream = Upstream::start(Script::always(held)).await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            // Connections of all workers are within reach.
+            draft.cluster.thresholds.default = limits(8, 8, u32::MAX);
+        });
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let mut client = rig.client().await;
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            clients.push(client);
+        }
+        upstream.until(|counts| counts.in_flight == 4).await;
+        gate.open();
+        for client in &mut clients {
+            client.response().await;
+        }
+        // Four idle connections, each of which dies of its next request.
+        upstream.follow(Script::by(|request| match request.connection {
+            1..=4 => Behaviour::close(),
+            _ => Behaviour::answer(&Reply::ok("fresh")),
+        }));
+        assert_eq!(rig.client().await.get("a", "/").await.text(), "fresh");
+        assert_eq!(rig.count(|block| block.own.upstream_rq_resent.get()), 1);
+    }
+}
+
+#[tokio::test]
+async fn d18_a_request_that_writes_is_never_sent_twice() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(once(Behaviour::close())).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = rig.client().await;
+        let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+        client.send(post).await;
+        assert_eq!(client.response().await.text(), "fresh");
+        client.send(post).await;
+        assert_eq!(client.response().await.status, 503, "one honest error");
+        assert_eq!(upstream.counts().requests, 2, "sent once, seen once");
+        assert_eq!(rig.count(|block| block.own.upstream_rq_resent.get()), 0);
+
+        // Found closed before a byte was written: that is safe.
+        upstream.follow(Script::always(Behaviour::answer(&Reply::ok("last")).then_close()));
+        for _ in 0..3 {
+            client.send(post).await;
+            assert_eq!(client.response().await.text(), "last");
+            upstream.until(|counts| counts.open == 0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn d18_once_is_enough_and_what_began_to_be_answered_is_not_sent_again() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("warm")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = rig.client().await;
+        assert_eq!(client.get("a", "/").await.text(), "warm");
+        upstream.follow(Script::always(Behaviour::close()));
+        assert_eq!(client.get("a", "/").await.status, 503, "the second connection died too");
+        assert_eq!(upstream.counts().requests, 3);
+
+        upstream.follow(Script::ok("warm"));
+        assert_eq!(client.get("a", "/").await.text(), "warm");
+        upstream.follow(Script::always(Behaviour::raw("HTTP/1.1 2").then_close()));
+        assert_eq!(client.get("a", "/").await.status, 503);
+        assert_eq!(upstream.counts().requests, 5);
+        assert_eq!(rig.count(|block| block.own.upstream_rq_resent.get()), 1);
+    }
+}
+
+#[tokio::test]
+async fn d22_each_connection_goes_to_the_worker_with_the_fewest() {
+    let upstream = Upstream::start(Script::ok("")).await;
+    let rig = Rig::start(4, &[upstream.address()], |_| {});
+    let requests = || -> Vec<u64> {
+        let blocks = rig
+            .cluster()
+            .live
+            .stats
+            .iter()
+            .map(|block| block.stats.upstream_rq_total.get())
+            .collect::<Vec<_>>();
+        blocks.into_iter().filter(|requests| *requests > 0).collect()
+    };
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        let mut client = rig.client().await;
+        assert_eq!(client.get("a", "/").await.status, 200);
+        clients.push(client);
+    }
+    assert_eq!(requests(), [4, 4, 4, 4]);
+    // Only those of one worker stay; the next ones take the places of the others.
+    let _stay: Vec<_> = clients.into_iter().step_by(4).collect();
+    let four = || rig.numbers().get("listener.downstream_cx_active") == 4;
+    assert!(settle(fuseboard_testkit::DEADLINE, four).await);
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        let mut client = rig.client().await;
+        assert_eq!(client.get("a", "/").await.status, 200);
+        clients.push(client);
+    }
+    let mut requests = requests();
+    requests.sort_unstable();
+    assert_eq!(requests, [4, 8, 8, 8]);
+}
+
+#[tokio::test]
+async fn d22_a_port_in_use_is_noticed_and_says_by_whom_unless_sharing_was_asked_for() {
+    let upstream = Upstream::start(Script::ok("")).await;
+    for share in [false, true] {
+        let with = |workers| ProxyOptions { reuse_port: share, ..options(workers) };
+        let rig = Rig::start_with(with(2), &[upstream.address()], |_| {});
+        let second =
+            Rig::try_start(with(2), &[upstream.address()], |draft| draft.listener.address = rig.address);
+        match second {
+            Err(StartError::Listen(error)) if !share => {
+                let text = error.to_string();
+                assert!(
+                    text.contains("in use by") && text.contains(&format!("pid {}", std::process::id())),
+                    "{text}"
+                );
+            }
+            Err(other) => panic!("{other}"),
+            Ok(second) => {
+                assert!(share, "nobody asked for sharing");
+                assert_eq!(second.client().await.get("a", "/").await.status, 200);
+            }
+        }
+        assert_eq!(rig.client().await.get("a", "/").await.status, 200);
+    }
+}
