@@ -9,6 +9,7 @@ mod flags;
 mod http1;
 mod limits;
 mod messages;
+mod pains;
 mod refusals_page;
 mod rig;
 mod slowness;
