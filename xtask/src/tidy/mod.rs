@@ -1,8 +1,10 @@
-//! What the compiler does not check: who may depend on whom, how long things get, and what they are called.
+//! What the compiler does not check: who may depend on whom, how long things get, what they are
+//! called, and whether the tests that documentation names exist.
 //! Every finding is printed, none stops at the first.
 
 mod edges;
 mod names;
+mod pinned;
 mod size;
 
 use std::fmt;
@@ -28,13 +30,16 @@ impl fmt::Display for Finding {
 /// Checks the whole repository.
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut findings = edges::check(&repository::packages()?);
+    let mut pinned = pinned::Pinned::default();
     for path in repository::files()? {
         let Ok(text) = std::fs::read_to_string(repository::root().join(&path)) else { continue };
         findings.extend(names::check(&path, &text));
+        pinned.look_at(&path, &text);
         if path.extension().is_some_and(|extension| extension == "rs") {
             findings.extend(size::check(&path, &text));
         }
     }
+    findings.extend(pinned.findings());
     report(&findings)
 }
 
