@@ -34,6 +34,9 @@ impl Exchange<'_> {
         self.down.stats().codes.inc(answer.status);
         self.write_switch(incoming, answer, length);
         self.down.timers.disarm(crate::deadline::Timer::Route);
+        // What was sent of the request's body is not sent again.
+        self.down.input.remove(self.head_length, self.body.sent - self.head_length);
+        (self.body.sent, self.body.checked) = (self.head_length, self.head_length);
         let http = &self.down.stats().http;
         http.downstream_cx_upgrades_total.inc();
         http.downstream_cx_upgrades_active.inc();

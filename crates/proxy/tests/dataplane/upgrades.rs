@@ -171,3 +171,22 @@ async fn a_switch_that_the_upstream_declines_is_an_answer_like_any_other() {
         rig.until_idle().await;
     }
 }
+
+#[tokio::test]
+async fn the_body_of_an_upgrade_request_is_not_sent_again_into_its_tunnel() {
+    for workers in WORKERS {
+        let peers = Peers::listen().await;
+        let rig = peers.rig(workers, 0);
+        let mut client = rig.client().await;
+        let head = UPGRADE.replace("GET", "POST").replace("Host: a", "Host: a\r\nContent-Length: 4");
+        client.send(format!("{head}body")).await;
+        let (mut peer, _) = peers.accept().await;
+        assert_eq!(peer.received(4).await.unwrap(), b"body");
+        peer.send(SWITCH).await;
+        assert_eq!(client.head().await.unwrap().status, 101);
+        client.send("tunnelled").await;
+        assert_eq!(peer.received(9).await.unwrap(), b"tunnelled");
+        drop((client, peer));
+        rig.until_idle().await;
+    }
+}
