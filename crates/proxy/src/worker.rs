@@ -132,6 +132,13 @@ impl Worker {
         })
     }
 
+    /// The cluster as the running snapshot has it; as it was, if it does not run any more.
+    pub(crate) fn current_view(&self, cluster: &Arc<ClusterView>) -> Arc<ClusterView> {
+        let view = self.view();
+        let current = view.cluster(&cluster.live.name).map(|current| &current.view);
+        Arc::clone(current.filter(|current| Arc::ptr_eq(&current.live, &cluster.live)).unwrap_or(cluster))
+    }
+
     /// Whether connections are to be closed after what they do now.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()

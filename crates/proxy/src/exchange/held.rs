@@ -69,7 +69,8 @@ impl<'t> Held<'t> {
         let Some(trip) = self.host.monitor.record(ticket, outcome, policy) else { return };
         let block = view.live.stats.shard(self.worker.index);
         view.live.on_trip(self.host, trip, block, now, &mut self.worker.rng.borrow_mut());
-        if view.is_deserted() {
+        // Judged by the hosts of now: the try may have begun under an older snapshot.
+        if self.worker.current_view(view).is_deserted() {
             view.live.dismiss_waiters();
         }
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::rig::{Rig, limits};
+use crate::rig::{Rig, limits, touchy};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_testkit::{Behaviour, Client, Gate, RefusingPort, Reply, Script, Upstream};
 
@@ -294,5 +294,32 @@ async fn a_client_that_does_not_read_its_answer_holds_no_slot() {
         let view = rig.cluster().live.limits(fuseboard_core::limit::Priority::Default).view();
         assert_eq!(view.requests, 0, "the upstream's message is complete");
         assert_eq!(rig.client().await.get("a", "/").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_are_not_told_so_while_a_host_that_came_meanwhile_can_serve() {
+    for workers in WORKERS {
+        let (gate, never) = (Gate::new(), Gate::new());
+        let failing = |gate| Behaviour::answer(&Reply::status(500)).after(gate);
+        let old = Upstream::start(Script::in_order([failing(&gate), failing(&never)])).await;
+        let new = Upstream::start(Script::ok("new")).await;
+        let mut rig = Rig::start(workers, &[old.address()], |d| {
+            d.cluster.thresholds.default = limits(2, 5, u32::MAX);
+            d.cluster.outlier = Some(touchy());
+        });
+        let first = burst(&rig, 1).await;
+        old.until(|counts| counts.in_flight == 1).await;
+        let second = burst(&rig, 1).await;
+        old.until(|counts| counts.in_flight == 2).await;
+        let waiting = burst(&rig, 2).await;
+        rig.until_pending(2).await;
+        rig.apply(|d| d.hosts(&[old.address(), new.address()]));
+        gate.open();
+        assert_eq!(statuses(first).await, [500]);
+        assert_eq!(statuses(waiting).await, [200; 2], "the old host is ejected, the new one serves");
+        never.open();
+        assert_eq!(statuses(second).await, [500]);
+        rig.until_idle().await;
     }
 }
