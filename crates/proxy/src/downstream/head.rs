@@ -44,14 +44,15 @@ impl Downstream {
     pub(crate) async fn read_head(&mut self) -> Head {
         let Some(settings) = self.http_settings() else { return Head::Closed { remote: false } };
         let limits = Limits { max_head_bytes: settings.max_head_bytes, max_headers: settings.max_headers };
-        if self.input.is_empty() && !self.wait_for_bytes(settings.idle_timeout).await {
-            return Head::Closed { remote: false };
-        }
-        self.take_buffers();
         let mut scanner = HeadScanner::for_requests(limits);
         let mut armed = false;
         let head = loop {
-            if !self.input.is_empty() {
+            if self.input.is_empty() {
+                if !self.wait_for_bytes(settings.idle_timeout).await {
+                    return Head::Closed { remote: false };
+                }
+                self.take_buffers();
+            } else {
                 match scanner.scan(self.input.filled()) {
                     Ok(Some(length)) => break self.parse(length, limits),
                     Ok(None) => {}
@@ -66,7 +67,7 @@ impl Downstream {
                 self.timers.arm(Timer::RequestHead, clock::now() + settings.request_headers_timeout);
             }
             match self.read_more().await {
-                Read::Some => {}
+                Read::Some | Read::Nothing => {}
                 Read::Late => break Head::Rejected(Rejected { cause: Cause::HeadTimeout, error: None }),
                 Read::End => return Head::Closed { remote: true },
             }
@@ -133,18 +134,11 @@ impl Downstream {
             match self.poll_read(cx) {
                 Poll::Ready(Ok(n)) if n > 0 => return Poll::Ready(Read::Some),
                 Poll::Ready(_) => return Poll::Ready(Read::End),
+                // Announced and not there, as after a read that took just all there was: the wait goes on.
+                Poll::Pending if self.input.is_empty() => return Poll::Ready(Read::Nothing),
                 Poll::Pending => {}
             }
-            if self.timers.poll_expired(cx).is_some() {
-                return Poll::Ready(Read::Late);
-            }
-            // The connection was readable and is not: spurious, or a head that comes in parts. Draining closes it only if
-            // nothing of a request was read.
-            if self.worker.is_draining() && self.input.is_empty() {
-                Poll::Ready(Read::End)
-            } else {
-                Poll::Pending
-            }
+            self.timers.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(Read::Late))
         })
         .await
     }
@@ -171,6 +165,7 @@ enum Waited {
 
 enum Read {
     Some,
+    Nothing,
     Late,
     End,
 }

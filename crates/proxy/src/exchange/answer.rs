@@ -16,7 +16,7 @@ use super::held::Held;
 use super::request::SendError;
 use super::retry::Retries;
 use super::{Ended, Exchange};
-use crate::buffer::Buffer;
+use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
 use crate::deadline::Timer;
 use crate::local_reply::Cause;
@@ -129,6 +129,10 @@ impl Exchange<'_> {
             return Poll::Ready(Err(NoHead::Ended(ended)));
         }
         loop {
+            // Interim heads go out before more of them are read.
+            if self.down.output.len() >= BUFFER_SIZE && self.down.poll_flush(cx).is_pending() {
+                break;
+            }
             if !incoming.buffer.is_present() {
                 if connection.poll_readable(cx).is_pending() {
                     break;
@@ -182,15 +186,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// Timers, and the client's end: while its body still comes, reading it tells; else the end is looked for.
+    /// Timers, and the client's end, which must not hide behind a body that the upstream does not take.
     pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        if self.body.decoder.is_complete() {
-            return self.poll_interrupt(cx).map(|interrupt| self.interrupted(interrupt));
-        }
-        match self.down.timers.poll_expired(cx) {
-            Some(timer) => Poll::Ready(self.interrupted(super::Interrupt::Timer(timer))),
-            None => Poll::Pending,
-        }
+        self.poll_interrupt(cx).map(|interrupt| self.interrupted(interrupt))
     }
 
     /// Parses what is there: passes interim heads on, gives the final one.

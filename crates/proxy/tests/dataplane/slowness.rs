@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fuseboard_testkit::{Behaviour, Gate, Reply, Script, Upstream};
+use fuseboard_testkit::{Behaviour, Gate, Reply, Script, Upstream, settle};
 
 use crate::rig::{Rig, limits};
 
@@ -122,4 +122,55 @@ async fn a_connection_that_is_too_old_is_not_used_again() {
         assert_eq!(upstream.counts().accepted, 3);
         assert_eq!(rig.count(|block| block.stats.upstream_cx_max_duration_reached.get()), 3);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_noticed_although_the_upstream_does_not_take_its_body() {
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let behaviour = Behaviour::read_body_after(&gate, &Reply::ok("ok"));
+        let upstream = Upstream::start(Script::always(behaviour)).await;
+        let rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 1, u32::MAX);
+        });
+        let client = rig.client().await;
+        let mut client = client.with_deadline(Duration::from_millis(300));
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n").await;
+        client.try_send(vec![b'x'; 50_000_000]).await.unwrap_err();
+        client.reset();
+        rig.until_idle().await;
+        gate.open();
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_fills_a_buffer_to_the_brim_leaves_the_idle_time_out_in_force() {
+    let upstream = Upstream::start(Script::ok("")).await;
+    let rig = Rig::start(1, &[upstream.address()], |d| d.listener.http.idle_timeout = SHORT);
+    let mut client = rig.client().await;
+    let (start, end) = ("GET / HTTP/1.1\r\nHost: a\r\nX: ", "\r\n\r\n");
+    let filler = "x".repeat(16 * 1024 - start.len() - end.len());
+    client.send([start, &filler, end].concat()).await;
+    assert_eq!(client.response().await.status, 200);
+    client.closed().await;
+}
+
+#[tokio::test]
+async fn interim_answers_that_the_client_does_not_read_stop_the_upstream() {
+    const MANY: usize = 2_000;
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(30_000));
+    let all = (hint.len() * MANY) as u64;
+    let last = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let upstream =
+        Upstream::start(Script::always(Behaviour::raw([hint.repeat(MANY).as_str(), last].concat()))).await;
+    let rig = Rig::start(1, &[upstream.address()], |_| {});
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let taken = || rig.count(|block| block.stats.upstream_cx_rx_bytes_total.get());
+    let mut before = 0;
+    while settle(Duration::from_millis(300), || taken() > before).await {
+        before = taken();
+    }
+    assert!(before > 0 && before < all, "{before} of {all} bytes are taken while nobody reads them");
+    assert!(client.closed().await.len() as u64 > all);
 }
