@@ -33,7 +33,8 @@ pub(crate) struct Accepted {
 /// A bound socket and the listener it belongs to; one that is accepted from, as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    socket: StdListener,
+    /// `None` once it is accepted from.
+    socket: Option<StdListener>,
     listener: Arc<LiveListener>,
     shared: Arc<Shared>,
 }
@@ -41,7 +42,7 @@ pub(crate) struct Listening {
 impl Listening {
     pub(crate) fn new(socket: StdListener, listener: Arc<LiveListener>, shared: Arc<Shared>) -> Self {
         shared.accepting.fetch_add(1, Ordering::AcqRel);
-        Self { socket, listener, shared }
+        Self { socket: Some(socket), listener, shared }
     }
 }
 
@@ -93,8 +94,9 @@ pub(crate) fn spawn(
 }
 
 /// Accepts until the listener is stopped or the proxy drains; then accepts what already waits, and closes the socket.
-pub(crate) async fn accept_loop(listening: Listening, by: Acceptor, deliver: impl Fn(Accepted, usize)) {
-    let Ok(socket) = listening.socket.try_clone().and_then(TcpListener::from_std) else { return };
+pub(crate) async fn accept_loop(mut listening: Listening, by: Acceptor, deliver: impl Fn(Accepted, usize)) {
+    // Takes no further descriptor, of which there may be none.
+    let Some(Ok(socket)) = listening.socket.take().map(TcpListener::from_std) else { return };
     let (listener, shared) = (&listening.listener, &listening.shared);
     let mut phase = shared.phase.subscribe();
     let mut stopped = listener.stopped();
@@ -113,7 +115,9 @@ pub(crate) async fn accept_loop(listening: Listening, by: Acceptor, deliver: imp
             }
         }
     }
-    listening.accept_rest(by, &deliver);
+    if let Ok(socket) = socket.into_std() {
+        listening.accept_rest(&socket, by, &deliver);
+    }
 }
 
 /// The client gave up between its connect and our accept.
@@ -123,8 +127,8 @@ fn is_transient(error: &io::Error) -> bool {
 
 impl Listening {
     /// Takes what the kernel has queued, so that nobody who was let in is reset.
-    fn accept_rest(&self, by: Acceptor, deliver: &impl Fn(Accepted, usize)) {
-        while let Ok((stream, peer)) = self.socket.accept() {
+    fn accept_rest(&self, socket: &StdListener, by: Acceptor, deliver: &impl Fn(Accepted, usize)) {
+        while let Ok((stream, peer)) = socket.accept() {
             if stream.set_nonblocking(true).is_ok() {
                 self.seat(stream, peer, by, deliver);
             }

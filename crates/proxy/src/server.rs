@@ -142,8 +142,11 @@ impl Proxy {
                 Some(running) => Arc::clone(running),
                 None => state.bind(wanted, &self.shared, &mut bound)?,
             };
-            live.set_bound(wanted.http.max_connections);
             listeners.push(live);
+        }
+        // From here on nothing can fail.
+        for (live, wanted) in listeners.iter().zip(&snapshot.listeners) {
+            live.set_bound(wanted.http.max_connections);
         }
         let gone = before.listeners.iter().filter(|old| !listeners.iter().any(|kept| Arc::ptr_eq(kept, old)));
         let gone: Vec<_> = gone.cloned().collect();
