@@ -9,6 +9,7 @@ mod flags;
 mod http1;
 mod limits;
 mod messages;
+mod own_answers;
 mod pains;
 mod refusals_page;
 mod rig;

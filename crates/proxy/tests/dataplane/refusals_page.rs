@@ -17,7 +17,7 @@ limits; so there is one *reason* beside it, a token from a closed list, the same
 | access log | the last field of the text format, `refusal_reason` in JSON |
 | `/stats` | `cluster.<name>.fuseboard.refused.limit.queue_full`; `listener.<address>.fuseboard.refused.limit.downstream_connections` |
 | Prometheus | `fuseboard_cluster_refused_total{reason=\"limit.queue_full\"}` |
-| `fuseboard why`, `/refusals` | the last refusals with limit, bound, value, queue, and the rule's file and line |
+| `fuseboard why`, `/fuseboard/v1/refusals` | the last refusals with limit, bound, value, queue, and the rule's file and line |
 
 Local answers say `server: fuseboard`; an upstream's own `server` field is passed on as it is. A client's connection stays usable after a
 local answer if its request was complete.
