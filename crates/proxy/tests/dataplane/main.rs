@@ -4,6 +4,7 @@
 mod bad_luck;
 mod bodies;
 mod differences;
+mod drain;
 mod failures;
 mod flags;
 mod http1;
@@ -12,6 +13,8 @@ mod messages;
 mod own_answers;
 mod pains;
 mod refusals_page;
+mod reload;
+mod retries;
 mod rig;
 mod slowness;
 mod upgrades;

@@ -129,7 +129,7 @@ impl Stage {
             }
         };
         drop(client);
-        let line = self.line();
+        let line = self.judged_line();
         Seen { answer: Some(answer), connection, grew, refusals, line }
     }
 
@@ -144,7 +144,7 @@ impl Stage {
         assert!(settle(PATIENCE, left).await, "the proxy never noticed");
         self.settled(&before).await;
         let (grew, refusals) = (self.grown(&before), self.rig.refusals());
-        let line = self.line();
+        let line = self.judged_line();
         Seen { answer: None, connection: Connection::Broken, grew, refusals, line }
     }
 
@@ -162,7 +162,7 @@ impl Stage {
     }
 
     /// Ends the proxy and finds the line of the judged request.
-    fn line(self) -> LogLine {
+    pub fn judged_line(self) -> LogLine {
         let Self { rig, log } = self;
         rig.proxy.drain();
         rig.proxy.join();

@@ -24,6 +24,7 @@ use fuseboard_testkit::{Client, ClusterSketch, settle};
 pub const WORKERS: [usize; 2] = [1, 4];
 
 /// What a snapshot is made from; change it and [`Rig::apply`] it.
+#[derive(Clone)]
 pub struct Draft {
     pub cluster: Cluster,
     pub route: Route,
@@ -184,7 +185,7 @@ impl Draft {
         self.cluster.endpoints.clone_from(&sketch.clusters[0].endpoints);
     }
 
-    fn snapshot(&self, version: u64) -> Snapshot {
+    pub fn snapshot(&self, version: u64) -> Snapshot {
         let host =
             VirtualHost { name: "rig:80".into(), domains: self.domains.clone(), route: self.route.clone() };
         let routes = RouteConfig { name: "rig".into(), virtual_hosts: vec![host] };

@@ -1,0 +1,131 @@
+//! The end of a proxy: not ready any more, what was let in is served, what runs is finished, and nothing lasts longer than
+//! it was allowed to.
+
+use std::time::Duration;
+
+use fuseboard_admin::AdminClient;
+use fuseboard_proxy::{Phase, ProxyOptions};
+use fuseboard_testkit::{Behaviour, DEADLINE, Script, Upstream};
+use tokio::net::TcpStream;
+
+use crate::rig::judge::held;
+use crate::rig::{Rig, WORKERS, limits, options};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Waits for the proxy's end elsewhere, so that the test's upstreams go on.
+async fn joined(rig: Rig) {
+    let join = tokio::task::spawn_blocking(move || rig.proxy.join());
+    tokio::time::timeout(DEADLINE, join).await.expect("the proxy ends").unwrap();
+}
+
+fn ready(rig: &Rig) -> (u16, String) {
+    let answer = AdminClient::new(rig.proxy.admin_address().unwrap().clone()).get("/ready").unwrap();
+    (answer.status, answer.text().trim().to_owned())
+}
+
+#[tokio::test]
+async fn a_draining_proxy_says_so_and_serves_until_nothing_runs() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 4, u32::MAX);
+        });
+        assert_eq!(ready(&rig), (200, "LIVE".to_owned()));
+        let mut running = rig.client().await;
+        running.send(GET).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        let mut waiting = rig.client().await;
+        waiting.send(GET).await;
+        rig.until_pending(1).await;
+
+        rig.proxy.drain();
+        rig.proxy.drain();
+        assert_eq!((ready(&rig), rig.proxy.phase()), ((503, "DRAINING".to_owned()), Phase::Draining));
+        gate.open();
+        for client in [&mut running, &mut waiting] {
+            let answer = client.response().await;
+            assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+            assert_eq!(client.closed().await, b"");
+        }
+        let address = rig.address;
+        joined(rig).await;
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+        upstream.until(|counts| counts.open == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn everybody_who_was_let_in_before_the_drain_gets_an_answer() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("served")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut clients = Vec::new();
+        for _ in 0..32 {
+            let mut client = rig.client().await;
+            client.send(GET).await;
+            clients.push(client);
+        }
+        rig.proxy.drain();
+        for client in &mut clients {
+            assert_eq!(client.response().await.text(), "served");
+        }
+        drop(clients);
+        joined(rig).await;
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_end_in_time_is_ended() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::by(|request| match request.target.as_str() {
+            "/tunnel" => Behaviour::upgrade_and_echo("x"),
+            _ => Behaviour::silent(),
+        }))
+        .await;
+        let short = ProxyOptions { drain_time: Duration::from_millis(50), ..options(workers) };
+        let rig = Rig::start_with(short, &[upstream.address()], |_| {});
+        let mut running = rig.client().await;
+        running.send(GET).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        let mut tunnel = rig.client().await;
+        tunnel.send("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await;
+        assert_eq!(tunnel.head().await.unwrap().status, 101);
+        let mut half = rig.client().await;
+        half.send("GET / HTTP/1.1\r\nHost").await;
+        rig.proxy.drain();
+        joined(rig).await;
+        for client in [&mut running, &mut tunnel, &mut half] {
+            assert_eq!(client.closed().await, b"");
+        }
+        upstream.until(|counts| counts.open == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn the_admin_server_can_begin_the_drain() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        assert_eq!(rig.client().await.get("a", "/").await.status, 200);
+        let admin = AdminClient::new(rig.proxy.admin_address().unwrap().clone());
+        assert_eq!(admin.post("/quitquitquit").unwrap().status, 200);
+        tokio::time::timeout(DEADLINE, rig.proxy.draining()).await.expect("it drains");
+        joined(rig).await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_dropped_ends_at_once() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::always(Behaviour::silent())).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut running = rig.client().await;
+        running.send(GET).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        let dropped = tokio::task::spawn_blocking(move || drop(rig));
+        tokio::time::timeout(DEADLINE, dropped).await.expect("it ends").unwrap();
+        assert_eq!(running.closed().await, b"");
+        upstream.until(|counts| counts.open == 0).await;
+    }
+}
