@@ -240,8 +240,10 @@ async fn p02_callers_that_give_up_leave_nothing_behind_and_let_nobody_in_too_ear
             rig.origin.open();
             assert!(rig.is_quiet(PATIENCE).await, "{:?} {:?}", rig.gauges(), rig.origin.count());
         }
-        exact(&rig, rig.callers(5, true)).await;
         assert_eq!(rig.origin.count().peak_connections, 2);
+        // The origin may have had abandoned requests beside those that came after them.
+        rig.forget_peaks();
+        exact(&rig, rig.callers(5, true)).await;
     }
 }
 
