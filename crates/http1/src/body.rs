@@ -21,6 +21,7 @@ enum State {
 #[derive(Debug, Clone)]
 pub struct BodyDecoder {
     state: State,
+    content: u64,
     keep_trailers: bool,
     trailers: Vec<u8>,
 }
@@ -44,7 +45,7 @@ impl BodyDecoder {
             BodyFraming::Chunked => State::Chunked(Chunked::new(limits)),
             BodyFraming::UntilClose => State::UntilClose,
         };
-        Self { state, keep_trailers: false, trailers: Vec::new() }
+        Self { state, content: 0, keep_trailers: false, trailers: Vec::new() }
     }
 
     /// Keeps the trailers for [`trailers`](Self::trailers). Otherwise they are checked and forgotten, as a
@@ -58,6 +59,11 @@ impl BodyDecoder {
     /// Whether the whole message was taken.
     pub const fn is_complete(&self) -> bool {
         matches!(self.state, State::Complete)
+    }
+
+    /// Bytes of content taken so far, without framing and trailers.
+    pub const fn content_bytes(&self) -> u64 {
+        self.content
     }
 
     /// Bytes of content still to come, where that is known.
@@ -78,6 +84,7 @@ impl BodyDecoder {
             let (taken, is_content) = self.step(rest)?;
             consumed += taken;
             if is_content {
+                self.content += taken as u64;
                 return Ok(Decoded { consumed, content: consumed - taken..consumed });
             }
         }
@@ -93,7 +100,11 @@ impl BodyDecoder {
     pub fn pass(&mut self, input: &[u8]) -> Result<usize, BodyError> {
         let mut consumed = 0;
         while consumed < input.len() && !self.is_complete() {
-            consumed += self.step(&input[consumed..])?.0;
+            let (taken, is_content) = self.step(&input[consumed..])?;
+            consumed += taken;
+            if is_content {
+                self.content += taken as u64;
+            }
         }
         Ok(consumed)
     }

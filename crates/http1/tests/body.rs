@@ -28,6 +28,17 @@ fn error(input: &[u8]) -> BodyError {
 }
 
 #[test]
+fn content_is_counted_without_its_framing_either_way() {
+    let input = b"5;a=b\r\nhello\r\n2\r\n!!\r\n0\r\nX-Sum: 1\r\n\r\nNEXT";
+    let (mut stripping, mut passing) = (chunked(), chunked());
+    decode(&mut stripping, input).unwrap();
+    for byte in input.chunks(1) {
+        passing.pass(byte).unwrap();
+    }
+    assert_eq!((stripping.content_bytes(), passing.content_bytes()), (7, 7));
+}
+
+#[test]
 fn a_length_ends_after_that_many_bytes() {
     let mut decoder = BodyDecoder::new(BodyFraming::Length(5), Limits::default());
     assert_eq!(decode(&mut decoder, b"abc"), Ok((b"abc".to_vec(), 0)));

@@ -70,7 +70,10 @@ impl Exchange<'_> {
             return ended;
         }
         let ended = poll_fn(|cx| self.poll_forward(cx, held, incoming, &mut passing)).await;
-        if ended != Ended::Answered {
+        if ended == Ended::Answered {
+            // Counted as it went, framing included.
+            self.account.bytes_sent = passing.decoder.content_bytes();
+        } else {
             self.break_off(held, ended, passing.status);
         }
         ended

@@ -239,7 +239,7 @@ impl<'c> Exchange<'c> {
             .pass(&self.down.input.filled()[self.body.checked..])
             .map_err(|_| Cause::BadBody)?;
         self.body.checked += passed;
-        self.account.bytes_received += passed as u64;
+        self.account.bytes_received = self.body.decoder.content_bytes();
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The data plane through real sockets: a proxy in this process, scripted upstreams and raw clients, port 0, deadlines in place of sleeps.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
+mod access_log;
 mod bad_luck;
 mod bodies;
 mod differences;

@@ -10,12 +10,16 @@ use tempfile::TempDir;
 pub struct LogLine {
     pub method: String,
     pub path: String,
+    pub protocol: String,
     pub code: u16,
     pub flags: String,
     pub details: String,
     pub transport_failure: String,
     pub bytes_received: u64,
     pub bytes_sent: u64,
+    pub service_time: String,
+    pub forwarded_for: String,
+    pub user_agent: String,
     pub request_id: String,
     pub authority: String,
     pub upstream_host: String,
@@ -65,12 +69,16 @@ fn from_text(line: &str) -> LogLine {
     LogLine {
         method: request[0].to_owned(),
         path: request[1].to_owned(),
+        protocol: request[2].to_owned(),
         code: words[2].parse().unwrap(),
         flags: words[3].clone(),
         details: words[4].clone(),
         transport_failure: words[6].clone(),
         bytes_received: words[7].parse().unwrap(),
         bytes_sent: words[8].parse().unwrap(),
+        service_time: words[10].clone(),
+        forwarded_for: words[11].clone(),
+        user_agent: words[12].clone(),
         request_id: words[13].clone(),
         authority: words[14].clone(),
         upstream_host: words[15].clone(),
@@ -80,14 +88,16 @@ fn from_text(line: &str) -> LogLine {
     }
 }
 
-/// Words between blanks; a quoted one may contain blanks.
+/// Words between blanks; a quoted one may contain blanks, and quotes behind a backslash.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
-    for character in line.chars() {
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
         match character {
             '"' => quoted = !quoted,
             ' ' if !quoted => words.push(String::new()),
+            '\\' => words.last_mut().unwrap().extend(characters.next()),
             other => words.last_mut().unwrap().push(other),
         }
     }
@@ -105,12 +115,16 @@ fn from_json(line: &str) -> LogLine {
     LogLine {
         method: text("method"),
         path: text("path"),
+        protocol: text("protocol"),
         code: u16::try_from(number("response_code")).unwrap(),
         flags: text("response_flags"),
         details: text("response_code_details"),
         transport_failure: text("upstream_transport_failure_reason"),
         bytes_received: number("bytes_received"),
         bytes_sent: number("bytes_sent"),
+        service_time: text("upstream_service_time"),
+        forwarded_for: text("x_forwarded_for"),
+        user_agent: text("user_agent"),
         request_id: text("request_id"),
         authority: text("authority"),
         upstream_host: text("upstream_host"),

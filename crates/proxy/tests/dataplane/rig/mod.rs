@@ -7,7 +7,7 @@ pub mod log;
 pub mod numbers;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::limit::{Priority, Thresholds};
@@ -63,6 +63,23 @@ pub fn options(workers: usize) -> ProxyOptions {
     ProxyOptions { concurrency: workers, admin: Some(admin), ..ProxyOptions::default() }
 }
 
+static PANICS_END_THE_RUN: Once = Once::new();
+
+/// A panic on one of the proxy's threads closes a connection, and could pass for what a test wants. Threads of tests have
+/// their test's name, or none.
+fn end_the_run_on_panics() {
+    const THREADS: [&str; 5] = ["worker-", "acceptor", "control", "admin", "access-log"];
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        if THREADS.iter().any(|of_proxy| name.starts_with(of_proxy)) && !name.contains("::") {
+            std::process::abort();
+        }
+    }));
+}
+
 impl Rig {
     /// With `workers` workers in front of `hosts`; `change` sees the draft first.
     pub fn start(workers: usize, hosts: &[SocketAddr], change: impl FnOnce(&mut Draft)) -> Self {
@@ -79,6 +96,7 @@ impl Rig {
         hosts: &[SocketAddr],
         change: impl FnOnce(&mut Draft),
     ) -> Result<Self, StartError> {
+        PANICS_END_THE_RUN.call_once(end_the_run_on_panics);
         let sketch = ClusterSketch::new("rig", hosts).snapshot(1).unwrap();
         let mut draft = Draft {
             cluster: (*sketch.clusters[0]).clone(),
