@@ -37,6 +37,41 @@ async fn d06_an_ejected_host_gets_no_request_from_any_worker_from_the_next_one_o
 }
 
 #[tokio::test]
+async fn d06_what_an_ejected_host_has_begun_it_may_finish() {
+    for workers in WORKERS {
+        let (gate, upstream) = crate::rig::judge::held().await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| draft.cluster.outlier = Some(touchy()));
+        let mut running = rig.client().await;
+        running.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        upstream.follow(Script::always(Behaviour::answer(&Reply::status(500))));
+        assert_eq!(rig.client().await.get("a", "/").await.status, 500);
+        let refused = rig.client().await.get("a", "/").await;
+        assert_eq!((refused.status, refused.field("x-fuseboard-refused")), (503, Some("no_healthy")));
+        gate.open();
+        assert_eq!(running.response().await.text(), "held");
+        rig.until_closed().await;
+    }
+}
+
+#[tokio::test]
+async fn in_panic_an_ejected_host_is_better_than_none() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::always(Behaviour::answer(&Reply::status(500)))).await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.outlier = Some(touchy());
+            draft.cluster.panic_threshold = 50;
+        });
+        for _ in 0..3 {
+            assert_eq!(rig.client().await.get("a", "/").await.status, 500);
+        }
+        assert_eq!(rig.cluster().live.ejections().unwrap().ejected, 1);
+        assert_eq!(rig.count(|block| block.stats.lb_healthy_panic.get()), 2);
+        assert_eq!(rig.refusals().len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn d16_a_failed_connect_fails_nobody_who_waits() {
     let silent = UnansweringPort::bind().await;
     for workers in WORKERS {

@@ -323,3 +323,23 @@ async fn those_who_wait_are_not_told_so_while_a_host_that_came_meanwhile_can_ser
         rig.until_idle().await;
     }
 }
+
+#[tokio::test]
+async fn each_priority_has_limits_of_its_own() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let mut rig = Rig::start(workers, &[upstream.address()], |d| {
+            d.cluster.thresholds.default = limits(1, 0, u32::MAX);
+            d.cluster.thresholds.high = limits(2, 0, u32::MAX);
+        });
+        let mut running = burst(&rig, 1).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        assert_eq!(rig.client().await.get("a", "/").await.status, 503);
+        rig.apply(|d| d.route.priority = fuseboard_core::limit::Priority::High);
+        running.extend(burst(&rig, 2).await);
+        upstream.until(|counts| counts.in_flight == 3).await;
+        assert_eq!(rig.client().await.get("a", "/").await.status, 503);
+        gate.open();
+        assert_eq!(statuses(running).await, [200; 3]);
+    }
+}

@@ -62,6 +62,29 @@ async fn istios_default_tries_a_refused_connect_three_times_each_time_elsewhere(
 }
 
 #[tokio::test]
+async fn no_try_goes_where_an_earlier_one_failed_however_many_choose_at_once() {
+    for workers in WORKERS {
+        let ports = [RefusingPort::bind(), RefusingPort::bind()];
+        let upstream = Upstream::start(Script::ok("third time lucky")).await;
+        let rig =
+            Rig::start(workers, &[ports[0].address(), ports[1].address(), upstream.address()], |draft| {
+                draft.retries().base_interval = Duration::from_millis(2);
+            });
+        for _ in 0..3 {
+            let mut clients = Vec::new();
+            for _ in 0..16 {
+                let mut client = rig.client().await;
+                client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+                clients.push(client);
+            }
+            for client in &mut clients {
+                assert_eq!(client.response().await.text(), "third time lucky");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reset_after_the_request_was_sent_is_not_tried_again_by_default_and_is_on_reset() {
     for workers in WORKERS {
         let upstream = Upstream::start(Script::always(Behaviour::close())).await;
