@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use crate::rig::{Rig, limits, touchy};
+use crate::rig::{Rig, WORKERS, limits, touchy};
 use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
 use fuseboard_testkit::{
     Behaviour, Gate, OnAccept, RefusingPort, Reply, Script, UnansweringPort, Upstream, settle,
 };
 
-const WORKERS: [usize; 2] = [1, 4];
 const RESET: &str = "upstream connect error or disconnect/reset before headers. ";
 
 #[tokio::test]

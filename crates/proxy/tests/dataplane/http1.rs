@@ -1,9 +1,7 @@
 //! HTTP/1.1 through real sockets: bodies in all framings, order, headers, upgrades, and what is refused as ambiguous.
 
-use crate::rig::{Rig, limits};
+use crate::rig::{Rig, WORKERS, limits};
 use fuseboard_testkit::{Behaviour, Gate, Reply, Script, Upstream};
-
-const WORKERS: [usize; 2] = [1, 4];
 
 #[tokio::test]
 async fn an_answer_keeps_its_status_fields_and_body() {

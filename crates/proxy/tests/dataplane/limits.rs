@@ -3,11 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::rig::{Rig, limits, touchy};
+use crate::rig::{Rig, WORKERS, limits, touchy};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_testkit::{Behaviour, Client, Gate, RefusingPort, Reply, Script, Upstream};
 
-const WORKERS: [usize; 2] = [1, 4];
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OVERFLOW: &str = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
 

@@ -3,9 +3,7 @@
 use fuseboard_snapshot::Domain;
 use fuseboard_testkit::{Behaviour, Reply, Script, Upstream};
 
-use crate::rig::Rig;
-
-const WORKERS: [usize; 2] = [1, 4];
+use crate::rig::{Rig, WORKERS};
 
 #[tokio::test]
 async fn d23_our_answers_say_fuseboard_and_the_upstreams_keep_their_server() {

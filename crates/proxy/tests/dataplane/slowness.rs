@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use fuseboard_testkit::{Behaviour, Gate, Reply, Script, Upstream, settle};
 
-use crate::rig::{Rig, limits};
+use crate::rig::{Rig, WORKERS, limits};
 
-const WORKERS: [usize; 2] = [1, 4];
 const SHORT: Duration = Duration::from_millis(50);
 
 #[tokio::test]
