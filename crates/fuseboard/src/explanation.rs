@@ -109,7 +109,7 @@ pub(crate) fn meaning(reason: &str) -> &'static str {
         "limit.queue_timeout" => "waited for a connection longer than the rule allows",
         "limit.retries" => "as many retries in flight as the rule allows",
         "limit.downstream_connections" => "the listener had all the connections it may have",
-        "no_healthy" => "no host was healthy",
+        "no_healthy" => "every host was ejected, or there is none",
         "tls.unsupported" => "the rule asks for TLS, which is not there yet; never plaintext instead",
         _ => "see docs/refusals.md",
     }

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, Parser, Subcommand, ValueEnum};
 
 use exit::{Exit, Outcome};
 
@@ -91,19 +91,11 @@ fn run(args: &[OsString]) -> Outcome {
         Some("fortio") => cmd::fortio::run(&args[1..]),
         Some("pilot-agent") => cmd::pilot_agent::run(&args[1..]),
         _ => {
-            let color = color_of(args);
-            output::choose_color(color);
-            match parse(args, color) {
-                Ok(arguments) => dispatch(arguments),
-                Err(error) => error.exit(),
-            }
+            // clap's own texts follow it too.
+            output::choose_color(color_of(args));
+            dispatch(Arguments::parse_from(args))
         }
     }
-}
-
-fn parse(args: &[OsString], color: ColorChoice) -> Result<Arguments, clap::Error> {
-    let mut matches = Arguments::command().color(color).try_get_matches_from(args)?;
-    Arguments::from_arg_matches_mut(&mut matches)
 }
 
 /// What `--color` says, read before everything else, because what is said about the other arguments follows it too.
@@ -135,6 +127,8 @@ fn dispatch(arguments: Arguments) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {

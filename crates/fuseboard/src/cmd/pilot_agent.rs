@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::admin::{self, Request};
 use crate::asking;
@@ -35,15 +35,15 @@ struct AgentRequest {
     request: Request,
 }
 
-/// The definition of its arguments.
+/// The definition of its arguments, for tests of what pages say.
+#[cfg(test)]
 pub(crate) fn command() -> clap::Command {
-    Arguments::command()
+    <Arguments as clap::CommandFactory>::command()
 }
 
 pub(crate) fn run(args: &[OsString]) -> Outcome {
     let name = OsString::from("pilot-agent");
-    let matches = command().get_matches_from(std::iter::once(&name).chain(args));
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let arguments = Arguments::parse_from(std::iter::once(&name).chain(args));
     let Command::Request(AgentRequest { debug_port, request }) = arguments.command;
     let client = match debug_port {
         Some(port) => asking::at_port(port),
