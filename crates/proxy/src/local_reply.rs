@@ -115,6 +115,19 @@ impl Body {
     }
 }
 
+const OVERFLOW: &str = "upstream_reset_before_response_started{overflow}";
+const REMOTE_FAILURE: &str = "upstream_reset_before_response_started{remote_connection_failure}";
+const LOCAL_FAILURE: &str = "upstream_reset_before_response_started{local_connection_failure}";
+const CONNECTION_TIMEOUT: &str = "upstream_reset_before_response_started{connection_timeout}";
+const TERMINATED: &str = "upstream_reset_before_response_started{connection_termination}";
+const PROTOCOL_ERROR: &str = "upstream_reset_before_response_started{protocol_error}";
+const LATE_TERMINATION: &str = "upstream_reset_after_response_started{connection_termination}";
+const LATE_PROTOCOL_ERROR: &str = "upstream_reset_after_response_started{protocol_error}";
+const NO_TLS: &str = "upstream TLS is not supported yet";
+const NO_CONNECT: &str = "CONNECT is not supported; send the request itself with an absolute target";
+const TIME_IS_UP: &str = "upstream request timeout";
+const NONE: Body = Body::Text("");
+
 /// A row without refusal, counter, outcome and retry; the table fills in what differs.
 const fn row(status: u16, flag: &'static str, details: &'static str, body: Body) -> Row {
     Row {
@@ -130,6 +143,19 @@ const fn row(status: u16, flag: &'static str, details: &'static str, body: Body)
     }
 }
 
+/// A limit is reached.
+const fn overflow(counter: &'static str, reason: RefusalReason) -> Row {
+    Row {
+        overloaded: true,
+        ..row(503, "UO", OVERFLOW, Body::Reset("overflow")).counted(counter).refused(reason)
+    }
+}
+
+/// The client's message can't be taken.
+const fn malformed(status: u16, details: &'static str) -> Row {
+    row(status, "DPE", details, Body::Problem).counted("downstream_cx_protocol_error")
+}
+
 impl Row {
     const fn counted(self, counter: &'static str) -> Self {
         Self { counter, ..self }
@@ -137,10 +163,6 @@ impl Row {
 
     const fn refused(self, reason: RefusalReason) -> Self {
         Self { reason: Some(reason), ..self }
-    }
-
-    const fn overloaded(self) -> Self {
-        Self { overloaded: true, ..self }
     }
 
     const fn outcome(self, kind: FailureKind) -> Self {
@@ -217,142 +239,64 @@ impl Cause {
         }
     }
 
-    /// What everybody sees of it.
+    /// What everybody sees of it. No arm stands for the rest: a new cause does not compile without its row.
     pub const fn row(self) -> Row {
-        match self {
-            Self::QueueFull
-            | Self::QueueTimeout
-            | Self::RequestLimit
-            | Self::ConnectionLimit
-            | Self::NoHealthyHost
-            | Self::TlsUnsupported => self.refusal_row(),
-            Self::ConnectFailed
-            | Self::ConnectTimeout
-            | Self::ConnectLocal
-            | Self::ConnectionTermination
-            | Self::ProtocolError
-            | Self::RouteTimeout
-            | Self::TryTimeout
-            | Self::TerminatedInBody
-            | Self::ProtocolErrorInBody
-            | Self::TimeoutInBody => self.upstream_row(),
-            Self::NoRoute
-            | Self::ConnectMethod
-            | Self::BadRequest
-            | Self::HeadTooLarge
-            | Self::UnsupportedCoding
-            | Self::UnsupportedVersion
-            | Self::UnsupportedExpectation
-            | Self::HeadTimeout
-            | Self::BadBody
-            | Self::BodyTimeout
-            | Self::ClientGone => self.downstream_row(),
-        }
-    }
-
-    /// We refuse before anything is sent.
-    const fn refusal_row(self) -> Row {
+        use FailureKind as F;
         use RefusalReason as R;
-        const OVERFLOW: Row =
-            row(503, "UO", "upstream_reset_before_response_started{overflow}", Body::Reset("overflow"))
-                .overloaded();
         match self {
-            Self::QueueTimeout => {
-                OVERFLOW.counted("fuseboard.upstream_rq_queue_timeout").refused(R::LimitQueueTimeout)
-            }
-            Self::RequestLimit => OVERFLOW.counted("upstream_rq_active_overflow").refused(R::LimitRequests),
-            Self::ConnectionLimit => OVERFLOW.counted("upstream_cx_overflow").refused(R::LimitConnections),
+            // We refuse before anything is sent.
+            Self::QueueFull => overflow("upstream_rq_pending_overflow", R::LimitQueueFull),
+            Self::QueueTimeout => overflow("fuseboard.upstream_rq_queue_timeout", R::LimitQueueTimeout),
+            Self::RequestLimit => overflow("upstream_rq_active_overflow", R::LimitRequests),
+            Self::ConnectionLimit => overflow("upstream_cx_overflow", R::LimitConnections),
             Self::NoHealthyHost => row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream"))
                 .counted("upstream_cx_none_healthy")
                 .refused(R::NoHealthy),
             Self::TlsUnsupported => {
-                row(503, "UF", "tls_unsupported", Body::Text("upstream TLS is not supported yet"))
-                    .refused(R::TlsUnsupported)
+                row(503, "UF", "tls_unsupported", Body::Text(NO_TLS)).refused(R::TlsUnsupported)
             }
-            _ => OVERFLOW.counted("upstream_rq_pending_overflow").refused(R::LimitQueueFull),
-        }
-    }
-
-    /// The host, the way to it, or its time.
-    const fn upstream_row(self) -> Row {
-        use FailureKind as F;
-        const REMOTE: &str = "upstream_reset_before_response_started{remote_connection_failure}";
-        const TERMINATED: &str = "upstream_reset_before_response_started{connection_termination}";
-        const LATE_TERMINATION: &str = "upstream_reset_after_response_started{connection_termination}";
-        const LATE_PROTOCOL: &str = "upstream_reset_after_response_started{protocol_error}";
-        match self {
-            Self::ConnectTimeout => row(
-                503,
-                "UF",
-                "upstream_reset_before_response_started{connection_timeout}",
-                Body::Reset("connection timeout"),
-            )
-            .counted("upstream_cx_connect_timeout")
-            .outcome(F::ConnectTimeout)
-            .retriable(),
-            Self::ConnectLocal => row(
-                503,
-                "UF",
-                "upstream_reset_before_response_started{local_connection_failure}",
-                Body::Reset("local connection failure"),
-            )
-            .counted("upstream_cx_connect_fail")
-            .retriable(),
-            Self::ConnectionTermination => row(503, "UC", TERMINATED, Body::Reset("connection termination"))
-                .counted("upstream_rq_rx_reset")
-                .outcome(F::Reset),
-            Self::ProtocolError => row(
-                502,
-                "UPE",
-                "upstream_reset_before_response_started{protocol_error}",
-                Body::Reset("protocol error"),
-            )
-            .counted("upstream_cx_protocol_error")
-            .outcome(F::ProtocolError),
-            Self::RouteTimeout => row(504, "UT", "response_timeout", Body::Text("upstream request timeout"))
-                .counted("upstream_rq_timeout")
-                .outcome(F::Timeout),
-            Self::TryTimeout => {
-                row(504, "UT", "upstream_per_try_timeout", Body::Text("upstream request timeout"))
-                    .counted("upstream_rq_per_try_timeout")
-                    .outcome(F::Timeout)
-            }
-            Self::TerminatedInBody => row(0, "UC", LATE_TERMINATION, Body::Text(""))
-                .counted("upstream_rq_rx_reset")
-                .outcome(F::Reset),
-            Self::ProtocolErrorInBody => row(0, "UPE", LATE_PROTOCOL, Body::Text(""))
-                .counted("upstream_cx_protocol_error")
-                .outcome(F::ProtocolError),
-            Self::TimeoutInBody => row(0, "UT", "response_timeout", Body::Text(""))
-                .counted("upstream_rq_timeout")
-                .outcome(F::Timeout),
-            _ => row(503, "UF", REMOTE, Body::Reset("remote connection failure"))
+            // The host, the way to it, or its time.
+            Self::ConnectFailed => row(503, "UF", REMOTE_FAILURE, Body::Reset("remote connection failure"))
                 .counted("upstream_cx_connect_fail")
                 .outcome(F::ConnectFailed)
                 .retriable(),
-        }
-    }
-
-    /// The client, or what it asked for.
-    const fn downstream_row(self) -> Row {
-        match self {
-            Self::NoRoute => row(404, "NR", "route_not_found", Body::Text("")).counted("no_route"),
-            Self::ConnectMethod => row(
-                501,
-                "-",
-                "connect_not_supported",
-                Body::Text("CONNECT is not supported; send the request itself with an absolute target"),
-            ),
+            Self::ConnectTimeout => row(503, "UF", CONNECTION_TIMEOUT, Body::Reset("connection timeout"))
+                .counted("upstream_cx_connect_timeout")
+                .outcome(F::ConnectTimeout)
+                .retriable(),
+            Self::ConnectLocal => row(503, "UF", LOCAL_FAILURE, Body::Reset("local connection failure"))
+                .counted("upstream_cx_connect_fail")
+                .retriable(),
+            Self::ConnectionTermination => row(503, "UC", TERMINATED, Body::Reset("connection termination"))
+                .counted("upstream_rq_rx_reset")
+                .outcome(F::Reset),
+            Self::ProtocolError => row(502, "UPE", PROTOCOL_ERROR, Body::Reset("protocol error"))
+                .counted("upstream_cx_protocol_error")
+                .outcome(F::ProtocolError),
+            Self::RouteTimeout => row(504, "UT", "response_timeout", Body::Text(TIME_IS_UP))
+                .counted("upstream_rq_timeout")
+                .outcome(F::Timeout),
+            Self::TryTimeout => row(504, "UT", "upstream_per_try_timeout", Body::Text(TIME_IS_UP))
+                .counted("upstream_rq_per_try_timeout")
+                .outcome(F::Timeout),
+            Self::TerminatedInBody => {
+                row(0, "UC", LATE_TERMINATION, NONE).counted("upstream_rq_rx_reset").outcome(F::Reset)
+            }
+            Self::ProtocolErrorInBody => row(0, "UPE", LATE_PROTOCOL_ERROR, NONE)
+                .counted("upstream_cx_protocol_error")
+                .outcome(F::ProtocolError),
+            Self::TimeoutInBody => {
+                row(0, "UT", "response_timeout", NONE).counted("upstream_rq_timeout").outcome(F::Timeout)
+            }
+            // The client, or what it asked for.
+            Self::NoRoute => row(404, "NR", "route_not_found", NONE).counted("no_route"),
+            Self::ConnectMethod => row(501, "-", "connect_not_supported", Body::Text(NO_CONNECT)),
+            Self::BadRequest | Self::BadBody => malformed(400, "http1.codec_error"),
+            Self::UnsupportedCoding => malformed(501, "http1.invalid_transfer_encoding"),
+            Self::UnsupportedVersion => malformed(505, "http1.codec_error"),
+            Self::UnsupportedExpectation => malformed(417, "http1.codec_error"),
             Self::HeadTooLarge => {
-                row(431, "DPE", "http1.headers_too_large", Body::Problem).counted("downstream_rq_too_large")
-            }
-            Self::UnsupportedCoding => row(501, "DPE", "http1.invalid_transfer_encoding", Body::Problem)
-                .counted("downstream_cx_protocol_error"),
-            Self::UnsupportedVersion => {
-                row(505, "DPE", "http1.codec_error", Body::Problem).counted("downstream_cx_protocol_error")
-            }
-            Self::UnsupportedExpectation => {
-                row(417, "DPE", "http1.codec_error", Body::Problem).counted("downstream_cx_protocol_error")
+                malformed(431, "http1.headers_too_large").counted("downstream_rq_too_large")
             }
             Self::HeadTimeout => {
                 row(408, "-", "request_header_timeout", Body::Text("request header timeout"))
@@ -361,9 +305,8 @@ impl Cause {
             Self::BodyTimeout => row(408, "SI", "stream_idle_timeout", Body::Text("stream timeout"))
                 .counted("downstream_rq_idle_timeout"),
             Self::ClientGone => {
-                row(0, "DC", "downstream_remote_disconnect", Body::Text("")).counted("downstream_rq_rx_reset")
+                row(0, "DC", "downstream_remote_disconnect", NONE).counted("downstream_rq_rx_reset")
             }
-            _ => row(400, "DPE", "http1.codec_error", Body::Problem).counted("downstream_cx_protocol_error"),
         }
     }
 
