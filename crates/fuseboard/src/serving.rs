@@ -110,7 +110,9 @@ fn not_started(error: StartError) -> Failure {
 }
 
 fn reload(source: &Mutex<FileSource>, proxy: &Proxy, told: &(dyn Fn(Told<'_>) + Send + Sync)) {
-    let update = source.lock().unwrap_or_else(PoisonError::into_inner).read();
+    // Held until what was read is in force: a reading of before must not be applied after one of later.
+    let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+    let update = source.read();
     told(Told::Diagnostics(&update.diagnostics));
     match proxy.apply(&Arc::new(update.snapshot.clone())) {
         Ok(()) => told(Told::Applied(&update)),
