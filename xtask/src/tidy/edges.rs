@@ -19,6 +19,7 @@ const SOURCES: &[&str] = &["serde-saphyr", "saphyr-parser", "prost", "tonic", "k
 const RULES: &[Rule] = &[
     Rule { package: "core", inside: &[], forbidden: PURE },
     Rule { package: "http1", inside: &[], forbidden: PURE },
+    Rule { package: "go", inside: &[], forbidden: PURE },
     Rule { package: "api", inside: &[], forbidden: RUNTIMES },
     Rule { package: "stats", inside: &[], forbidden: RUNTIMES },
     Rule { package: "snapshot", inside: &["core"], forbidden: RUNTIMES },
@@ -26,8 +27,8 @@ const RULES: &[Rule] = &[
     Rule { package: "admin", inside: &["core", "stats", "snapshot"], forbidden: SOURCES },
     Rule { package: "proxy", inside: &["core", "http1", "snapshot", "stats", "admin"], forbidden: SOURCES },
     Rule { package: "control", inside: &["config", "snapshot"], forbidden: &["hyper", "axum"] },
-    Rule { package: "load", inside: &["http1"], forbidden: SOURCES },
-    Rule { package: "httpbin", inside: &[], forbidden: SOURCES },
+    Rule { package: "load", inside: &["go", "http1"], forbidden: SOURCES },
+    Rule { package: "httpbin", inside: &["go"], forbidden: SOURCES },
     Rule { package: "testkit", inside: &["*"], forbidden: &[] },
     Rule { package: "fuseboard", inside: &["*"], forbidden: &[] },
     Rule { package: "xtask", inside: &["*"], forbidden: &[] },
