@@ -20,8 +20,7 @@ fn the_page_of_diagnostics_is_made_from_the_codes() {
         let entry = code.entry();
         let rejects = if entry.rejects { ", rejects" } else { "" };
         let _ = writeln!(page, "\n## {} {}\n\n{}{rejects}.", entry.id, entry.name, entry.severity.as_str());
-        let text: Vec<&str> = entry.doc.lines().map(str::trim).collect();
-        let _ = writeln!(page, "{}", text.join("\n").trim());
+        let _ = writeln!(page, "{}", entry.text());
     }
     assert_golden("../../../docs/diagnostics.md", &page);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use fuseboard_load::{CommandLine, Style, UsageError, go::flag::FlagError};
 
-use crate::Arguments;
+use crate::{Arguments, help, tree};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -39,7 +39,10 @@ fn commands(text: &str) -> Vec<String> {
         let quoted = line.split('`').skip(1).step_by(2);
         for part in quoted.chain([line]) {
             // A pipe, a comment and a redirection are the shell's.
-            let own = part.split(" | ").flat_map(|part| part.split(" # ")).map(str::trim);
+            let own = [" | ", " # ", " > "].iter().fold(vec![part], |parts, mark| {
+                parts.into_iter().flat_map(|part| part.split(*mark)).collect()
+            });
+            let own = own.into_iter().map(str::trim);
             let own = own.map(|part| {
                 part.strip_prefix("cargo run --release -- ")
                     .map_or_else(|| part.to_owned(), |rest| format!("fuseboard {rest}"))
@@ -117,16 +120,18 @@ fn every_command_line_of_every_page_is_accepted() {
 
 #[test]
 fn every_example_of_a_help_text_is_accepted() {
-    let mut command = Arguments::command();
-    let mut texts = vec![command.render_long_help().to_string(), fuseboard_load::usage(Style::Fuseboard)];
-    for subcommand in command.get_subcommands_mut() {
-        texts.push(subcommand.render_long_help().to_string());
-    }
+    let mut texts: Vec<String> = help::words().map(|word| help::find(word).unwrap().text).collect();
+    add_helps(&mut tree::fuseboard(), &mut texts);
     let examples: Vec<String> = texts.iter().flat_map(|text| commands(text)).collect();
     assert!(examples.len() > 15, "{examples:#?}");
     for example in examples {
         assert_eq!(check(&example), Ok(()), "{example}");
     }
+}
+
+fn add_helps(command: &mut clap::Command, texts: &mut Vec<String>) {
+    texts.push(command.render_long_help().to_string());
+    command.get_subcommands_mut().for_each(|inner| add_helps(inner, texts));
 }
 
 #[test]

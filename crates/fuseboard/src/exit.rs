@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// What the process says when it ends. `fuseboard help` lists them.
+/// What the process says when it ends. `fuseboard help exit-codes` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
@@ -12,6 +12,8 @@ pub(crate) enum Exit {
     Error = 1,
     /// The arguments make no sense.
     Usage = 2,
+    /// The arguments make no sense, under the name `istioctl`.
+    IstioctlUsage = 64,
     /// An input file is wrong.
     BadInput = 65,
     /// Nothing answers at the address.
@@ -22,6 +24,36 @@ pub(crate) enum Exit {
     ExpectationFailed = 99,
     /// Interrupted with Ctrl-C before the work was done.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// Every one, by number.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::Error,
+        Self::Usage,
+        Self::IstioctlUsage,
+        Self::BadInput,
+        Self::NoConnection,
+        Self::Findings,
+        Self::ExpectationFailed,
+        Self::Interrupted,
+    ];
+
+    /// In a few words.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "done",
+            Self::Error => "failed",
+            Self::Usage => "wrong arguments",
+            Self::IstioctlUsage => "wrong arguments, under the name istioctl",
+            Self::BadInput => "an input file is wrong or cannot be read",
+            Self::NoConnection => "nobody answers",
+            Self::Findings => "analyze found something at or above --failure-threshold",
+            Self::ExpectationFailed => "an expectation does not hold",
+            Self::Interrupted => "interrupted before the work was done",
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -9,9 +9,11 @@ mod cmd;
 mod documented;
 mod exit;
 mod explanation;
+mod help;
 mod output;
 mod serving;
 mod signals;
+mod tree;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -28,6 +30,7 @@ use exit::{Exit, Outcome};
     version,
     subcommand_required = true,
     arg_required_else_help = true,
+    disable_help_subcommand = true,
     after_help = "Examples:
   # watch a circuit break, in one process
   fuseboard demo
@@ -39,15 +42,8 @@ use exit::{Exit, Outcome};
   # which limit refused, whose rule, which line
   fuseboard why
 
-Exit codes:
-  0 done                      69 nobody answers
-  1 failed                    79 analyze found something
-  2 wrong arguments           99 an expectation does not hold
-  65 wrong input file        130 interrupted
-
-Environment:
-  FUSEBOARD_ADMIN   address of the proxy that tools ask
-  NO_COLOR          no colour; CLICOLOR_FORCE: colour even in a pipe"
+More: fuseboard help topics (flags, exit-codes, environment, reasons,
+diagnostics, migrate), fuseboard help COMMAND, fuseboard help FB001"
 )]
 struct Arguments {
     /// When to use colour
@@ -71,6 +67,9 @@ enum Command {
     Stats(cmd::stats::Arguments),
     Admin(cmd::admin::Arguments),
     Version(cmd::version::Arguments),
+    Completion(cmd::completion::Arguments),
+    Man(cmd::man::Arguments),
+    Help(cmd::help::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -122,6 +121,9 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Stats(arguments) => cmd::stats::run(&arguments),
         Command::Admin(arguments) => cmd::admin::run(&arguments),
         Command::Version(arguments) => Ok(cmd::version::run(&arguments)),
+        Command::Completion(arguments) => Ok(cmd::completion::run(&arguments, tree::fuseboard())),
+        Command::Man(arguments) => cmd::man::run(&arguments, tree::fuseboard()),
+        Command::Help(arguments) => cmd::help::run(&arguments, tree::fuseboard()),
     }
 }
 

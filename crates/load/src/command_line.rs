@@ -192,6 +192,11 @@ impl CommandLine {
     }
 }
 
+/// The table of flags, for completion and manual pages.
+pub const fn flags() -> &'static [Flag] {
+    FLAGS
+}
+
 /// The usage text, printed behind an error or for `-h`.
 pub fn usage(style: Style) -> String {
     let flags = go::flag::usage(FLAGS);

@@ -25,7 +25,7 @@ mod tally;
 mod target;
 
 pub use cancel::Cancel;
-pub use command_line::{CommandLine, UsageError, usage};
+pub use command_line::{CommandLine, UsageError, flags, usage};
 pub use curl::{Fetched, curl};
 pub use engine::{RunError, run, run_observed};
 pub use event::{Event, Level, LogLine, Observer, Value};

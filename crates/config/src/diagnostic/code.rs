@@ -22,6 +22,13 @@ pub struct CodeEntry {
     pub doc: &'static str,
 }
 
+impl CodeEntry {
+    /// What it means and what to do, without the blanks of the source: lines, with an empty one between paragraphs.
+    pub fn text(&self) -> String {
+        self.doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
+    }
+}
+
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $variant:ident = $id:literal, $severity:ident, $effect:ident;)*) => {
         /// A kind of problem.

@@ -8,6 +8,8 @@ mod rules;
 mod suggest;
 mod yaml;
 
+pub use suggest::nearest;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use crate::load::check::Root;
 const LONGEST: usize = 64;
 
 /// The known word nearest to `word`, if it is near: equal but for case, or at most a third of its letters off.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
         return None;
     }

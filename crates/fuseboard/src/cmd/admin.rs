@@ -21,6 +21,12 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Send a request and print the body of the answer
+    #[command(after_help = "Examples:
+  fuseboard admin request GET stats
+  fuseboard admin request GET clusters?format=json
+  fuseboard admin request POST reset_counters
+
+`fuseboard admin request GET help` lists the paths.")]
     Request(Request),
 }
 

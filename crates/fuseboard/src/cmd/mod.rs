@@ -2,10 +2,13 @@
 
 pub(crate) mod admin;
 pub(crate) mod analyze;
+pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod fortio;
+pub(crate) mod help;
 pub(crate) mod httpbin;
 pub(crate) mod load;
+pub(crate) mod man;
 pub(crate) mod pilot_agent;
 pub(crate) mod run;
 pub(crate) mod stats;

@@ -8,7 +8,7 @@ use crate::output;
 
 /// Print the version
 #[derive(Args)]
-#[command(after_help = "Example:\n  fuseboard version -o json")]
+#[command(after_help = "Examples:\n  fuseboard version\n  fuseboard version -o json")]
 pub(crate) struct Arguments {
     /// text or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
