@@ -7,7 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_http1::{Awaiting, BodyDecoder, HeadScanner, Headers, Limits, parse_response};
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_http1::{
+    Awaiting, BodyDecoder, HeadScanner, HeaderName, Headers, Limits, ResponseHead, parse_response,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -56,9 +59,43 @@ pub(crate) struct Reply {
     pub(crate) bytes: u64,
     /// Bytes of the head; 0 when the answer was not OK, which ends the reading.
     pub(crate) head_bytes: u64,
+    /// Why a proxy answered in place of the upstream, when it said so.
+    pub(crate) refusal: Refusal,
+}
+
+/// What an answer that is not OK says about who refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Refusal {
+    /// Our proxy's reason, from `x-fuseboard-refused`.
+    pub(crate) reason: Option<RefusalReason>,
+    /// Envoy's `x-envoy-overloaded`: one of its limits refused.
+    pub(crate) overloaded: bool,
+}
+
+impl Refusal {
+    /// Looks at the fields once; allocates nothing.
+    fn of(head: &ResponseHead<'_>) -> Self {
+        let mut refusal = Self::default();
+        for field in head.fields() {
+            match field.id {
+                HeaderName::XFuseboard if field.name.eq_ignore_ascii_case(b"x-fuseboard-refused") => {
+                    let token = std::str::from_utf8(field.value).ok();
+                    refusal.reason = token.and_then(RefusalReason::from_token);
+                }
+                HeaderName::XEnvoyOverloaded => refusal.overloaded = field.value == b"true",
+                _ => {}
+            }
+        }
+        refusal
+    }
 }
 
 impl Reply {
+    /// A call without a usable answer, after this many bytes of one.
+    pub(crate) fn socket_error(bytes: u64) -> Self {
+        Self { code: SOCKET_ERROR, bytes, head_bytes: 0, refusal: Refusal::default() }
+    }
+
     /// 2xx and the teapot.
     pub(crate) fn is_ok(self) -> bool {
         (200..300).contains(&self.code) || self.code == 418
@@ -192,7 +229,7 @@ impl Client {
                 .with("dest", address.to_string())
                 .with("err", format!("dial tcp {address}: {error}")),
         );
-        Err(Reply { code: SOCKET_ERROR, bytes: 0, head_bytes: 0 })
+        Err(Reply::socket_error(0))
     }
 
     /// Sends the request and reads the answer; says whether the socket can be used again.
@@ -216,7 +253,11 @@ impl Client {
                 .map_err(|error| Failure::Broken(error.to_string()))?;
         let code = i32::from(parsed.status());
         let (keep_alive, framing) = (parsed.keep_alive() && http.keep_alive, parsed.framing());
-        let mut reply = Reply { code, bytes: self.buffer.len() as u64, head_bytes: head_end as u64 };
+        let (bytes, head_bytes) = (self.buffer.len() as u64, head_end as u64);
+        let mut reply = Reply { code, bytes, head_bytes, refusal: Refusal::default() };
+        if !reply.is_ok() {
+            reply.refusal = Refusal::of(&parsed);
+        }
         if captured.is_none() && !reply.is_ok() {
             reply.head_bytes = 0;
             self.log_not_ok(code);
@@ -313,7 +354,7 @@ impl Client {
             line = line.with("dest", peer.to_string());
         }
         self.log(line.with("url", self.destination.target.url.as_str()));
-        Reply { code: SOCKET_ERROR, bytes: size as u64, head_bytes: 0 }
+        Reply::socket_error(size as u64)
     }
 
     fn log(&self, line: LogLine) {

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fuseboard_core::refusal::RefusalReason;
+
 use crate::client::Reply;
 use crate::histogram::Histogram;
 use crate::options::Options;
@@ -21,6 +23,10 @@ pub(crate) struct Tally {
     pub(crate) head_sizes: Histogram,
     /// Calls by code.
     pub(crate) codes: BTreeMap<i32, u64>,
+    /// Calls that a proxy refused, by the reason it gave, in the order of [`RefusalReason::ALL`].
+    refused: [u64; RefusalReason::ALL.len()],
+    /// Calls whose answer said `x-envoy-overloaded: true`.
+    pub(crate) overloaded: u64,
     /// From sending to the end of the answer.
     pub(crate) service: Latencies,
     /// From when the call was due to the end of its answer; empty when there is no rate.
@@ -37,6 +43,8 @@ impl Tally {
             sizes: Histogram::new(0.0, 100.0),
             head_sizes: Histogram::new(0.0, 5.0),
             codes: BTreeMap::new(),
+            refused: [0; RefusalReason::ALL.len()],
+            overloaded: 0,
             service: Latencies::new(),
             from_due: Latencies::new(),
         }
@@ -52,10 +60,24 @@ impl Tally {
         self.sizes.record(reply.bytes as f64);
         self.head_sizes.record(reply.head_bytes as f64);
         *self.codes.entry(reply.code).or_default() += 1;
+        if let Some(place) = reply.refusal.reason.and_then(|reason| self.place_of(reason)) {
+            *place += 1;
+        }
+        self.overloaded += u64::from(reply.refusal.overloaded);
         self.service.record(took);
         if let Some(late) = late {
             self.from_due.record(late + took);
         }
+    }
+
+    fn place_of(&mut self, reason: RefusalReason) -> Option<&mut u64> {
+        let index = RefusalReason::ALL.iter().position(|known| *known == reason)?;
+        self.refused.get_mut(index)
+    }
+
+    /// The reasons that were given, and how often.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (RefusalReason, u64)> {
+        RefusalReason::ALL.into_iter().zip(self.refused).filter(|(_, count)| *count > 0)
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -67,6 +89,10 @@ impl Tally {
         for (code, count) in &other.codes {
             *self.codes.entry(*code).or_default() += count;
         }
+        for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
+            *mine += theirs;
+        }
+        self.overloaded += other.overloaded;
         self.service.merge(&other.service);
         self.from_due.merge(&other.from_due);
     }
@@ -123,6 +149,7 @@ impl Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Refusal;
 
     #[test]
     fn exact_percentiles_are_within_a_thousandth() {
@@ -134,11 +161,31 @@ mod tests {
         assert!((latencies.percentile(99.9) - 90.0).abs() < 0.09);
     }
 
+    fn reply(code: i32) -> Reply {
+        Reply { code, bytes: 10, head_bytes: 5, refusal: Refusal::default() }
+    }
+
+    #[test]
+    fn refusals_are_counted_by_the_reason_that_the_proxy_gave() {
+        let (mut one, mut other) =
+            (Tally::new(&Options::to("http://h/")), Tally::new(&Options::to("http://h/")));
+        let full = Refusal { reason: Some(RefusalReason::LimitQueueFull), overloaded: true };
+        let ejected = Refusal { reason: Some(RefusalReason::NoHealthy), overloaded: false };
+        for refusal in [full, full, Refusal::default()] {
+            one.record(Reply { refusal, ..reply(503) }, Duration::ZERO, None);
+        }
+        other.record(Reply { refusal: ejected, ..reply(503) }, Duration::ZERO, None);
+        one.merge(&other);
+        let refused: Vec<_> = one.refused().collect();
+        assert_eq!(refused, [(RefusalReason::LimitQueueFull, 2), (RefusalReason::NoHealthy, 1)]);
+        assert_eq!(one.overloaded, 2);
+    }
+
     #[test]
     fn a_call_that_is_not_ok_counts_as_error_and_by_its_code() {
         let mut tally = Tally::new(&Options::to("http://h/"));
         for code in [200, 418, 503, -1, 301] {
-            tally.record(Reply { code, bytes: 10, head_bytes: 5 }, Duration::from_millis(1), None);
+            tally.record(reply(code), Duration::from_millis(1), None);
         }
         assert_eq!(tally.durations.counter().count, 5);
         assert_eq!(tally.errors.counter().count, 3);

@@ -27,7 +27,7 @@ const RULES: &[Rule] = &[
     Rule { package: "admin", inside: &["core", "stats", "snapshot"], forbidden: SOURCES },
     Rule { package: "proxy", inside: &["core", "http1", "snapshot", "stats", "admin"], forbidden: SOURCES },
     Rule { package: "control", inside: &["config", "snapshot"], forbidden: &["hyper", "axum"] },
-    Rule { package: "load", inside: &["go", "http1"], forbidden: SOURCES },
+    Rule { package: "load", inside: &["core", "go", "http1"], forbidden: SOURCES },
     Rule { package: "httpbin", inside: &["go"], forbidden: SOURCES },
     Rule { package: "testkit", inside: &["*"], forbidden: &[] },
     Rule { package: "fuseboard", inside: &["*"], forbidden: &[] },

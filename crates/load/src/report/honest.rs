@@ -1,5 +1,8 @@
 //! Exact percentiles beside fortio's guesses: of the time each call took, and, when there was a rate to keep, of
-//! the time since the call was due, which a slow call before it does not hide (coordinated omission).
+//! the time since the call was due, which a slow call before it does not hide (coordinated omission). And why our
+//! proxy refused, when it did.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -16,6 +19,10 @@ pub(super) struct Honest {
     /// From when the call was due.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     latency_from_due: Vec<Exact>,
+    /// Calls that our proxy refused, by its reason.
+    refused: BTreeMap<&'static str, u64>,
+    /// Calls whose answer said `x-envoy-overloaded: true`.
+    overloaded: u64,
 }
 
 #[derive(Serialize)]
@@ -29,6 +36,8 @@ pub(super) fn document(report: &Report) -> Honest {
         version: env!("CARGO_PKG_VERSION"),
         latency: exact(report, &report.tally.service),
         latency_from_due: exact(report, &report.tally.from_due),
+        refused: report.refused().map(|(reason, count)| (reason.token(), count)).collect(),
+        overloaded: report.overloaded(),
     }
 }
 
@@ -38,6 +47,14 @@ fn exact(report: &Report, latencies: &Latencies) -> Vec<Exact> {
     }
     let exact = |&percentile: &f64| Exact { percentile, seconds: latencies.percentile(percentile) };
     report.options.percentiles.iter().map(exact).collect()
+}
+
+/// One line for each reason that the proxy gave for refusing.
+pub(super) fn refusals(report: &Report) -> impl Iterator<Item = String> {
+    report.refused().map(|(reason, count)| {
+        let percent = 100.0 * count as f64 / report.calls() as f64;
+        format!("Refused {} : {count} ({percent:.1} %)", reason.token())
+    })
 }
 
 /// A small table: one column a percentile, one row a way of measuring.

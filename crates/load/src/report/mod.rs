@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fuseboard_core::refusal::RefusalReason;
 use jiff::Timestamp;
 
 use crate::client::SocketCounts;
@@ -62,6 +63,16 @@ impl Report {
     /// Calls that were not 2xx or 418.
     pub fn errors(&self) -> u64 {
         self.tally.errors.counter().count
+    }
+
+    /// Calls that our proxy refused, by the reason in `x-fuseboard-refused`; reasons that occurred only.
+    pub fn refused(&self) -> impl Iterator<Item = (RefusalReason, u64)> {
+        self.tally.refused()
+    }
+
+    /// Calls whose answer said `x-envoy-overloaded: true`.
+    pub fn overloaded(&self) -> u64 {
+        self.tally.overloaded
     }
 
     /// Durations of all calls in seconds.

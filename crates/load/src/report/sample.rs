@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Report;
-use crate::client::{Reply, SocketCounts};
+use crate::client::{Refusal, Reply, SocketCounts};
 use crate::event::Level;
 use crate::histogram::Histogram;
 use crate::options::{Options, Style};
@@ -23,7 +23,11 @@ pub(super) fn report(style: Style, log_level: Level) -> Report {
     for (index, (code, ms, bytes)) in calls.into_iter().enumerate() {
         let head_bytes = if code == 200 { 196 } else { 0 };
         let late = Duration::from_millis(if index < 5 { 0 } else { 20 });
-        tally.record(Reply { code, bytes, head_bytes }, Duration::from_millis(ms), Some(late));
+        tally.record(
+            Reply { code, bytes, head_bytes, refusal: Refusal::default() },
+            Duration::from_millis(ms),
+            Some(late),
+        );
     }
     for pause in [0.1, 0.11, 0.09, -0.000_5] {
         tally.sleeps.record(pause);

@@ -27,6 +27,7 @@ impl Report {
             lines.push(format!("Response Body/Total Sizes : {}", total.counter().line()));
         }
         if self.options.style == Style::Fuseboard {
+            lines.extend(honest::refusals(self));
             lines.extend(honest::table(self));
         }
         let average = self.durations().average() * 1e3;
@@ -144,6 +145,11 @@ fn add_targets(lines: &mut Vec<String>, histogram: &Histogram, percentiles: &[f6
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use fuseboard_core::refusal::RefusalReason;
+
+    use crate::client::{Refusal, Reply};
     use crate::event::Level;
     use crate::options::Style;
     use crate::report::sample;
@@ -172,6 +178,21 @@ mod tests {
             sample::report(Style::Fortio, Level::Error).text(),
             include_str!("../../tests/golden/quiet.txt")
         );
+    }
+
+    #[test]
+    fn our_own_style_says_why_the_proxy_refused() {
+        let mut report = sample::report(Style::Fuseboard, Level::Error);
+        let refusal = Refusal { reason: Some(RefusalReason::LimitQueueFull), overloaded: true };
+        let reply = Reply { code: 503, bytes: 0, head_bytes: 0, refusal };
+        report.tally.record(reply, Duration::from_millis(1), None);
+        report.tally.record(reply, Duration::from_millis(1), None);
+        assert!(report.text().contains("\nRefused limit.queue_full : 2 (25.0 %)\n"), "{}", report.text());
+        let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!(json["fuseboard"]["refused"], serde_json::json!({ "limit.queue_full": 2 }));
+        assert_eq!(json["fuseboard"]["overloaded"], 2);
+        report.options.style = Style::Fortio;
+        assert!(!report.text().contains("Refused"));
     }
 
     #[test]
