@@ -11,6 +11,7 @@ use fuseboard_core::balance::Balancer;
 use fuseboard_core::limit::WorkerId;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_http1::write::{DATE_LENGTH, http_date};
+use fuseboard_snapshot::Availability;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
@@ -122,12 +123,13 @@ impl Worker {
         view.live.generation == self.generation()
     }
 
-    /// Whether the host is still one of the cluster's.
+    /// Whether the host is still one of the cluster's, and may be sent to.
     pub(crate) fn still_runs(&self, cluster: &Arc<ClusterView>, host: &Arc<Host>) -> bool {
         let view = self.view();
         view.cluster(&cluster.live.name).is_some_and(|current| {
             Arc::ptr_eq(&current.view, cluster)
                 || (Arc::ptr_eq(&current.view.live, &cluster.live)
+                    && current.view.config.availability == Availability::Serving
                     && current.view.hosts.iter().any(|kept| Arc::ptr_eq(kept, host)))
         })
     }

@@ -87,6 +87,11 @@ impl Account {
         }
     }
 
+    /// The cluster as a newer snapshot has it.
+    pub(super) fn cluster(&mut self, cluster: Rc<WorkerCluster>) {
+        self.cluster = Some(cluster);
+    }
+
     /// A try begins at this host.
     pub(super) fn host(&mut self, host: &Host) {
         self.tries += 1;

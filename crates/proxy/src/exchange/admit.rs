@@ -16,7 +16,7 @@ use crate::local_reply::Cause;
 impl Exchange<'_> {
     /// Waits for the right to have one request on one connection. Upgrades never wait: they would keep their place for life.
     pub(super) async fn admit<'t>(&mut self, routed: &Routed, tier: &'t Tier) -> Result<Slot<'t>, Ended> {
-        if !self.has_hosts(routed) {
+        if !self.has_hosts(routed)? {
             return Err(self.no_healthy_host());
         }
         if self.upgrade_offered() {
@@ -34,9 +34,9 @@ impl Exchange<'_> {
         self.head().upgrade().is_some()
     }
 
-    fn has_hosts(&self, routed: &Routed) -> bool {
-        let cluster = routed.current(&self.worker);
-        cluster.balancer.borrow_mut().has_candidates(self.now, &mut self.worker.rng.borrow_mut())
+    fn has_hosts(&mut self, routed: &Routed) -> Result<bool, Ended> {
+        let cluster = self.usable(routed)?;
+        Ok(cluster.balancer.borrow_mut().has_candidates(self.now, &mut self.worker.rng.borrow_mut()))
     }
 
     pub(super) fn no_healthy_host(&mut self) -> Ended {
@@ -86,7 +86,9 @@ impl Exchange<'_> {
         self.now = clock::now();
         let interrupt = match granted {
             Ok(Ok(slot)) => return Ok(slot),
-            Ok(Err(_dismissed)) => return Err(self.no_healthy_host()),
+            Ok(Err(_dismissed)) => {
+                return Err(self.usable(routed).map_or_else(|ended| ended, |_| self.no_healthy_host()));
+            }
             Err(interrupt) => interrupt,
         };
         // Leaves the queue before anything is answered, so that its place is free when the client comes again.

@@ -47,7 +47,10 @@ impl Exchange<'_> {
             Ok(slot) => slot,
             Err(ended) => return Tried::Ended(ended),
         };
-        let cluster = routed.current(&self.worker);
+        let cluster = match self.usable(routed) {
+            Ok(cluster) => cluster,
+            Err(ended) => return Tried::Ended(ended),
+        };
         self.try_host(routed, &cluster, tier, slot, retries).await
     }
 
@@ -76,6 +79,10 @@ impl Exchange<'_> {
                 Ok(reused) => reused,
                 Err(ended) => break self.failed(held, ended, retries),
             };
+            if let Err(ended) = self.usable(routed) {
+                held.complete(false, self.now);
+                break Tried::Ended(ended);
+            }
             match self.serve_on(&mut held, retries, reused && !replayed).await {
                 Served::Ended(ended @ Ended::Failed(_)) => break self.failed(held, ended, retries),
                 Served::Ended(ended) => break Tried::Ended(ended),

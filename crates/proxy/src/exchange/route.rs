@@ -2,10 +2,12 @@
 //! a connection looks nothing up.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use fuseboard_snapshot::{HttpSettings, ListenerTarget, Route};
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_snapshot::{Availability, HttpSettings, ListenerTarget, Route};
 
-use super::Exchange;
+use super::{Ended, Exchange};
 use crate::live::{RouteRef, Tier};
 use crate::local_reply::Cause;
 use crate::worker::{Worker, WorkerCluster, WorkerView};
@@ -89,20 +91,29 @@ impl Routed {
         self.cluster.view.live.tier(self.route().priority)
     }
 
-    /// The cluster as it is now: hosts may have come and gone while the request waited.
-    pub(super) fn current(&self, worker: &Worker) -> Rc<WorkerCluster> {
+    /// The cluster as it is now: hosts may have come and gone while the request waited. `Err`: it may not be used any more.
+    /// Asked by name, so that a rule that came with a new cluster of this name holds for who still waits for the old one.
+    fn current(&self, worker: &Worker) -> Result<Rc<WorkerCluster>, (Rc<WorkerCluster>, RefusalReason)> {
         if worker.is_current(&self.view) {
-            return Rc::clone(&self.cluster);
+            return available(&self.cluster);
         }
         let live = &self.cluster.view.live;
         let view = worker.view();
-        let found = view.cluster(&live.name).filter(|found| std::sync::Arc::ptr_eq(&found.view.live, live));
-        Rc::clone(found.unwrap_or(&self.cluster))
+        let Some(named) = view.cluster(&live.name) else { return Ok(Rc::clone(&self.cluster)) };
+        let now = available(named)?;
+        Ok(if Arc::ptr_eq(&now.view.live, live) { now } else { Rc::clone(&self.cluster) })
+    }
+}
+
+fn available(cluster: &Rc<WorkerCluster>) -> Result<Rc<WorkerCluster>, (Rc<WorkerCluster>, RefusalReason)> {
+    match cluster.view.config.availability {
+        Availability::Serving => Ok(Rc::clone(cluster)),
+        Availability::Withheld(reason) => Err((Rc::clone(cluster), reason)),
     }
 }
 
 impl Exchange<'_> {
-    /// Finds the cluster, and whether it may be used at all.
+    /// Finds the cluster.
     pub(super) fn route(&mut self) -> Result<Routed, Cause> {
         self.down.routes.refresh(&self.worker);
         let logs = self.worker.shared.access_log.is_some();
@@ -113,13 +124,16 @@ impl Exchange<'_> {
             return Err(Cause::NoRoute);
         };
         self.account.route(&routed);
-        match routed.cluster.view.config.availability {
-            fuseboard_snapshot::Availability::Serving => Ok(routed),
-            fuseboard_snapshot::Availability::Withheld(reason) => {
-                let cause = Cause::of_refusal(reason);
-                self.note_refusal(reason, None);
-                Err(cause)
-            }
-        }
+        Ok(routed)
+    }
+
+    /// The cluster as it is now, or the answer to who may not be sent there. To be asked after every wait: what must not be
+    /// sent in plain text must not be sent late either.
+    pub(super) fn usable(&mut self, routed: &Routed) -> Result<Rc<WorkerCluster>, Ended> {
+        routed.current(&self.worker).map_err(|(cluster, reason)| {
+            self.account.cluster(cluster);
+            self.note_refusal(reason, None);
+            Ended::Failed(Cause::of_refusal(reason))
+        })
     }
 }

@@ -9,7 +9,7 @@ use fuseboard_core::limit::{Priority, ResourceManager};
 use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierView, Trip};
 use fuseboard_core::pool::IdlePool;
 use fuseboard_core::{Instant, Rng};
-use fuseboard_snapshot::{Cluster, PerPriority};
+use fuseboard_snapshot::{Availability, Cluster, PerPriority};
 use fuseboard_stats::Sharded;
 
 use super::host::Host;
@@ -130,7 +130,7 @@ impl LiveCluster {
         }
     }
 
-    /// Closes all idle connections: no snapshot names the cluster any more.
+    /// Closes all idle connections: the running snapshot does not name the cluster, or lets nobody send to it.
     pub(crate) fn retire(&self, now: Instant) {
         for priority in Priority::ALL {
             close(self.tier(priority).pool.take_all(), &self.stats.control().stats, now);
@@ -178,6 +178,8 @@ pub struct ClusterView {
 impl ClusterView {
     /// Nobody can be sent to, so nobody should wait.
     pub(crate) fn is_deserted(&self) -> bool {
-        self.hosts.is_empty() || (self.config.panic_threshold == 0 && self.host_set.available() == 0)
+        self.config.availability != Availability::Serving
+            || self.hosts.is_empty()
+            || (self.config.panic_threshold == 0 && self.host_set.available() == 0)
     }
 }

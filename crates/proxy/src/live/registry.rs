@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use fuseboard_core::Instant;
 use fuseboard_core::balance::{HostEntry, HostSet};
 use fuseboard_core::pool::HostKey;
-use fuseboard_snapshot::{Cluster, EndpointHealth, EndpointId, Snapshot};
+use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snapshot};
 
 use super::cluster::{ClusterView, LiveCluster};
 use super::host::Host;
@@ -172,7 +172,8 @@ fn host_set(cluster: &Cluster, hosts: &[Arc<Host>], live: &LiveCluster) -> Arc<H
     Arc::new(HostSet::new(entries, cluster.panic_threshold, Arc::clone(&live.epoch)))
 }
 
-/// Closes idle connections to hosts and clusters that are gone; where the last host went, those who wait are told.
+/// Closes idle connections to hosts and clusters that are gone, or may not be sent to any more; where nobody is left to send
+/// to, those who wait are told.
 fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
     for old in &before.clusters {
         let Some(new) = after.cluster(&old.live.name) else {
@@ -187,6 +188,9 @@ fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
             if !new.hosts.iter().any(|kept| Arc::ptr_eq(kept, host)) {
                 new.live.close_idle(host, &new.live.stats.control().stats, now);
             }
+        }
+        if new.config.availability != Availability::Serving {
+            new.live.retire(now);
         }
         if new.is_deserted() {
             new.live.dismiss_waiters();

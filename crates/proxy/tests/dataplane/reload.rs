@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_core::limit::Priority;
-use fuseboard_testkit::{Client, Script, Upstream, settle};
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_core::retry::RetryOn;
+use fuseboard_snapshot::Availability;
+use fuseboard_testkit::{Behaviour, Client, Gate, Reply, Response, Script, Upstream, settle};
 
 use crate::rig::judge::held;
 use crate::rig::{Rig, WORKERS, limits};
@@ -126,6 +129,65 @@ async fn a_cluster_that_goes_finishes_what_it_runs_refuses_who_waits_and_closes_
         let open = || gone.live.limits(Priority::Default).view().connections;
         assert!(settle(Duration::from_secs(5), || open() == 0).await, "{} stay open", open());
         assert_eq!(running[0].get("a", "/").await.status, 200, "its client goes on, to the successor");
+    }
+}
+
+/// The rule asks for TLS, which is not there yet.
+fn withhold(rig: &mut Rig) {
+    rig.apply(|draft| draft.cluster.availability = Availability::Withheld(RefusalReason::TlsUnsupported));
+}
+
+fn assert_withheld(answer: &Response) {
+    assert_eq!((answer.status, answer.text()), (503, "upstream TLS is not supported yet"));
+    assert_eq!(answer.field("x-fuseboard-refused"), Some("tls.unsupported"));
+}
+
+#[tokio::test]
+async fn who_waits_while_the_rule_begins_to_ask_for_tls_is_refused_at_once_and_sent_nowhere() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let mut rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 1, u32::MAX);
+        });
+        let mut running = busy(&rig, &upstream, 1).await;
+        let mut waiting = rig.client().await;
+        waiting.send(GET).await;
+        rig.until_pending(1).await;
+        withhold(&mut rig);
+        assert_withheld(&waiting.response().await);
+        assert_eq!(rig.refused(RefusalReason::TlsUnsupported), 1);
+        gate.open();
+        all_answered(&mut running).await;
+        assert_withheld(&waiting.get("a", "/").await);
+        assert_eq!(upstream.counts().requests, 1, "nothing more is sent in plain text");
+        rig.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_try_that_ends_after_the_rule_began_to_ask_for_tls_is_not_made_again() {
+    for workers in WORKERS {
+        for what in ["answered", "closed"] {
+            let gate = Gate::new();
+            let upstream = Upstream::start(Script::ok("")).await;
+            let mut rig = Rig::start(workers, &[upstream.address()], |draft| {
+                draft.retries().retry_on = RetryOn::FIVE_XX;
+            });
+            let mut client = rig.client().await;
+            assert_eq!(client.get("a", "/").await.status, 200);
+            let behaviour = match what {
+                "answered" => Behaviour::answer(&Reply::status(503)),
+                _ => Behaviour::close(),
+            };
+            upstream.follow(Script::always(behaviour.after(&gate)));
+            client.send(GET).await;
+            upstream.until(|counts| counts.in_flight == 1).await;
+            withhold(&mut rig);
+            gate.open();
+            assert_withheld(&client.response().await);
+            assert_eq!(upstream.counts().requests, 2, "{what}: not sent once more");
+            rig.until_closed().await;
+        }
     }
 }
 
