@@ -179,9 +179,9 @@ impl<T> IdlePool<T> {
             }
             let own = &self.shelves[self.index(idle.from)];
             lock(own).put(idle);
-            // Whoever began to wait before the connection was on the shelf has not seen it; the shelf's mutex makes sure
-            // that either it looks again and finds it, or its place in the queue is seen here.
-            if connections.waiters() == 0 {
+            // Whoever began to wait, or took the surplus of a lowered limit, before the connection was on the shelf has not
+            // seen it; the shelf's mutex makes sure that either it looks later and finds it, or what it did is seen here.
+            if connections.waiters() == 0 && connections.excess() == 0 {
                 return None;
             }
             idle = lock(own).take_oldest()?;

@@ -154,3 +154,19 @@ fn a_limit_raised_while_somebody_is_about_to_wait_lets_it_connect() {
         drop(busy);
     });
 }
+
+#[test]
+fn a_connection_checked_in_while_the_limit_is_lowered_does_not_stay_above_it() {
+    model(2, |main| {
+        let world = world(2);
+        let (busy, other) = (world.open(), world.open());
+        let lower = || {
+            world.manager.set_thresholds(Thresholds { max_connections: 1, ..Thresholds::UNLIMITED });
+            drop(world.pool.take_surplus());
+        };
+        let checkin = move || drop(world.pool.checkin(ONE, HOST, busy, Instant::ZERO));
+        race(main, checkin, lower);
+        world.assert_open(1, 0);
+        drop(other);
+    });
+}
