@@ -106,11 +106,11 @@ impl Exchange<'_> {
             &mut fuseboard_core::Rng,
         ) -> RetryDecision<RetryPermit<'t>, Refused>,
     ) -> Decision {
+        // The try that just ended no longer counts against the limit, whether or not there can be another.
+        retries.permit = None;
         if !self.body.replayable {
             return None;
         }
-        // The try that just ended no longer counts against the limit.
-        retries.permit = None;
         let worker = std::rc::Rc::clone(&self.worker);
         let tier = retries.tier;
         let state = retries.state()?;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use fuseboard_core::limit::Priority;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::retry::RetryOn;
-use fuseboard_testkit::{Behaviour, RefusingPort, Reply, Script, Upstream};
+use fuseboard_testkit::{Behaviour, Gate, RefusingPort, Reply, Script, Upstream};
 
 use crate::rig::judge::{JUDGED, Stage, held};
 use crate::rig::{Draft, Rig, WORKERS, limits};
@@ -143,6 +144,33 @@ async fn a_body_too_large_to_keep_is_sent_once_and_counted() {
         assert_eq!(client.response().await.text(), "theirs");
         assert_eq!(attempts(&upstream), ["1"]);
         assert_eq!(rig.count(|block| block.own.retry_body_too_large.get()), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_try_that_can_no_longer_be_made_again_gives_its_place_among_the_retries_back() {
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let upstream = Upstream::start(Script::in_order([
+            Behaviour::answer_early(&Reply::status(503)),
+            Behaviour::body_after(&gate, &Reply::status(500).body("last")),
+        ]))
+        .await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| also_on(draft, RetryOn::FIVE_XX));
+        let mut client = rig.client().await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n").await;
+        upstream.until(|counts| counts.requests == 2).await;
+        // More than is kept, so that there is no third try.
+        client.send(vec![b'x'; 300_000]).await;
+        let mut answer = client.head().await.unwrap();
+        let retries = rig.cluster().live.limits(Priority::Default).view().retries;
+        assert_eq!(retries, 0, "the answer is on its way, and nobody retries");
+        gate.open();
+        client.body(&mut answer).await.unwrap();
+        assert_eq!((answer.status, answer.text()), (500, "last"));
+        for refused in ["upstream_rq_retry_overflow", "upstream_rq_retry_limit_exceeded"] {
+            assert_eq!(rig.numbers().get(refused), 0, "{refused}");
+        }
     }
 }
 
