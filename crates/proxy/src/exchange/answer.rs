@@ -227,6 +227,10 @@ impl Exchange<'_> {
     ) -> Served {
         self.down.timers.disarm(Timer::Try);
         if answer.tunnel {
+            if self.sent_output < self.upstream_output.len() {
+                // It agrees to what it cannot have read.
+                return Served::Ended(Ended::Failed(Cause::ProtocolError));
+            }
             held.record(Outcome::Success { status: answer.status }, self.now);
             return Served::Ended(self.tunnel(held, incoming, answer, length).await);
         }

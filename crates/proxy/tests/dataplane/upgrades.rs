@@ -173,6 +173,29 @@ async fn a_switch_that_the_upstream_declines_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_switch_before_the_request_was_written_breaks_the_protocol() {
+    for workers in WORKERS {
+        let peers = Peers::listen().await;
+        let rig = Rig::start(workers, &[peers.0.local_addr().unwrap()], |draft| {
+            draft.listener.http.max_head_bytes = 16 << 20;
+        });
+        let mut client = rig.client().await;
+        // More than the system takes while nobody reads.
+        let filler = "x".repeat(12 << 20);
+        client.send(UPGRADE.replace("Host: a", &format!("Host: a\r\nX: {filler}"))).await;
+        let (stream, _) = timeout(DEADLINE, peers.0.accept()).await.unwrap().unwrap();
+        let mut peer = Client::over(stream);
+        peer.send(SWITCH).await;
+        let answer = client.response().await;
+        assert_eq!(
+            (answer.status, answer.text()),
+            (502, "upstream connect error or disconnect/reset before headers. reset reason: protocol error")
+        );
+        rig.until_closed().await;
+    }
+}
+
+#[tokio::test]
 async fn the_body_of_an_upgrade_request_is_not_sent_again_into_its_tunnel() {
     for workers in WORKERS {
         let peers = Peers::listen().await;
