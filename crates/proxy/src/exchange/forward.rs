@@ -66,14 +66,13 @@ impl Exchange<'_> {
         if !answer.keep_alive {
             self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_close_notify.inc());
         }
-        if let Err(ended) = self.take_body(held, incoming, &mut passing) {
-            return ended;
-        }
-        let ended = poll_fn(|cx| self.poll_forward(cx, held, incoming, &mut passing)).await;
-        if ended == Ended::Answered {
-            // Counted as it went, framing included.
-            self.account.bytes_sent = passing.decoder.content_bytes();
-        } else {
+        let ended = match self.take_body(held, incoming, &mut passing) {
+            Ok(()) => poll_fn(|cx| self.poll_forward(cx, held, incoming, &mut passing)).await,
+            Err(ended) => ended,
+        };
+        // As in Envoy: the body's own bytes, those included that were on their way when the answer broke off.
+        self.account.bytes_sent = passing.decoder.content_bytes();
+        if ended != Ended::Answered {
             self.break_off(held, ended, passing.status);
         }
         ended
@@ -161,11 +160,7 @@ impl Exchange<'_> {
         incoming: &mut Incoming,
         passing: &mut Passing,
     ) -> Result<(), Ended> {
-        if let Err(cause) = self.decode(incoming, passing) {
-            let ended = Ended::Broken(cause);
-            self.break_off(held, ended, passing.status);
-            return Err(ended);
-        }
+        self.decode(incoming, passing).map_err(Ended::Broken)?;
         if passing.decoder.is_complete() {
             self.complete(held, incoming, passing);
         }
@@ -180,7 +175,6 @@ impl Exchange<'_> {
             // A part that is small enough goes out with what is waiting, in one write.
             if !self.down.is_flushed() && self.down.output.len() + passing.passed <= BUFFER_SIZE {
                 self.down.output.extend_from_slice(&incoming.buffer.filled()[..passing.passed]);
-                self.account.bytes_sent += passing.passed as u64;
                 incoming.buffer.consume(passing.passed);
                 passing.passed = 0;
             }
@@ -193,7 +187,6 @@ impl Exchange<'_> {
                 Framing::Chunked => write::chunk(&mut self.down.output, content),
                 Framing::Same | Framing::Bare => self.down.output.extend_from_slice(content),
             }
-            self.account.bytes_sent += content.len() as u64;
             incoming.buffer.consume(decoded.consumed);
         }
         Ok(())
@@ -270,7 +263,6 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(n)) => {
                     passing.passed -= n;
                     incoming.buffer.consume(n);
-                    self.account.bytes_sent += n as u64;
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::Gone)),
             }

@@ -55,6 +55,25 @@ async fn bytes_are_those_of_bodies_without_their_chunks() {
 }
 
 #[tokio::test]
+async fn bytes_of_an_answer_that_breaks_off_are_those_of_its_body_too() {
+    for workers in WORKERS {
+        // `5 01234 5 56`, each line ended
+        let upstream = Upstream::start(Script::always(Behaviour::close_in_body(
+            &Reply::ok("0123456789").chunked(5),
+            15,
+        )))
+        .await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let mut client = stage.rig.client().await;
+        client.send(format!("GET {JUDGED} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        client.try_response().await.unwrap_err();
+        stage.rig.until_at_rest().await;
+        let line = stage.judged_line();
+        assert_eq!((line.code, line.flags.as_str(), line.bytes_sent), (200, "UC", 7));
+    }
+}
+
+#[tokio::test]
 async fn a_tunnels_line_comes_with_its_end_and_counts_what_went_through() {
     for workers in WORKERS {
         let upstream = Upstream::start(Script::always(Behaviour::upgrade_and_echo("x"))).await;
