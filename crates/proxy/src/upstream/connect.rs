@@ -63,7 +63,43 @@ fn keep_alive(stream: &TcpStream, wanted: TcpKeepalive) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_connected_socket_has_the_options_that_were_asked_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = |time, interval, probes| {
+            let seconds = |value: Option<u64>| value.map(Duration::from_secs);
+            Some(TcpKeepalive { time: seconds(time), interval: seconds(interval), probes })
+        };
+        let options = |stream: &TcpStream| {
+            let socket = SockRef::from(stream);
+            let read = (
+                socket.tcp_keepalive_time(),
+                socket.tcp_keepalive_interval(),
+                socket.tcp_keepalive_retries(),
+            );
+            assert!(stream.nodelay().unwrap(), "requests are written whole");
+            (
+                socket.keepalive().unwrap(),
+                read.0.unwrap().as_secs(),
+                read.1.unwrap().as_secs(),
+                read.2.unwrap(),
+            )
+        };
+        let plain = options(&connect(address, None).await.unwrap());
+        let (off, time, interval, probes) = plain;
+        assert!(!off, "not unless it is asked for");
+        let all = connect(address, asked(Some(77), Some(7), Some(3))).await.unwrap();
+        assert_eq!(options(&all), (true, 77, 7, 3));
+        let some = connect(address, asked(Some(77), None, None)).await.unwrap();
+        assert_eq!(options(&some), (true, 77, interval, probes), "the rest is the system's");
+        let none = connect(address, asked(None, None, None)).await.unwrap();
+        assert_eq!(options(&none), (true, time, interval, probes));
+    }
 
     #[test]
     fn want_of_descriptors_is_our_fault_and_a_refusal_is_the_hosts() {
