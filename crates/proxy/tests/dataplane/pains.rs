@@ -8,10 +8,20 @@ use std::time::Duration;
 use fuseboard_core::limit::Priority;
 use fuseboard_core::outlier::EjectionView;
 use fuseboard_snapshot::EndpointId;
-use fuseboard_testkit::{Behaviour, Client, Reply, Script, Upstream};
+use fuseboard_testkit::{Behaviour, Client, Reply, Script, SeenRequest, Upstream, settle};
 
 use crate::rig::judge::held;
 use crate::rig::{Rig, WORKERS, limits, touchy};
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/// Switches protocols for who asks for it, and answers everybody else.
+fn echo_or_answer(request: &SeenRequest) -> Behaviour {
+    match request.field("upgrade") {
+        Some(protocol) => Behaviour::upgrade_and_echo(protocol),
+        None => Behaviour::answer(&Reply::ok("served")),
+    }
+}
 
 /// Gauges of limits that say "reached", and ejections.
 fn tripped(rig: &Rig) -> Vec<&'static str> {
@@ -185,10 +195,110 @@ async fn d07_p45_an_ejection_survives_every_push_and_ends_with_its_pod() {
 }
 
 #[tokio::test]
+async fn p44_a_hundred_ejections_take_the_same_number_of_failures_each() {
+    const CYCLES: u64 = 100;
+    const FAILURES: u32 = 3;
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::always(Behaviour::answer(&Reply::status(500)))).await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            let mut policy = touchy();
+            policy.consecutive_5xx.threshold = FAILURES;
+            policy.interval = Duration::from_millis(1);
+            policy.base_ejection_time = Duration::from_millis(1);
+            policy.max_ejection_time = Duration::from_millis(1);
+            draft.cluster.outlier = Some(policy);
+        });
+        let ejections = || rig.count(|block| block.outlier.ejections_enforced_total.get());
+        let mut clients = Vec::new();
+        for _ in 0..FAILURES {
+            clients.push(rig.client().await);
+        }
+        for cycle in 0..CYCLES {
+            for (failure, client) in clients.iter_mut().enumerate() {
+                assert_eq!(ejections(), cycle, "after {failure} failures of cycle {cycle}");
+                assert_eq!(client.get("a", "/").await.status, 500);
+            }
+            assert_eq!(ejections(), cycle + 1);
+            assert!(settle(Duration::from_secs(5), || ejection(&rig).is_none()).await, "it never returned");
+        }
+        assert_eq!(upstream.counts().requests as u64, CYCLES * u64::from(FAILURES), "one client by client");
+    }
+}
+
+/// A tunnel through the rig.
+async fn tunnel(rig: &Rig) -> Client {
+    let mut client = rig.client().await;
+    client.send(UPGRADE).await;
+    assert_eq!(client.head().await.unwrap().status, 101);
+    client
+}
+
+#[tokio::test]
+async fn p47_without_a_limit_1500_tunnels_and_requests_do_not_starve_each_other() {
+    const TUNNELS: u64 = 1_500;
+    // With several workers only: it takes seconds, and one worker has nothing more to starve.
+    let upstream = Upstream::start(Script::by(echo_or_answer)).await;
+    let rig = Rig::start(WORKERS[1], &[upstream.address()], |_| {});
+    let mut tunnels = Vec::new();
+    let mut caller = rig.client().await;
+    for nth in 0..TUNNELS {
+        tunnels.push(tunnel(&rig).await);
+        if nth % 50 == 0 {
+            assert_eq!(caller.get("a", "/").await.text(), "served", "beside {nth} tunnels");
+        }
+    }
+    assert_eq!(rig.numbers().get("http.downstream_cx_upgrades_active"), TUNNELS);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        callers.spawn(call(rig.client().await, "GET", 25));
+    }
+    assert_eq!(callers.join_all().await.into_iter().sum::<usize>(), 0, "requests that failed");
+    for tunnel in &mut tunnels {
+        tunnel.send("alive?").await;
+    }
+    for tunnel in &mut tunnels {
+        assert_eq!(tunnel.received(6).await.unwrap(), b"alive?");
+    }
+    assert!(rig.refusals().is_empty(), "no limit, no refusal");
+    drop((tunnels, caller));
+    rig.until_at_rest().await;
+}
+
+#[tokio::test]
+async fn p47_a_tunnel_counts_in_max_connections_for_its_whole_life_and_gives_its_place_back() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::by(echo_or_answer)).await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.thresholds.default = limits(3, 1, u32::MAX);
+        });
+        let open = || rig.cluster().live.limits(Priority::Default).view().connections;
+        let (first, mut second) = (tunnel(&rig).await, tunnel(&rig).await);
+        let mut caller = rig.client().await;
+        assert_eq!(caller.get("a", "/").await.text(), "served", "one place is left for requests");
+        let third = tunnel(&rig).await;
+        assert_eq!(open(), 3, "the idle connection made room");
+        let mut late = rig.client().await;
+        late.send(UPGRADE).await;
+        assert_eq!(late.response().await.field("x-fuseboard-refused"), Some("limit.connections"));
+        caller.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until_pending(1).await;
+        second.send("alive?").await;
+        assert_eq!(second.received(6).await.unwrap(), b"alive?");
+        first.close();
+        assert_eq!(caller.response().await.text(), "served", "in the place of a tunnel that ended");
+        drop((second, third));
+        assert!(settle(Duration::from_secs(5), || open() == 1).await, "the connection of the requests");
+        let again = [tunnel(&rig).await, tunnel(&rig).await, tunnel(&rig).await];
+        assert_eq!((open(), upstream.counts().open_peak), (3, 3));
+        drop(again);
+        rig.until_closed().await;
+    }
+}
+
+#[tokio::test]
 async fn p54_edits_of_limits_cut_no_connection_and_hold_at_once() {
     const TUNNELS: u32 = 48;
     const EDITS: u32 = 300;
-    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     for workers in WORKERS {
         let upstream = Upstream::start(Script::always(Behaviour::upgrade_and_echo("websocket"))).await;
         let mut rig = Rig::start(workers, &[upstream.address()], |draft| {
@@ -196,10 +306,7 @@ async fn p54_edits_of_limits_cut_no_connection_and_hold_at_once() {
         });
         let mut tunnels = Vec::new();
         for _ in 0..TUNNELS {
-            let mut tunnel = rig.client().await;
-            tunnel.send(upgrade).await;
-            assert_eq!(tunnel.head().await.unwrap().status, 101);
-            tunnels.push(tunnel);
+            tunnels.push(tunnel(&rig).await);
         }
         for edit in 0..EDITS {
             let connections = if edit % 50 == 49 { u32::MAX } else { 1 + edit % (2 * TUNNELS) };
@@ -210,7 +317,7 @@ async fn p54_edits_of_limits_cut_no_connection_and_hold_at_once() {
             });
             if edit % 10 == 0 {
                 let mut newcomer = rig.client().await;
-                newcomer.send(upgrade).await;
+                newcomer.send(UPGRADE).await;
                 let expected = if connections > TUNNELS { 101 } else { 503 };
                 assert_eq!(
                     newcomer.head().await.unwrap().status,
@@ -219,7 +326,7 @@ async fn p54_edits_of_limits_cut_no_connection_and_hold_at_once() {
                 );
                 drop(newcomer);
                 let open = || rig.cluster().live.limits(Priority::Default).view().connections;
-                assert!(fuseboard_testkit::settle(Duration::from_secs(5), || open() == TUNNELS).await);
+                assert!(settle(Duration::from_secs(5), || open() == TUNNELS).await);
             }
         }
         for tunnel in &mut tunnels {
