@@ -15,6 +15,8 @@ mod descriptors;
 mod downstream;
 mod error;
 mod exchange;
+#[cfg(test)]
+mod fixture;
 mod listener;
 pub mod live;
 mod local_reply;

@@ -1,7 +1,6 @@
 //! Starting, changing and ending a proxy: snapshots in, threads out. The handle is the only thing callers hold.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -19,10 +18,9 @@ use crate::control;
 use crate::descriptors;
 use crate::error::{ApplyError, ListenError, StartError};
 use crate::listener::{self, LiveListener};
-use crate::live::{LiveSnapshot, Registry};
+use crate::live::LiveSnapshot;
 use crate::options::ProxyOptions;
-use crate::refusal::RefusalRing;
-use crate::shared::{Phase, Shared, WorkerLoad};
+use crate::shared::{Phase, Shared};
 use crate::worker::{self, ToWorker};
 
 /// A running proxy. Dropping it ends it at once; [`Proxy::drain`] and [`Proxy::join`] end it gently.
@@ -70,17 +68,7 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
         None => (None, None),
     };
     let on_workers = options.reuse_port || workers == 1;
-    let shared = Arc::new(Shared {
-        options,
-        started: clock::now(),
-        registry: Registry::new(workers),
-        refusals: RefusalRing::default(),
-        access_log,
-        loads: (0..workers).map(|_| Arc::new(WorkerLoad::default())).collect(),
-        phase: tokio::sync::watch::Sender::new(Phase::Serving),
-        accepting: AtomicUsize::new(0),
-        applied: tokio::sync::Notify::new(),
-    });
+    let shared = Arc::new(Shared::new(options, access_log));
     let mut others: Vec<_> = log_thread.into_iter().collect();
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
     let accept = if on_workers {

@@ -7,6 +7,7 @@ use fuseboard_core::Instant;
 use tokio::sync::{Notify, watch};
 
 use crate::access_log::AccessLogHandle;
+use crate::clock;
 use crate::live::Registry;
 use crate::options::ProxyOptions;
 use crate::refusal::RefusalRing;
@@ -39,6 +40,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Serving, with nothing to serve yet.
+    pub(crate) fn new(options: ProxyOptions, access_log: Option<AccessLogHandle>) -> Self {
+        let workers = options.workers();
+        Self {
+            options,
+            started: clock::now(),
+            registry: Registry::new(workers),
+            refusals: RefusalRing::default(),
+            access_log,
+            loads: (0..workers).map(|_| Arc::new(WorkerLoad::default())).collect(),
+            phase: watch::Sender::new(Phase::Serving),
+            accepting: AtomicUsize::new(0),
+            applied: Notify::new(),
+        }
+    }
+
     /// Where the proxy is in its life.
     pub(crate) fn phase(&self) -> Phase {
         *self.phase.borrow()

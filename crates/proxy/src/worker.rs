@@ -87,7 +87,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(index: usize, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
         let seed = shared.options.seed;
         let empty = WorkerView { live: Arc::new(LiveSnapshot::empty()), clusters: Vec::new() };
         let view = empty.next(shared.registry.current());
@@ -158,7 +158,8 @@ impl Worker {
         text
     }
 
-    fn drain(&self) {
+    /// From now on connections are closed after what they do; those that wait for a request hear of it.
+    pub(crate) fn drain(&self) {
         self.draining.set(true);
         self.deadlines.wake_all();
     }

@@ -1,6 +1,7 @@
 //! One client's socket with what was read and what is to be written. It knows no HTTP besides the storage of its parser.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -49,7 +50,8 @@ pub(crate) struct Downstream {
     pub(crate) now: Instant,
     /// No request has come yet.
     pub(super) fresh: bool,
-    /// Readiness was cleared although unread bytes remain, so that the end of the connection could be waited for.
+    /// There is something to read that the event loop will not announce, or not yet: its readiness was cleared, so that the
+    /// end of the connection could be waited for, or the system was asked directly.
     unread: bool,
 }
 
@@ -128,6 +130,14 @@ impl Downstream {
     /// Waits for bytes without a buffer to put them in.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.unread { Poll::Ready(Ok(())) } else { self.stream.poll_read_ready(cx) }
+    }
+
+    /// Whether the system has something to read, bytes or their end; the event loop may not have heard of it yet.
+    pub(super) fn is_readable_now(&mut self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = SockRef::from(&self.stream).peek(&mut byte);
+        self.unread = !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        self.unread
     }
 
     /// Ready when the client has closed its side, or reset the connection. What it sent before is read into the input, as far

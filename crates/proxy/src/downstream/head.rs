@@ -88,7 +88,11 @@ impl Downstream {
     async fn wait_for_bytes(&mut self, idle_timeout: Duration) -> bool {
         self.release_buffers();
         self.timers.arm(Timer::Idle, self.now + idle_timeout);
-        let waited = self.idle().await;
+        let waited = match self.idle().await {
+            // To close over a request that the event loop has not announced yet would reset it.
+            Waited::TooLong | Waited::Drained if self.is_readable_now() => Waited::Readable,
+            waited => waited,
+        };
         self.timers.disarm(Timer::Idle);
         let http = &self.stats().http;
         match waited {
@@ -172,4 +176,40 @@ enum Read {
 
 fn rejected(error: HeadError) -> Head {
     Head::Rejected(Rejected { cause: Cause::of_parser_status(error.status()), error: Some(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::fixture;
+
+    #[tokio::test]
+    async fn a_request_that_came_unseen_before_the_drain_is_served() {
+        let (mut client, mut connection, worker) = fixture::connection().unwrap();
+        connection.fresh = false;
+        let mut head = pin!(connection.read_head());
+        let mut look = || head.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(look().is_pending(), "nothing has come");
+        // From here to the end the event loop does not run, so only the system knows of the request.
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        worker.drain();
+        let read = look();
+        assert!(matches!(read, Poll::Ready(Head::Request(..))), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed_by_the_drain() {
+        let (_client, mut connection, worker) = fixture::connection().unwrap();
+        connection.fresh = false;
+        let mut head = pin!(connection.read_head());
+        let mut look = || head.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(look().is_pending());
+        worker.drain();
+        let read = look();
+        assert!(matches!(read, Poll::Ready(Head::Closed { remote: false })), "{read:?}");
+    }
 }
