@@ -12,6 +12,9 @@ use crate::live::{RouteRef, Tier};
 use crate::local_reply::Cause;
 use crate::worker::{Worker, WorkerCluster, WorkerView};
 
+/// A longer authority, which no DNS name with a port can be, is looked up each time: idle connections must not keep it.
+const REMEMBERED: usize = 264;
+
 /// What a connection remembers of its last lookup.
 #[derive(Debug)]
 pub(crate) struct RouteCache {
@@ -50,12 +53,8 @@ impl RouteCache {
 
     fn find(&mut self, authority: &[u8], logs: bool) -> Option<Routed> {
         let table = self.table()?;
-        if self.found.is_none() || self.authority != authority {
-            self.found = self.view.live.tables[table].find(authority);
-            self.authority.clear();
-            self.authority.extend_from_slice(authority);
-        }
-        let route = self.found?;
+        let remembered = self.found.filter(|_| self.authority == authority);
+        let route = remembered.or_else(|| self.look_up(table, authority))?;
         let index = self.view.live.tables[table].route(route).cluster;
         Some(Routed {
             view: Rc::clone(&self.view),
@@ -64,6 +63,16 @@ impl RouteCache {
             logs,
             cluster: Rc::clone(&self.view.clusters[index]),
         })
+    }
+
+    fn look_up(&mut self, table: usize, authority: &[u8]) -> Option<RouteRef> {
+        let found = self.view.live.tables[table].find(authority);
+        self.found = found.filter(|_| authority.len() <= REMEMBERED);
+        self.authority.clear();
+        if self.found.is_some() {
+            self.authority.extend_from_slice(authority);
+        }
+        found
     }
 }
 
@@ -135,5 +144,23 @@ impl Exchange<'_> {
             self.note_refusal(reason, None);
             Ended::Failed(Cause::of_refusal(reason))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_connection_remembers_no_more_than_a_name_may_be_long() {
+        let (worker, listener) = fixture::worker();
+        let mut cache = RouteCache::new(worker.view(), listener.id);
+        assert!(cache.find(&[b'a'; REMEMBERED], false).is_some());
+        assert_eq!(cache.authority.len(), REMEMBERED);
+        assert!(cache.find(&vec![b'a'; 60_000], false).is_some(), "longer ones are served all the same");
+        assert!(cache.authority.capacity() < 2 * REMEMBERED, "{} bytes are kept", cache.authority.capacity());
+        assert!(cache.find(&vec![b'a'; 60_001], false).is_some(), "and again");
+        assert!(cache.find(b"", false).is_some());
     }
 }
