@@ -1,6 +1,7 @@
 //! From text to resources and diagnostics.
 
 mod golden;
+mod inputs;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,20 +10,13 @@ use std::path::Path;
 use fuseboard_config::diagnostic::render::{Look, json, line, text};
 use fuseboard_config::{ResourceSet, SourceText, load};
 use golden::assert_golden;
+use inputs::inputs;
 
 /// Each `tests/load/<name>.in.yaml` gives the diagnostics and the resources of `<name>.out.txt`.
 #[test]
 fn files_give_their_diagnostics_all_at_once() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/load");
-    let mut names: Vec<String> = fs::read_dir(&folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".in.yaml").map(str::to_owned))
-        .collect();
-    names.sort();
-    assert!(!names.is_empty());
-    for name in names {
-        let file = format!("{name}.in.yaml");
-        let source = SourceText::new(format!("{name}.yaml"), fs::read(folder.join(&file)).unwrap());
+    for (name, yaml) in inputs("load") {
+        let source = SourceText::new(format!("{name}.yaml"), yaml);
         assert_golden(&format!("load/{name}.out.txt"), &report(&[source]));
     }
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod golden;
+mod inputs;
 mod snapshot_text;
 
 use std::fs;
@@ -15,18 +16,11 @@ use fuseboard_api::parse_duration;
 use fuseboard_config::diagnostic::render::{Look, text};
 use fuseboard_config::{Code, Destination, Diagnostics, ListenPlan, SourceText, Workload, load, resolve};
 use golden::assert_golden;
+use inputs::inputs;
 
 #[test]
 fn resources_give_listeners_routes_clusters_and_diagnostics() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolve");
-    let mut names: Vec<String> = fs::read_dir(&folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".in.yaml").map(str::to_owned))
-        .collect();
-    names.sort();
-    assert!(!names.is_empty());
-    for name in names {
-        let yaml = fs::read_to_string(folder.join(format!("{name}.in.yaml"))).unwrap();
+    for (name, yaml) in inputs("resolve") {
         let (workload, plan) = command_line(&yaml);
         let (resources, _) = load(&[SourceText::new(format!("{name}.yaml"), yaml)]);
         assert!(resources.rejected.is_empty(), "{name}: {:?} rejected", resources.rejected);
