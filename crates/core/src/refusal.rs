@@ -50,25 +50,17 @@ impl RefusalReason {
         }
     }
 
-    /// One sentence for people.
+    /// What it means, in a few words that fit into a line behind the token.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::LimitConnections => "`maxConnections` are busy, and an upgrade does not wait in the queue.",
-            Self::LimitQueueFull => "All connections are busy and `http1MaxPendingRequests` are waiting.",
-            Self::LimitQueueTimeout => {
-                "The request waited for a connection longer than `queueTimeout` allows."
-            }
-            Self::LimitRequests => "`http2MaxRequests` are in flight.",
-            Self::LimitRetries => {
-                "A retry was wanted while `maxRetries` were in flight; the earlier answer is passed on."
-            }
-            Self::LimitDownstreamConnections => {
-                "The listener has as many connections as it may; the new one is closed."
-            }
-            Self::NoHealthy => "Every host is ejected or not ready, or there is none.",
-            Self::TlsUnsupported => {
-                "The rule's `tls` settings are not supported yet; plaintext would be wrong."
-            }
+            Self::LimitConnections => "every connection was busy, and this kind of request cannot wait",
+            Self::LimitQueueFull => "every connection was busy and the queue was full",
+            Self::LimitQueueTimeout => "waited for a connection longer than the rule allows",
+            Self::LimitRequests => "as many requests in flight as the rule allows",
+            Self::LimitRetries => "as many retries in flight as the rule allows; the earlier answer goes on",
+            Self::LimitDownstreamConnections => "the listener had all the connections it may have",
+            Self::NoHealthy => "every host was ejected or not ready, or there is none",
+            Self::TlsUnsupported => "the rule asks for TLS, which is not there yet; never plaintext instead",
         }
     }
 

@@ -48,23 +48,9 @@ impl RefusalRing {
     }
 }
 
-/// The setting whose bound a reason is about.
-pub(crate) const fn setting_of(reason: RefusalReason) -> Option<Setting> {
-    match reason {
-        RefusalReason::LimitConnections => Some(Setting::MaxConnections),
-        RefusalReason::LimitQueueFull => Some(Setting::MaxPendingRequests),
-        RefusalReason::LimitQueueTimeout => Some(Setting::QueueTimeout),
-        RefusalReason::LimitRequests => Some(Setting::MaxRequests),
-        RefusalReason::LimitRetries => Some(Setting::MaxRetries),
-        RefusalReason::NoHealthy => Some(Setting::OutlierDetection),
-        RefusalReason::TlsUnsupported => Some(Setting::Tls),
-        _ => None,
-    }
-}
-
 /// Where the setting of a reason is written; `None`: it is a default, or no setting is involved.
 pub(crate) fn rule_of(reason: RefusalReason, cluster: &Cluster) -> Option<RulePlace> {
-    let origin: &Arc<_> = cluster.provenance.get(setting_of(reason)?)?;
+    let origin: &Arc<_> = cluster.provenance.get(Setting::deciding(reason)?)?;
     Some(RulePlace::from(&**origin))
 }
 

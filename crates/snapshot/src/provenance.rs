@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use fuseboard_core::refusal::RefusalReason;
+
 /// Settings whose place is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Setting {
@@ -38,6 +40,20 @@ pub enum Setting {
 }
 
 impl Setting {
+    /// The setting that decides when something is refused for `reason`; `None` where no rule does.
+    pub const fn deciding(reason: RefusalReason) -> Option<Self> {
+        match reason {
+            RefusalReason::LimitConnections => Some(Self::MaxConnections),
+            RefusalReason::LimitQueueFull => Some(Self::MaxPendingRequests),
+            RefusalReason::LimitQueueTimeout => Some(Self::QueueTimeout),
+            RefusalReason::LimitRequests => Some(Self::MaxRequests),
+            RefusalReason::LimitRetries => Some(Self::MaxRetries),
+            RefusalReason::NoHealthy => Some(Self::OutlierDetection),
+            RefusalReason::TlsUnsupported => Some(Self::Tls),
+            _ => None,
+        }
+    }
+
     /// The field's own name, as the user writes it.
     pub const fn field(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_http1::{HeaderName, Version};
+use fuseboard_snapshot::Setting;
 
 use super::Exchange;
 use super::route::Routed;
@@ -18,7 +19,7 @@ use crate::access_log::Entry;
 use crate::clock;
 use crate::live::Host;
 use crate::local_reply::Cause;
-use crate::refusal::{rule_of, setting_of};
+use crate::refusal::rule_of;
 use crate::stats::ClusterBlock;
 use crate::worker::{Worker, WorkerCluster};
 
@@ -203,7 +204,7 @@ impl Exchange<'_> {
             reason,
             status,
             flag,
-            setting: setting_of(reason).map(fuseboard_snapshot::Setting::field),
+            setting: Setting::deciding(reason).map(Setting::field),
             bound: refused.map(|refused| refused.bound),
             value: refused.map(|refused| refused.value),
             queue: refused.map_or(0, |refused| refused.waiting),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::{Body, Cause};
+use fuseboard_snapshot::Setting;
 
 const INTRODUCTION: &str = "# Refusals and failures
 
@@ -24,8 +25,8 @@ local answer if its request was complete.
 
 ## Reasons
 
-| Reason | Meaning |
-|---|---|
+| Reason | Decided by | Meaning |
+|---|---|---|
 ";
 
 const CAUSES: &str = "
@@ -41,7 +42,8 @@ default policy does; a refusal by our own limits is never retried. Status 0: the
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for reason in RefusalReason::ALL {
-        writeln!(page, "| `{}` | {} |", reason.token(), reason.meaning()).unwrap();
+        let setting = Setting::deciding(reason).map_or("-".to_owned(), |set| format!("`{}`", set.field()));
+        writeln!(page, "| `{}` | {setting} | {} |", reason.token(), reason.meaning()).unwrap();
     }
     page.push_str(CAUSES);
     for cause in Cause::ALL {
