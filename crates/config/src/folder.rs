@@ -19,7 +19,7 @@ const MAX_TOTAL_BYTES: usize = 256 << 20;
 const MAX_DEPTH: usize = 16;
 
 /// What was found under some paths.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     /// Files, each folder's in the order of their names.
     pub sources: Vec<SourceText>,

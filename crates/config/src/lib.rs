@@ -13,7 +13,7 @@ mod workload;
 pub use analyze::analyze;
 pub use diagnostic::{Code, CodeEntry, Diagnostic, Diagnostics, Severity};
 pub use listen::{Destination, ListenPlan};
-pub use load::{MAX_FILE_BYTES, load, load_paths, nearest};
+pub use load::{MAX_FILE_BYTES, load, load_paths, load_texts, nearest};
 pub use resolve::resolve;
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};
 pub use source::{Place, Source, SourceText};

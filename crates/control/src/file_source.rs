@@ -1,16 +1,25 @@
 //! One reading of the files: what is in force now, and what is wrong with them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
+use fuseboard_config::folder::{self, Texts};
 use fuseboard_config::{Destination, Diagnostics, ListenPlan, ResourceSet, Severity, Workload};
 use fuseboard_snapshot::Snapshot;
+
+use crate::settling::Settling;
 
 /// Files and folders that hold the resources of one proxy.
 pub struct FileSource {
     paths: Vec<PathBuf>,
     workload: Workload,
     plan: ListenPlan,
+    /// The texts that count, which are not always those of the files: see [`Settling`].
+    texts: Texts,
+    settling: Settling,
     last_good: ResourceSet,
+    diagnostics: Diagnostics,
     version: u64,
 }
 
@@ -18,17 +27,39 @@ pub struct FileSource {
 #[derive(Debug)]
 pub struct Update {
     /// What should run now. Resources that are broken in the files are in it as they last were.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// Every problem of the files, in the order of the files.
     pub diagnostics: Diagnostics,
+    /// Those that the reading before did not find; wherever in its file a problem is now, it stays the same one.
+    pub new: Diagnostics,
+    /// Those that only the reading before found.
+    pub gone: Diagnostics,
     /// Whether something in the files is not applied because of an error.
     pub held_back: bool,
+}
+
+/// What following the files gave.
+#[derive(Debug)]
+pub struct Followed {
+    /// The new reading, if anything changed.
+    pub update: Option<Update>,
+    /// When to follow again though nothing may have changed by then: a file looks half saved.
+    pub again: Option<Instant>,
 }
 
 impl FileSource {
     /// A source that has not been read yet. Without paths it holds no resource, and `plan` alone says what runs.
     pub fn new(paths: Vec<PathBuf>, workload: Workload, plan: ListenPlan) -> Self {
-        Self { paths, workload, plan, last_good: ResourceSet::default(), version: 0 }
+        Self {
+            paths,
+            workload,
+            plan,
+            texts: Texts::default(),
+            settling: Settling::default(),
+            last_good: ResourceSet::default(),
+            diagnostics: Diagnostics::new(),
+            version: 0,
+        }
     }
 
     /// What it reads.
@@ -36,10 +67,29 @@ impl FileSource {
         &self.paths
     }
 
-    /// Reads everything again. Nothing that was good is lost: a folder that is gone or a broken edit leaves the resources
-    /// of before in force.
+    /// Reads everything again, as it is now. Nothing that was good is lost: a folder that is gone or a broken edit leaves
+    /// the resources of before in force.
     pub fn read(&mut self) -> Update {
-        let (mut resources, mut diagnostics) = fuseboard_config::load_paths(&self.paths);
+        self.settling = Settling::default();
+        self.texts = folder::read(&self.paths);
+        self.update()
+    }
+
+    /// Reads what may have changed, `now`. A file that looks half saved counts as it was before, for a while: see the
+    /// module `settling`.
+    pub fn follow(&mut self, now: Instant) -> Followed {
+        let mut texts = folder::read(&self.paths);
+        let again = self.settling.hold(&self.texts.sources, &mut texts.sources, now);
+        if texts == self.texts {
+            return Followed { update: None, again };
+        }
+        self.texts = texts;
+        Followed { update: Some(self.update()), again }
+    }
+
+    /// The texts that count, put together.
+    fn update(&mut self) -> Update {
+        let (mut resources, mut diagnostics) = fuseboard_config::load_texts(&self.texts);
         resources.keep_last_good(&self.last_good);
         self.version += 1;
         let (snapshot, found) =
@@ -52,7 +102,9 @@ impl FileSource {
         diagnostics.sort();
         let held_back = !resources.rejected.is_empty() || !resources.unreadable.is_empty();
         self.last_good = resources;
-        Update { snapshot, diagnostics, held_back }
+        let (new, gone) = (diagnostics.without(&self.diagnostics), self.diagnostics.without(&diagnostics));
+        self.diagnostics = diagnostics.clone();
+        Update { snapshot: Arc::new(snapshot), diagnostics, new, gone, held_back }
     }
 }
 

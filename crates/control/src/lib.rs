@@ -1,8 +1,8 @@
 //! The control plane: where resources come from (files), noticing that they changed, turning them into snapshots.
 //!
 //! A [`FileSource`] turns files and folders into snapshots. It remembers the last good version of every resource, so that a
-//! broken edit is reported and changes nothing. [`watch`] says when to read again. Neither knows what a proxy is: whoever
-//! reads hands the snapshot on.
+//! broken edit is reported and changes nothing, and the last whole text of every file, so that half a save is not taken for
+//! a deletion. [`watch`] says when to look again. Neither knows what a proxy is: whoever reads hands the snapshot on.
 //!
 //! ```
 //! use fuseboard_config::{ListenPlan, Workload};
@@ -17,7 +17,9 @@
 //! ```
 
 mod file_source;
+mod settling;
 mod watch;
 
-pub use file_source::{FileSource, Update};
+pub use file_source::{FileSource, Followed, Update};
+pub use settling::SETTLE;
 pub use watch::{WatchError, Watcher, watch};

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use thiserror::Error;
@@ -40,16 +40,21 @@ enum Signal {
     Stop,
 }
 
-/// Calls `changed` on a thread of its own after each burst of changes below `paths`, and when [`Watcher::reload`] asks.
-pub fn watch(paths: &[PathBuf], mut changed: impl FnMut() + Send + 'static) -> Result<Watcher, WatchError> {
+/// Calls `changed` on a thread of its own after each burst of changes below `paths`, when [`Watcher::reload`] asks, and at
+/// the time that the call before gave.
+pub fn watch(
+    paths: &[PathBuf],
+    mut changed: impl FnMut(Instant) -> Option<Instant> + Send + 'static,
+) -> Result<Watcher, WatchError> {
     let (wake, signals) = mpsc::channel();
     let mut folders = Folders::new(paths, wake.clone())?;
     let thread = thread::Builder::new()
         .name("watch".into())
         .spawn(move || {
-            while let Some(()) = next_burst(&signals, &mut folders) {
+            let mut again = None;
+            while let Some(()) = next_burst(&signals, &mut folders, again) {
                 folders.attach();
-                changed();
+                again = changed(Instant::now());
             }
         })
         .map_err(WatchError::Thread)?;
@@ -57,7 +62,7 @@ pub fn watch(paths: &[PathBuf], mut changed: impl FnMut() + Send + 'static) -> R
 }
 
 impl Watcher {
-    /// Reads again now, whether something changed or not.
+    /// Calls `changed` now, whether something changed or not.
     pub fn reload(&self) {
         let _ = self.wake.send(Signal::Reload);
     }
@@ -72,14 +77,16 @@ impl Drop for Watcher {
     }
 }
 
-/// Waits for the end of the next burst; `None`: it is time to stop.
-fn next_burst(signals: &Receiver<Signal>, folders: &mut Folders) -> Option<()> {
+/// Waits for the end of the next burst, at most until `again`; `None`: it is time to stop.
+fn next_burst(signals: &Receiver<Signal>, folders: &mut Folders, again: Option<Instant>) -> Option<()> {
     loop {
-        match signals.recv_timeout(RETRY) {
+        let left = again.map(|again| again.saturating_duration_since(Instant::now()));
+        match signals.recv_timeout(left.map_or(RETRY, |left| left.min(RETRY))) {
             Ok(Signal::Changed | Signal::Reload) => break,
             Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
             // A folder that was gone and is back counts as a change.
             Err(RecvTimeoutError::Timeout) if folders.attach() => return Some(()),
+            Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left <= RETRY) => return Some(()),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }

@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuseboard_config::{ListenPlan, Severity, Workload};
-use fuseboard_control::{FileSource, Update, watch};
+use fuseboard_control::{FileSource, SETTLE, Update, watch};
 use tempfile::TempDir;
 
 /// Longer than any change takes to be noticed, so that a failure is told apart from a slow machine.
@@ -38,6 +38,12 @@ fn write(folder: &TempDir, name: &str, text: &str) {
 fn source(path: &Path) -> FileSource {
     let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
     FileSource::new(vec![path.to_owned()], Workload::default(), ListenPlan::outbound(vec![listen]))
+}
+
+/// Something was noticed, and there is nothing to look at again.
+fn told(noticed: &mpsc::Sender<()>) -> Option<Instant> {
+    noticed.send(()).unwrap();
+    None
 }
 
 fn connections(update: &Update) -> Option<u32> {
@@ -102,10 +108,95 @@ fn a_rule_that_is_deleted_is_gone() {
 }
 
 #[test]
+fn rules_of_a_file_that_is_emptied_and_refilled_slowly_never_vanish() {
+    let folder = folder();
+    let mut source = source(folder.path());
+    let now = Instant::now();
+    source.read();
+
+    write(&folder, "rule.yaml", "");
+    let emptied = source.follow(now);
+    assert!(emptied.update.is_none(), "what is in force stays: {:?}", emptied.update);
+    assert_eq!(emptied.again, Some(now + SETTLE));
+    // Half a file is a whole rule without limits, which is why what it says does not matter.
+    let whole = rule("70");
+    write(&folder, "rule.yaml", &whole[..whole.find("  trafficPolicy").unwrap()]);
+    assert!(source.follow(now + SETTLE / 2).update.is_none());
+    write(&folder, "rule.yaml", &whole);
+    assert!(source.follow(now + SETTLE).update.is_none());
+    let update = source.follow(now + SETTLE * 2).update.unwrap();
+    assert_eq!((connections(&update), update.snapshot.version), (Some(70), 2));
+}
+
+#[test]
+fn a_file_that_was_emptied_for_good_is_empty_in_the_end_and_at_once_when_asked() {
+    let folder = folder();
+    let now = Instant::now();
+    let mut source = source(folder.path());
+    source.read();
+    write(&folder, "rule.yaml", "");
+    let again = source.follow(now).again.unwrap();
+    let update = source.follow(again).update.unwrap();
+    assert_eq!(connections(&update), Some(u32::MAX));
+
+    write(&folder, "service.yaml", "");
+    assert!(source.follow(again).update.is_none());
+    assert_eq!(connections(&source.read()), None);
+}
+
+#[test]
+fn what_changed_nothing_gives_no_update() {
+    let folder = folder();
+    let mut source = source(folder.path());
+    source.read();
+    write(&folder, ".rule.yaml.swp", "an editor's");
+    write(&folder, "rule.yaml", &rule("7"));
+    assert!(source.follow(Instant::now()).update.is_none());
+}
+
+#[test]
+fn a_watcher_looks_again_when_a_save_has_settled() {
+    let folder = folder();
+    let mut source = source(folder.path());
+    source.read();
+    let (applied, updates) = mpsc::channel();
+    let _watcher = watch(&[folder.path().to_owned()], move |now| {
+        let followed = source.follow(now);
+        followed.update.into_iter().for_each(|update| applied.send(update).unwrap());
+        followed.again
+    })
+    .unwrap();
+    write(&folder, "rule.yaml", "");
+    // Nothing else happens to the folder.
+    let update = updates.recv_timeout(PATIENCE).expect("the emptied file");
+    assert_eq!(connections(&update), Some(u32::MAX));
+}
+
+#[test]
+fn a_problem_is_new_once_and_gone_once_wherever_its_line_is() {
+    let folder = folder();
+    let mut source = source(folder.path());
+    assert!(source.read().new.is_empty());
+    let odd = rule("1").replace("host: httpbin", "host: htpbin").replace("{name: httpbin}", "{name: odd}");
+    write(&folder, "odd.yaml", &odd);
+    let first = source.read();
+    assert!(first.new.iter().any(|one| one.message.contains("htpbin")), "{:?}", first.new);
+
+    write(&folder, "odd.yaml", &format!("# a comment\n{odd}"));
+    let moved = source.read();
+    assert_eq!((moved.new.len(), moved.gone.len()), (0, 0), "{:?}", moved.new);
+    assert_eq!(moved.diagnostics.len(), first.diagnostics.len(), "all of them are still told");
+
+    std::fs::remove_file(folder.path().join("odd.yaml")).unwrap();
+    let mended = source.read();
+    assert_eq!((mended.new.len(), mended.gone.len()), (0, first.new.len()));
+}
+
+#[test]
 fn edits_replacements_new_files_and_link_swaps_are_noticed() {
     let folder = folder();
     let (noticed, changes) = mpsc::channel();
-    let watcher = watch(&[folder.path().to_owned()], move || noticed.send(()).unwrap()).unwrap();
+    let watcher = watch(&[folder.path().to_owned()], move |_| told(&noticed)).unwrap();
     let path = |name: &str| folder.path().join(name);
 
     write(&folder, "rule.yaml", &rule("8"));
@@ -131,7 +222,11 @@ fn a_reload_while_edits_arrive_reads_once_at_a_time_and_ends_with_the_last_edit(
     let mut source = source(folder.path());
     assert_eq!(connections(&source.read()), Some(7));
     let (applied, updates) = mpsc::channel();
-    let watcher = watch(&[folder.path().to_owned()], move || applied.send(source.read()).unwrap()).unwrap();
+    let watcher = watch(&[folder.path().to_owned()], move |_| {
+        applied.send(source.read()).unwrap();
+        None
+    })
+    .unwrap();
     for bound in 8..=20 {
         write(&folder, "rule.yaml", &rule(&bound.to_string()));
         watcher.reload();
@@ -175,7 +270,7 @@ fn a_folder_that_comes_back_is_followed_again() {
     let path = parent.path().join("rules");
     std::fs::create_dir(&path).unwrap();
     let (noticed, changes) = mpsc::channel();
-    let _watcher = watch(std::slice::from_ref(&path), move || noticed.send(()).unwrap()).unwrap();
+    let _watcher = watch(std::slice::from_ref(&path), move |_| told(&noticed)).unwrap();
     std::fs::remove_dir(&path).unwrap();
     changes.recv_timeout(PATIENCE).expect("its end");
     std::fs::create_dir(&path).unwrap();

@@ -114,6 +114,15 @@ pub(crate) fn diagnostics(diagnostics: &Diagnostics) {
     }
 }
 
+/// Problems that are not there any more, a line each.
+pub(crate) fn gone(diagnostics: &Diagnostics) {
+    for diagnostic in diagnostics.iter().filter(|one| one.severity > Severity::Info) {
+        let code = diagnostic.code;
+        let about = diagnostic.resource.as_ref().map(|resource| format!(" ({resource})")).unwrap_or_default();
+        note(format_args!("{} [{code}]{about} {}", styled(GOOD, "no longer"), diagnostic.message));
+    }
+}
+
 /// The same where they are the result of the command.
 pub(crate) fn diagnostics_as_data(diagnostics: &Diagnostics) {
     for diagnostic in diagnostics {

@@ -2,7 +2,7 @@
 //! file that lets other tools find the instance.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fuseboard_admin::instance::{Announcement, RuntimeDirectory};
 use fuseboard_config::{Diagnostics, ListenPlan, Workload};
@@ -31,8 +31,10 @@ pub(crate) struct Serving {
 
 /// What the person at the screen should know.
 pub(crate) enum Told<'a> {
-    /// Problems of the files as they are now.
+    /// Problems of the files that were not there before.
     Diagnostics(&'a Diagnostics),
+    /// Problems that are not there any more.
+    Gone(&'a Diagnostics),
     /// New rules are in force.
     Applied(&'a Update),
     /// The listeners of new rules could not all be opened; what ran before goes on.
@@ -47,12 +49,12 @@ impl Serving {
     ) -> Result<Self, Failure> {
         let mut source = FileSource::new(plan.paths, plan.workload, plan.listen);
         let first = source.read();
-        told(Told::Diagnostics(&first.diagnostics));
+        told(Told::Diagnostics(&first.new));
         if first.held_back {
             return Err(Failure::message(Exit::BadInput, "the rules have errors, so nothing was started")
                 .next("mend them; `fuseboard analyze -f PATH` checks without starting anything"));
         }
-        let proxy = fuseboard_proxy::start(plan.proxy, Arc::new(first.snapshot)).map_err(not_started)?;
+        let proxy = fuseboard_proxy::start(plan.proxy, first.snapshot).map_err(not_started)?;
         // Tools that are not told where the proxy is find it by this; without it they still can be told.
         let directory = RuntimeDirectory::from_environment();
         let announcement = proxy.admin_address().and_then(|address| directory.announce(address).ok());
@@ -73,9 +75,10 @@ impl Serving {
         &self.proxy
     }
 
-    /// Reads the files again, now.
+    /// Reads the files again, as they are now.
     pub(crate) fn reload(&self) {
-        reload(&self.source, &self.proxy, &*self.told);
+        let mut source = lock(&self.source);
+        apply(&source.read(), &self.proxy, &*self.told);
     }
 
     /// Lets go of new connections and waits for running exchanges, as long as the drain time allows.
@@ -90,10 +93,22 @@ impl Serving {
 
     fn watch(&self) -> Result<Watcher, Failure> {
         let (source, proxy, told) = (self.source.clone(), self.proxy.clone(), self.told.clone());
-        let paths = source.lock().unwrap_or_else(PoisonError::into_inner).paths().to_vec();
-        fuseboard_control::watch(&paths, move || reload(&source, &proxy, &*told))
-            .map_err(|error| Failure::new(Exit::Error, error).next("or start with --watch=false"))
+        let paths = lock(&source).paths().to_vec();
+        fuseboard_control::watch(&paths, move |now| {
+            let mut source = lock(&source);
+            let followed = source.follow(now);
+            if let Some(update) = followed.update {
+                apply(&update, &proxy, &*told);
+            }
+            followed.again
+        })
+        .map_err(|error| Failure::new(Exit::Error, error).next("or start with --watch=false"))
     }
+}
+
+/// To be held until what was read is in force: a reading of before must not be applied after one of later.
+fn lock(source: &Mutex<FileSource>) -> MutexGuard<'_, FileSource> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn not_started(error: StartError) -> Failure {
@@ -109,13 +124,11 @@ fn not_started(error: StartError) -> Failure {
     Failure::new(Exit::Error, error).next(next)
 }
 
-fn reload(source: &Mutex<FileSource>, proxy: &Proxy, told: &(dyn Fn(Told<'_>) + Send + Sync)) {
-    // Held until what was read is in force: a reading of before must not be applied after one of later.
-    let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-    let update = source.read();
-    told(Told::Diagnostics(&update.diagnostics));
-    match proxy.apply(&Arc::new(update.snapshot.clone())) {
-        Ok(()) => told(Told::Applied(&update)),
+fn apply(update: &Update, proxy: &Proxy, told: &(dyn Fn(Told<'_>) + Send + Sync)) {
+    told(Told::Diagnostics(&update.new));
+    told(Told::Gone(&update.gone));
+    match proxy.apply(&update.snapshot) {
+        Ok(()) => told(Told::Applied(update)),
         Err(error) => told(Told::NotApplied(error.to_string())),
     }
 }

@@ -5,7 +5,9 @@
 mod code;
 pub mod render;
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use fuseboard_snapshot::ResourceRef;
@@ -15,7 +17,7 @@ pub use code::{Code, CodeEntry};
 use crate::source::Place;
 
 /// How bad it is. Ordered: an error is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Worth knowing.
     Info,
@@ -107,6 +109,12 @@ impl Diagnostic {
         self
     }
 
+    /// What makes it this problem and not another: everything but the line, and the words beside and below it.
+    fn identity(&self) -> impl Eq + Hash + '_ {
+        let file = self.at.as_ref().map(|place| &place.source.path);
+        (self.code, self.severity, &self.resource, &self.field, file, &self.message)
+    }
+
     /// Whether the resource is not applied because of it. Not every error does that: a rule that asks for TLS is applied,
     /// and withholds its cluster.
     pub fn rejects(&self) -> bool {
@@ -139,6 +147,13 @@ impl Diagnostics {
     /// Adds all of `other`.
     pub fn append(&mut self, other: Self) {
         self.0.extend(other.0);
+    }
+
+    /// Those that are not among `others`. A problem stays the same one when it moves to another line of its file.
+    #[must_use]
+    pub fn without(&self, others: &Self) -> Self {
+        let known: HashSet<_> = others.iter().map(Diagnostic::identity).collect();
+        Self(self.iter().filter(|one| !known.contains(&one.identity())).cloned().collect())
     }
 
     /// All, in order.

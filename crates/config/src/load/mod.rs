@@ -19,7 +19,7 @@ use fuseboard_api::Span;
 use fuseboard_snapshot::{Location, ResourceRef};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::folder;
+use crate::folder::{self, Texts};
 use crate::set::ResourceSet;
 use crate::source::{Place, Source, SourceText};
 
@@ -42,10 +42,14 @@ pub fn load(sources: &[SourceText]) -> (ResourceSet, Diagnostics) {
 
 /// Reads files and folders as [`folder::read`] finds them, then as [`load`] does.
 pub fn load_paths(paths: &[PathBuf]) -> (ResourceSet, Diagnostics) {
-    let texts = folder::read(paths);
+    load_texts(&folder::read(paths))
+}
+
+/// As [`load`], with what kept some files from being read.
+pub fn load_texts(texts: &Texts) -> (ResourceSet, Diagnostics) {
     let (mut set, found) = load(&texts.sources);
-    set.unreadable.extend(texts.unreadable);
-    let mut diagnostics = texts.diagnostics;
+    set.unreadable.extend_from_slice(&texts.unreadable);
+    let mut diagnostics = texts.diagnostics.clone();
     diagnostics.append(found);
     (set, diagnostics)
 }

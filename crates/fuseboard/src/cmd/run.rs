@@ -28,8 +28,9 @@ Addresses: `:9000` means 127.0.0.1:9000; write 0.0.0.0:9000 or [::]:9000 to let
 other machines in. Port 0 takes a free one.
 
 Edits of the files apply at once; a broken edit is reported, and the last good
-rules go on serving. SIGTERM and Ctrl-C drain (a second one ends at once),
-SIGHUP reads the files again.")]
+rules go on serving. A file that became shorter may be half saved and applies
+after 1s without a change. SIGHUP reads the files again, as they are. SIGTERM and
+Ctrl-C drain; a second one ends at once.")]
 pub(crate) struct Arguments {
     /// File or folder with rules and services; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
@@ -174,6 +175,7 @@ fn ready_line(serving: &Serving) -> String {
 fn tell(told: Told<'_>) {
     match told {
         Told::Diagnostics(diagnostics) => output::diagnostics(diagnostics),
+        Told::Gone(diagnostics) => output::gone(diagnostics),
         Told::Applied(update) if update.held_back => {
             output::note(format_args!(
                 "rules {} in force; what is broken stays as it was",

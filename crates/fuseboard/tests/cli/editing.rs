@@ -85,6 +85,50 @@ async fn hangup_reads_files_that_nobody_watches() {
     assert!(home.fuseboard("stats --filter fuseboard.limit.connections").await.out.contains(": 8\n"));
 }
 
+#[tokio::test]
+async fn a_file_that_is_emptied_and_refilled_slowly_serves_with_its_last_rules() {
+    let home = Home::new();
+    let (_httpbin, address) = home.httpbin().await;
+    home.write("rules/service.yaml", &service(address));
+    home.write("rules/rule.yaml", &rule("7", "1"));
+    let mut proxy = home.proxy("").await;
+    let bound = "stats --filter fuseboard.limit.connections";
+
+    home.write("rules/rule.yaml", "");
+    // Another file's edit shows that the folder was read since.
+    home.write("rules/other.yaml", &service(address).replace("httpbin", "other"));
+    proxy.process.told("rules 2 in force").await;
+    assert!(
+        home.fuseboard(bound)
+            .await
+            .out
+            .contains("httpbin.default.svc.cluster.local;.fuseboard.limit.connections: 7\n")
+    );
+    home.write("rules/rule.yaml", &rule("9", "1"));
+    home.until(bound, "httpbin.default.svc.cluster.local;.fuseboard.limit.connections: 9\n").await;
+}
+
+#[tokio::test]
+async fn a_problem_is_told_when_it_comes_and_when_it_goes_and_not_with_every_edit() {
+    let home = Home::new();
+    let (_httpbin, address) = home.httpbin().await;
+    home.write("rules/service.yaml", &service(address));
+    home.write("rules/odd.yaml", &rule("7", "1").replace("httpbin", "htpbin"));
+    let mut proxy = home.proxy("").await;
+    proxy.process.told("IST0174").await;
+    for edit in 2..4 {
+        home.write("rules/rule.yaml", &rule("7", &"1".repeat(edit)));
+        let before = proxy.process.told_before(&format!("rules {edit} in force")).await;
+        assert!(!before.iter().any(|line| line.contains("IST0174")), "{before:#?}");
+    }
+    std::fs::remove_file(home.path("rules/odd.yaml")).unwrap();
+    let gone = proxy.process.told("IST0174").await;
+    assert!(
+        gone.starts_with("no longer [IST0174] (DestinationRule htpbin.default) The host htpbin"),
+        "{gone}"
+    );
+}
+
 /// One error ejects for so long.
 fn ejecting(time: &str) -> String {
     format!(

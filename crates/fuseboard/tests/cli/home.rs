@@ -175,6 +175,18 @@ impl Process {
         self.err.find(part).await.unwrap_or_else(|seen| panic!("no {part:?} on stderr, but {seen:#?}"))
     }
 
+    /// What comes on stderr before the next line with this in it.
+    pub(crate) async fn told_before(&mut self, part: &str) -> Vec<String> {
+        let mut before = Vec::new();
+        loop {
+            let line = self.told("").await;
+            if line.contains(part) {
+                return before;
+            }
+            before.push(line);
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

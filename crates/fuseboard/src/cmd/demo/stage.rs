@@ -180,6 +180,7 @@ fn tell(told: Told<'_>) {
     match told {
         // The rules of the demo are right at the start; later these are edits of the person who watches.
         Told::Diagnostics(diagnostics) => output::diagnostics(diagnostics),
+        Told::Gone(diagnostics) => output::gone(diagnostics),
         Told::Applied(update) => output::note(format_args!("  rules {} in force", update.snapshot.version)),
         Told::NotApplied(reason) => output::note(format_args!("  not applied: {reason}")),
     }
