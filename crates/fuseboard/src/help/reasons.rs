@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::{Cause, Row};
+use fuseboard_snapshot::Setting;
 
 use super::{Entry, list, paragraph};
 
@@ -28,7 +29,9 @@ pub(super) fn overview() -> (String, Vec<Entry>) {
 pub(super) fn find(word: &str) -> Option<String> {
     let reason = RefusalReason::from_token(&word.to_lowercase());
     if let Some(reason) = reason {
-        let mut text = format!("{}\n\n{}", reason.token(), paragraph(reason.meaning()));
+        let setting = Setting::deciding(reason).map(|setting| format!(" (decided by {})", setting.field()));
+        let meaning = format!("{}{}", reason.meaning(), setting.unwrap_or_default());
+        let mut text = format!("{}\n\n{}", reason.token(), paragraph(&meaning));
         text.push_str(&causes(|row| row.reason == Some(reason)));
         text.push_str("\nWhich calls, which limit, whose rule: fuseboard why\n");
         return Some(text);
