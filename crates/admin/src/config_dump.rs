@@ -4,15 +4,35 @@ mod cluster;
 mod endpoints;
 
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::mask::FieldMask;
 use crate::page::Page;
 use crate::query::Query;
 use crate::refusals::timestamp;
 use crate::status::{ClusterStatus, ProxyStatus};
 
+const CLUSTERS: &str = "type.googleapis.com/envoy.admin.v3.ClustersConfigDump";
+const ENDPOINTS: &str = "type.googleapis.com/envoy.admin.v3.EndpointsConfigDump";
+
+/// A list inside a section, as `resource` names it, and the message that its entries are.
+struct List {
+    section: &'static str,
+    name: &'static str,
+    entry: &'static str,
+}
+
+const LISTS: [List; 4] = [
+    List { section: CLUSTERS, name: "static_clusters", entry: "StaticCluster" },
+    List { section: CLUSTERS, name: "dynamic_active_clusters", entry: "DynamicCluster" },
+    List { section: ENDPOINTS, name: "static_endpoint_configs", entry: "StaticEndpointConfig" },
+    List { section: ENDPOINTS, name: "dynamic_endpoint_configs", entry: "DynamicEndpointConfig" },
+];
+
 #[derive(Serialize)]
-struct Dump<'a> {
-    configs: Vec<Section<'a>>,
+struct Dump<T> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    configs: Vec<T>,
 }
 
 #[derive(Serialize)]
@@ -56,12 +76,9 @@ struct EndpointEntry<'a> {
     endpoint_config: endpoints::Assignment<'a>,
 }
 
-/// Clusters, and endpoints with `include_eds`; `name_regex` selects clusters by name. Envoy's `resource` and `mask` are
-/// refused rather than ignored.
+/// Clusters, and endpoints with `include_eds`. `name_regex` selects clusters by name, `resource` one of the lists, `mask` fields of
+/// each section, or of each entry of the list.
 pub fn page(status: &ProxyStatus, query: &Query) -> Page {
-    if query.has("resource") || query.has("mask") {
-        return Page::text_with(400, "config_dump: resource and mask are not supported; use name_regex\n");
-    }
     let filter = match query.regex("name_regex") {
         Ok(filter) => filter,
         Err(page) => return page,
@@ -75,19 +92,67 @@ pub fn page(status: &ProxyStatus, query: &Query) -> Page {
     let version = status.snapshot.version.to_string();
     let last_updated = timestamp(status.applied_at);
     let mut configs = vec![Section::Clusters(ClustersSection {
-        kind: "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+        kind: CLUSTERS,
         static_clusters: cluster_entries(&fixed, None, &last_updated),
         dynamic_active_clusters: cluster_entries(&dynamic, Some(&version), &last_updated),
         version_info: version,
     })];
     if query.has("include_eds") {
         configs.push(Section::Endpoints(EndpointsSection {
-            kind: "type.googleapis.com/envoy.admin.v3.EndpointsConfigDump",
+            kind: ENDPOINTS,
             static_endpoint_configs: endpoint_entries(&fixed),
             dynamic_endpoint_configs: endpoint_entries(&dynamic),
         }));
     }
-    Page::json(&Dump { configs })
+    match (query.get("resource").filter(|name| !name.is_empty()), mask_of(query)) {
+        (None, None) => Page::json(&Dump { configs }),
+        (resource, mask) => match selected(&configs, resource, mask) {
+            Ok(configs) => Page::json(&Dump { configs }),
+            Err(page) => page,
+        },
+    }
+}
+
+fn mask_of(query: &Query) -> Option<&str> {
+    query.get("mask").filter(|mask| !mask.is_empty())
+}
+
+/// The entries of the list `resource`, or all sections; of each what `mask` names.
+fn selected(configs: &[Section<'_>], resource: Option<&str>, mask: Option<&str>) -> Result<Vec<Value>, Page> {
+    let sections =
+        serde_json::to_value(configs).map_err(|problem| Page::text_with(500, format!("{problem}\n")))?;
+    let sections = sections.as_array().map(Vec::as_slice).unwrap_or_default();
+    let documents = match resource {
+        Some(name) => entries_of(sections, name)?,
+        None => sections.to_vec(),
+    };
+    let Some(mask) = mask else { return Ok(documents) };
+    let fields = FieldMask::parse(mask);
+    let kept: Vec<Value> = documents.iter().filter_map(|document| fields.apply(document)).collect();
+    if kept.is_empty() && !documents.is_empty() {
+        let said = format!("FieldMask {mask} could not be successfully applied to any configs.");
+        return Err(Page::text_with(400, said));
+    }
+    Ok(kept)
+}
+
+/// The entries of a list, each with the type that it has inside Envoy's message.
+fn entries_of(sections: &[Value], resource: &str) -> Result<Vec<Value>, Page> {
+    let list = LISTS.iter().find(|list| {
+        list.name == resource && sections.iter().any(|section| section["@type"] == list.section)
+    });
+    let Some(list) = list else {
+        return Err(Page::text_with(404, format!("{resource} not found in config dump")));
+    };
+    let entries = sections.iter().filter(|section| section["@type"] == list.section);
+    let entries = entries.filter_map(|section| section.get(list.name)?.as_array()).flatten();
+    Ok(entries
+        .map(|entry| {
+            let mut entry = entry.clone();
+            entry["@type"] = format!("{}.{}", list.section, list.entry).into();
+            entry
+        })
+        .collect())
 }
 
 fn cluster_entries<'a>(

@@ -1,4 +1,5 @@
-//! The table of admin paths: what each does, which method it takes, and the help made from it.
+//! The table of admin paths: what each does, which method it takes, which parameters it knows. The help, the home page and
+//! the list that an unknown path gets are made from it.
 
 use std::fmt::Write as _;
 
@@ -9,10 +10,14 @@ use crate::page::Page;
 pub enum Endpoint {
     /// `/`
     Home,
+    /// `/certs`
+    Certs,
     /// `/clusters`
     Clusters,
     /// `/config_dump`
     ConfigDump,
+    /// `/drain_listeners`
+    DrainListeners,
     /// `/fuseboard/v1/ejections`
     Ejections,
     /// `/fuseboard/v1/refusals`
@@ -23,14 +28,20 @@ pub enum Endpoint {
     HealthcheckOk,
     /// `/help`
     Help,
+    /// `/hot_restart_version`
+    HotRestartVersion,
     /// `/listeners`
     Listeners,
+    /// `/memory`
+    Memory,
     /// `/quitquitquit`
     Quit,
     /// `/ready`
     Ready,
     /// `/reset_counters`
     ResetCounters,
+    /// `/runtime`
+    Runtime,
     /// `/server_info`
     ServerInfo,
     /// `/stats`
@@ -40,47 +51,101 @@ pub enum Endpoint {
 }
 
 /// What the help says of one path.
-struct Entry {
+pub(crate) struct Entry {
     endpoint: Endpoint,
-    path: &'static str,
-    about: &'static str,
-    params: &'static [(&'static str, &'static str)],
-    changes: bool,
+    pub(crate) path: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) params: &'static [Param],
+    /// Takes POST only.
+    pub(crate) changes: bool,
+}
+
+/// A parameter of a path.
+pub(crate) struct Param {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) kind: ParamKind,
+}
+
+/// What a parameter's value may be.
+pub(crate) enum ParamKind {
+    /// Any text.
+    Text,
+    /// It is there or not; a value does not matter.
+    Flag,
+    /// One of these; the first one is the default.
+    OneOf(&'static [&'static str]),
+}
+
+const fn text(name: &'static str, about: &'static str) -> Param {
+    Param { name, about, kind: ParamKind::Text }
+}
+
+const fn flag(name: &'static str, about: &'static str) -> Param {
+    Param { name, about, kind: ParamKind::Flag }
+}
+
+const fn one_of(name: &'static str, about: &'static str, values: &'static [&'static str]) -> Param {
+    Param { name, about, kind: ParamKind::OneOf(values) }
 }
 
 const fn reads(
     endpoint: Endpoint,
     path: &'static str,
     about: &'static str,
-    params: &'static [(&'static str, &'static str)],
+    params: &'static [Param],
 ) -> Entry {
     Entry { endpoint, path, about, params, changes: false }
 }
 
-const fn changes(endpoint: Endpoint, path: &'static str, about: &'static str) -> Entry {
-    Entry { endpoint, path, about, params: &[], changes: true }
+const fn changes(
+    endpoint: Endpoint,
+    path: &'static str,
+    about: &'static str,
+    params: &'static [Param],
+) -> Entry {
+    Entry { endpoint, path, about, params, changes: true }
 }
 
-const FILTER: (&str, &str) = ("filter", "regular expression, matched anywhere in a name");
-const USED_ONLY: (&str, &str) = ("usedonly", "only what was written since start");
-const INVERT: (&str, &str) = ("invert_filter", "what the filter does not match");
+const FILTER: Param = text("filter", "regular expression, matched anywhere in a name");
+const USED_ONLY: Param = flag("usedonly", "only what was written since start");
+const INVERT: Param = flag("invert_filter", "what the filter does not match");
+const FORMAT: Param = one_of("format", "how it is written", &["text", "json"]);
 
 /// Sorted by path.
-const TABLE: [Entry; 15] = [
-    reads(Endpoint::Home, "/", "this list", &[]),
-    reads(
-        Endpoint::Clusters,
-        "/clusters",
-        "clusters and their hosts",
-        &[FILTER, ("format", "one of (text, json)")],
-    ),
+pub(crate) const TABLE: [Entry; 20] = [
+    reads(Endpoint::Home, "/", "this list, to click", &[]),
+    reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
+    reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
     reads(
         Endpoint::ConfigDump,
         "/config_dump",
-        "what runs now, in Envoy's shape: clusters",
+        "what runs now, in Envoy's shape (JSON): clusters",
         &[
-            ("include_eds", "endpoints too"),
-            ("name_regex", "only clusters whose name matches this regular expression"),
+            one_of(
+                "resource",
+                "only the entries of this list",
+                &[
+                    "",
+                    "static_clusters",
+                    "dynamic_active_clusters",
+                    "static_endpoint_configs",
+                    "dynamic_endpoint_configs",
+                ],
+            ),
+            text("mask", "only these fields, as paths with dots, separated by commas"),
+            text("name_regex", "only clusters whose name matches this regular expression"),
+            flag("include_eds", "endpoints too"),
+        ],
+    ),
+    changes(
+        Endpoint::DrainListeners,
+        "/drain_listeners",
+        "stop listening; what is connected stays",
+        &[
+            flag("graceful", "first ask clients to go, for the drain time"),
+            flag("skip_exit", "ask clients to go, and go on listening"),
+            flag("inboundonly", "inbound listeners only; a stand-alone proxy has none"),
         ],
     ),
     reads(Endpoint::Ejections, "/fuseboard/v1/ejections", "hosts that are ejected now (JSON)", &[]),
@@ -88,20 +153,18 @@ const TABLE: [Entry; 15] = [
         Endpoint::Refusals,
         "/fuseboard/v1/refusals",
         "requests refused, with limit and rule (JSON)",
-        &[("last", "how far to look back, for example 90s or 5m; one minute if absent")],
+        &[text("last", "how far to look back, for example 90s or 5m; one minute if absent")],
     ),
-    changes(Endpoint::HealthcheckFail, "/healthcheck/fail", "answer /ready with 503"),
-    changes(Endpoint::HealthcheckOk, "/healthcheck/ok", "answer /ready with 200 again"),
+    changes(Endpoint::HealthcheckFail, "/healthcheck/fail", "answer /ready with 503, ask clients to go", &[]),
+    changes(Endpoint::HealthcheckOk, "/healthcheck/ok", "answer /ready with 200 again", &[]),
     reads(Endpoint::Help, "/help", "this list", &[]),
-    reads(
-        Endpoint::Listeners,
-        "/listeners",
-        "listeners and their addresses",
-        &[("format", "one of (text, json)")],
-    ),
-    changes(Endpoint::Quit, "/quitquitquit", "drain, then end"),
+    reads(Endpoint::HotRestartVersion, "/hot_restart_version", "`disabled`: there is no hot restart", &[]),
+    reads(Endpoint::Listeners, "/listeners", "listeners and their addresses", &[FORMAT]),
+    reads(Endpoint::Memory, "/memory", "memory that the process holds (JSON)", &[]),
+    changes(Endpoint::Quit, "/quitquitquit", "drain, then end", &[]),
     reads(Endpoint::Ready, "/ready", "the server's state; 200 if LIVE, else 503", &[]),
-    changes(Endpoint::ResetCounters, "/reset_counters", "show all counters from zero on"),
+    changes(Endpoint::ResetCounters, "/reset_counters", "show all counters from zero on", &[]),
+    reads(Endpoint::Runtime, "/runtime", "runtime values (JSON); there are none", &[]),
     reads(Endpoint::ServerInfo, "/server_info", "version, state, uptime (JSON)", &[]),
     reads(
         Endpoint::Stats,
@@ -111,16 +174,25 @@ const TABLE: [Entry; 15] = [
             USED_ONLY,
             FILTER,
             INVERT,
-            ("format", "one of (text, json, prometheus)"),
-            ("type", "one of (All, Counters, Gauges, Histograms, TextReadouts)"),
-            ("histogram_buckets", "one of (cumulative, disjoint, summary)"),
+            one_of("format", "how they are written", &["text", "html", "json", "prometheus"]),
+            one_of("type", "which of them", &["All", "Counters", "Gauges", "Histograms", "TextReadouts"]),
+            one_of(
+                "histogram_buckets",
+                "how histograms are shown",
+                &["summary", "cumulative", "disjoint", "detailed"],
+            ),
         ],
     ),
     reads(
         Endpoint::StatsPrometheus,
         "/stats/prometheus",
         "all stats for Prometheus",
-        &[USED_ONLY, FILTER, INVERT],
+        &[
+            USED_ONLY,
+            FILTER,
+            INVERT,
+            one_of("histogram_buckets", "how histograms are shown", &["cumulative", "summary"]),
+        ],
     ),
 ];
 
@@ -136,7 +208,7 @@ impl Endpoint {
     }
 }
 
-/// `/help` and `/`.
+/// `/help`.
 pub fn help() -> Page {
     Page::text(listing("admin commands are:\n"))
 }
@@ -161,8 +233,13 @@ fn listing(title: &str) -> String {
     for entry in &TABLE {
         let method = if entry.changes { " (POST)" } else { "" };
         let _ = writeln!(out, "  {}{method}: {}", entry.path, entry.about);
-        for (name, about) in entry.params {
-            let _ = writeln!(out, "      {name}: {about}");
+        for Param { name, about, kind } in entry.params {
+            let _ = match kind {
+                ParamKind::OneOf(values) => {
+                    writeln!(out, "      {name}: {about}; One of ({})", values.join(", "))
+                }
+                ParamKind::Text | ParamKind::Flag => writeln!(out, "      {name}: {about}"),
+            };
         }
     }
     out

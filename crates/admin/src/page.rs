@@ -6,6 +6,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 /// Envoy's content type of texts, Prometheus included.
 const TEXT: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=UTF-8";
 
 /// Status, content type and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ impl Page {
     /// A text with another status.
     pub fn text_with(status: u16, body: impl Into<String>) -> Self {
         Self { status, content_type: TEXT, body: body.into() }
+    }
+
+    /// A page for a browser.
+    pub fn html(body: String) -> Self {
+        Self { status: 200, content_type: HTML, body }
+    }
+
+    /// Whether a browser renders it.
+    pub fn is_html(&self) -> bool {
+        self.content_type == HTML
     }
 
     /// JSON that is already written.

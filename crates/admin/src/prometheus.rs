@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use fuseboard_stats::{Buckets, Kind, PROMETHEUS_BOUNDS, Reading, Row, RowId, Value};
+use fuseboard_stats::{Buckets, Kind, PROMETHEUS_BOUNDS, QUANTILES, Reading, Row, RowId, Value};
 
 /// The rows of `reading` that `keep` accepts by full name. Families are sorted by kind, then by name, as Envoy sorts them.
-pub fn render(reading: &Reading, keep: impl Fn(&str, &Row<'_>) -> bool) -> String {
+/// `summaries`: histograms are shown as quantiles.
+pub fn render(reading: &Reading, summaries: bool, keep: impl Fn(&str, &Row<'_>) -> bool) -> String {
     let mut families: BTreeMap<(Kind, String), Vec<RowId>> = BTreeMap::new();
     let mut name = String::new();
     for id in reading.ids() {
@@ -19,11 +20,13 @@ pub fn render(reading: &Reading, keep: impl Fn(&str, &Row<'_>) -> bool) -> Strin
     }
     let mut out = String::new();
     for ((kind, family), rows) in families {
-        let _ = writeln!(out, "# TYPE {family} {}", kind_name(kind));
+        let summary = summaries && kind == Kind::Histogram;
+        let _ = writeln!(out, "# TYPE {family} {}", if summary { "summary" } else { kind_name(kind) });
         for row in rows.into_iter().map(|id| reading.row(id)) {
             let labels = labels_text(&row);
             let _ = match row.value {
                 Value::Counter(value) | Value::Gauge(value) => writeln!(out, "{family}{{{labels}}} {value}"),
+                Value::Histogram(buckets) if summary => quantiles(&mut out, &family, &labels, buckets),
                 Value::Histogram(buckets) => histogram(&mut out, &family, &labels, buckets),
             };
         }
@@ -59,8 +62,21 @@ fn histogram(out: &mut String, family: &str, labels: &str, buckets: &Buckets) ->
         let count = buckets.count_up_to(bound);
         writeln!(out, "{family}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}")?;
     }
+    writeln!(out, "{family}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", buckets.count())?;
+    sum_and_count(out, family, labels, buckets)
+}
+
+fn quantiles(out: &mut String, family: &str, labels: &str, buckets: &Buckets) -> std::fmt::Result {
+    let comma = if labels.is_empty() { "" } else { "," };
+    for quantile in QUANTILES {
+        let value = buckets.quantile(quantile).map_or_else(|| "nan".to_owned(), significant);
+        writeln!(out, "{family}{{{labels}{comma}quantile=\"{quantile}\"}} {value}")?;
+    }
+    sum_and_count(out, family, labels, buckets)
+}
+
+fn sum_and_count(out: &mut String, family: &str, labels: &str, buckets: &Buckets) -> std::fmt::Result {
     let count = buckets.count();
-    writeln!(out, "{family}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}")?;
     writeln!(out, "{family}_sum{{{labels}}} {}", significant(buckets.sum()))?;
     writeln!(out, "{family}_count{{{labels}}} {count}")
 }

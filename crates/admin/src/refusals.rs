@@ -95,7 +95,8 @@ impl From<&RulePlace> for Rule {
 
 /// How far a request wants to look back: its parameter `last`, or [`DEFAULT_WINDOW`]. Fails with the page that says why.
 pub fn window(query: &Query) -> Result<Duration, Page> {
-    let Some(text) = query.get("last") else { return Ok(DEFAULT_WINDOW) };
+    // a form sends the fields that were left empty too
+    let Some(text) = query.get("last").filter(|text| !text.is_empty()) else { return Ok(DEFAULT_WINDOW) };
     humantime::parse_duration(text).map_err(|problem| {
         Page::text_with(400, format!("last={text}: {problem}; write for example 90s or 5m\n"))
     })

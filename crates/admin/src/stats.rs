@@ -1,38 +1,22 @@
-//! `/stats` as text and JSON.
+//! `/stats`: which stats, in which format; as text and JSON.
 
 use std::fmt::Write as _;
 
-use fuseboard_stats::{Buckets, Kind, PROMETHEUS_BOUNDS, QUANTILES, Reading, Row, Value};
+use fuseboard_stats::{Kind, Reading, Row, Value};
 use regex::Regex;
 
+use crate::histogram::{self, HistogramView};
+use crate::home;
 use crate::page::Page;
 use crate::prometheus;
 use crate::query::Query;
 
-/// Envoy's names of [`QUANTILES`], in percent.
-const QUANTILE_NAMES: [&str; 10] = ["0", "25", "50", "75", "90", "95", "99", "99.5", "99.9", "100"];
-/// Envoy's spelling of [`PROMETHEUS_BOUNDS`] in texts.
-const BOUND_NAMES: [&str; 19] = [
-    "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000",
-    "60000", "300000", "600000", "1.8e+06", "3.6e+06",
-];
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Text,
+    Html,
     Json,
     Prometheus,
-}
-
-/// How histograms are shown in text and JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HistogramView {
-    /// Quantiles.
-    Summary,
-    /// Counts up to each bound.
-    Cumulative,
-    /// Counts between bounds.
-    Disjoint,
 }
 
 /// A request for stats.
@@ -52,9 +36,10 @@ impl StatsQuery {
         let refused = |text: &str| Err(Page::text_with(400, text));
         let format = match query.get("format") {
             None | Some("" | "text") => Format::Text,
+            Some("html") => Format::Html,
             Some("json") => Format::Json,
             Some("prometheus") => Format::Prometheus,
-            Some(_) => return refused("usage: /stats?format=(json|prometheus|text)\n\n"),
+            Some(_) => return refused("usage: /stats?format=(html|json|prometheus|text)\n\n"),
         };
         let (kind, no_kind) = match query.get("type") {
             None | Some("All") => (None, false),
@@ -68,7 +53,10 @@ impl StatsQuery {
             None | Some("summary") => HistogramView::Summary,
             Some("cumulative") => HistogramView::Cumulative,
             Some("disjoint") => HistogramView::Disjoint,
-            Some(_) => return refused("usage: /stats?histogram_buckets=(cumulative|disjoint|summary)\n"),
+            Some("detailed") => HistogramView::Detailed,
+            Some(_) => {
+                return refused("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n");
+            }
         };
         Ok(Self {
             format,
@@ -91,27 +79,34 @@ impl StatsQuery {
 
 /// `/stats`: `format`, `filter`, `invert_filter`, `type`, `usedonly` and `histogram_buckets` as in Envoy.
 pub fn page(reading: &Reading, query: &Query) -> Page {
-    match StatsQuery::parse(query) {
-        Ok(wanted) => render(reading, &wanted),
-        Err(page) => page,
+    let wanted = match StatsQuery::parse(query) {
+        Ok(wanted) => wanted,
+        Err(page) => return page,
+    };
+    let keep = |name: &str, row: &Row<'_>| wanted.accepts(name, row);
+    match wanted.format {
+        Format::Text => Page::text(text(reading, keep, wanted.histograms)),
+        Format::Html => home::result_page("/stats", query, &text(reading, keep, wanted.histograms)),
+        Format::Json => Page::json_text(json(reading, keep, wanted.histograms)),
+        Format::Prometheus => for_prometheus(reading, &wanted, query),
     }
 }
 
 /// `/stats/prometheus`: the same in another format.
 pub fn prometheus_page(reading: &Reading, query: &Query) -> Page {
     match StatsQuery::parse(query) {
-        Ok(wanted) => render(reading, &StatsQuery { format: Format::Prometheus, ..wanted }),
+        Ok(wanted) => for_prometheus(reading, &wanted, query),
         Err(page) => page,
     }
 }
 
-fn render(reading: &Reading, wanted: &StatsQuery) -> Page {
-    let keep = |name: &str, row: &Row<'_>| wanted.accepts(name, row);
-    match wanted.format {
-        Format::Text => Page::text(text(reading, keep, wanted.histograms)),
-        Format::Json => Page::json_text(json(reading, keep, wanted.histograms)),
-        Format::Prometheus => Page::text(prometheus::render(reading, keep)),
-    }
+fn for_prometheus(reading: &Reading, wanted: &StatsQuery, query: &Query) -> Page {
+    let summaries = match (wanted.histograms, query.has("histogram_buckets")) {
+        (HistogramView::Cumulative, _) | (_, false) => false,
+        (HistogramView::Summary, true) => true,
+        _ => return Page::text_with(400, "unsupported prometheus histogram bucket mode"),
+    };
+    Page::text(prometheus::render(reading, summaries, |name, row| wanted.accepts(name, row)))
 }
 
 /// `name: value` lines.
@@ -120,38 +115,10 @@ fn text(reading: &Reading, keep: impl Fn(&str, &Row<'_>) -> bool, view: Histogra
     reading.in_order(keep, |name, row| {
         let _ = match row.value {
             Value::Counter(value) | Value::Gauge(value) => writeln!(out, "{name}: {value}"),
-            Value::Histogram(buckets) => writeln!(out, "{name}: {}", histogram_text(buckets, view)),
+            Value::Histogram(buckets) => histogram::text(&mut out, name, buckets, view),
         };
     });
     out
-}
-
-/// `P0(nan,1.05) …`. Envoy's first number is of the last flush interval; we keep none, so it is always `nan`.
-fn histogram_text(buckets: &Buckets, view: HistogramView) -> String {
-    if buckets.count() == 0 {
-        return "No recorded values".to_owned();
-    }
-    let parts: Vec<String> = match view {
-        HistogramView::Summary => QUANTILE_NAMES
-            .iter()
-            .zip(QUANTILES)
-            .map(|(name, q)| format!("P{name}(nan,{})", buckets.quantile(q).unwrap_or(f64::NAN)))
-            .collect(),
-        HistogramView::Cumulative | HistogramView::Disjoint => {
-            bounded(buckets, view).zip(BOUND_NAMES).map(|((_, n), name)| format!("B{name}(0,{n})")).collect()
-        }
-    };
-    parts.join(" ")
-}
-
-/// Counts by bound, each up to the bound or since the one before.
-fn bounded(buckets: &Buckets, view: HistogramView) -> impl Iterator<Item = (f64, u64)> {
-    let mut below = 0;
-    PROMETHEUS_BOUNDS.into_iter().map(move |bound| {
-        let up_to = buckets.count_up_to(bound);
-        let before = std::mem::replace(&mut below, up_to);
-        (bound, if view == HistogramView::Disjoint { up_to - before } else { up_to })
-    })
 }
 
 /// One line: `{"stats":[{"name":…,"value":…},…,{"histograms":…}]}`.
@@ -166,41 +133,12 @@ fn json(reading: &Reading, keep: impl Fn(&str, &Row<'_>) -> bool, view: Histogra
                 let _ = write!(out, "{separator}{{\"name\":{quoted},\"value\":{value}}}");
                 separator = ",";
             }
-            Value::Histogram(buckets) => histograms.push(histogram_json(&quoted, buckets, view)),
+            Value::Histogram(buckets) => histograms.push(histogram::json(&quoted, buckets, view)),
         }
     });
     if !histograms.is_empty() {
-        let list = histograms.join(",");
-        let _ = match view {
-            HistogramView::Summary => write!(
-                out,
-                "{separator}{{\"histograms\":{{\"supported_quantiles\":[{}],\"computed_quantiles\":[{list}]}}}}",
-                QUANTILE_NAMES.join(",")
-            ),
-            HistogramView::Cumulative | HistogramView::Disjoint => {
-                write!(out, "{separator}{{\"histograms\":[{list}]}}")
-            }
-        };
+        let _ = write!(out, "{separator}{}", histogram::json_list(&histograms, view));
     }
     out.push_str("]}");
     out
-}
-
-fn histogram_json(name: &serde_json::Value, buckets: &Buckets, view: HistogramView) -> String {
-    match view {
-        HistogramView::Summary => {
-            let values: Vec<String> = QUANTILES
-                .iter()
-                .map(|q| buckets.quantile(*q).map_or_else(|| "null".to_owned(), |value| value.to_string()))
-                .map(|value| format!("{{\"cumulative\":{value},\"interval\":null}}"))
-                .collect();
-            format!("{{\"name\":{name},\"values\":[{}]}}", values.join(","))
-        }
-        HistogramView::Cumulative | HistogramView::Disjoint => {
-            let values: Vec<String> = bounded(buckets, view)
-                .map(|(bound, n)| format!("{{\"upper_bound\":{bound},\"interval\":0,\"cumulative\":{n}}}"))
-                .collect();
-            format!("{{\"name\":{name},\"buckets\":[{}]}}", values.join(","))
-        }
-    }
 }

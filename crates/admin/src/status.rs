@@ -66,6 +66,8 @@ pub struct ListenerStatus {
     pub name: Arc<str>,
     /// The address it is bound to, with the port that the system chose.
     pub address: SocketAddr,
+    /// Whether it takes connections; not any more after `/drain_listeners`.
+    pub accepting: bool,
 }
 
 /// A cluster as it runs.

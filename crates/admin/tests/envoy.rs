@@ -151,6 +151,32 @@ fn histogram_buckets_as_text() {
 }
 
 #[test]
+fn histograms_in_all_detail() {
+    let name = "cluster.outbound|8000||httpbin.default.svc.cluster.local;.upstream_rq_time";
+    let page = |query: &str| stats::page(&reading(), &Query::parse(&format!("filter=rq_time&{query}"))).body;
+    assert_eq!(
+        page("histogram_buckets=detailed"),
+        format!(
+            "{name}:\n  totals=1,0.1:1, 40,1:1, 43,1:1, 44,1:1, 56,1:1, 59,1:1, 140,10:1\n  intervals=\n  summary=P0(nan,1.05) P25(nan,40.5) \
+             P50(nan,44.5) P75(nan,59.5) P90(nan,145) P95(nan,145) P99(nan,145) P99.5(nan,145) P99.9(nan,145) P100(nan,145)\n"
+        )
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&page("histogram_buckets=detailed&format=json")).unwrap();
+    let detail = &json["stats"][0]["histograms"]["details"][0];
+    assert_eq!(detail["totals"][1], serde_json::json!({"lower_bound": 40, "width": 1, "count": 1}));
+    let summary = page("histogram_buckets=summary&format=prometheus");
+    let label = "{cluster_name=\"outbound|8000||httpbin.default.svc.cluster.local\"";
+    let family = "envoy_cluster_upstream_rq_time";
+    assert!(
+        summary.starts_with(&format!("# TYPE {family} summary\n{family}{label},quantile=\"0\"}} 1.05")),
+        "{summary}"
+    );
+    assert!(summary.contains(&format!("{family}{label},quantile=\"0.999\"}} 145\n")), "{summary}");
+    assert!(summary.ends_with(&format!("{family}_count{label}}} 7\n")), "{summary}");
+}
+
+#[test]
 fn filters_kinds_and_used_only_select_as_in_envoy() {
     let names = |query: &str| -> Vec<String> {
         let body = stats::page(&reading(), &Query::parse(query)).body;
@@ -179,8 +205,10 @@ fn bad_parameters_are_told_as_envoy_tells_them() {
         (page.status, page.body)
     };
     assert_eq!(told("type=bogus"), (400, "invalid &type= param".to_owned()));
-    let (status, text) = told("format=html");
-    assert_eq!((status, text.as_str()), (400, "usage: /stats?format=(json|prometheus|text)\n\n"));
+    let (status, text) = told("format=active-html");
+    assert_eq!((status, text.as_str()), (400, "usage: /stats?format=(html|json|prometheus|text)\n\n"));
+    let (status, text) = told("format=prometheus&histogram_buckets=disjoint");
+    assert_eq!((status, text.as_str()), (400, "unsupported prometheus histogram bucket mode"));
     let (status, text) = told("filter=%5Bunclosed");
     assert_eq!(status, 400);
     assert!(text.starts_with("Invalid regex: "), "{text}");

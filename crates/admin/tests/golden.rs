@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fuseboard_admin::memory::{self, Memory};
 use fuseboard_admin::status::{EjectionStatus, RefusalRecord, RulePlace};
 use fuseboard_admin::{Page, Query, config_dump, ejections, endpoint, refusals, server_info};
 use fuseboard_core::refusal::RefusalReason;
@@ -39,11 +40,51 @@ fn config_dump_is_envoys_envelope_around_clusters_and_endpoints() {
     assert_eq!(dump["configs"].as_array().unwrap().len(), 1);
 }
 
+fn json(page: &Page) -> serde_json::Value {
+    serde_json::from_str(&page.body).unwrap()
+}
+
+#[test]
+fn config_dump_selects_a_list_and_fields_of_its_entries() {
+    let dump = |query: &str| config_dump::page(&sample::proxy(), &Query::parse(query));
+    let clusters = json(&dump("resource=static_clusters&mask=cluster.name,last_updated"));
+    let first = &clusters["configs"][0];
+    assert_eq!(first["@type"], "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster");
+    assert!(first["last_updated"].is_string());
+    let fields: Vec<&String> = first["cluster"].as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["@type", "name"]);
+    assert_eq!(dump("resource=dynamic_active_clusters").body, "{}\n", "there is none, and the list exists");
+    assert_eq!(dump("resource=static_endpoint_configs").status, 404, "not without include_eds");
+    assert_eq!(
+        dump("include_eds&resource=static_endpoint_configs&mask=endpoint_config.cluster_name").status,
+        200
+    );
+    let sections = json(&dump("include_eds&mask=static_clusters"));
+    assert_eq!(
+        sections["configs"].as_array().unwrap().len(),
+        1,
+        "what the mask leads nowhere in is left out"
+    );
+}
+
 #[test]
 fn what_config_dump_cannot_select_by_is_refused() {
-    for query in ["resource=dynamic_active_clusters", "mask=cluster.name", "name_regex=%5B"] {
-        assert_eq!(config_dump::page(&sample::proxy(), &Query::parse(query)).status, 400, "{query}");
+    for (query, status) in [
+        ("resource=nosuch", 404),
+        ("mask=nosuch", 400),
+        ("resource=static_clusters&mask=cluster.nosuch", 400),
+        ("mask=static_clusters.cluster", 400),
+        ("name_regex=%5B", 400),
+    ] {
+        assert_eq!(config_dump::page(&sample::proxy(), &Query::parse(query)).status, status, "{query}");
     }
+}
+
+#[test]
+fn memory_is_envoys_names_with_numbers_as_strings() {
+    let page = memory::page(Memory { heap: Some(5), resident: Some(7) });
+    assert_eq!(page.body, "{\n \"heap_size\": \"5\",\n \"total_physical_bytes\": \"7\"\n}\n");
+    assert_eq!(memory::page(Memory::default()).body, "{}\n", "what the system does not tell is absent");
 }
 
 #[test]

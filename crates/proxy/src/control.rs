@@ -1,4 +1,4 @@
-//! The control thread: the sweeps that return ejected hosts, and the admin server. Nothing on it can delay a request.
+//! The control thread: the sweeps that return ejected hosts, and the end of drained listeners. Nothing on it can delay a request.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -36,6 +36,7 @@ async fn run(shared: Arc<Shared>) {
             let _only_writer = shared.registry.control();
             sweep(&shared.registry.current(), now)
         };
+        let next = next.into_iter().chain(shared.stop_due_listeners(now)).min();
         let pause = next.map_or(RESTING, |next| next.saturating_since(now)).max(GRANULARITY);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

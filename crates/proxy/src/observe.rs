@@ -1,6 +1,7 @@
 //! What the admin pages see: the live state put into plain data, at the moment of the question.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::status::{
@@ -11,7 +12,7 @@ use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
 use fuseboard_snapshot::{EndpointHealth, PerPriority};
 
-use crate::admin::AdminSource;
+use crate::admin::{AdminSource, ListenerDrain};
 use crate::clock;
 use crate::live::{ClusterView, Host};
 use crate::shared::{Phase, Shared};
@@ -31,6 +32,7 @@ impl AdminSource for Shared {
                     .map(|listener| ListenerStatus {
                         name: Arc::clone(&listener.name),
                         address: listener.address,
+                        accepting: !*listener.stopped().borrow(),
                     })
                     .collect(),
                 clusters: live.clusters.iter().map(|view| cluster_status(view, now)).collect(),
@@ -45,6 +47,21 @@ impl AdminSource for Shared {
         (self.refusals.since(since), self.refusals.has_lost_since(since))
     }
 
+    fn fail_health_check(&self, fails: bool) {
+        self.farewell.unhealthy.store(fails, Ordering::Relaxed);
+    }
+
+    fn drain_listeners(&self, drain: ListenerDrain) {
+        match drain {
+            ListenerDrain::Now => self.stop_listeners(),
+            ListenerDrain::Graceful => {
+                self.farewell.draining.store(true, Ordering::Relaxed);
+                self.stop_listeners_at(clock::now() + self.options.drain_time);
+            }
+            ListenerDrain::AskOnly => self.farewell.draining.store(true, Ordering::Relaxed),
+        }
+    }
+
     fn quit(&self) {
         self.enter(Phase::Draining);
     }
@@ -55,6 +72,7 @@ impl Shared {
         ServerInfo {
             version: env!("CARGO_PKG_VERSION"),
             state: match self.phase() {
+                Phase::Serving if self.farewell.unhealthy.load(Ordering::Relaxed) => ServerState::Draining,
                 Phase::Serving => ServerState::Live,
                 Phase::Draining | Phase::Ended => ServerState::Draining,
             },

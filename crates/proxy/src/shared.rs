@@ -1,7 +1,7 @@
 //! What all threads of one proxy share, and the phases of its life.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fuseboard_core::Instant;
 use tokio::sync::{Notify, watch};
@@ -37,6 +37,26 @@ pub(crate) struct Shared {
     pub(crate) accepting: AtomicUsize,
     /// Told after each applied snapshot, so that sweeps are planned anew.
     pub(crate) applied: Notify,
+    /// Whether clients are asked to close their connections although the proxy goes on.
+    pub(crate) farewell: Farewell,
+    /// When listeners stop; the control thread sees to it.
+    listeners_end: Mutex<Option<Instant>>,
+}
+
+/// Reasons to ask clients to go (`connection: close` on every answer) without ending.
+#[derive(Debug, Default)]
+pub(crate) struct Farewell {
+    /// The health check fails by request.
+    pub(crate) unhealthy: AtomicBool,
+    /// Listeners are being drained.
+    pub(crate) draining: AtomicBool,
+}
+
+impl Farewell {
+    /// Whether there is one.
+    pub(crate) fn is_said(&self) -> bool {
+        self.unhealthy.load(Ordering::Relaxed) || self.draining.load(Ordering::Relaxed)
+    }
 }
 
 impl Shared {
@@ -53,6 +73,8 @@ impl Shared {
             phase: watch::Sender::new(Phase::Serving),
             accepting: AtomicUsize::new(0),
             applied: Notify::new(),
+            farewell: Farewell::default(),
+            listeners_end: Mutex::default(),
         }
     }
 
@@ -68,6 +90,36 @@ impl Shared {
             *current = (*current).max(phase);
             moves
         });
+    }
+
+    /// Listeners stop; their connections stay.
+    pub(crate) fn stop_listeners(&self) {
+        for listener in &self.registry.current().listeners {
+            listener.stop();
+        }
+    }
+
+    /// Listeners stop at `end`, unless they are to stop earlier.
+    pub(crate) fn stop_listeners_at(&self, end: Instant) {
+        let mut planned = self.listeners_end();
+        *planned = Some(planned.map_or(end, |earlier| earlier.min(end)));
+        drop(planned);
+        self.applied.notify_one();
+    }
+
+    /// Stops listeners if that is due; says when it will be.
+    pub(crate) fn stop_due_listeners(&self, now: Instant) -> Option<Instant> {
+        let end = *self.listeners_end();
+        if end.is_some_and(|end| end <= now) {
+            *self.listeners_end() = None;
+            self.stop_listeners();
+            return None;
+        }
+        end
+    }
+
+    fn listeners_end(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.listeners_end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The worker with the fewest connections.

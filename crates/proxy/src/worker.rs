@@ -146,6 +146,11 @@ impl Worker {
         self.draining.get()
     }
 
+    /// Whether clients are asked to close their connections.
+    pub(crate) fn says_farewell(&self) -> bool {
+        self.draining.get() || self.shared.farewell.is_said()
+    }
+
     /// The time as an HTTP date, formatted once a second.
     pub(crate) fn date(&self, now: Instant) -> [u8; DATE_LENGTH] {
         let seconds = clock::unix_seconds(now);

@@ -4,14 +4,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use fuseboard_admin::status::{ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState};
 use fuseboard_admin::{AdminAddress, AdminClient};
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_proxy::admin::{AdminServer, AdminSocket, AdminSource, BindError};
+use fuseboard_proxy::admin::{AdminServer, AdminSocket, AdminSource, BindError, ListenerDrain};
 use fuseboard_proxy::stats::{ListenerBlock, Observation};
 use fuseboard_snapshot::Snapshot;
 use fuseboard_stats::Sharded;
@@ -20,6 +20,8 @@ use fuseboard_stats::Sharded;
 struct FakeProxy {
     listener: Arc<Sharded<ListenerBlock>>,
     quits: AtomicUsize,
+    fails: AtomicBool,
+    drains: Mutex<Vec<ListenerDrain>>,
     asked_windows: Mutex<Vec<Duration>>,
 }
 
@@ -27,7 +29,7 @@ impl AdminSource for FakeProxy {
     fn observe(&self) -> Observation {
         let server = ServerInfo {
             version: "1.2.3",
-            state: ServerState::Live,
+            state: if self.fails.load(Ordering::Relaxed) { ServerState::Draining } else { ServerState::Live },
             uptime: Duration::from_secs(7),
             concurrency: 2,
             drain_time: Duration::from_secs(45),
@@ -37,7 +39,7 @@ impl AdminSource for FakeProxy {
         Observation {
             status: ProxyStatus {
                 server,
-                listeners: vec![ListenerStatus { name: Arc::from("outbound"), address }],
+                listeners: vec![ListenerStatus { name: Arc::from("outbound"), address, accepting: true }],
                 clusters: Vec::new(),
                 snapshot: Arc::new(Snapshot::default()),
                 applied_at: SystemTime::UNIX_EPOCH,
@@ -65,6 +67,14 @@ impl AdminSource for FakeProxy {
         (vec![record], true)
     }
 
+    fn fail_health_check(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
+    }
+
+    fn drain_listeners(&self, drain: ListenerDrain) {
+        self.drains.lock().unwrap().push(drain);
+    }
+
     fn quit(&self) {
         self.quits.fetch_add(1, Ordering::Relaxed);
     }
@@ -74,6 +84,8 @@ fn fake() -> Arc<FakeProxy> {
     Arc::new(FakeProxy {
         listener: Arc::new(Sharded::new(2)),
         quits: AtomicUsize::new(0),
+        fails: AtomicBool::new(false),
+        drains: Mutex::default(),
         asked_windows: Mutex::default(),
     })
 }
@@ -144,6 +156,11 @@ fn every_page_that_reads_answers_200() {
         "/ready",
         "/config_dump",
         "/config_dump?include_eds",
+        "/certs",
+        "/memory",
+        "/runtime",
+        "/hot_restart_version",
+        "/stats?format=html",
         "/fuseboard/v1/refusals",
         "/fuseboard/v1/ejections",
     ] {
@@ -158,7 +175,9 @@ fn every_page_that_reads_answers_200() {
 #[test]
 fn get_on_what_changes_state_is_405_with_envoys_words() {
     let (server, proxy) = started();
-    for path in ["/quitquitquit", "/reset_counters", "/healthcheck/fail", "/healthcheck/ok"] {
+    for path in
+        ["/quitquitquit", "/reset_counters", "/healthcheck/fail", "/healthcheck/ok", "/drain_listeners"]
+    {
         let answer = client(&server).get(path).unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (405, "Method GET not allowed, POST required."));
     }
@@ -167,6 +186,48 @@ fn get_on_what_changes_state_is_405_with_envoys_words() {
     let done = client(&server).post("/quitquitquit").unwrap();
     assert_eq!((done.status, done.text().as_str()), (200, "OK\n"));
     assert_eq!(proxy.quits.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn listeners_are_drained_as_the_parameters_say_in_the_address_or_in_a_form() {
+    use ListenerDrain::{AskOnly, Graceful, Now};
+    let (server, proxy) = started();
+    for query in ["", "?graceful", "?graceful&skip_exit", "?inboundonly&graceful"] {
+        assert_eq!(client(&server).post(&format!("/drain_listeners{query}")).unwrap().text(), "OK\n");
+    }
+    let form = "POST /drain_listeners HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost\r\n\
+        content-type: application/x-www-form-urlencoded\r\ncontent-length: 11\r\nconnection: close\r\n\r\ngraceful=on";
+    assert_eq!(status_line(&raw(&server, form)), "HTTP/1.1 200 OK");
+    assert_eq!(*proxy.drains.lock().unwrap(), [Now, Graceful, AskOnly, Graceful], "none of ours is inbound");
+    let large = form
+        .replace("content-length: 11", "content-length: 99999")
+        .replace("graceful=on", &"x".repeat(99_999));
+    assert_eq!(status_line(&raw(&server, &large)), "HTTP/1.1 400 Bad Request");
+}
+
+#[test]
+fn pages_for_a_browser_may_load_nothing_from_elsewhere() {
+    let (server, _) = started();
+    let home = raw(&server, "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    assert!(home.contains("content-type: text/html; charset=UTF-8\r\n"), "{home}");
+    assert!(home.contains("content-security-policy: default-src 'none'; style-src 'sha256-"), "{home}");
+    let text = raw(&server, "GET /help HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    assert!(!text.contains("content-security-policy"), "{text}");
+}
+
+#[test]
+fn memory_is_what_the_kernel_counts() {
+    let (server, _) = started();
+    let read = || -> serde_json::Value {
+        serde_json::from_str(&client(&server).get("/memory").unwrap().text()).unwrap()
+    };
+    let heap = |memory: &serde_json::Value| memory["heap_size"].as_str().unwrap().parse::<u64>().unwrap();
+    let before = read();
+    let held = std::hint::black_box(vec![1u8; 64 << 20]);
+    let after = read();
+    assert!(heap(&after) >= heap(&before) + (60 << 20), "{before} {after}");
+    assert!(after["total_physical_bytes"].as_str().unwrap().parse::<u64>().unwrap() > heap(&after));
+    drop(held);
 }
 
 #[test]

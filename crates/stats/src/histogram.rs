@@ -132,6 +132,11 @@ impl Buckets {
         zeros.into_iter().chain(self.bins.iter().map(|(decade, slot, n)| (Bin::at(*decade, *slot), *n)))
     }
 
+    /// The buckets in use: lower bound, width, values in it.
+    pub fn bins(&self) -> impl Iterator<Item = (f64, f64, u64)> {
+        self.iter().map(|(bin, n)| (bin.lower, bin.width, n))
+    }
+
     /// Number of values.
     pub fn count(&self) -> u64 {
         self.zeros + self.bins.iter().map(|(_, _, n)| n).sum::<u64>()

@@ -133,6 +133,7 @@ pub(crate) fn proxy() -> ProxyStatus {
         listeners: vec![ListenerStatus {
             name: Arc::from("127.0.0.1_28000"),
             address: "127.0.0.1:28000".parse().unwrap(),
+            accepting: true,
         }],
         clusters: vec![unused(), httpbin()],
         snapshot: Arc::new(Snapshot { version: 4, ..Snapshot::default() }),

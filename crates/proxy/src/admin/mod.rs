@@ -31,8 +31,26 @@ pub trait AdminSource: Send + Sync + 'static {
     /// Refusals of the last `window`, oldest first, and whether older ones of it were already overwritten.
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool);
 
+    /// Answers as if a health check failed, or not any more (POST `/healthcheck/fail` and `/healthcheck/ok`): the server's state is draining,
+    /// and clients are asked to close their connections.
+    fn fail_health_check(&self, fails: bool);
+
+    /// Stops listening, or asks clients to go first (POST `/drain_listeners`).
+    fn drain_listeners(&self, drain: ListenerDrain);
+
     /// Drain, then end (POST `/quitquitquit`).
     fn quit(&self);
+}
+
+/// How listeners are drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerDrain {
+    /// They stop listening at once; connections stay as they are.
+    Now,
+    /// Clients are asked to close their connections; after the drain time listeners stop.
+    Graceful,
+    /// Clients are asked to close their connections; listeners go on.
+    AskOnly,
 }
 
 /// A running admin server. Dropped, it ends.

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_admin::{Endpoint, Page, Query, endpoint};
-use http_body_util::Full;
+use fuseboard_admin::{Endpoint, Page, Query, endpoint, home};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
@@ -30,6 +30,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_LIFE: Duration = Duration::from_mins(2);
 /// A larger head is refused.
 const MAX_HEAD: usize = 16 * 1024;
+/// A larger form is refused.
+const MAX_FORM: usize = 16 * 1024;
 /// Pause after the system could not give us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -84,8 +86,8 @@ impl Acceptor {
 
 async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, guarded: bool) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(&pages, guarded, &request);
-        async move { Ok::<_, Infallible>(answer) }
+        let pages = Arc::clone(&pages);
+        async move { Ok::<_, Infallible>(answer(&pages, guarded, request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -96,11 +98,16 @@ async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, guarded: bool) {
     let _ = time::timeout(CONNECTION_LIFE, serving).await;
 }
 
-fn answer(pages: &Pages, guarded: bool, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let page = match permitted(request, guarded) {
-        Ok((endpoint, query)) => pages.page(endpoint, &query),
+async fn answer(pages: &Pages, guarded: bool, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let posts_only = Endpoint::find(request.uri().path()).is_some_and(Endpoint::changes_state);
+    let page = match permitted(&request, guarded) {
+        Ok(endpoint) => match parameters(request).await {
+            Ok(query) => pages.page(endpoint, &query),
+            Err(page) => page,
+        },
         Err(page) => page,
     };
+    let html = page.is_html();
     let mut response = Response::new(Full::new(Bytes::from(page.body)));
     *response.status_mut() = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let fields = response.headers_mut();
@@ -108,21 +115,22 @@ fn answer(pages: &Pages, guarded: bool, request: &Request<Incoming>) -> Response
     set(header::CONTENT_TYPE, page.content_type);
     set(header::CACHE_CONTROL, "no-cache, max-age=0");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if html {
+        set(header::CONTENT_SECURITY_POLICY, home::CONTENT_SECURITY_POLICY);
+    }
     if page.status == 405 {
-        let posts_only = Endpoint::find(request.uri().path()).is_some_and(Endpoint::changes_state);
         set(header::ALLOW, if posts_only { "POST" } else { "GET, HEAD, POST" });
     }
     response
 }
 
 /// The endpoint that `request` may have; else the page that says why not.
-fn permitted(request: &Request<Incoming>, guarded: bool) -> Result<(Endpoint, Query), Page> {
+fn permitted(request: &Request<Incoming>, guarded: bool) -> Result<Endpoint, Page> {
     let refuse = |(status, text): guard::Refusal| Page::text_with(status, text);
     if guarded {
         guard::check_host(request).map_err(refuse)?;
     }
-    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-    let endpoint = Endpoint::find(path).ok_or_else(endpoint::unknown_path)?;
+    let endpoint = Endpoint::find(request.uri().path()).ok_or_else(endpoint::unknown_path)?;
     match request.method() {
         method if endpoint.changes_state() && method != Method::POST => {
             Err(endpoint::method_refused(method.as_str(), "POST"))
@@ -132,8 +140,22 @@ fn permitted(request: &Request<Incoming>, guarded: bool) -> Result<(Endpoint, Qu
             if endpoint.changes_state() {
                 guard::check_origin(request.headers()).map_err(refuse)?;
             }
-            Ok((endpoint, Query::parse(query)))
+            Ok(endpoint)
         }
         method => Err(endpoint::method_refused(method.as_str(), "GET")),
     }
+}
+
+/// What follows the `?`, and the fields of a form that was sent with POST.
+async fn parameters(request: Request<Incoming>) -> Result<Query, Page> {
+    let mut text = request.uri().query().unwrap_or_default().to_owned();
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    if request.method() == Method::POST && is_form {
+        let body = Limited::new(request.into_body(), MAX_FORM).collect().await;
+        let body = body.map_err(|_| Page::text_with(400, "the form could not be read, or is too large\n"))?;
+        text.push('&');
+        text.push_str(&String::from_utf8_lossy(&body.to_bytes()));
+    }
+    Ok(Query::parse(&text))
 }

@@ -145,7 +145,10 @@ impl Exchange<'_> {
 
     /// Says what becomes of the connection, where the version alone does not.
     pub(super) fn write_connection(&mut self, out: &mut Vec<u8>) {
-        self.close |= self.worker.is_draining();
+        if !self.close && self.worker.says_farewell() {
+            self.close = true;
+            self.down.stats().http.downstream_cx_drain_close.inc();
+        }
         if self.close {
             write::field(out, b"connection", b"close");
         } else if self.request.version == Version::Http10 {

@@ -131,7 +131,7 @@ impl<'c> Exchange<'c> {
             body.awaits_continue = false;
         }
         Self {
-            close: !request.keep_alive || worker.is_draining(),
+            close: !request.keep_alive,
             account: Account::new(started),
             down,
             worker,

@@ -125,6 +125,7 @@ fn add_server(reading: &mut Reading, observed: &Observation) {
         .map(|block| &block.listener.downstream_cx_active)
         .map(|gauge| gauge.raised().wrapping_sub(gauge.lowered()))
         .fold(0, u64::wrapping_add);
+    let memory = super::memory::memory();
     let server = Scope::single("server");
     let scope = reading.scope(server.clone());
     let levels = ServerStats {
@@ -133,7 +134,8 @@ fn add_server(reading: &mut Reading, observed: &Observation) {
         state: status.server.state.number().into(),
         concurrency: (status.server.concurrency as u64).into(),
         total_connections: open.into(),
-        memory_physical_size: super::memory::resident_bytes().into(),
+        memory_heap_size: memory.heap.unwrap_or(0).into(),
+        memory_physical_size: memory.resident.unwrap_or(0).into(),
         version: version_number(status.server.version).into(),
     };
     reading.block(scope, std::iter::once(&levels));
@@ -145,8 +147,9 @@ fn add_server(reading: &mut Reading, observed: &Observation) {
     let levels = ClusterManagerStats { active_clusters: (status.clusters.len() as u64).into() };
     reading.block(scope, std::iter::once(&levels));
     let scope = reading.scope(Scope::single("listener_manager"));
+    let accepting = status.listeners.iter().filter(|listener| listener.accepting).count();
     let levels = ListenerManagerStats {
-        total_listeners_active: (status.listeners.len() as u64).into(),
+        total_listeners_active: (accepting as u64).into(),
         workers_started: (status.server.state != ServerState::Initializing).into(),
     };
     reading.block(scope, std::iter::once(&levels));

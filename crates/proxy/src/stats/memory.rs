@@ -1,15 +1,20 @@
 //! How much memory the process holds.
 
-/// Resident set in bytes; 0 where the system does not tell.
+use fuseboard_admin::memory::Memory;
+
+/// As the kernel counts it.
 #[cfg(target_os = "linux")]
-pub(super) fn resident_bytes() -> u64 {
-    let Ok(text) = std::fs::read_to_string("/proc/self/status") else { return 0 };
-    let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
-    kib.and_then(|kib| kib.trim().parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+pub(crate) fn memory() -> Memory {
+    let Ok(text) = std::fs::read_to_string("/proc/self/status") else { return Memory::default() };
+    let bytes = |name: &str| {
+        let kib = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB"))?;
+        Some(kib.trim().parse::<u64>().ok()? * 1024)
+    };
+    Memory { heap: bytes("RssAnon:"), resident: bytes("VmRSS:") }
 }
 
-/// Resident set in bytes; 0 where the system does not tell.
+/// Only Linux tells.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn resident_bytes() -> u64 {
-    0
+pub(crate) fn memory() -> Memory {
+    Memory::default()
 }

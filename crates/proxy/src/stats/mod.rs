@@ -16,4 +16,5 @@ pub use cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
 pub use collect::{Observation, collect, declared};
 pub use host::HostStats;
 pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
+pub(crate) use memory::memory;
 pub use refused::{REFUSED, Refused};

@@ -15,7 +15,9 @@ stats! {
         concurrency: Level,
         /// Downstream connections open now.
         total_connections: Level,
-        /// Resident memory in bytes; 0 where the system does not tell.
+        /// Resident memory of our own, heap and stacks, in bytes; 0 where the system does not tell.
+        memory_heap_size: Level,
+        /// Resident memory in bytes, the program's code included; 0 where the system does not tell.
         memory_physical_size: Level,
         /// Version as a number: major * 1000000 + minor * 1000 + patch.
         version: Level,

@@ -129,3 +129,79 @@ async fn a_proxy_that_is_dropped_ends_at_once() {
         upstream.until(|counts| counts.open == 0).await;
     }
 }
+
+fn admin(rig: &Rig) -> AdminClient {
+    AdminClient::new(rig.proxy.admin_address().unwrap().clone())
+}
+
+/// A gauge or counter of the whole proxy.
+fn stat(rig: &Rig, name: &str) -> String {
+    let text = admin(rig).get(&format!("/stats?filter=^{name}$")).unwrap().text();
+    text.rsplit(' ').next().unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_failed_health_check_asks_clients_to_go_until_it_is_ok_again() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut idle = rig.client().await;
+        assert_eq!(idle.get("a", "/").await.field("connection"), None);
+        assert_eq!(admin(&rig).post("/healthcheck/fail").unwrap().text(), "OK\n");
+        assert_eq!(ready(&rig), (503, "DRAINING".to_owned()));
+        assert_eq!(rig.proxy.phase(), Phase::Serving, "it does not end");
+        let answer = idle.get("a", "/").await;
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")), "still served");
+        assert_eq!(idle.closed().await, b"");
+        assert_eq!(rig.client().await.get("b", "/").await.field("connection"), Some("close"), "new ones too");
+        assert_eq!(stat(&rig, "http.*downstream_cx_drain_close"), "2");
+        admin(&rig).post("/healthcheck/ok").unwrap();
+        assert_eq!(ready(&rig), (200, "LIVE".to_owned()));
+        assert_eq!(rig.client().await.get("a", "/").await.field("connection"), None);
+    }
+}
+
+/// Until nobody listens at the proxy's address.
+async fn until_closed(rig: &Rig) {
+    let closed = async {
+        while TcpStream::connect(rig.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, closed).await.expect("nobody listens");
+}
+
+#[tokio::test]
+async fn drained_listeners_stop_listening_and_keep_their_connections() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = rig.client().await;
+        client.get("a", "/").await;
+        assert_eq!(admin(&rig).post("/drain_listeners?inboundonly").unwrap().status, 200);
+        assert_eq!(stat(&rig, "listener_manager.total_listeners_active"), "1", "it is not inbound");
+        assert_eq!(admin(&rig).post("/drain_listeners").unwrap().text(), "OK\n");
+        until_closed(&rig).await;
+        assert_eq!(client.get("a", "/").await.field("connection"), None, "nobody asked it to go");
+        assert_eq!(ready(&rig), (200, "LIVE".to_owned()), "as in Envoy");
+        assert_eq!(stat(&rig, "listener_manager.total_listeners_active"), "0");
+        rig.proxy.drain();
+        joined(rig).await;
+    }
+}
+
+#[tokio::test]
+async fn gracefully_drained_listeners_ask_first_and_stop_after_the_drain_time() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let short = ProxyOptions { drain_time: Duration::from_millis(300), ..options(workers) };
+        let rig = Rig::start_with(short, &[upstream.address()], |_| {});
+        admin(&rig).post("/drain_listeners?graceful&skip_exit").unwrap();
+        assert_eq!(rig.client().await.get("a", "/").await.field("connection"), Some("close"));
+        assert_eq!(stat(&rig, "listener_manager.total_listeners_active"), "1");
+        let asked = std::time::Instant::now();
+        admin(&rig).post("/drain_listeners?graceful").unwrap();
+        until_closed(&rig).await;
+        assert!(asked.elapsed() >= Duration::from_millis(300), "not at once: {:?}", asked.elapsed());
+    }
+}

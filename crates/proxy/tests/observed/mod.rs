@@ -63,7 +63,8 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
         drain_time: Duration::from_secs(45),
         node_id: Arc::from("test"),
     };
-    let listener = ListenerStatus { name: Arc::from("main"), address: "[::1]:9000".parse().unwrap() };
+    let listener =
+        ListenerStatus { name: Arc::from("main"), address: "[::1]:9000".parse().unwrap(), accepting: true };
     Observation {
         cluster_blocks: clusters.iter().map(|_| Arc::new(Sharded::new(4))).collect(),
         listener_blocks: vec![Arc::new(Sharded::new(4))],
