@@ -56,6 +56,71 @@ async fn another_name_explains_itself() {
     let unknown = home.said(home.command(home.path("fortio"), "dance")).await;
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.err.contains("load, curl and version"), "{unknown:?}");
+    let unknown = home.said(home.command(home.path("pilot-agent"), "proxy sidecar")).await;
+    assert_eq!((unknown.code, unknown.out.as_str()), (Some(2), ""));
+    assert!(
+        unknown.err.contains("\"proxy\"") && unknown.err.contains("request, wait and version"),
+        "{unknown:?}"
+    );
+}
+
+#[tokio::test]
+async fn istios_agent_tells_its_version_in_every_shape() {
+    let home = Home::new();
+    let agent = home.alias("pilot-agent");
+    let version = env!("CARGO_PKG_VERSION");
+    let short = format!("client version: {version}\n");
+    let info = format!(
+        "client version: version.BuildInfo{{Version:\"{version}\", GitRevision:\"unknown\", BuildStatus:\"unknown\", \
+         GitTag:\"unknown\"}}\n"
+    );
+    let yaml = format!(
+        "clientVersion:\n  revision: unknown\n  status: unknown\n  tag: unknown\n  version: {version}\n"
+    );
+    for (line, wanted) in [
+        ("version", &short),
+        ("version --short", &short),
+        ("version -s", &short),
+        ("version --short=false", &info),
+        ("version -o yaml", &yaml),
+    ] {
+        let told = home.said(home.command(&agent, line)).await;
+        assert_eq!((told.code, &told.out), (Some(0), wanted), "{line}");
+    }
+    let told = home.said(home.command(&agent, "version -o json")).await;
+    let read: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(read["clientVersion"]["version"], version);
+    assert_eq!(home.said(home.command(&agent, "version -o toml")).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn istios_agent_waits_until_the_proxy_is_ready_and_not_for_ever() {
+    let home = Home::new();
+    let agent = home.alias("pilot-agent");
+    let (_httpbin, address) = home.httpbin().await;
+    home.write("rules/service.yaml", &service(address));
+    let early =
+        home.said(home.command(&agent, "wait --timeoutSeconds 0 --url http://127.0.0.1:9/ready")).await;
+    assert_eq!((early.code, early.out.as_str()), (Some(1), ""));
+    assert!(early.err.contains("timeout waiting for the proxy to become ready. Last error: "), "{early:?}");
+
+    let proxy = home.proxy("").await;
+    let fails = home.said(home.command(&agent, "request POST healthcheck/fail")).await;
+    assert_eq!(fails.code, Some(0));
+    let not_ready = home.said(home.command(&agent, "wait --timeoutSeconds 0")).await;
+    assert_eq!(not_ready.code, Some(1));
+    assert!(not_ready.err.contains("Last error: HTTP status code 503"), "{not_ready:?}");
+    let line = format!(
+        "wait --timeoutSeconds 60 --periodMillis 5 --requestTimeoutMillis 5000 --url http://{}/ready",
+        proxy.admin
+    );
+    let mut waiting = home.command(&agent, &line);
+    let waiting = tokio::task::spawn_blocking(move || waiting.output());
+    let ok = home.said(home.command(&agent, "request POST healthcheck/ok")).await;
+    assert_eq!(ok.code, Some(0));
+    let waited = waiting.await.unwrap().unwrap();
+    assert_eq!(waited.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&waited.stderr).ends_with("The proxy is ready!\n"));
 }
 
 #[tokio::test]
