@@ -8,6 +8,7 @@ mod cmd;
 #[cfg(test)]
 mod documented;
 mod exit;
+mod expecting;
 mod explanation;
 mod help;
 mod output;

@@ -22,7 +22,7 @@ fn with_go_flags(name: &'static str, command: &Command) -> Command {
     }
     let url =
         Arg::new("URL").required(true).value_hint(ValueHint::Url).help("What to call; flags come before it");
-    described.args(fuseboard_load::flags().iter().map(go_flag)).arg(url)
+    described.args(fuseboard_load::flags().map(go_flag)).arg(url)
 }
 
 fn go_flag(flag: &'static Flag) -> Arg {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::beyond::{self, Beyond, Mistakes};
 use crate::event::Level;
 use crate::go;
 use crate::go::flag::{Flag, FlagError, boolean};
@@ -81,6 +82,8 @@ pub struct CommandLine {
     pub curl: bool,
     /// `-quiet` was given.
     pub quiet: bool,
+    /// What fortio does not have.
+    pub beyond: Beyond,
 }
 
 /// What is wrong with the arguments.
@@ -102,19 +105,32 @@ pub enum UsageError {
         /// The first argument behind the URL.
         argument: String,
     },
+    /// Expectations that cannot be understood.
+    #[error("{0}")]
+    Expectations(Mistakes),
+    /// An expectation about when calls were due, in a run that is as fast as possible.
+    #[error("-expect '{expectation}': no call is due at a certain time without a rate; add -qps")]
+    NoRate {
+        /// As given.
+        expectation: String,
+    },
 }
 
 impl CommandLine {
     /// Reads the arguments behind `load` or `curl`.
     pub fn parse(arguments: &[String], style: Style) -> Result<Self, UsageError> {
-        let parsed = go::flag::parse(FLAGS, arguments)?;
-        let mut line = Self { options: Options::to(""), json: None, curl: false, quiet: false };
+        let parsed = go::flag::parse(&table(style), arguments)?;
+        let (options, beyond) = (Options::to(""), Beyond::default());
+        let mut line = Self { options, json: None, curl: false, quiet: false, beyond };
         line.options.style = style;
         let mut calc_qps = false;
         for (name, value) in &parsed.flags {
             if *name == "calc-qps" {
                 calc_qps = boolean(name, value)?;
-            } else if !(line.set_http(name, value)? || line.set_switch(name, value)?) {
+            } else if !(line.beyond.set(name, value)
+                || line.set_http(name, value)?
+                || line.set_switch(name, value)?)
+            {
                 line.set_value(name, value)?;
             }
         }
@@ -123,6 +139,11 @@ impl CommandLine {
         }
         if let (true, Some(calls), Some(duration)) = (calc_qps, line.options.calls, line.options.duration) {
             line.options.qps = calls as f64 / duration.as_secs_f64();
+        }
+        line.beyond.check().map_err(UsageError::Expectations)?;
+        let needs_rate = line.beyond.expectations.iter().find(|one| one.needs_rate());
+        if let (None, Some(expectation)) = (line.options.rate(), needs_rate) {
+            return Err(UsageError::NoRate { expectation: expectation.text().to_owned() });
         }
         let mut rest = parsed.rest.into_iter();
         line.options.http.url = rest.next().ok_or(UsageError::NoUrl { program: program(style) })?;
@@ -193,8 +214,16 @@ impl CommandLine {
 }
 
 /// The table of flags, for completion and manual pages.
-pub const fn flags() -> &'static [Flag] {
-    FLAGS
+pub fn flags() -> impl Iterator<Item = &'static Flag> {
+    FLAGS.iter().chain(beyond::FLAGS)
+}
+
+/// fortio's flags, and under our own name ours besides.
+fn table(style: Style) -> Vec<Flag> {
+    match style {
+        Style::Fortio => FLAGS.to_vec(),
+        Style::Fuseboard => [FLAGS, beyond::FLAGS].concat(),
+    }
 }
 
 /// The usage text, printed behind an error or for `-h`.
@@ -208,7 +237,8 @@ pub fn usage(style: Style) -> String {
             )
         }
         Style::Fuseboard => format!(
-            "Call a URL over and over (load), or once (curl)\n\nUsage: fuseboard load [FLAGS] URL\n       fuseboard curl [FLAGS] URL\n\nFlags are fortio's: with one dash or two, and in front of the URL.\n{flags}{EXAMPLES}"
+            "Call a URL over and over (load), or once (curl)\n\nUsage: fuseboard load [FLAGS] URL\n       fuseboard curl [FLAGS] URL\n\nFlags are fortio's: with one dash or two, and in front of the URL.\n{flags}\nWhat fortio does not have:\n{}{EXAMPLES}",
+            go::flag::usage(beyond::FLAGS)
         ),
     }
 }
@@ -289,6 +319,7 @@ fn header(name: &'static str, text: &str) -> Result<(String, String), FlagError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expect::Expectation;
 
     fn parse(arguments: &[&str]) -> Result<CommandLine, UsageError> {
         let owned: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
@@ -304,7 +335,8 @@ mod tests {
         let line = parse(&["http://h/"]).unwrap();
         let mut expected = Options::to("http://h/");
         expected.style = Style::Fortio;
-        assert_eq!(line, CommandLine { options: expected, json: None, curl: false, quiet: false });
+        let beyond = Beyond::default();
+        assert_eq!(line, CommandLine { options: expected, json: None, curl: false, quiet: false, beyond });
     }
 
     #[test]
@@ -340,6 +372,36 @@ mod tests {
             let line = CommandLine::parse(&arguments, Style::Fortio).unwrap();
             assert_ne!(line, plain, "{}", flag.name);
         }
+    }
+
+    #[test]
+    fn what_fortio_does_not_have_is_unknown_under_its_name() {
+        let arguments = ["-expect", "errors == 0", "-junit", "x.xml", "u"].map(str::to_owned);
+        let line = CommandLine::parse(&arguments, Style::Fuseboard).unwrap();
+        assert_eq!(line.beyond.expectations, [Expectation::parse("errors == 0").unwrap()]);
+        assert_eq!(line.beyond.junit.as_deref(), Some("x.xml"));
+        assert!(said(&["-expect", "errors == 0", "u"]).starts_with("flag provided but not defined: -expect"));
+    }
+
+    #[test]
+    fn all_mistakes_in_expectations_are_told_at_once() {
+        let arguments =
+            ["-expect", "errors = 0", "-expect", "calls > 1", "-expect", "p99 < 5", "u"].map(str::to_owned);
+        let error = CommandLine::parse(&arguments, Style::Fuseboard).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "-expect: write == for equal\n  errors = 0\n         ^\n-expect: expected a duration with its unit, such as 50ms or 1.5s\n  p99 < 5\n        ^"
+        );
+    }
+
+    #[test]
+    fn being_due_needs_a_rate() {
+        let line = |qps: &str| {
+            let arguments = ["-qps", qps, "-expect", "p99 since due < 1s", "u"].map(str::to_owned);
+            CommandLine::parse(&arguments, Style::Fuseboard)
+        };
+        assert!(line("8").is_ok());
+        assert!(matches!(line("0"), Err(UsageError::NoRate { .. })));
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn at_least(level: Level, observer: &Observer) -> Observer {
         crate::event::Event::Log(line) if line.level < level => {}
         crate::event::Event::Log(line) => inner.log(line),
         crate::event::Event::Line(line) => inner.line(line),
+        crate::event::Event::WarmedUp => inner.warmed_up(),
     })
 }
 
@@ -163,6 +164,7 @@ async fn coordinate(
         plan.notices.iter().for_each(|notice| observer.log(notice.clone()));
         observer.line(plan.starting_line(options, cores));
     }
+    observer.warmed_up();
     let (started, clock) = (Timestamp::now(), Instant::now());
     run.phase.send_replace(Phase::Calls(clock));
 

@@ -63,6 +63,8 @@ pub enum Event {
     Line(String),
     /// A log line.
     Log(LogLine),
+    /// The warm-up is over. The first call is made when this was received.
+    WarmedUp,
 }
 
 /// Receives events, on any thread of the run.
@@ -82,6 +84,10 @@ impl Observer {
 
     pub(crate) fn line(&self, line: String) {
         (self.0)(Event::Line(line));
+    }
+
+    pub(crate) fn warmed_up(&self) {
+        (self.0)(Event::WarmedUp);
     }
 
     pub(crate) fn log(&self, line: LogLine) {

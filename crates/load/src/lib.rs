@@ -8,6 +8,7 @@
 //! socket), `caller` (one connection's calls), `engine` (all of them), `tally`, `report`.
 
 mod alarm;
+mod beyond;
 mod caller;
 mod cancel;
 mod client;
@@ -15,6 +16,7 @@ mod command_line;
 mod curl;
 mod engine;
 mod event;
+mod expect;
 mod histogram;
 mod options;
 mod pace;
@@ -24,11 +26,13 @@ mod request;
 mod tally;
 mod target;
 
+pub use beyond::{Beyond, Mistakes};
 pub use cancel::Cancel;
 pub use command_line::{CommandLine, UsageError, flags, usage};
 pub use curl::{Fetched, curl};
 pub use engine::{RunError, run, run_observed};
 pub use event::{Event, Level, LogLine, Observer, Value};
+pub use expect::{Expectation, ExpectationError, StatQuery, Stats, Verdict, junit};
 pub use fuseboard_go as go;
 pub use histogram::{Counter, Histogram, Interval};
 pub use options::{FORTIO_VERSION, HttpOptions, Options, Style};

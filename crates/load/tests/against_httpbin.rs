@@ -228,6 +228,7 @@ async fn the_first_lines_and_each_error_are_told_at_once() {
         .map(|event| match event {
             Event::Line(line) => line.as_str(),
             Event::Log(line) => line.message.as_str(),
+            Event::WarmedUp => "warmed up",
             _ => "",
         })
         .collect();
@@ -241,6 +242,7 @@ async fn the_first_lines_and_each_error_are_told_at_once() {
             format!(
                 "Starting at max qps with 1 thread(s) [gomax {procs}] for exactly 2 calls (2 per thread + 0)"
             ),
+            "warmed up".to_owned(),
             "Non ok http code".to_owned(),
             "Non ok http code".to_owned(),
         ]

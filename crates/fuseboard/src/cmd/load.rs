@@ -1,14 +1,16 @@
 //! `fuseboard load` and `fuseboard curl`: fortio's flags, fortio's output, and honest latency besides.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use fuseboard_load::go::flag::FlagError;
-use fuseboard_load::{Cancel, CommandLine, Event, Observer, RunError, Style, UsageError};
+use fuseboard_load::{Beyond, Cancel, CommandLine, Event, Observer, RunError, Style, UsageError};
 use jiff::Timestamp;
 
 use crate::exit::{Exit, Failure, Outcome};
+use crate::expecting::{self, Expecting};
 use crate::output;
 use crate::signals::StopSignals;
 
@@ -38,14 +40,22 @@ pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // fortio writes its log as JSON where nobody looks; a person reads ours, also in a pipe.
     let as_text = style == Style::Fuseboard || output::stderr_is_terminal();
+    let curl = curl || line.curl;
+    if curl && line.beyond != Beyond::default() {
+        return Err(Failure::message(Exit::Usage, "curl makes one call, of which nothing can be expected")
+            .next("leave out what is not fortio's, or use `fuseboard load`"));
+    }
+    let expecting = Arc::new(Expecting::of(&line.beyond)?);
+    let told = Arc::clone(&expecting);
     let observer = Observer::new(move |event| match event {
+        Event::WarmedUp => told.begin(),
         Event::Line(text) => output::note(text),
         Event::Log(log) if as_text => output::note(log.to_text(Timestamp::now())),
         Event::Log(log) => output::note(log.to_json(Timestamp::now())),
         _ => {}
     });
     runtime.block_on(async {
-        if curl || line.curl { fetch(&line, &observer).await } else { measure(&line, observer).await }
+        if curl { fetch(&line, &observer).await } else { measure(&line, observer, &expecting).await }
     })
 }
 
@@ -58,7 +68,7 @@ async fn fetch(line: &CommandLine, observer: &Observer) -> Outcome {
     Ok(if fetched.exit_code() == 0 { Exit::Ok } else { Exit::Error })
 }
 
-async fn measure(line: &CommandLine, observer: Observer) -> Outcome {
+async fn measure(line: &CommandLine, observer: Observer, expecting: &Expecting) -> Outcome {
     let cancel = Cancel::new();
     let interrupted = cancel.clone();
     let mut signals = StopSignals::listen()?;
@@ -69,13 +79,16 @@ async fn measure(line: &CommandLine, observer: Observer) -> Outcome {
         signals.next().await;
         std::process::exit(i32::from(Exit::Interrupted as u8));
     });
-    let report =
+    let mut report =
         fuseboard_load::run_observed(line.options.clone(), cancel, observer).await.map_err(failed)?;
+    let holds = expecting.judge(&mut report)?;
     // fortio prints to stderr. Here the result is data, unless the JSON result takes its place.
     if line.options.style == Style::Fuseboard && line.json.as_deref() != Some("-") {
         output::out_raw(&report.text());
+        output::out_raw(&expecting::verdicts(report.verdicts()));
     } else {
         output::note_raw(&report.text());
+        output::note_raw(&expecting::verdicts(report.verdicts()));
     }
     if let Some(path) = &line.json {
         let json = report.json();
@@ -86,7 +99,7 @@ async fn measure(line: &CommandLine, observer: Observer) -> Outcome {
             output::note(format_args!("Successfully wrote {} bytes of Json data to {path}", json.len()));
         }
     }
-    Ok(Exit::Ok)
+    Ok(if holds { Exit::Ok } else { Exit::ExpectationFailed })
 }
 
 fn failed(error: RunError) -> Failure {

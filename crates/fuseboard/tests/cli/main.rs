@@ -5,6 +5,7 @@ mod completing;
 mod demo;
 mod editing;
 mod ending;
+mod expecting;
 mod finding;
 mod home;
 mod serving;

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Report;
+use crate::expect::Verdict;
 use crate::go::number::shortest;
 use crate::tally::Latencies;
 
 /// Our addition to the JSON document, under the key `fuseboard`.
 #[derive(Serialize)]
-pub(super) struct Honest {
+pub(super) struct Honest<'a> {
     version: &'static str,
     /// From sending to the end of the answer.
     latency: Vec<Exact>,
@@ -23,6 +24,8 @@ pub(super) struct Honest {
     refused: BTreeMap<&'static str, u64>,
     /// Calls whose answer said `x-envoy-overloaded: true`.
     overloaded: u64,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    expectations: &'a [Verdict],
 }
 
 #[derive(Serialize)]
@@ -31,13 +34,14 @@ struct Exact {
     seconds: f64,
 }
 
-pub(super) fn document(report: &Report) -> Honest {
+pub(super) fn document(report: &Report) -> Honest<'_> {
     Honest {
         version: env!("CARGO_PKG_VERSION"),
         latency: exact(report, &report.tally.service),
         latency_from_due: exact(report, &report.tally.from_due),
         refused: report.refused().map(|(reason, count)| (reason.token(), count)).collect(),
         overloaded: report.overloaded(),
+        expectations: report.verdicts(),
     }
 }
 

@@ -127,7 +127,7 @@ struct Document<'a> {
     connection_stats: Distribution,
     abort_on: i32,
     #[serde(rename = "fuseboard", skip_serializing_if = "Option::is_none")]
-    fuseboard: Option<Honest>,
+    fuseboard: Option<Honest<'a>>,
 }
 
 /// The part that describes the client.

@@ -15,6 +15,7 @@ use fuseboard_core::refusal::RefusalReason;
 use jiff::Timestamp;
 
 use crate::client::SocketCounts;
+use crate::expect::{Expectation, Measured, Stats, Verdict};
 use crate::histogram::{Counter, Histogram};
 use crate::options::Options;
 use crate::plan::Plan;
@@ -30,6 +31,7 @@ pub struct Report {
     elapsed: Duration,
     tally: Tally,
     sockets: Vec<SocketCounts>,
+    verdicts: Vec<Verdict>,
 }
 
 impl Report {
@@ -42,7 +44,21 @@ impl Report {
         sockets: Vec<SocketCounts>,
     ) -> Self {
         let (connections, warmups) = (plan.connections, plan.warmups);
-        Self { options, connections, warmups, started, elapsed, tally, sockets }
+        Self { options, connections, warmups, started, elapsed, tally, sockets, verdicts: Vec::new() }
+    }
+
+    /// Judges what was expected, and returns whether all of it holds. `stats` are the proxy's counters before the first
+    /// call and after the last, when it was asked.
+    pub fn judge(&mut self, expectations: &[Expectation], stats: Option<(&Stats, &Stats)>) -> bool {
+        let (elapsed, sockets) = (self.elapsed, self.sockets_used());
+        let measured = Measured { tally: &self.tally, elapsed, sockets, stats };
+        self.verdicts = expectations.iter().map(|one| one.judge(&measured)).collect();
+        self.verdicts.iter().all(|verdict| verdict.holds)
+    }
+
+    /// What [`Report::judge`] found, in the order of the expectations.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
     }
 
     /// Calls by status, ascending; -1 is a socket error.
