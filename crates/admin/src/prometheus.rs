@@ -45,8 +45,8 @@ const fn kind_name(kind: Kind) -> &'static str {
 /// The labels of the scope, then the one that the name carries.
 fn labels_text(row: &Row<'_>) -> String {
     let (_, own) = row.name.family();
-    let own = own.iter().map(|(name, value)| (*name, value));
-    let labels = row.scope.labels().iter().map(|(name, value)| (*name, value)).chain(own);
+    let own = own.iter().map(|(name, value)| (*name, value.as_str()));
+    let labels = row.scope.labels().iter().map(|(name, value)| (*name, &**value)).chain(own);
     let written: Vec<String> = labels.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     written.join(",")
 }

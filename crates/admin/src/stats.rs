@@ -83,7 +83,7 @@ pub fn page(reading: &Reading, query: &Query) -> Page {
         Ok(wanted) => wanted,
         Err(page) => return page,
     };
-    let keep = |name: &str, row: &Row<'_>| wanted.accepts(name, row);
+    let keep = |name: &str, row: &Row<'_>| !row.scope.labels_only() && wanted.accepts(name, row);
     match wanted.format {
         Format::Text => Page::text(text(reading, keep, wanted.histograms)),
         Format::Html => home::result_page("/stats", query, &text(reading, keep, wanted.histograms)),

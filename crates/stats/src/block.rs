@@ -1,6 +1,7 @@
 //! A block: the cells of one scope in one dense struct, with the description of each.
 
 use crate::cell::{Counter, Gauge, Level};
+use crate::distribution::Distribution;
 use crate::histogram::Histogram;
 
 /// What a stat is, as Envoy and Prometheus classify it.
@@ -43,6 +44,8 @@ pub enum CellRef<'a> {
     Level(Level),
     /// See [`Histogram`].
     Histogram(&'a Histogram),
+    /// See [`Distribution`].
+    Distribution(&'a Distribution),
 }
 
 /// The cells of one scope. Implemented by [`stats!`](crate::stats).
@@ -91,6 +94,13 @@ impl Field for Histogram {
     }
 }
 
+impl Field for Distribution {
+    const KIND: Kind = Kind::Histogram;
+    fn cell(&self) -> CellRef<'_> {
+        CellRef::Distribution(self)
+    }
+}
+
 #[doc(hidden)]
 pub mod macro_support {
     pub use super::Field;
@@ -98,8 +108,8 @@ pub mod macro_support {
 
 /// Declares a scope: a struct with one cell per stat, and its descriptions.
 ///
-/// Field types are [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Level`](crate::Level) and
-/// [`Histogram`](crate::Histogram). A stat whose name is no Rust name is spelled `field as "name": Counter`.
+/// Field types are [`Counter`](crate::Counter), [`Gauge`](crate::Gauge), [`Level`](crate::Level),
+/// [`Histogram`](crate::Histogram) and [`Distribution`](crate::Distribution). A stat whose name is no Rust name is spelled `field as "name": Counter`.
 ///
 /// ```
 /// fuseboard_stats::stats! {

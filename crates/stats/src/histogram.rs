@@ -74,18 +74,18 @@ fn place(value: u64) -> Option<(usize, usize)> {
 }
 
 /// A histogram as read: the sum of some writers' histograms.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Buckets {
-    zeros: u64,
-    /// (decade, slot, count) of the buckets in use, ascending.
-    bins: Vec<(usize, usize, u64)>,
+    /// The buckets in use with their counts, ascending.
+    bins: Vec<(Bin, u64)>,
+    sum: f64,
 }
 
 /// Bounds of a bucket.
-#[derive(Clone, Copy)]
-struct Bin {
-    lower: f64,
-    width: f64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bin {
+    pub(crate) lower: f64,
+    pub(crate) width: f64,
 }
 
 impl Bin {
@@ -108,11 +108,18 @@ impl Bin {
 }
 
 impl Buckets {
+    pub(crate) const fn new(bins: Vec<(Bin, u64)>, sum: f64) -> Self {
+        Self { bins, sum }
+    }
+
     /// The sum of `histograms`.
     pub fn sum_of<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Self {
         let histograms: Vec<_> = histograms.collect();
-        let zeros = histograms.iter().map(|h| h.zeros.get()).sum();
+        let zeros: u64 = histograms.iter().map(|h| h.zeros.get()).sum();
         let mut bins = Vec::new();
+        if zeros > 0 {
+            bins.push((Bin::ZERO, zeros));
+        }
         for decade in 0..DECADES {
             let mut counts = [0u64; PER_DECADE];
             for page in histograms.iter().filter_map(|h| h.decades[decade].get()) {
@@ -120,44 +127,39 @@ impl Buckets {
                     *count += cell.get();
                 }
             }
-            bins.extend(
-                counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(slot, n)| (decade, slot, *n)),
-            );
+            let used = counts.iter().enumerate().filter(|(_, n)| **n > 0);
+            bins.extend(used.map(|(slot, n)| (Bin::at(decade, slot), *n)));
         }
-        Self { zeros, bins }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (Bin, u64)> {
-        let zeros = (self.zeros > 0).then_some((Bin::ZERO, self.zeros));
-        zeros.into_iter().chain(self.bins.iter().map(|(decade, slot, n)| (Bin::at(*decade, *slot), *n)))
+        let sum = bins.iter().map(|(bin, n)| bin.middle() * *n as f64).sum();
+        Self { bins, sum }
     }
 
     /// The buckets in use: lower bound, width, values in it.
     pub fn bins(&self) -> impl Iterator<Item = (f64, f64, u64)> {
-        self.iter().map(|(bin, n)| (bin.lower, bin.width, n))
+        self.bins.iter().map(|(bin, n)| (bin.lower, bin.width, *n))
     }
 
     /// Number of values.
     pub fn count(&self) -> u64 {
-        self.zeros + self.bins.iter().map(|(_, _, n)| n).sum::<u64>()
+        self.bins.iter().map(|(_, n)| n).sum()
     }
 
-    /// Approximate sum of the values.
-    pub fn sum(&self) -> f64 {
-        self.iter().map(|(bin, n)| bin.middle() * n as f64).sum()
+    /// Sum of the values: exact for a [`Distribution`](crate::Distribution), approximate for a [`Histogram`].
+    pub const fn sum(&self) -> f64 {
+        self.sum
     }
 
     /// Values in buckets that begin at or below `bound`: a value equal to a bound is counted in it.
     pub fn count_up_to(&self, bound: f64) -> u64 {
-        self.iter().take_while(|(bin, _)| bin.lower <= bound).map(|(_, n)| n).sum()
+        self.bins.iter().take_while(|(bin, _)| bin.lower <= bound).map(|(_, n)| n).sum()
     }
 
     /// The value below which the part `q` (0 to 1) of all values lies; `None` when there is no value.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let wanted = (q * self.count() as f64).ceil().max(1.0);
         let mut below = 0.0;
-        for (bin, n) in self.iter() {
-            let n = n as f64;
+        for (bin, n) in &self.bins {
+            let n = *n as f64;
             if wanted <= below + n {
                 return Some(bin.lower + bin.width * ((wanted - below) / (n + 1.0)));
             }

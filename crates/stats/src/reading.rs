@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use crate::baseline::Baseline;
 use crate::block::{Block, CellRef, Desc, Kind};
 use crate::codes::{CodeTotals, Codes};
+use crate::distribution::Distribution;
 use crate::histogram::{Buckets, Histogram};
 use crate::name::{CodeOrigin, StatName};
 use crate::scope::Scope;
@@ -17,7 +18,7 @@ use crate::scope::Scope;
 pub struct ScopeId(usize);
 
 /// Value of a stat when it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// Only grows.
     Counter(u64),
@@ -261,7 +262,7 @@ enum Pass {
 enum Sum<'a> {
     Counter(u64),
     Gauge { raised: u64, lowered: u64 },
-    Histogram(Vec<&'a Histogram>),
+    Histogram(Vec<&'a Histogram>, Vec<&'a Distribution>),
 }
 
 impl<'a> Sum<'a> {
@@ -269,7 +270,7 @@ impl<'a> Sum<'a> {
         match kind {
             Kind::Counter => Self::Counter(0),
             Kind::Gauge => Self::Gauge { raised: 0, lowered: 0 },
-            Kind::Histogram => Self::Histogram(Vec::new()),
+            Kind::Histogram => Self::Histogram(Vec::new(), Vec::new()),
         }
     }
 
@@ -281,7 +282,10 @@ impl<'a> Sum<'a> {
             (Self::Gauge { raised, .. }, CellRef::Gauge(gauge), Pass::Rest) => *raised += gauge.raised(),
             (Self::Gauge { raised, .. }, CellRef::Level(level), Pass::Rest) => *raised += level.0,
             (Self::Counter(sum), CellRef::Counter(counter), Pass::Rest) => *sum += counter.get(),
-            (Self::Histogram(all), CellRef::Histogram(histogram), Pass::Rest) => all.push(histogram),
+            (Self::Histogram(all, _), CellRef::Histogram(histogram), Pass::Rest) => all.push(histogram),
+            (Self::Histogram(_, all), CellRef::Distribution(distribution), Pass::Rest) => {
+                all.push(distribution);
+            }
             _ => {}
         }
     }
@@ -292,7 +296,10 @@ impl<'a> Sum<'a> {
             Self::Gauge { raised, lowered } => {
                 Cell::Gauge { value: raised.saturating_sub(lowered), used: raised > 0 }
             }
-            Self::Histogram(all) => Cell::Histogram(Box::new(Buckets::sum_of(all.into_iter()))),
+            Self::Histogram(all, distributions) if distributions.is_empty() => {
+                Cell::Histogram(Box::new(Buckets::sum_of(all.into_iter())))
+            }
+            Self::Histogram(_, all) => Cell::Histogram(Box::new(Distribution::sum_of(all.into_iter()))),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Where stats belong: the dotted prefix of the text, and the name and labels that Prometheus gets instead.
 
+use std::sync::Arc;
+
 /// A scope with its two spellings: `cluster.outbound|80||a.b;.` and `envoy_cluster_…{cluster_name="outbound|80||a.b"}`.
 ///
 /// Labels are those of Istio's bootstrap, not Envoy's `envoy_cluster_name`.
@@ -9,8 +11,12 @@ pub struct Scope {
     /// Length of the root's part of `text`.
     root: usize,
     family: String,
-    labels: Vec<(&'static str, String)>,
+    labels: Vec<Label>,
+    labels_only: bool,
 }
+
+/// A Prometheus label. Values are shared: a scrape of many series repeats few.
+pub type Label = (&'static str, Arc<str>);
 
 impl Scope {
     /// A scope that exists once: `server`.
@@ -21,13 +27,23 @@ impl Scope {
     /// One of many: `kind` is `cluster`, `which` the name inside stats, `label` the Prometheus label that carries it. Istio
     /// ends such names with `;`, which belongs to the text only.
     pub fn of_many(kind: &str, which: &str, label: &'static str) -> Self {
-        let value = which.strip_suffix(';').unwrap_or(which).to_owned();
+        let value = which.strip_suffix(';').unwrap_or(which).into();
         let family = format!("envoy_{}_", sanitized(kind));
         Self::root_at(format!("{kind}.{which}."), family, vec![(label, value)])
     }
 
-    fn root_at(text: String, family: String, labels: Vec<(&'static str, String)>) -> Self {
-        Self { root: text.len(), text, family, labels }
+    /// One of many that are told apart by their labels alone. Its families are the stats' own names, and it has no place in texts,
+    /// where each name would be as long as all the labels: it is for Prometheus only. Filters and resets see `<kind>.<label>.<value>…`.
+    pub fn labelled(kind: &str, labels: Vec<Label>) -> Self {
+        let mut text = format!("{kind}.");
+        for (name, value) in &labels {
+            text.extend([name, ".", value, "."]);
+        }
+        Self { labels_only: true, ..Self::root_at(text, String::new(), labels) }
+    }
+
+    const fn root_at(text: String, family: String, labels: Vec<Label>) -> Self {
+        Self { root: text.len(), text, family, labels, labels_only: false }
     }
 
     /// A part of this scope: `circuit_breakers.default`.
@@ -38,6 +54,7 @@ impl Scope {
             family: format!("{}{}_", self.family, sanitized(name)),
             labels: self.labels.clone(),
             root: self.root,
+            labels_only: self.labels_only,
         }
     }
 
@@ -50,6 +67,7 @@ impl Scope {
             family: format!("fuseboard_{family}"),
             labels: self.labels.clone(),
             root: self.root,
+            labels_only: self.labels_only,
         }
     }
 
@@ -69,8 +87,13 @@ impl Scope {
     }
 
     /// Labels that every stat of the scope carries.
-    pub fn labels(&self) -> &[(&'static str, String)] {
+    pub fn labels(&self) -> &[Label] {
         &self.labels
+    }
+
+    /// Whether its stats are for Prometheus only; see [`Scope::labelled`].
+    pub const fn labels_only(&self) -> bool {
+        self.labels_only
     }
 }
 

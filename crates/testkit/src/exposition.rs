@@ -1,7 +1,7 @@
 //! A strict reader of Prometheus' text format, to judge what the proxy prints. It accepts less than Prometheus does: what
 //! Prometheus merely tolerates is an error here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A family: its samples stand together after one `# TYPE`.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,7 @@ pub fn parse(text: &str) -> Result<Vec<Family>, String> {
         return Err("the last line has no newline".to_owned());
     }
     let mut families: Vec<Family> = Vec::new();
+    let mut seen = BTreeSet::new();
     for (number, line) in (1..).zip(text.lines()) {
         let at = |problem: &str| format!("line {number}: {problem}: {line}");
         if let Some(declared) = line.strip_prefix("# TYPE ") {
@@ -50,8 +51,7 @@ pub fn parse(text: &str) -> Result<Vec<Family>, String> {
             if !belongs(family, &sample) {
                 return Err(at("not of the family above"));
             }
-            let same = |other: &Sample| other.name == sample.name && other.labels == sample.labels;
-            if family.samples.iter().any(same) {
+            if !seen.insert((sample.name.clone(), sample.labels.clone())) {
                 return Err(at("the same series twice"));
             }
             family.samples.push(sample);
