@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fuseboard_admin::instance::{Announcement, RuntimeDirectory};
 use fuseboard_config::{Diagnostics, ListenPlan, Workload};
 use fuseboard_control::{FileSource, Update, Watcher};
-use fuseboard_proxy::{Proxy, ProxyOptions, StartError};
+use fuseboard_proxy::{Proxy, ProxyOptions, Source, StartError};
 
 use crate::exit::{Exit, Failure};
 
@@ -47,6 +47,9 @@ impl Serving {
         plan: Plan,
         told: impl Fn(Told<'_>) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
+        let client =
+            Source { namespace: plan.workload.namespace.clone(), labels: plan.workload.labels.clone() };
+        let options = ProxyOptions { source: client, ..plan.proxy };
         let mut source = FileSource::new(plan.paths, plan.workload, plan.listen);
         let first = source.read();
         told(Told::Diagnostics(&first.new));
@@ -54,7 +57,7 @@ impl Serving {
             return Err(Failure::message(Exit::BadInput, "the rules have errors, so nothing was started")
                 .next("mend them; `fuseboard analyze -f PATH` checks without starting anything"));
         }
-        let proxy = fuseboard_proxy::start(plan.proxy, first.snapshot).map_err(not_started)?;
+        let proxy = fuseboard_proxy::start(options, first.snapshot).map_err(not_started)?;
         // Tools that are not told where the proxy is find it by this; without it they still can be told.
         let directory = RuntimeDirectory::from_environment();
         let announcement = proxy.admin_address().and_then(|address| directory.announce(address).ok());

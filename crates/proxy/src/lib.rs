@@ -34,6 +34,6 @@ pub use fuseboard_admin::AdminAddress;
 pub use fuseboard_admin::status::RefusalRecord;
 pub use listener::{Holder, holder_of};
 pub use local_reply::{Body, Cause, Row};
-pub use options::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
+pub use options::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions, Source};
 pub use server::{BoundListener, Proxy, start};
 pub use shared::Phase;

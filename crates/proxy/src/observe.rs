@@ -23,6 +23,9 @@ impl AdminSource for Shared {
         let (live, now) = (self.registry.current(), clock::now());
         Observation {
             cluster_blocks: live.clusters.iter().map(|view| Arc::clone(&view.live.stats)).collect(),
+            cluster_requests: live.clusters.iter().map(|view| Arc::clone(&view.live.requests)).collect(),
+            unrouted: Arc::clone(&self.unrouted),
+            source: self.options.source.clone(),
             listener_blocks: live.listeners.iter().map(|listener| Arc::clone(&listener.stats)).collect(),
             status: ProxyStatus {
                 server: self.server_info(now),

@@ -1,5 +1,6 @@
 //! What the caller chooses when a proxy starts; nothing here changes while it runs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,17 @@ pub struct ProxyOptions {
     pub reuse_port: bool,
     /// Name of this proxy among others, shown by the admin pages; empty where none was given.
     pub node_id: Arc<str>,
+    /// Whom it works for, as Istio's metrics tell.
+    pub source: Source,
+}
+
+/// The caller's side: what a pod tells Istio of itself. Empty: unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Namespace.
+    pub namespace: Arc<str>,
+    /// Labels; `app`, `version` and those of the canonical service are looked at.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl Default for ProxyOptions {
@@ -35,6 +47,7 @@ impl Default for ProxyOptions {
             seed: 0,
             reuse_port: false,
             node_id: Arc::from(""),
+            source: Source::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::live::Registry;
 use crate::options::ProxyOptions;
 use crate::refusal::RefusalRing;
+use crate::stats::RequestSeries;
 
 /// Where a proxy is in its life; it only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) registry: Registry,
     pub(crate) refusals: RefusalRing,
+    /// Istio's series of requests that found no cluster.
+    pub(crate) unrouted: Arc<RequestSeries>,
     pub(crate) access_log: Option<AccessLogHandle>,
     pub(crate) loads: Box<[Arc<WorkerLoad>]>,
     pub(crate) phase: watch::Sender<Phase>,
@@ -68,6 +71,7 @@ impl Shared {
             started: clock::now(),
             registry: Registry::new(workers),
             refusals: RefusalRing::default(),
+            unrouted: Arc::new(RequestSeries::new(workers)),
             access_log,
             loads: (0..workers).map(|_| Arc::new(WorkerLoad::default())).collect(),
             phase: watch::Sender::new(Phase::Serving),

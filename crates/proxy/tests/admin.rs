@@ -11,8 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 use fuseboard_admin::status::{ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState};
 use fuseboard_admin::{AdminAddress, AdminClient};
 use fuseboard_core::refusal::RefusalReason;
+use fuseboard_proxy::Source;
 use fuseboard_proxy::admin::{AdminServer, AdminSocket, AdminSource, BindError, ListenerDrain};
-use fuseboard_proxy::stats::{ListenerBlock, Observation};
+use fuseboard_proxy::stats::{ListenerBlock, Observation, RequestSeries};
 use fuseboard_snapshot::Snapshot;
 use fuseboard_stats::Sharded;
 
@@ -46,6 +47,9 @@ impl AdminSource for FakeProxy {
             },
             cluster_blocks: Vec::new(),
             listener_blocks: vec![Arc::clone(&self.listener)],
+            cluster_requests: Vec::new(),
+            unrouted: Arc::new(RequestSeries::new(2)),
+            source: Source::default(),
         }
     }
 

@@ -25,6 +25,7 @@ scrape, at 0 where nothing happened yet.
 * Histograms have Envoy's buckets and quantiles. There is no flush interval, so the first number of `P50(nan,1.05)` is always `nan`.
 * A cluster that gets no traffic costs less than 15 KiB; each worker that uses it adds a block of about 1.5 KiB, and less than 1 KiB for each decade of each
   histogram and for each class of status that occurs.
+* Istio's own metrics of requests (`istio_requests_total`, …) stand beside them in the Prometheus format only: [metrics](metrics.md).
 * With many labels in mind: the series of a cluster are a fixed set, plus one per status that occurred (twice, under `external.` too).
 
 ## Made when first counted

@@ -50,6 +50,8 @@ pub(crate) struct Downstream {
     pub(crate) now: Instant,
     /// No request has come yet.
     pub(super) fresh: bool,
+    received: u64,
+    sent: u64,
     /// There is something to read that the event loop will not announce, or not yet: its readiness was cleared, so that the
     /// end of the connection could be waited for, or the system was asked directly.
     unread: bool,
@@ -77,6 +79,8 @@ impl Downstream {
             response_headers: Headers::new(),
             now,
             fresh: true,
+            received: 0,
+            sent: 0,
             unread: false,
         }
     }
@@ -93,6 +97,16 @@ impl Downstream {
     /// The address that the client connected to.
     pub(crate) fn local_address(&self) -> SocketAddr {
         self.stream.local_addr().unwrap_or(self.listener().address)
+    }
+
+    /// Bytes that were read and are used up: those of all exchanges so far.
+    pub(crate) const fn taken(&self) -> u64 {
+        self.received - self.input.len() as u64
+    }
+
+    /// Bytes that were written.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Reads into the room of the input; `Ok(0)` is the end. The input must have room.
@@ -123,6 +137,7 @@ impl Downstream {
 
     fn have_read(&mut self, n: usize) -> usize {
         self.input.advance(n);
+        self.received += n as u64;
         self.stats().http.downstream_cx_rx_bytes_total.add(n as u64);
         n
     }
@@ -193,11 +208,12 @@ impl Downstream {
         Poll::Ready(self.have_written(wrote))
     }
 
-    fn have_written(&self, wrote: io::Result<usize>) -> io::Result<usize> {
+    fn have_written(&mut self, wrote: io::Result<usize>) -> io::Result<usize> {
         let n = wrote?;
         if n == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        self.sent += n as u64;
         self.stats().http.downstream_cx_tx_bytes_total.add(n as u64);
         Ok(n)
     }

@@ -20,7 +20,7 @@ use crate::clock;
 use crate::live::Host;
 use crate::local_reply::Cause;
 use crate::refusal::rule_of;
-use crate::stats::ClusterBlock;
+use crate::stats::{ClusterBlock, Ending};
 use crate::worker::{Worker, WorkerCluster};
 
 /// Text of a request id (RFC 9562, version 4).
@@ -157,6 +157,16 @@ impl Account {
         let text = error.to_string();
         let words = text.split(" (os error").next().unwrap_or_default();
         self.transport_failure = Some(format!("delayed_connect_error:_{}", words.replace(' ', "_")));
+    }
+
+    /// How it ended, for Istio's metrics.
+    pub(super) const fn ending(&self) -> Ending {
+        Ending { status: self.status, flags: self.flags, reason: self.reason }
+    }
+
+    /// Where it went, once that is known.
+    pub(super) fn destination(&self) -> Option<&WorkerCluster> {
+        self.cluster.as_deref()
     }
 
     pub(super) const fn reason(&self) -> Option<RefusalReason> {

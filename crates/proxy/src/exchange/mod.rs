@@ -7,6 +7,7 @@ mod answer;
 mod attempt;
 mod forward;
 mod held;
+mod metrics;
 mod reply;
 mod request;
 mod retry;
@@ -27,6 +28,7 @@ use crate::upstream::millis;
 use crate::worker::Worker;
 
 use account::Account;
+use metrics::Before;
 use retry::Retries;
 
 pub(crate) use route::RouteCache;
@@ -81,6 +83,7 @@ struct Exchange<'c> {
     /// What goes to the upstream, from `sent_output` on.
     upstream_output: Vec<u8>,
     sent_output: usize,
+    before: Before,
 }
 
 /// Where the request's body is. Positions count from the front of the input, where the head stays.
@@ -133,6 +136,7 @@ impl<'c> Exchange<'c> {
         Self {
             close: !request.keep_alive,
             account: Account::new(started),
+            before: Before::new(down),
             down,
             worker,
             request,
@@ -222,9 +226,11 @@ impl<'c> Exchange<'c> {
         let used = if request_complete { self.body.checked } else { self.down.input.len() };
         self.down.input.consume(used);
         self.down.now = self.now;
+        let took = millis(self.now.saturating_since(self.account.started));
+        self.count_request(took);
         let http = &self.down.stats().http;
         http.downstream_rq_active.dec();
-        http.downstream_rq_time.record(millis(self.now.saturating_since(self.account.started)));
+        http.downstream_rq_time.record(took);
         after
     }
 

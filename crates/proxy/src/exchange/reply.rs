@@ -7,12 +7,14 @@ use std::time::Duration;
 use fuseboard_core::Instant;
 use fuseboard_http1::{HeadError, Method, Version, write};
 
+use super::metrics::{self, Measured};
 use super::{After, Exchange};
 use crate::access_log::Entry;
 use crate::clock;
 use crate::deadline::Timer;
 use crate::downstream::{Downstream, Rejected};
 use crate::local_reply::{Cause, Row};
+use crate::stats::Ending;
 
 /// Says who answered in place of the upstream. Answers of the upstream keep their own `server`.
 const SERVER: &[u8] = b"fuseboard";
@@ -91,11 +93,16 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     row.body.write(false, &problem, &mut body);
     down.take_buffers();
     let mut out = std::mem::take(&mut down.output);
+    let begins_at = out.len();
     write_head(&mut out, row, None, body.len(), &down.worker.date(down.now));
     write::field(&mut out, b"connection", b"close");
     write::end_head(&mut out);
     out.extend_from_slice(&body);
+    let sent = (out.len() - begins_at) as u64;
     down.output = out;
+    let ending = Ending { status: row.status, flags: [Some(row.flag), None, None], reason: None };
+    let measured = Measured { millis: 0, received: down.input.len() as u64, sent };
+    metrics::count_unrouted(&down.worker, &ending, &measured);
     flush(down).await;
     log_rejected(down, *rejected, row, body.len() as u64);
 }

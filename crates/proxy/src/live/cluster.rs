@@ -13,7 +13,7 @@ use fuseboard_snapshot::{Availability, Cluster, PerPriority};
 use fuseboard_stats::Sharded;
 
 use super::host::Host;
-use crate::stats::{ClusterBlock, ClusterStats};
+use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
 
 /// What each routing priority of a cluster has of its own.
@@ -28,6 +28,8 @@ pub struct LiveCluster {
     pub name: Arc<str>,
     /// Numbers, by worker.
     pub stats: Arc<Sharded<ClusterBlock>>,
+    /// Istio's series, by how requests ended.
+    pub requests: Arc<RequestSeries>,
     pub(crate) epoch: Arc<HealthEpoch>,
     tiers: PerPriority<Tier>,
     detector: Mutex<Option<OutlierDetector>>,
@@ -42,6 +44,7 @@ impl LiveCluster {
         Self {
             name: Arc::clone(&cluster.name),
             stats: Arc::new(Sharded::new(workers)),
+            requests: Arc::new(RequestSeries::new(workers)),
             epoch: Arc::new(HealthEpoch::default()),
             tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
             detector: Mutex::new(None),

@@ -166,6 +166,8 @@ stats! {
         upstream_rq_queue_timeout: Counter,
         /// Requests whose body was too large to be kept for a retry.
         retry_body_too_large: Counter,
+        /// Requests that `istio_requests_total` counts under `response_code="other"`, because the cluster has as many series as it may.
+        request_series_overflow_total: Counter,
     }
 }
 

@@ -11,7 +11,9 @@ use super::cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
 use super::levels::{BreakerLevels, ClusterLevels, LimitLevels, OutlierLevels, RemainingLevels};
 use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 use super::refused;
+use super::requests::{self, RequestSeries};
 use super::server::{ClusterManagerStats, ListenerManagerStats, OwnServerStats, ServerStats};
+use crate::options::Source;
 
 /// The proxy at one moment: its status, and the blocks that belong to the status's clusters and listeners.
 pub struct Observation {
@@ -21,6 +23,12 @@ pub struct Observation {
     pub cluster_blocks: Vec<Arc<Sharded<ClusterBlock>>>,
     /// Blocks of `status.listeners`, in the same order.
     pub listener_blocks: Vec<Arc<Sharded<ListenerBlock>>>,
+    /// Istio's series of `status.clusters`, in the same order.
+    pub cluster_requests: Vec<Arc<RequestSeries>>,
+    /// Istio's series of requests that found no cluster.
+    pub unrouted: Arc<RequestSeries>,
+    /// Whom the proxy works for.
+    pub source: Source,
 }
 
 /// Every declared scope, for the documentation.
@@ -57,6 +65,11 @@ pub fn collect(observed: &Observation) -> Reading {
         add_listener(&mut reading, status, blocks);
     }
     add_server(&mut reading, observed);
+    let from = requests::From::new(&observed.source);
+    for (status, series) in observed.status.clusters.iter().zip(&observed.cluster_requests) {
+        requests::collect(&mut reading, &from, Some(&status.cluster), series);
+    }
+    requests::collect(&mut reading, &from, None, &observed.unrouted);
     reading
 }
 

@@ -10,6 +10,7 @@ mod levels;
 mod listener;
 mod memory;
 mod refused;
+mod requests;
 mod server;
 
 pub use cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
@@ -18,3 +19,4 @@ pub use host::HostStats;
 pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 pub(crate) use memory::memory;
 pub use refused::{REFUSED, Refused};
+pub use requests::{Ending, RequestSeries, RequestStats};

@@ -9,6 +9,7 @@ mod drain;
 mod failures;
 mod flags;
 mod http1;
+mod istio_metrics;
 mod limits;
 mod messages;
 mod own_answers;

@@ -9,7 +9,8 @@ use fuseboard_admin::status::{
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::{LimitView, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
-use fuseboard_proxy::stats::Observation;
+use fuseboard_proxy::Source;
+use fuseboard_proxy::stats::{Observation, RequestSeries};
 use fuseboard_snapshot::{
     Availability, Cluster, ConnectionPolicy, PerPriority, Provenance, ServiceName, Snapshot,
 };
@@ -67,6 +68,9 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
         ListenerStatus { name: Arc::from("main"), address: "[::1]:9000".parse().unwrap(), accepting: true };
     Observation {
         cluster_blocks: clusters.iter().map(|_| Arc::new(Sharded::new(4))).collect(),
+        cluster_requests: clusters.iter().map(|_| Arc::new(RequestSeries::new(4))).collect(),
+        unrouted: Arc::new(RequestSeries::new(4)),
+        source: Source::default(),
         listener_blocks: vec![Arc::new(Sharded::new(4))],
         status: ProxyStatus {
             server,

@@ -11,6 +11,7 @@ use fuseboard_testkit::{Behaviour, Client, Gate, ReadFailure, Reply, Response, S
 
 use super::log::{LogFile, LogLine};
 use super::numbers::Numbers;
+use super::series::Ended;
 use super::{Draft, Rig};
 
 /// How long something that must happen may take.
@@ -62,6 +63,8 @@ pub struct Seen {
     answer: Option<Response>,
     connection: Connection,
     grew: BTreeMap<String, i64>,
+    /// What Istio's metrics count more.
+    ended: BTreeMap<Ended, u64>,
     refusals: Vec<RefusalRecord>,
     line: LogLine,
 }
@@ -106,14 +109,14 @@ impl Stage {
     /// The same; `meanwhile` runs when the head of an answer has come.
     pub async fn judge_with(self, request: &str, meanwhile: impl AsyncFnOnce()) -> Seen {
         let mut client = self.rig.client().await;
-        let before = self.numbers();
+        let (before, series) = (self.numbers(), self.rig.series());
         client.send(request).await;
         let mut answer = client.head().await.unwrap();
         meanwhile().await;
         let whole = client.body(&mut answer).await;
         let refusals = self.rig.refusals();
         self.settled(&before).await;
-        let grew = self.grown(&before);
+        let (grew, ended) = (self.grown(&before), self.rig.series().since(&series));
         let connection = match (whole, answer.field("connection")) {
             (Err(ReadFailure::Closed(_) | ReadFailure::Reset), _) => Connection::Broken,
             (Err(failure), _) => panic!("the answer neither ends nor breaks off: {failure:?}"),
@@ -130,13 +133,13 @@ impl Stage {
         };
         drop(client);
         let line = self.judged_line();
-        Seen { answer: Some(answer), connection, grew, refusals, line }
+        Seen { answer: Some(answer), connection, grew, ended, refusals, line }
     }
 
     /// Sends a request and goes away once `wait` is over. Ends the proxy.
     pub async fn judge_leaving(self, request: &str, wait: impl AsyncFnOnce()) -> Seen {
         let mut client = self.rig.client().await;
-        let before = self.numbers();
+        let (before, series) = (self.numbers(), self.rig.series());
         client.send(request).await;
         wait().await;
         client.close();
@@ -144,8 +147,9 @@ impl Stage {
         assert!(settle(PATIENCE, left).await, "the proxy never noticed");
         self.settled(&before).await;
         let (grew, refusals) = (self.grown(&before), self.rig.refusals());
+        let ended = self.rig.series().since(&series);
         let line = self.judged_line();
-        Seen { answer: None, connection: Connection::Broken, grew, refusals, line }
+        Seen { answer: None, connection: Connection::Broken, grew, ended, refusals, line }
     }
 
     /// Waits until the judged exchange is over: a counter may follow the answer's last byte.
@@ -216,6 +220,7 @@ impl Seen {
     pub fn expect(&self, cause: Cause, expected: &Expected) {
         self.expect_answer(expected);
         self.expect_counted(cause, expected);
+        self.expect_metrics(expected);
         self.expect_remembered(expected);
         self.expect_logged(cause, expected);
         let row = cause.row();
@@ -270,6 +275,12 @@ impl Seen {
         }
         let expected: BTreeMap<String, i64> = names.into_iter().map(|name| (name, 1)).collect();
         assert_eq!(self.grew, expected, "{cause:?} counts each of these once, and nothing else");
+    }
+
+    fn expect_metrics(&self, expected: &Expected) {
+        let refused = expected.reason.map_or("", RefusalReason::token);
+        let ended = (expected.status.to_string(), expected.flags.to_owned(), refused.to_owned());
+        assert_eq!(self.ended, [(ended, 1)].into(), "Istio's metrics");
     }
 
     fn expect_remembered(&self, expected: &Expected) {

@@ -5,6 +5,7 @@
 pub mod judge;
 pub mod log;
 pub mod numbers;
+pub mod series;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
@@ -151,6 +152,11 @@ impl Rig {
     /// What the admin server says now; only for rigs that have one.
     pub fn numbers(&self) -> numbers::Numbers {
         numbers::Numbers::read(self.proxy.admin_address().unwrap())
+    }
+
+    /// Istio's metrics now; only for rigs that have an admin server.
+    pub fn series(&self) -> series::Series {
+        series::Series::read(self.proxy.admin_address().unwrap())
     }
 
     /// Waits until nothing is in flight and every upstream connection is closed.
