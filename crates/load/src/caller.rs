@@ -8,9 +8,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use jiff::Timestamp;
+
+use crate::access_log::{Entry, Lines};
 use crate::alarm::Alarm;
 use crate::cancel::Cancel;
-use crate::client::{Client, connecting_histogram};
+use crate::client::{Client, Reply, connecting_histogram};
 use crate::engine::{Done, Message, Phase, Run};
 use crate::event::{Level, LogLine};
 use crate::go;
@@ -23,6 +26,7 @@ pub(crate) struct Caller {
     id: usize,
     client: Client,
     tally: Tally,
+    access_log: Option<Lines>,
 }
 
 impl Caller {
@@ -30,7 +34,8 @@ impl Caller {
         let connecting = connecting_histogram(run.options.offset, run.options.resolution);
         let client = Client::new(Arc::clone(&run.destination), connecting, run.observer.clone(), id);
         let tally = Tally::new(&run.options);
-        Self { run, id, client, tally }
+        let access_log = run.access_log.as_ref().map(Lines::of);
+        Self { run, id, client, tally, access_log }
     }
 
     /// A closed channel means that the coordinator gave up, so nobody misses what cannot be sent.
@@ -57,8 +62,9 @@ impl Caller {
             Some(pace) => self.keep_pace(pace, start).await,
             None => self.hurry(start).await,
         }
+        self.flush_access_log();
         self.log_end(start);
-        let done = Done { id: self.id, tally: self.tally, sockets: self.client.sockets };
+        let done = Done { id: self.id, tally: self.tally, sockets: self.client.into_sockets() };
         let _ = results.send(Message::Done(Box::new(done)));
     }
 
@@ -71,7 +77,7 @@ impl Caller {
         let is_due = |made, sent| calls.is_none_or(|calls| made < calls) && end.is_none_or(|end| sent <= end);
         // Asked before the first call too: the run may have been ended while it warmed up.
         while is_due(made, sent) && !self.run.stop.is_cancelled() {
-            sent = self.call(sent, None).await;
+            sent = self.call(made, sent, None).await;
             made += 1;
         }
     }
@@ -95,7 +101,7 @@ impl Caller {
                 self.log_behind(made, pace.calls, plan.end);
                 return;
             }
-            self.call(now, Some(due)).await;
+            self.call(slot, now, Some(due)).await;
             made += 1;
             let elapsed = start.elapsed();
             let Some(next) = pace.next(slot, elapsed) else { return };
@@ -108,6 +114,9 @@ impl Caller {
                 due = start + elapsed + jittered(pause, dice);
             }
             self.tally.sleeps.record(signed_seconds(start + elapsed, due));
+            if !pause.is_zero() {
+                self.flush_access_log();
+            }
             if sleep_until(due, &mut alarm, stop).await.is_break() {
                 return;
             }
@@ -115,9 +124,10 @@ impl Caller {
     }
 
     /// Makes one call and returns when it ended.
-    async fn call(&mut self, sent: Instant, due: Option<Instant>) -> Instant {
+    async fn call(&mut self, iteration: u64, sent: Instant, due: Option<Instant>) -> Instant {
         let reply = self.client.call().await;
         let ended = Instant::now();
+        self.note_in_access_log(iteration, reply, ended - sent);
         self.tally.record(reply, ended - sent, due.map(|due| sent.saturating_duration_since(due)));
         let Run { options, stop, observer, .. } = &*self.run;
         if options.abort_on == Some(reply.code) {
@@ -130,6 +140,25 @@ impl Caller {
             );
         }
         ended
+    }
+
+    fn note_in_access_log(&mut self, iteration: u64, reply: Reply, took: Duration) {
+        let Some(lines) = &mut self.access_log else { return };
+        let entry = Entry { thread: self.id, iteration, ended: Timestamp::now(), took, reply };
+        let written = lines.add(&entry);
+        self.report_access_log(written);
+    }
+
+    fn flush_access_log(&mut self) {
+        let written = self.access_log.as_mut().map_or(Ok(()), Lines::flush);
+        self.report_access_log(written);
+    }
+
+    fn report_access_log(&self, written: std::io::Result<()>) {
+        if let Err(error) = written {
+            let line = LogLine::new(Level::Error, "Unable to write the access log");
+            self.run.observer.log(line.with("err", error.to_string()).with("thread", self.id));
+        }
     }
 
     fn log_behind(&self, made: u64, calls: Option<u64>, end: Option<Duration>) {

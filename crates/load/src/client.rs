@@ -1,53 +1,62 @@
-//! One connection of the load generator: connects, sends, reads one answer, keeps or closes the socket, and
-//! counts sockets as fortio's fast client does. When to call and what to make of the answers is the engine's.
+//! One caller's calls: each is a request, its answer, and with `-L` the requests that redirects ask for. Decides what an
+//! answer means for the socket, as fortio does. Sockets are in `connection`, reading in `answer`; when to call and what
+//! to make of the answers is the engine's.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_core::refusal::RefusalReason;
-use fuseboard_http1::{
-    Awaiting, BodyDecoder, HeadScanner, HeaderName, Headers, Limits, ResponseHead, parse_response,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::answer::{Answer, Extent, Failure, Reader, Receiver, Refusal, is_ok};
+use crate::connection::{ConnectError, Connection, Route, SocketCounts};
+use crate::deadline::Deadline;
 use crate::event::{Level, LogLine, Observer};
 use crate::histogram::Histogram;
 use crate::options::{HttpOptions, Options, Style};
-use crate::request::Request;
+use crate::redirect::{self, Hop};
+use crate::request::{Body, Request};
+use crate::resolver::Resolver;
+use crate::socket::{Address, Socket};
 use crate::target::{Target, TargetError};
+use crate::upload;
 
 /// Code of a call that got no usable answer.
 pub(crate) const SOCKET_ERROR: i32 = -1;
-/// Bytes read at once; a usual answer fits.
-const READ_SIZE: usize = 16 * 1024;
 
 /// What all connections of a run share.
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) target: Target,
-    addresses: Vec<SocketAddr>,
+    pub(crate) route: Route,
+    pub(crate) http: HttpOptions,
+    pub(crate) style: Style,
     request: Request,
-    http: HttpOptions,
     run_id: i64,
 }
 
 impl Destination {
     pub(crate) async fn resolve(options: &Options) -> Result<Self, TargetError> {
-        let Options { http, style, run_id, .. } = options;
-        Self::with(http, *style, *run_id).await
+        let http = options.http.clone();
+        let target = Target::parse(&http.url)?;
+        let route = route_to(&target, &http).await?;
+        let request = Request::new(&http, &target, options.style);
+        Ok(Self { target, route, http, style: options.style, request, run_id: options.run_id })
     }
 
-    pub(crate) async fn with(http: &HttpOptions, style: Style, run_id: i64) -> Result<Self, TargetError> {
-        let target = Target::parse(&http.url)?;
-        let addresses = target.addresses(http).await?;
-        let request = Request::new(http, &target, style);
-        Ok(Self { target, addresses, request, http: http.clone(), run_id })
+    fn extent(&self) -> Extent {
+        let whole = self.http.whole_answers || self.http.follow_redirects;
+        if whole { Extent::Whole } else { Extent::WhileOk }
     }
+}
+
+async fn route_to(target: &Target, http: &HttpOptions) -> Result<Route, TargetError> {
+    if let Some(path) = &http.unix_socket {
+        return Ok(Route::Unix(Address::Unix(path.clone())));
+    }
+    let resolver = Arc::new(Resolver::of(target, http).await?);
+    Ok(Route::Resolved { resolver, once: http.resolve_once })
 }
 
 /// What came back.
@@ -63,298 +72,282 @@ pub(crate) struct Reply {
     pub(crate) refusal: Refusal,
 }
 
-/// What an answer that is not OK says about who refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Refusal {
-    /// Our proxy's reason, from `x-fuseboard-refused`.
-    pub(crate) reason: Option<RefusalReason>,
-    /// Envoy's `x-envoy-overloaded`: one of its limits refused.
-    pub(crate) overloaded: bool,
-}
-
-impl Refusal {
-    /// Looks at the fields once; allocates nothing.
-    fn of(head: &ResponseHead<'_>) -> Self {
-        let mut refusal = Self::default();
-        for field in head.fields() {
-            match field.id {
-                HeaderName::XFuseboard if field.name.eq_ignore_ascii_case(b"x-fuseboard-refused") => {
-                    let token = std::str::from_utf8(field.value).ok();
-                    refusal.reason = token.and_then(RefusalReason::from_token);
-                }
-                HeaderName::XEnvoyOverloaded => refusal.overloaded = field.value == b"true",
-                _ => {}
-            }
-        }
-        refusal
-    }
-}
-
 impl Reply {
+    pub(crate) fn is_ok(self) -> bool {
+        is_ok(self.code)
+    }
+
+    fn to(answer: &Answer, extent: Extent) -> Self {
+        let code = i32::from(answer.status);
+        // An answer that is read only while OK was cut off in front of its headers, as fortio sees it.
+        let head_bytes = if extent == Extent::Whole || is_ok(code) { answer.head_bytes } else { 0 };
+        Self { code, bytes: answer.head_bytes + answer.body_bytes, head_bytes, refusal: answer.refusal }
+    }
+
     /// A call without a usable answer, after this many bytes of one.
     pub(crate) fn socket_error(bytes: u64) -> Self {
         Self { code: SOCKET_ERROR, bytes, head_bytes: 0, refusal: Refusal::default() }
     }
-
-    /// 2xx and the teapot.
-    pub(crate) fn is_ok(self) -> bool {
-        (200..300).contains(&self.code) || self.code == 418
-    }
 }
 
-/// The bytes of an answer, for callers who want them.
-#[derive(Debug, Default)]
-pub(crate) struct Captured {
-    /// From the status line to the empty line.
-    pub(crate) head: Vec<u8>,
-    /// Without its framing.
-    pub(crate) body: Vec<u8>,
-}
-
-/// Sockets that one connection used.
-#[derive(Debug, Clone)]
-pub(crate) struct SocketCounts {
-    /// Connects tried.
-    pub(crate) used: u64,
-    /// By address.
-    pub(crate) addresses: BTreeMap<SocketAddr, u64>,
-    /// How long connecting took, in seconds, failures included.
-    pub(crate) connecting: Histogram,
-}
-
-/// One connection; makes one call at a time.
+/// One caller; makes one call at a time.
 #[derive(Debug)]
 pub(crate) struct Client {
-    destination: Arc<Destination>,
-    observer: Observer,
-    id: usize,
-    socket: Option<TcpStream>,
-    scanner: HeadScanner,
-    headers: Headers,
-    buffer: Vec<u8>,
-    turn: usize,
-    pub(crate) sockets: SocketCounts,
-}
-
-/// Why an exchange has no answer.
-enum Failure {
-    /// Nothing came on a socket used before: the server had closed it.
-    Stale,
-    Timeout,
-    Broken(String),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Broken(error.to_string())
-    }
+    speaker: Speaker,
+    connection: Connection,
+    /// Where the last redirects to another host led, and the way there.
+    elsewhere: Option<(String, Connection)>,
+    /// A request of its own, where each call differs.
+    own_request: Option<Request>,
 }
 
 impl Client {
+    /// Within a runtime.
     pub(crate) fn new(
         destination: Arc<Destination>,
         connecting: Histogram,
         observer: Observer,
         id: usize,
     ) -> Self {
-        let sockets = SocketCounts { used: 0, addresses: BTreeMap::new(), connecting };
-        let scanner = HeadScanner::for_responses(Limits::default());
-        // Connections take turns over the addresses, each starting at another one.
-        let turn = id;
-        let (headers, buffer) = (Headers::new(), Vec::with_capacity(READ_SIZE));
-        Self { destination, observer, id, socket: None, scanner, headers, buffer, turn, sockets }
+        let connection =
+            Connection::new(destination.route.clone(), destination.http.connection_reuse, connecting);
+        let own_request = destination.request.has_holes().then(|| destination.request.clone());
+        let reader = Reader::new(destination.http.read_buffer);
+        let speaker = Speaker { destination, observer, id, deadline: Deadline::new(), reader };
+        Self { speaker, connection, elsewhere: None, own_request }
     }
 
-    /// Makes one call and reads as much of its answer as fortio reads: an answer that is not OK ends the
-    /// reading, and its socket is closed.
+    /// Makes one call and reads as much of its answer as fortio reads.
     pub(crate) async fn call(&mut self) -> Reply {
-        self.exchange(None).await
+        let extent = self.speaker.destination.extent();
+        self.exchange(extent, None).await
     }
 
     /// Makes one call and reads its whole answer, whatever its status.
-    pub(crate) async fn fetch(&mut self) -> (Reply, Captured) {
-        let mut captured = Captured::default();
-        let reply = self.exchange(Some(&mut captured)).await;
-        (reply, captured)
+    pub(crate) async fn fetch(&mut self, receiver: &mut dyn Receiver) -> Reply {
+        self.exchange(Extent::Whole, Some(receiver)).await
     }
 
-    async fn exchange(&mut self, mut captured: Option<&mut Captured>) -> Reply {
-        let deadline = Instant::now() + self.destination.http.timeout;
+    /// As [`Client::fetch`], with a body that is sent as it comes.
+    pub(crate) async fn upload(
+        &mut self,
+        pieces: &mut mpsc::Receiver<Vec<u8>>,
+        receiver: &mut dyn Receiver,
+    ) -> Reply {
+        let destination = Arc::clone(&self.speaker.destination);
+        let Destination { target, http, style, .. } = &*destination;
+        self.speaker.deadline.set(Instant::now() + http.timeout);
+        let mut request = Request::with(http, target, *style, Body::Streamed);
+        request.fill(|| fastrand::u128(..));
+        match self.speaker.tell(&mut self.connection, &request, pieces, receiver).await {
+            Ok(answer) => self.speaker.judged(&answer, Extent::Whole),
+            Err(reply) => reply,
+        }
+    }
+
+    /// The sockets of all its connections.
+    pub(crate) fn into_sockets(self) -> SocketCounts {
+        let mut sockets = self.connection.sockets;
+        if let Some((_, connection)) = &self.elsewhere {
+            sockets.merge(&connection.sockets);
+        }
+        sockets
+    }
+
+    async fn exchange(&mut self, extent: Extent, receiver: Option<&mut dyn Receiver>) -> Reply {
+        let destination = Arc::clone(&self.speaker.destination);
+        self.speaker.deadline.set(Instant::now() + destination.http.timeout);
+        if destination.http.follow_redirects {
+            return self.follow(&destination, receiver).await;
+        }
+        let request = match &mut self.own_request {
+            Some(own) => {
+                own.fill(|| fastrand::u128(..));
+                &*own
+            }
+            None => &destination.request,
+        };
+        match self.speaker.ask(&mut self.connection, request, extent, receiver).await {
+            Ok(answer) => self.speaker.judged(&answer, extent),
+            Err(reply) => reply,
+        }
+    }
+
+    /// One call that goes where redirects lead; only its last answer is shown.
+    async fn follow(&mut self, destination: &Destination, receiver: Option<&mut dyn Receiver>) -> Reply {
+        let mut last = redirect::LastAnswer::for_receiver(receiver);
+        let mut hop = Hop::first(&destination.target, &destination.http);
+        for redirects in 0.. {
+            let mut request = Request::with(&hop.options, &hop.target, destination.style, hop.body);
+            request.fill(|| fastrand::u128(..));
+            let connection =
+                match way_to(&hop.target, destination, &mut self.connection, &mut self.elsewhere).await {
+                    Ok(connection) => connection,
+                    Err(error) => return self.speaker.lost(&error),
+                };
+            let answer = match self.speaker.ask(connection, &request, Extent::Whole, Some(&mut last)).await {
+                Ok(answer) => answer,
+                Err(reply) => return reply,
+            };
+            match hop.next(answer.status, answer.location.as_deref()) {
+                None => return self.speaker.judged(&answer, Extent::Whole),
+                Some(Err(error)) => return self.speaker.lost(&error),
+                Some(Ok(_)) if redirects == redirect::MOST => break,
+                Some(Ok(next)) => hop = next,
+            }
+        }
+        self.speaker.lost(&format_args!("stopped after {} redirects", redirect::MOST))
+    }
+}
+
+/// The connection for a hop: the caller's own, or the one that redirects to another host led to.
+async fn way_to<'a>(
+    target: &Target,
+    destination: &Destination,
+    own: &'a mut Connection,
+    elsewhere: &'a mut Option<(String, Connection)>,
+) -> Result<&'a mut Connection, TargetError> {
+    let http = &destination.http;
+    if target.authority == destination.target.authority || http.unix_socket.is_some() {
+        return Ok(own);
+    }
+    let known = match elsewhere.take() {
+        Some(known) if known.0 == target.authority => known,
+        left => {
+            if let Some((_, left)) = left {
+                own.sockets.merge(&left.sockets);
+            }
+            let route = route_to(target, http).await?;
+            let connection = Connection::new(route, http.connection_reuse, own.sockets.connecting.emptied());
+            (target.authority.clone(), connection)
+        }
+    };
+    Ok(&mut elsewhere.insert(known).1)
+}
+
+/// What all connections of a caller share: buffers, the clock of the call, and a voice in the log.
+#[derive(Debug)]
+struct Speaker {
+    destination: Arc<Destination>,
+    observer: Observer,
+    id: usize,
+    deadline: Deadline,
+    reader: Reader,
+}
+
+impl Speaker {
+    /// One request and its answer; what went wrong is logged and counted as a socket error.
+    async fn ask(
+        &mut self,
+        connection: &mut Connection,
+        request: &Request,
+        extent: Extent,
+        mut receiver: Option<&mut dyn Receiver>,
+    ) -> Result<Answer, Reply> {
+        self.reader.clear();
         loop {
-            let reused = self.socket.is_some();
-            let mut socket = match self.socket.take() {
-                Some(socket) => socket,
-                None => match self.connect(deadline).await {
-                    Ok(socket) => socket,
-                    Err(reply) => return reply,
+            let (reused, mut socket) = match connection.take() {
+                Some(socket) => (true, socket),
+                None => match connection.open(&mut self.deadline).await {
+                    Ok(socket) => (false, socket),
+                    Err(error) => return Err(self.unconnected(&error)),
                 },
             };
-            let talk = self.converse(&mut socket, captured.as_deref_mut());
-            let outcome = match tokio::time::timeout_at(deadline, talk).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Failure::Timeout),
+            let http = &self.destination.http;
+            // Reborrowed by hand: the receiver outlives this turn of the loop.
+            let receiver: Option<&mut dyn Receiver> = match &mut receiver {
+                Some(receiver) => Some(&mut **receiver),
+                None => None,
             };
-            match outcome {
-                Ok((reply, keep)) => {
-                    self.socket = keep.then_some(socket);
-                    return reply;
+            let talk = converse(&mut self.reader, &mut socket, request, http, extent, receiver);
+            match self.deadline.bound(talk).await {
+                Some(Ok(answer)) => {
+                    let may_keep = answer.may_keep && self.destination.http.keeps_connections();
+                    if may_keep && (extent == Extent::Whole || is_ok(answer.status.into())) {
+                        connection.give_back(socket);
+                    }
+                    return Ok(answer);
                 }
                 // One silent retry: a server may close an idle connection at any time.
-                Err(Failure::Stale) if reused => {}
-                Err(failure) => return self.failed(&failure, &socket),
+                Some(Err(Failure::Stale)) if reused => {}
+                Some(Err(failure)) => return Err(self.failed(&failure, &socket)),
+                None => return Err(self.timed_out(&socket)),
             }
         }
     }
 
-    async fn connect(&mut self, deadline: Instant) -> Result<TcpStream, Reply> {
-        let addresses = &self.destination.addresses;
-        let address = addresses[self.turn % addresses.len()];
-        self.turn = self.turn.wrapping_add(1);
-        self.sockets.used += 1;
-        *self.sockets.addresses.entry(address).or_default() += 1;
-        let started = Instant::now();
-        let outcome = tokio::time::timeout_at(deadline, TcpStream::connect(address)).await;
-        self.sockets.connecting.record(started.elapsed().as_secs_f64());
-        let error = match outcome {
-            Ok(Ok(socket)) => {
-                // Without it only latency suffers.
-                let _ = socket.set_nodelay(true);
-                return Ok(socket);
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "i/o timeout".to_owned(),
-        };
-        self.log(
-            LogLine::new(Level::Error, "Unable to connect")
-                .with("dest", address.to_string())
-                .with("err", format!("dial tcp {address}: {error}")),
-        );
-        Err(Reply::socket_error(0))
-    }
-
-    /// Sends the request and reads the answer; says whether the socket can be used again.
-    async fn converse(
+    /// As [`Speaker::ask`], with a body that is sent as it comes and so only once.
+    async fn tell(
         &mut self,
-        socket: &mut TcpStream,
-        captured: Option<&mut Captured>,
-    ) -> Result<(Reply, bool), Failure> {
-        let destination = Arc::clone(&self.destination);
-        let Destination { request, http, .. } = &*destination;
-        // An error in sending is not the end: a server may answer before it has read everything.
-        let sent = socket.write_all(&request.bytes).await;
-        if http.half_close && !http.keep_alive && sent.is_ok() {
-            socket.shutdown().await?;
-        }
-        let head_end = self.read_head(socket).await?;
-
-        let head = &self.buffer[..head_end];
-        let parsed =
-            parse_response(head, &mut self.headers, &Limits::default(), Awaiting::to(request.method))
-                .map_err(|error| Failure::Broken(error.to_string()))?;
-        let code = i32::from(parsed.status());
-        let (keep_alive, framing) = (parsed.keep_alive() && http.keep_alive, parsed.framing());
-        let (bytes, head_bytes) = (self.buffer.len() as u64, head_end as u64);
-        let mut reply = Reply { code, bytes, head_bytes, refusal: Refusal::default() };
-        if !reply.is_ok() {
-            reply.refusal = Refusal::of(&parsed);
-        }
-        if captured.is_none() && !reply.is_ok() {
-            reply.head_bytes = 0;
-            self.log_not_ok(code);
-            return Ok((reply, false));
-        }
-        let body = BodyDecoder::new(framing, Limits::default());
-        let (body_bytes, clean) = self.read_body(socket, head_end, body, captured).await?;
-        reply.bytes = reply.head_bytes + body_bytes;
-        Ok((reply, keep_alive && clean && reply.is_ok()))
-    }
-
-    /// Reads until the head of the final answer stands at the front of the buffer, and returns its length.
-    async fn read_head(&mut self, socket: &mut TcpStream) -> Result<usize, Failure> {
-        self.buffer.clear();
-        self.scanner.reset();
-        loop {
-            let count = match socket.read_buf(&mut self.buffer).await {
-                Ok(count) => count,
-                Err(_) if self.buffer.is_empty() => return Err(Failure::Stale),
-                Err(error) => return Err(error.into()),
-            };
-            if count == 0 {
-                return Err(if self.buffer.is_empty() { Failure::Stale } else { truncated() });
-            }
-            loop {
-                let found = self.scanner.scan(&self.buffer);
-                match found.map_err(|error| Failure::Broken(error.to_string()))? {
-                    Some(end) if is_interim(&self.buffer) => {
-                        self.buffer.drain(..end);
-                    }
-                    Some(end) => return Ok(end),
-                    None => break,
-                }
-            }
+        connection: &mut Connection,
+        request: &Request,
+        pieces: &mut mpsc::Receiver<Vec<u8>>,
+        receiver: &mut dyn Receiver,
+    ) -> Result<Answer, Reply> {
+        let opened = connection.open(&mut self.deadline).await;
+        let mut socket = opened.map_err(|error| self.unconnected(&error))?;
+        let talk = upload::converse(&mut self.reader, &mut socket, request, pieces, Some(receiver));
+        match self.deadline.bound(talk).await {
+            Some(told) => told.map_err(|failure| self.failed(&failure, &socket)),
+            None => Err(self.timed_out(&socket)),
         }
     }
 
-    /// Reads the body that begins behind the head. Returns its bytes on the wire, and whether nothing followed it:
-    /// bytes beyond the answer belong to no call, and a connection that sends them cannot be trusted any more.
-    async fn read_body(
-        &mut self,
-        socket: &mut TcpStream,
-        head_end: usize,
-        mut body: BodyDecoder,
-        mut captured: Option<&mut Captured>,
-    ) -> Result<(u64, bool), Failure> {
-        if let Some(captured) = captured.as_deref_mut() {
-            captured.head = self.buffer[..head_end].to_vec();
-        }
-        let mut start = head_end;
-        let mut bytes = 0;
-        loop {
-            while !body.is_complete() && start < self.buffer.len() {
-                let input = &self.buffer[start..];
-                let decoded = body.decode(input).map_err(|error| Failure::Broken(error.to_string()))?;
-                if let Some(captured) = captured.as_deref_mut() {
-                    captured.body.extend_from_slice(&input[decoded.content]);
-                }
-                start += decoded.consumed;
-                bytes += decoded.consumed as u64;
-            }
-            if body.is_complete() {
-                return Ok((bytes, start == self.buffer.len()));
-            }
-            self.buffer.clear();
-            self.buffer.shrink_to(READ_SIZE);
-            start = 0;
-            if socket.read_buf(&mut self.buffer).await? == 0 {
-                body.on_close().map_err(|_| truncated())?;
-            }
-        }
-    }
-
-    fn log_not_ok(&self, code: i32) {
-        if self.destination.http.log_errors {
-            let version = if self.buffer.starts_with(b"HTTP/1.0") { "HTTP/1.0" } else { "HTTP/1.1" };
+    fn judged(&self, answer: &Answer, extent: Extent) -> Reply {
+        let reply = Reply::to(answer, extent);
+        if !reply.is_ok() && self.destination.http.log_errors {
+            let version = if answer.is_http10 { "HTTP/1.0" } else { "HTTP/1.1" };
             self.log(
                 LogLine::new(Level::Warning, "Non ok http code")
-                    .with("code", code)
-                    .with("status", format!("{version} {code}")),
+                    .with("code", reply.code)
+                    .with("status", format!("{version} {}", reply.code)),
             );
         }
+        reply
     }
 
-    fn failed(&self, failure: &Failure, socket: &TcpStream) -> Reply {
-        let size = self.buffer.len();
-        let (message, error) = match failure {
-            Failure::Stale => ("Read error (incomplete/invalid response)", "EOF before any answer"),
-            Failure::Timeout => ("Timeout error (incomplete/invalid response)", "i/o timeout"),
-            Failure::Broken(error) => ("Read error (incomplete/invalid response)", error.as_str()),
+    fn unconnected(&self, error: &ConnectError) -> Reply {
+        self.log(match error {
+            ConnectError::Lookup { host, error } => LogLine::new(Level::Error, "Unable to resolve hostname")
+                .with("hostname", host.as_str())
+                .with("err", error.to_string()),
+            ConnectError::Dial { address, error } => {
+                let network = if matches!(address, Address::Unix(_)) { "unix" } else { "tcp" };
+                LogLine::new(Level::Error, "Unable to connect")
+                    .with("dest", address.to_string())
+                    .with("err", format!("dial {network} {address}: {error}"))
+            }
+        });
+        Reply::socket_error(0)
+    }
+
+    fn failed(&self, failure: &Failure, socket: &Socket) -> Reply {
+        let error = match failure {
+            Failure::Stale => "EOF before any answer",
+            Failure::Broken(error) => error.as_str(),
         };
+        self.unanswered("Read error (incomplete/invalid response)", error, socket)
+    }
+
+    fn timed_out(&self, socket: &Socket) -> Reply {
+        self.unanswered("Timeout error (incomplete/invalid response)", "i/o timeout", socket)
+    }
+
+    fn unanswered(&self, message: &str, error: &str, socket: &Socket) -> Reply {
+        let size = self.reader.held();
         let mut line = LogLine::new(Level::Error, message).with("err", error).with("size", size);
-        if let Ok(peer) = socket.peer_addr() {
+        if let Some(peer) = socket.peer() {
             line = line.with("dest", peer.to_string());
         }
         self.log(line.with("url", self.destination.target.url.as_str()));
         Reply::socket_error(size as u64)
+    }
+
+    /// A redirect that cannot be followed.
+    fn lost(&self, error: &dyn std::fmt::Display) -> Reply {
+        let line = LogLine::new(Level::Error, "Unable to follow the redirect").with("err", error.to_string());
+        self.log(line.with("url", self.destination.target.url.as_str()));
+        Reply::socket_error(0)
     }
 
     fn log(&self, line: LogLine) {
@@ -362,13 +355,21 @@ impl Client {
     }
 }
 
-/// 100 to 199, except 101 which nobody asked for and which the parser refuses.
-fn is_interim(head: &[u8]) -> bool {
-    matches!(head.get(9..12), Some([b'1', rest @ ..]) if rest != b"01")
-}
-
-fn truncated() -> Failure {
-    Failure::Broken("unexpected EOF".to_owned())
+/// Sends the request and reads the answer.
+async fn converse(
+    reader: &mut Reader,
+    socket: &mut Socket,
+    request: &Request,
+    http: &HttpOptions,
+    extent: Extent,
+    receiver: Option<&mut dyn Receiver>,
+) -> Result<Answer, Failure> {
+    // An error in sending is not the end: a server may answer before it has read everything.
+    let sent = socket.write_all(&request.bytes).await;
+    if http.half_close && !http.keeps_connections() && sent.is_ok() {
+        socket.shutdown().await?;
+    }
+    reader.answer(socket, request.method, extent, receiver).await
 }
 
 /// A connection's socket-time histogram uses the run's resolution.

@@ -1,13 +1,19 @@
 //! fortio's flags for `load` and `curl`: the table, what each sets, and the usage text. The grammar is in
-//! `go::flag`. A flag that stands here acts; one that does not is refused.
+//! `go::flag`. A flag that stands here acts; fortio's others are refused with a reason (`unsupported`).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::beyond::{self, Beyond, Mistakes};
 use crate::event::Level;
+use crate::flag_values::{
+    access_log_format, address_family, address_order, credentials, kilobytes, offset, reuse,
+};
 use crate::go;
 use crate::go::flag::{Flag, FlagError, boolean};
-use crate::options::{Options, Style};
+use crate::options::{AccessLogOptions, Options, Style};
+use crate::payload::PayloadFlags;
+use crate::unsupported::{self, Verdict};
 
 const fn value(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Flag {
     Flag { name, value: Some(value), help, default }
@@ -36,6 +42,56 @@ const FLAGS: &[Flag] = &[
         "",
         "End the run at the first call with this HTTP status, or -1 for a socket error",
     ),
+    switch("L", "", "Follow redirects, up to ten in a call; meant for curl"),
+    switch("a", "", "Save the result as JSON under a name made of its time and labels, in -data-dir"),
+    value("access-log-file", "path", "", "Add a line for each call to this file"),
+    value("access-log-format", "format", "json", "Form of these lines, one of [json influx]"),
+    switch("compression", "", "Ask for gzip answers; curl shows them unpacked, sizes are those on the wire"),
+    value(
+        "connection-reuse",
+        "min:max",
+        "",
+        "Most calls on one connection, drawn from this range for each of them (default no bound)",
+    ),
+    switch("curl-stdout-headers", "", "Print the head of the answer to standard output too (curl)"),
+    value("data-dir", "directory", ".", "Where -a saves results"),
+    value(
+        "dns-method",
+        "method",
+        "cached-rr",
+        "Which of a name's addresses a connection takes, one of [cached-rr rr rnd first]",
+    ),
+    value("gomaxprocs", "int", "", "Threads that make the calls (default one for each core)"),
+    value(
+        "httpbufferkb",
+        "kbytes",
+        "16",
+        "Most bytes read at once; longer answers are read whole all the same",
+    ),
+    switch("httpccch", "", "Accepted: a connection that the server says it closes is never used again"),
+    switch("logger-file-line", "", "Accepted: log lines have no place in the source"),
+    switch("logger-force-color", "", "Colour in the log although standard error is no terminal"),
+    switch("logger-goroutine", "", "Accepted: log lines have no number of a goroutine"),
+    switch("logger-json", "", "Log as JSON, a line each (default under the name fortio, off a terminal)"),
+    switch("logger-no-color", "", "No colour in the log"),
+    switch("logger-timestamp", "true", "Time in the log"),
+    value("maxpayloadsizekb", "kbytes", "256", "Most that -payload-size may ask for"),
+    switch(
+        "no-reresolve",
+        "",
+        "Stay with the first address instead of looking the name up for each connection",
+    ),
+    value("payload-file", "path", "", "Body of each request, from a file or from standard input for -"),
+    value("payload-size", "int", "", "Body of each request: this many random bytes"),
+    value("resolve-ip-type", "type", "ip4", "Which addresses of a name are used, one of [ip4 ip6 ip]"),
+    value("s", "int", "1", "Accepted: streams belong to gRPC, a connection makes one call at a time"),
+    switch(
+        "stdclient",
+        "",
+        "Read each answer to its end and keep the connection whatever the status, as fortio's standard client",
+    ),
+    switch("stream", "", "Send standard input as the body, in chunks as it comes (curl)"),
+    value("unix-socket", "path", "", "Connect to this Unix domain socket whatever the URL's host is"),
     switch("allow-initial-errors", "", "Go on although a warm-up call failed"),
     value("c", "int", "4", "Number of connections, each with one call at a time"),
     switch("calc-qps", "", "Compute the rate from the number of calls (-n) and the duration (-t)"),
@@ -58,11 +114,16 @@ const FLAGS: &[Flag] = &[
     switch("nocatchup", "", "Skip calls that came due while an earlier one was late"),
     value("offset", "duration", "", "Where the histogram begins"),
     value("p", "string", "\"50,75,90,99,99.9\"", "Percentiles to report"),
-    value("payload", "string", "", "Body of each request; makes it a POST"),
+    value(
+        "payload",
+        "string",
+        "",
+        "Body of each request, which becomes a POST; {uuid} here and in the URL is a new UUID in each call",
+    ),
     value("qps", "float", "8", "Calls per second over all connections, 0 for as fast as possible"),
     switch("quiet", "", "Say less: the log level becomes Error, and the report short"),
     value("r", "float", "0.001", "Width of the lowest buckets of the histogram in seconds"),
-    value("resolve", "IP", "", "Connect to this address whatever the URL's host is"),
+    value("resolve", "host", "", "Connect to this address or name whatever the URL's host is"),
     value("runid", "int", "", "Number of the run in the JSON result"),
     switch("sequential-warmup", "", "Make the warm-up calls one after the other"),
     value("t", "duration", "5s", "How long to call, such as 90s or 1d4h; 0 is until interrupted"),
@@ -73,6 +134,7 @@ const FLAGS: &[Flag] = &[
 
 /// What the arguments of `load` or `curl` ask for.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag, independent of the others")]
 pub struct CommandLine {
     /// The run.
     pub options: Options,
@@ -84,6 +146,37 @@ pub struct CommandLine {
     pub quiet: bool,
     /// What fortio does not have.
     pub beyond: Beyond,
+    /// `-a`: the result is saved under [`crate::Report::file_name`] in `data_dir`, unless `-json` says where.
+    pub save: bool,
+    /// `-data-dir`.
+    pub data_dir: PathBuf,
+    /// `-payload…`: where the body comes from.
+    pub payload: PayloadFlags,
+    /// `-stream`: standard input is the body (curl).
+    pub stream: bool,
+    /// `-curl-stdout-headers`.
+    pub head_to_stdout: bool,
+    /// `-logger-…`: the look of the log.
+    pub log: LogLook,
+    /// What was accepted and changes nothing, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The look of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLook {
+    /// As JSON or as text; `None` where nobody said.
+    pub json: Option<bool>,
+    /// With or without colour; `None` where nobody said.
+    pub color: Option<bool>,
+    /// With the time.
+    pub timestamps: bool,
+}
+
+impl Default for LogLook {
+    fn default() -> Self {
+        Self { json: None, color: None, timestamps: true }
+    }
 }
 
 /// What is wrong with the arguments.
@@ -99,6 +192,20 @@ pub enum UsageError {
         /// Name of the program.
         program: &'static str,
     },
+    /// A flag of fortio that is not supported.
+    #[error("-{flag}: {why}")]
+    Unsupported {
+        /// The flag without its dash.
+        flag: &'static str,
+        /// Why, and what helps.
+        why: &'static str,
+    },
+    /// `-calc-qps` without the two numbers that it needs.
+    #[error("Error: can't use `-calc-qps` without also specifying `-n` and `-t`")]
+    CalcQps,
+    /// `-stream` in a run of many calls.
+    #[error("Error: -stream is for curl: standard input can be sent only once")]
+    StreamedLoad,
     /// Flags behind the URL would be ignored.
     #[error("Error: unexpected {argument:?} behind the URL: flags come before it")]
     Trailing {
@@ -119,25 +226,35 @@ pub enum UsageError {
 impl CommandLine {
     /// Reads the arguments behind `load` or `curl`.
     pub fn parse(arguments: &[String], style: Style) -> Result<Self, UsageError> {
-        let parsed = go::flag::parse(&table(style), arguments)?;
-        let (options, beyond) = (Options::to(""), Beyond::default());
-        let mut line = Self { options, json: None, curl: false, quiet: false, beyond };
-        line.options.style = style;
+        let table: Vec<Flag> = table(style).into_iter().chain(unsupported::flags()).collect();
+        let parsed = go::flag::parse(&table, arguments)?;
+        let mut line = Self::empty(style);
         let mut calc_qps = false;
         for (name, value) in &parsed.flags {
+            match unsupported::judge(name, value) {
+                Verdict::Ours => {}
+                Verdict::Harmless => continue,
+                Verdict::Refused(why) => return Err(UsageError::Unsupported { flag: name, why }),
+            }
             if *name == "calc-qps" {
                 calc_qps = boolean(name, value)?;
             } else if !(line.beyond.set(name, value)
                 || line.set_http(name, value)?
-                || line.set_switch(name, value)?)
+                || line.set_connecting(name, value)?
+                || line.set_switch(name, value)?
+                || line.set_output(name, value)?
+                || line.payload.set(name, value)?)
             {
                 line.set_value(name, value)?;
             }
         }
+        line.options.access_log = line.options.access_log.filter(|log| log.path != *"");
         if line.quiet {
             line.options.log_level = Level::Error;
         }
-        if let (true, Some(calls), Some(duration)) = (calc_qps, line.options.calls, line.options.duration) {
+        if calc_qps {
+            let both = line.options.calls.zip(line.options.duration);
+            let (calls, duration) = both.ok_or(UsageError::CalcQps)?;
             line.options.qps = calls as f64 / duration.as_secs_f64();
         }
         line.beyond.check().map_err(UsageError::Expectations)?;
@@ -153,6 +270,30 @@ impl CommandLine {
         }
     }
 
+    fn empty(style: Style) -> Self {
+        let mut options = Options::to("");
+        options.style = style;
+        Self {
+            options,
+            json: None,
+            curl: false,
+            quiet: false,
+            save: false,
+            data_dir: PathBuf::from("."),
+            beyond: Beyond::default(),
+            payload: PayloadFlags::default(),
+            stream: false,
+            head_to_stdout: false,
+            log: LogLook::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Checks what only `load` must not have.
+    pub fn for_load(self) -> Result<Self, UsageError> {
+        if self.stream && !self.curl { Err(UsageError::StreamedLoad) } else { Ok(self) }
+    }
+
     /// Flags about requests; `false` for another one.
     fn set_http(&mut self, name: &'static str, value: &str) -> Result<bool, FlagError> {
         let http = &mut self.options.http;
@@ -164,11 +305,59 @@ impl CommandLine {
             "http1.0" => http.http10 = boolean(name, value)?,
             "keepalive" => http.keep_alive = boolean(name, value)?,
             "log-errors" => http.log_errors = boolean(name, value)?,
-            "payload" => http.payload = value.as_bytes().to_vec(),
-            "resolve" => http.resolve = Some(number(name, value)?),
+            "L" => http.follow_redirects = boolean(name, value)?,
+            "compression" => http.compression = boolean(name, value)?,
+            "httpbufferkb" => http.read_buffer = kilobytes(name, value)?,
+            "stdclient" => http.whole_answers = boolean(name, value)?,
             // fortio takes the default for what makes no sense.
             "timeout" => http.timeout = duration(name, value)?.unwrap_or(Duration::from_secs(3)),
-            "user" => http.user = Some(value.to_owned()),
+            "user" => http.user = credentials(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Flags about where and how often to connect; `false` for another one.
+    fn set_connecting(&mut self, name: &'static str, value: &str) -> Result<bool, FlagError> {
+        let http = &mut self.options.http;
+        match name {
+            "connection-reuse" => http.connection_reuse = reuse(name, value)?,
+            "dns-method" => http.address_order = address_order(name, value)?,
+            "no-reresolve" => http.resolve_once = boolean(name, value)?,
+            "resolve" => http.resolve = Some(value.to_owned()).filter(|host| !host.is_empty()),
+            "resolve-ip-type" => http.address_family = address_family(name, value)?,
+            "unix-socket" => http.unix_socket = Some(PathBuf::from(value)).filter(|path| path != ""),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Flags about results, logs and what is printed where; `false` for another one.
+    fn set_output(&mut self, name: &'static str, value: &str) -> Result<bool, FlagError> {
+        let log = |line: &mut Self| line.options.access_log.take().unwrap_or_else(AccessLogOptions::unnamed);
+        match name {
+            "access-log-file" => {
+                let given = AccessLogOptions { path: PathBuf::from(value), ..log(self) };
+                self.options.access_log = Some(given);
+            }
+            "access-log-format" => {
+                let given = AccessLogOptions { format: access_log_format(name, value)?, ..log(self) };
+                self.options.access_log = Some(given);
+            }
+            "data-dir" => self.data_dir = PathBuf::from(value),
+            "logger-force-color" if boolean(name, value)? => self.log.color = Some(true),
+            "logger-no-color" if boolean(name, value)? => self.log.color = Some(false),
+            "logger-json" => self.log.json = Some(boolean(name, value)?),
+            "logger-timestamp" => self.log.timestamps = boolean(name, value)?,
+            // They ask for what is always or never so; the table says which.
+            "httpccch" | "logger-file-line" | "logger-goroutine" | "logger-force-color"
+            | "logger-no-color" => drop(boolean(name, value)?),
+            "s" if number::<i64>(name, value)? > 1 => {
+                self.notes.push(format!(
+                    "-s {value}: streams belong to gRPC; a connection makes one call at a time"
+                ));
+            }
+            "s" => {}
             _ => return Ok(false),
         }
         Ok(true)
@@ -178,12 +367,15 @@ impl CommandLine {
     fn set_switch(&mut self, name: &'static str, value: &str) -> Result<bool, FlagError> {
         let options = &mut self.options;
         let place = match name {
+            "a" => &mut self.save,
             "allow-initial-errors" => &mut options.allow_initial_errors,
             "curl" => &mut self.curl,
+            "curl-stdout-headers" => &mut self.head_to_stdout,
             "jitter" => &mut options.jitter,
             "nocatchup" => &mut options.no_catch_up,
             "quiet" => &mut self.quiet,
             "sequential-warmup" => &mut options.sequential_warmup,
+            "stream" => &mut self.stream,
             "uniform" => &mut options.uniform,
             _ => return Ok(false),
         };
@@ -196,11 +388,14 @@ impl CommandLine {
         match name {
             "abort-on" => options.abort_on = Some(number(name, value)?).filter(|code| *code != 0),
             "c" => options.connections = usize::try_from(number::<i64>(name, value)?).unwrap_or(0),
+            "gomaxprocs" => {
+                options.threads = usize::try_from(number::<i64>(name, value)?).ok().filter(|n| *n > 0);
+            }
             "json" => self.json = Some(value.to_owned()).filter(|path| !path.is_empty()),
             "labels" => options.labels = Some(value.to_owned()).filter(|labels| !labels.is_empty()),
             "loglevel" => options.log_level = level(name, value)?,
             "n" => options.calls = u64::try_from(number::<i64>(name, value)?).ok().filter(|calls| *calls > 0),
-            "offset" => options.offset = duration(name, value)?.unwrap_or_default(),
+            "offset" => options.offset = offset(name, value)?,
             "p" => options.percentiles = percentiles(name, value)?,
             "qps" => options.qps = finite(name, value)?,
             "r" => options.resolution = finite(name, value)?,
@@ -233,15 +428,35 @@ pub fn usage(style: Style) -> String {
         Style::Fortio => {
             let (name, version) = style.product();
             format!(
-                "{name} {version} usage:\n\tfortio command [flags] target\nwhere command is one of: load (load testing) or curl (single URL debug).\nwhere target is a URL (http load tests); flags come before it, with one dash or two.\nflags:\n{flags}"
+                "{name} {version} usage:\n\tfortio command [flags] target\n{FORTIO_COMMANDS}flags:\n{flags}not supported:\n{}",
+                unsupported::listed()
             )
         }
         Style::Fuseboard => format!(
-            "Call a URL over and over (load), or once (curl)\n\nUsage: fuseboard load [FLAGS] URL\n       fuseboard curl [FLAGS] URL\n\nFlags are fortio's: with one dash or two, and in front of the URL.\n{flags}\nWhat fortio does not have:\n{}{EXAMPLES}",
-            go::flag::usage(beyond::FLAGS)
+            "Call a URL over and over (load), or once (curl)
+
+Usage: fuseboard load [FLAGS] URL
+       fuseboard curl [FLAGS] URL
+
+Flags are fortio's: with one dash or two, and in front of the URL.
+{flags}
+What fortio does not have:
+{}
+Not supported:
+{}{EXAMPLES}",
+            go::flag::usage(beyond::FLAGS),
+            unsupported::listed()
         ),
     }
 }
+
+const FORTIO_COMMANDS: &str = "\
+where command is one of: load (load testing), curl (single URL debug),
+ nc (single tcp or udp:// connection), report (saved results, as text),
+ version (prints the version) or buildinfo (and who builds it).
+where target is a URL (http load tests); flags come before it, with one dash or two.
+This is Fuseboard as fortio: what fortio has besides, says here why it has not.
+";
 
 const EXAMPLES: &str = "
 Examples:
@@ -264,11 +479,11 @@ const fn program(style: Style) -> &'static str {
     }
 }
 
-fn invalid(name: &'static str, value: &str, why: impl Into<String>) -> FlagError {
+pub(crate) fn invalid(name: &'static str, value: &str, why: impl Into<String>) -> FlagError {
     FlagError::Value { name, value: value.to_owned(), why: why.into() }
 }
 
-fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, FlagError> {
+pub(crate) fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, FlagError> {
     value.parse().map_err(|_| invalid(name, value, "parse error"))
 }
 
@@ -294,6 +509,7 @@ fn level(name: &'static str, value: &str) -> Result<Level, FlagError> {
 fn percentiles(name: &'static str, value: &str) -> Result<Vec<f64>, FlagError> {
     value
         .split(',')
+        .filter(|part| !part.trim().is_empty())
         .map(|part| part.trim().parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p)))
         .collect::<Option<_>>()
         .ok_or_else(|| invalid(name, value, "should be percentages between 0 and 100, such as 50,99.9"))
@@ -313,7 +529,8 @@ fn header(name: &'static str, text: &str) -> Result<(String, String), FlagError>
     if text.chars().any(|c| c.is_ascii_control() && c != '\t') || token(name, key.trim()).is_err() {
         return Err(bad());
     }
-    Ok((key.trim().to_owned(), value.trim().to_owned()))
+    // Blanks are cut off when it is sent; here they tell an empty User-Agent from one that is to be removed.
+    Ok((key.trim().to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -335,8 +552,7 @@ mod tests {
         let line = parse(&["http://h/"]).unwrap();
         let mut expected = Options::to("http://h/");
         expected.style = Style::Fortio;
-        let beyond = Beyond::default();
-        assert_eq!(line, CommandLine { options: expected, json: None, curl: false, quiet: false, beyond });
+        assert_eq!(line, CommandLine { options: expected, ..CommandLine::empty(Style::Fortio) });
     }
 
     #[test]
@@ -352,21 +568,32 @@ mod tests {
     fn every_flag_of_the_table_changes_something() {
         let plain = parse(&["u"]).unwrap();
         for flag in FLAGS {
+            // What they ask for is so anyway; `-s` is noted.
+            if matches!(flag.name, "httpccch" | "logger-file-line" | "logger-goroutine") {
+                continue;
+            }
             let sample = match flag.name {
                 "H" => "a:b",
                 "X" => "PUT",
                 "p" => "42",
                 "loglevel" => "debug",
+                "access-log-format" => "influx",
+                "connection-reuse" => "2:3",
+                "dns-method" => "rr",
                 "resolve" => "127.0.0.9",
+                "resolve-ip-type" => "ip6",
+                "user" => "u:p",
                 "t" | "timeout" | "offset" => "77s",
                 "r" | "qps" => "0.5",
-                "keepalive" | "log-errors" => "false",
+                "keepalive" | "log-errors" | "logger-timestamp" => "false",
                 _ if flag.value.is_none() => "true",
                 _ => "7",
             };
             let mut arguments = vec![format!("-{}={sample}", flag.name)];
-            if flag.name == "calc-qps" {
-                arguments.push("-n=100".into());
+            match flag.name {
+                "calc-qps" => arguments.push("-n=100".into()),
+                "access-log-format" => arguments.push("-access-log-file=calls.log".into()),
+                _ => {}
             }
             arguments.push("u".into());
             let line = CommandLine::parse(&arguments, Style::Fortio).unwrap();
@@ -405,6 +632,27 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_of_fortio_is_known_and_those_of_servers_are_refused() {
+        // The names in the help of fortio 1.66.5.
+        let theirs = include_str!("../tests/golden/fortio-flags.txt");
+        let known: Vec<Flag> = FLAGS.iter().copied().chain(unsupported::flags()).collect();
+        for line in theirs.lines() {
+            let (name, has_value) = line.split_once(' ').map_or((line, false), |(name, _)| (name, true));
+            let found: Vec<&Flag> = known.iter().filter(|flag| flag.name == name).collect();
+            assert_eq!(found.len(), 1, "{name}");
+            assert_eq!(found[0].value.is_some(), has_value, "{name}");
+        }
+        assert!(said(&["-http-port", "80", "u"]).contains("fortio's servers"));
+        assert!(parse(&["-http-port", "8080", "-h2=false", "u"]).is_ok());
+    }
+
+    #[test]
+    fn standard_input_is_sent_once_and_so_not_by_load() {
+        assert!(parse(&["-stream", "u"]).unwrap().for_load().is_err());
+        assert!(parse(&["-stream", "-curl", "u"]).unwrap().for_load().is_ok());
+    }
+
+    #[test]
     fn durations_take_days_and_zero_means_until_interrupted() {
         assert_eq!(parse(&["-t", "1d4h", "u"]).unwrap().options.duration, Some(Duration::from_secs(100_800)));
         assert_eq!(parse(&["-t", "0", "u"]).unwrap().options.duration, None);
@@ -432,7 +680,13 @@ mod tests {
             "invalid value \"foo\" for flag -H: invalid extra header 'foo', expecting Key: Value"
         );
         assert_eq!(said(&[]), "Error: fortio load/curl needs a URL or destination");
-        assert_eq!(said(&["-h2", "u"]), "flag provided but not defined: -h2");
+        assert_eq!(said(&["-h3", "u"]), "flag provided but not defined: -h3 (did you mean -h2?)");
+        assert_eq!(
+            said(&["-calc-qps", "-t", "0", "-n", "4", "u"]),
+            "Error: can't use `-calc-qps` without also specifying `-n` and `-t`"
+        );
+        let https = said(&["-k", "u"]);
+        assert!(https.starts_with("-k: TLS is not supported"), "{https}");
     }
 
     #[test]

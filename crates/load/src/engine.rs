@@ -9,11 +9,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::access_log::AccessLog;
 use crate::caller::Caller;
 use crate::cancel::Cancel;
-use crate::client::{Destination, Reply, SocketCounts};
+use crate::client::{Destination, Reply};
+use crate::connection::SocketCounts;
 use crate::event::{Level, LogLine, Observer};
-use crate::options::Options;
+use crate::options::{AccessLogOptions, Options};
 use crate::plan::{Plan, banner};
 use crate::report::Report;
 use crate::tally::Tally;
@@ -36,6 +38,15 @@ pub enum RunError {
     /// The URL leads nowhere.
     #[error("Aborting because of {0}")]
     Target(#[from] TargetError),
+    /// The access log cannot be written.
+    #[error("Aborting because the access log {path} cannot be opened: {source}")]
+    AccessLog {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The operating system gave no thread, or no runtime for it.
     #[error("Aborting because of {0}")]
     Threads(#[from] std::io::Error),
@@ -62,7 +73,9 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
         options.http.url.clone_from(&destination.target.url);
     }
     observer.line(banner(&options, cores));
+    let cores = options.threads.unwrap_or(cores);
 
+    let access_log = options.access_log.as_ref().map(open_access_log).transpose()?;
     let plan = Arc::new(Plan::of(&options));
     let (results, received) = mpsc::unbounded_channel();
     let run = Arc::new(Run {
@@ -71,6 +84,7 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
         phase: watch::Sender::new(Phase::WarmUp(0)),
         stop: Cancel::new(),
         observer: observer.clone(),
+        access_log,
         options: options.clone(),
     });
     let finished = tokio::select! {
@@ -95,8 +109,13 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
     Ok(Report::new(options, &plan, started, elapsed, tally, sockets))
 }
 
+fn open_access_log(options: &AccessLogOptions) -> Result<AccessLog, RunError> {
+    let path = options.path.display().to_string();
+    AccessLog::open(options).map_err(|source| RunError::AccessLog { path, source })
+}
+
 /// Lets log lines below `level` fall away.
-fn at_least(level: Level, observer: &Observer) -> Observer {
+pub(crate) fn at_least(level: Level, observer: &Observer) -> Observer {
     let inner = observer.clone();
     Observer::new(move |event| match event {
         crate::event::Event::Log(line) if line.level < level => {}
@@ -115,6 +134,7 @@ pub(crate) struct Run {
     /// Ends the calls: from outside, or because of a code that ends the run.
     pub(crate) stop: Cancel,
     pub(crate) observer: Observer,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) options: Options,
 }
 

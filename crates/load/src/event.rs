@@ -82,6 +82,11 @@ impl Observer {
         Self::new(drop)
     }
 
+    /// Shows a warning of the caller's own.
+    pub fn warn(&self, message: String) {
+        self.log(LogLine::new(Level::Warning, message));
+    }
+
     pub(crate) fn line(&self, line: String) {
         (self.0)(Event::Line(line));
     }
@@ -176,16 +181,13 @@ impl LogLine {
         self
     }
 
-    /// fortio's form in a pipe: one JSON object a line, without the source position that it adds.
-    pub fn to_json(&self, now: Timestamp) -> String {
+    /// fortio's form in a pipe: one JSON object a line, without the source position that it adds. Without `now` there
+    /// is no time in it.
+    pub fn to_json(&self, now: Option<Timestamp>) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let mut line = format!(
-            "{{\"ts\":{}.{:06},\"level\":{},\"msg\":{}",
-            now.as_second(),
-            now.subsec_microsecond(),
-            quoted(self.level.in_json()),
-            quoted(&self.message)
-        );
+        let time = now.map(|now| format!("\"ts\":{}.{:06},", now.as_second(), now.subsec_microsecond()));
+        let (time, level) = (time.unwrap_or_default(), quoted(self.level.in_json()));
+        let mut line = format!("{{{time}\"level\":{level},\"msg\":{}", quoted(&self.message));
         for (name, value) in &self.values {
             // Writing to a String cannot fail, and neither can these values be anything that JSON lacks.
             let value = serde_json::to_string(value).unwrap_or_default();
@@ -196,9 +198,10 @@ impl LogLine {
     }
 
     /// fortio's form on a terminal, without its colours: `23:51:10.123 [WRN] Non ok http code, code=503`.
-    pub fn to_text(&self, now: Timestamp) -> String {
-        let time = now.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string();
-        let mut line = format!("{time} [{}] {}", self.level.on_console(), self.message);
+    pub fn to_text(&self, now: Option<Timestamp>) -> String {
+        let time = now.map(|now| now.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f ").to_string());
+        let time = time.unwrap_or_default();
+        let mut line = format!("{time}[{}] {}", self.level.on_console(), self.message);
         for (name, value) in &self.values {
             let _ = match value {
                 Value::Int(number) => write!(line, ", {name}={number}"),
@@ -225,14 +228,16 @@ mod tests {
     fn a_log_line_in_a_pipe_is_fortio_s_json() {
         let now: Timestamp = "2026-11-23T02:11:41.012562Z".parse().unwrap();
         assert_eq!(
-            line().to_json(now),
+            line().to_json(Some(now)),
             r#"{"ts":1795399901.012562,"level":"warn","msg":"Non ok http code","code":503,"status":"HTTP/1.1 503","thread":1}"#
         );
     }
 
     #[test]
     fn a_log_line_on_a_terminal_is_fortio_s_text() {
-        let text = line().to_text(Timestamp::UNIX_EPOCH);
+        assert_eq!(line().to_json(None).split_once(',').unwrap().0, r#"{"level":"warn""#);
+        assert!(line().to_text(None).starts_with("[WRN] Non ok"));
+        let text = line().to_text(Some(Timestamp::UNIX_EPOCH));
         assert_eq!(
             text.split_once(' ').unwrap().1,
             r#"[WRN] Non ok http code, code=503, status="HTTP/1.1 503", thread=1"#

@@ -100,6 +100,11 @@ impl Histogram {
         Self { counter: Counter::default(), offset, resolution, buckets: [0; BOUNDS.len() + 1] }
     }
 
+    /// One of the same buckets, with nothing in it.
+    pub(crate) fn emptied(&self) -> Self {
+        Self::new(self.offset, self.resolution)
+    }
+
     /// Adds a value.
     pub fn record(&mut self, value: f64) {
         self.counter.record(value);

@@ -5,36 +5,52 @@
 //! handed to an [`Observer`], and a [`Cancel`] ends a run early with what was measured so far.
 //!
 //! The order in which to read: `options`, `plan` (who makes how many calls), `pace` (when), `client` (one
-//! socket), `caller` (one connection's calls), `engine` (all of them), `tally`, `report`.
+//! call), `caller` (one connection's calls), `engine` (all of them), `tally`, `report`.
 
+mod access_log;
 mod alarm;
+mod answer;
 mod beyond;
 mod caller;
 mod cancel;
 mod client;
 mod command_line;
+mod connection;
 mod curl;
+mod deadline;
 mod engine;
 mod event;
 mod expect;
+mod flag_values;
 mod histogram;
 mod options;
 mod pace;
+mod payload;
 mod plan;
+mod redirect;
 mod report;
 mod request;
+mod resolver;
+mod socket;
 mod tally;
 mod target;
+mod unsupported;
+mod upload;
 
+pub use answer::Receiver;
 pub use beyond::{Beyond, Mistakes};
 pub use cancel::Cancel;
-pub use command_line::{CommandLine, UsageError, flags, usage};
-pub use curl::{Fetched, curl};
+pub use command_line::{CommandLine, LogLook, UsageError, flags, usage};
+pub use curl::{Fetched, curl, curl_to};
 pub use engine::{RunError, run, run_observed};
 pub use event::{Event, Level, LogLine, Observer, Value};
 pub use expect::{Expectation, ExpectationError, StatQuery, Stats, Verdict, junit};
 pub use fuseboard_go as go;
 pub use histogram::{Counter, Histogram, Interval};
-pub use options::{FORTIO_VERSION, HttpOptions, Options, Style};
+pub use options::{
+    AccessLogFormat, AccessLogOptions, AddressFamily, AddressOrder, FORTIO_VERSION, HttpOptions, Options,
+    Style,
+};
+pub use payload::PayloadFlags;
 pub use report::Report;
 pub use target::TargetError;

@@ -1,5 +1,6 @@
 //! What a run is asked to do, with fortio's defaults. How the command line spells it is in `command_line`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::Level;
@@ -78,6 +79,51 @@ pub struct Options {
     pub log_level: Level,
     /// Whose output to show.
     pub style: Style,
+    /// Threads that make the calls, and the number that the first lines show. Default: one for each core.
+    pub threads: Option<usize>,
+    /// Writes a line for each call.
+    pub access_log: Option<AccessLogOptions>,
+}
+
+/// Where each call is written, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogOptions {
+    /// The file; lines are added at its end.
+    pub path: PathBuf,
+    /// The form of a line.
+    pub format: AccessLogFormat,
+}
+
+impl AccessLogOptions {
+    /// What a format without a file stands for: nothing is written.
+    pub(crate) fn unnamed() -> Self {
+        Self { path: PathBuf::new(), format: AccessLogFormat::default() }
+    }
+
+    /// `mode json to calls.log`, as it stands in the starting line and in the result.
+    pub(crate) fn info(&self) -> String {
+        format!("mode {} to {}", self.format.name(), self.path.display())
+    }
+}
+
+/// The form of a line of the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessLogFormat {
+    /// An object a line.
+    #[default]
+    Json,
+    /// `InfluxDB`'s line protocol.
+    Influx,
+}
+
+impl AccessLogFormat {
+    /// Its name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Influx => "influx",
+        }
+    }
 }
 
 impl Options {
@@ -102,6 +148,8 @@ impl Options {
             run_id: 0,
             log_level: Level::Info,
             style: Style::default(),
+            threads: None,
+            access_log: None,
         }
     }
 
@@ -120,11 +168,12 @@ impl Options {
 pub struct HttpOptions {
     /// `http://host:port/path`; without a scheme, `http://` is meant.
     pub url: String,
-    /// Additional headers. `Host` replaces the URL's; an empty `User-Agent` removes ours.
+    /// Additional headers. `Host` replaces the URL's; an empty `User-Agent` removes ours (one space sends it empty);
+    /// `Content-Type` makes the request a POST.
     pub headers: Vec<(String, String)>,
     /// Method; default GET, or POST when there is a payload or content type.
     pub method: Option<String>,
-    /// Body of each request.
+    /// Body of each request; `{uuid}` in it and in the URL is another one in each call.
     pub payload: Vec<u8>,
     /// Content type; default `application/octet-stream` when there is a payload.
     pub content_type: Option<String>,
@@ -140,8 +189,52 @@ pub struct HttpOptions {
     pub timeout: Duration,
     /// Logs each answer that is not 2xx or 418. Default true.
     pub log_errors: bool,
-    /// Address to connect to instead of resolving the URL's host.
-    pub resolve: Option<std::net::IpAddr>,
+    /// Host or address to connect to instead of the URL's.
+    pub resolve: Option<String>,
+    /// Which addresses of a name are used. Default IPv4.
+    pub address_family: AddressFamily,
+    /// Which of several addresses a new connection takes.
+    pub address_order: AddressOrder,
+    /// Stays with the first address instead of looking the name up for each new connection.
+    pub resolve_once: bool,
+    /// Calls that a connection is used for: a number between these, drawn for each connection. Default: no bound.
+    pub connection_reuse: Option<(u32, u32)>,
+    /// Unix domain socket to connect to, whatever the URL's host is.
+    pub unix_socket: Option<PathBuf>,
+    /// Most bytes read at once. Default 16 KiB.
+    pub read_buffer: usize,
+    /// Asks for compressed answers.
+    pub compression: bool,
+    /// Follows redirects, up to ten in a call.
+    pub follow_redirects: bool,
+    /// Reads each answer to its end and keeps the connection whatever the status, as fortio's standard client does.
+    pub whole_answers: bool,
+}
+
+/// Which addresses of a name are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AddressFamily {
+    /// IPv4 only.
+    #[default]
+    Ip4,
+    /// IPv6 only.
+    Ip6,
+    /// Both.
+    Any,
+}
+
+/// Which of several addresses a new connection takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AddressOrder {
+    /// In turns over what the first look-up found.
+    #[default]
+    CachedRoundRobin,
+    /// In turns, looked up each time.
+    RoundRobin,
+    /// Any, looked up each time.
+    Random,
+    /// The first, looked up each time.
+    First,
 }
 
 impl HttpOptions {
@@ -160,6 +253,32 @@ impl HttpOptions {
             timeout: Duration::from_secs(3),
             log_errors: true,
             resolve: None,
+            address_family: AddressFamily::default(),
+            address_order: AddressOrder::default(),
+            resolve_once: false,
+            connection_reuse: None,
+            unix_socket: None,
+            read_buffer: 16 * 1024,
+            compression: false,
+            follow_redirects: false,
+            whole_answers: false,
         }
+    }
+
+    /// The content type that was asked for, on its own or as a header.
+    pub(crate) fn given_content_type(&self) -> Option<&str> {
+        let given = || self.given_header("content-type").map(str::trim);
+        self.content_type.as_deref().or_else(given).filter(|text| !text.is_empty())
+    }
+
+    /// The value of a header that was asked for, as given; of several the last.
+    pub(crate) fn given_header(&self, wanted: &str) -> Option<&str> {
+        let found = self.headers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether connections outlive their call at all.
+    pub(crate) fn keeps_connections(&self) -> bool {
+        self.keep_alive && !self.http10
     }
 }

@@ -118,6 +118,9 @@ impl Plan {
             (_, _, Some(end)) => write!(line, " for {}", go::duration::format(end)),
             _ => write!(line, " until interrupted"),
         };
+        if let Some(access_log) = &options.access_log {
+            let _ = write!(line, " with access logger {}", access_log.info());
+        }
         line
     }
 }
@@ -131,7 +134,8 @@ pub(crate) fn banner(options: &Options, cores: usize) -> String {
         (None, None) => "until interrupted".to_owned(),
     };
     let (qps, url) = (shortest(options.qps), &options.http.url);
-    format!("{name} {version} running at {qps} queries per second, {cores}->{cores} procs, {length}: {url}")
+    let threads = options.threads.unwrap_or(cores);
+    format!("{name} {version} running at {qps} queries per second, {cores}->{threads} procs, {length}: {url}")
 }
 
 #[cfg(test)]

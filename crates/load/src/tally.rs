@@ -149,7 +149,7 @@ impl Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Refusal;
+    use crate::answer::Refusal;
 
     #[test]
     fn exact_percentiles_are_within_a_thousandth() {

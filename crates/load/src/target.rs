@@ -1,15 +1,13 @@
-//! Where the calls go: the parts of a URL, and the addresses behind its host.
+//! Where the calls go: the parts of a URL, and where a redirect leads from there. Addresses are the `resolver`'s.
 
-use std::net::{IpAddr, SocketAddr};
-
-use crate::options::HttpOptions;
+use crate::options::AddressFamily;
 
 /// Why there is nothing to call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
     /// A scheme that is not plain HTTP.
-    #[error("{url}: only http:// is supported")]
+    #[error("{url}: {}", not_http(.url))]
     Scheme {
         /// As given.
         url: String,
@@ -29,12 +27,31 @@ pub enum TargetError {
         #[source]
         source: std::io::Error,
     },
-    /// The host exists and has no address.
-    #[error("lookup {host}: no address")]
+    /// The host exists and has no address that may be used.
+    #[error("lookup {host}: no address{}", within(*.family))]
     NoAddress {
         /// The host of the URL.
         host: String,
+        /// Which addresses may be used.
+        family: AddressFamily,
     },
+}
+
+fn not_http(url: &str) -> &'static str {
+    match url.split("://").next().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "https" => "TLS is not supported: call http://, at a proxy in front of it where need be",
+        "tcp" | "udp" => "only http:// is called over and over; `fuseboard nc` talks to it once",
+        "grpc" | "grpcs" => "gRPC is not supported; only http:// is",
+        _ => "only http:// is supported",
+    }
+}
+
+fn within(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Ip4 => " of IPv4; -resolve-ip-type ip takes any",
+        AddressFamily::Ip6 => " of IPv6; -resolve-ip-type ip takes any",
+        AddressFamily::Any => "",
+    }
 }
 
 /// The parts of an `http` URL.
@@ -92,23 +109,52 @@ impl Target {
         })
     }
 
-    /// The addresses to connect to, in the resolver's order with IPv4 first, as fortio prefers it.
-    pub(crate) async fn addresses(&self, options: &HttpOptions) -> Result<Vec<SocketAddr>, TargetError> {
-        let fixed = options.resolve.or_else(|| self.host.parse::<IpAddr>().ok());
-        if let Some(address) = fixed {
-            return Ok(vec![SocketAddr::new(address, self.port)]);
+    /// Where a redirect leads: `reference` may be a URL, or relative to this one (RFC 3986, section 5.2).
+    pub(crate) fn join(&self, reference: &str) -> Result<Self, TargetError> {
+        let reference = reference.trim();
+        let scheme_end = reference.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
+        if scheme_end.is_some_and(|end| end > 0 && reference[end..].starts_with("://")) {
+            return Self::parse(reference);
         }
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port))
-            .await
-            .map_err(|source| TargetError::Lookup { host: self.host.clone(), source })?;
-        let (v4, v6): (Vec<SocketAddr>, Vec<SocketAddr>) = found.partition(SocketAddr::is_ipv4);
-        let mut addresses = if v4.is_empty() { v6 } else { v4 };
-        addresses.dedup();
-        if addresses.is_empty() {
-            return Err(TargetError::NoAddress { host: self.host.clone() });
+        if let Some(rest) = reference.strip_prefix("//") {
+            return Self::parse(&format!("http://{rest}"));
         }
-        Ok(addresses)
+        let reference = reference.split('#').next().unwrap_or_default();
+        let (own_path, own_query) = self.path.split_at(self.path.find('?').unwrap_or(self.path.len()));
+        let (path, query) = reference.split_at(reference.find('?').unwrap_or(reference.len()));
+        let joined = match path {
+            "" if query.is_empty() => format!("{own_path}{own_query}"),
+            "" => format!("{own_path}{query}"),
+            _ if path.starts_with('/') => format!("{}{query}", without_dots(path)),
+            _ => {
+                let folder = &own_path[..=own_path.rfind('/').unwrap_or(0)];
+                format!("{}{query}", without_dots(&format!("{folder}{path}")))
+            }
+        };
+        Self::parse(&format!("http://{}{joined}", self.authority))
     }
+}
+
+/// The path without its `.` and `..` segments.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                // What ends in dots is a folder.
+                if is_last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 #[cfg(test)]
@@ -161,10 +207,32 @@ mod tests {
         assert!(matches!(Target::parse("tcp://h:1"), Err(TargetError::Scheme { .. })));
     }
 
+    #[test]
+    fn a_redirect_leads_where_the_rfc_says() {
+        let from = Target::parse("http://h:1/a/b/c?q=1").unwrap();
+        for (reference, url) in [
+            ("http://x/y", "http://x/y"),
+            ("//x:2/y", "http://x:2/y"),
+            ("/y?z#f", "http://h:1/y?z"),
+            ("y", "http://h:1/a/b/y"),
+            ("./y/.", "http://h:1/a/b/y/"),
+            ("../y", "http://h:1/a/y"),
+            ("../../../y", "http://h:1/y"),
+            ("..", "http://h:1/a/"),
+            ("?z=2", "http://h:1/a/b/c?z=2"),
+            ("#f", "http://h:1/a/b/c?q=1"),
+            ("y:z", "http://h:1/a/b/y:z"),
+        ] {
+            assert_eq!(from.join(reference).unwrap().url, url, "{reference}");
+        }
+        assert!(matches!(from.join("https://h/"), Err(TargetError::Scheme { .. })));
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(url in "\\PC{0,30}") {
             let _ = Target::parse(&url);
+            let _ = Target::parse("http://h/a/b").unwrap().join(&url);
         }
     }
 }

@@ -1,12 +1,16 @@
 //! `fuseboard load` and `fuseboard curl`: fortio's flags, fortio's output, and honest latency besides.
 
 use std::ffi::OsString;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ColorChoice};
 use fuseboard_load::go::flag::FlagError;
-use fuseboard_load::{Beyond, Cancel, CommandLine, Event, Observer, RunError, Style, UsageError};
+use fuseboard_load::{
+    Beyond, Cancel, CommandLine, Event, Level, LogLine, Observer, Receiver, Report, RunError, Style,
+    UsageError,
+};
 use jiff::Timestamp;
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -33,39 +37,93 @@ pub(crate) fn curl(arguments: &Arguments) -> Outcome {
 /// Reads the flags and does what they say.
 pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome {
     let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let line = match CommandLine::parse(&words, style) {
+    let parsed = CommandLine::parse(&words, style);
+    let mut line = match if curl { parsed } else { parsed.and_then(CommandLine::for_load) } {
         Ok(line) => line,
         Err(error) => return Ok(usage(&error, style)),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // fortio writes its log as JSON where nobody looks; a person reads ours, also in a pipe.
-    let as_text = style == Style::Fuseboard || output::stderr_is_terminal();
     let curl = curl || line.curl;
     if curl && line.beyond != Beyond::default() {
         return Err(Failure::message(Exit::Usage, "curl makes one call, of which nothing can be expected")
             .next("leave out what is not fortio's, or use `fuseboard load`"));
     }
     let expecting = Arc::new(Expecting::of(&line.beyond)?);
-    let told = Arc::clone(&expecting);
-    let observer = Observer::new(move |event| match event {
-        Event::WarmedUp => told.begin(),
-        Event::Line(text) => output::note(text),
-        Event::Log(log) if as_text => output::note(log.to_text(Timestamp::now())),
-        Event::Log(log) => output::note(log.to_json(Timestamp::now())),
-        _ => {}
-    });
+    let observer = log_of(&line, curl, Arc::clone(&expecting));
+    for note in line.notes.iter().cloned().chain(line.payload.note()) {
+        observer.warn(note);
+    }
+    if !line.stream {
+        line.options.http.payload = line.payload.read()?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if curl { fetch(&line, &observer).await } else { measure(&line, observer, &expecting).await }
     })
 }
 
-async fn fetch(line: &CommandLine, observer: &Observer) -> Outcome {
-    let fetched = fuseboard_load::curl(&line.options, observer).await.map_err(failed)?;
-    if !line.quiet {
-        output::note_raw(&String::from_utf8_lossy(&fetched.head));
+/// fortio writes its log as JSON where nobody looks; a person reads ours, also in a pipe.
+fn log_of(line: &CommandLine, curl: bool, expecting: Arc<Expecting>) -> Observer {
+    let look = line.log;
+    let (forced, level) = (look.color == Some(true), line.options.log_level);
+    let by_default = line.options.style == Style::Fuseboard || curl || output::stderr_is_terminal();
+    let as_text = forced || look.json.map_or(by_default, |json| !json);
+    if let Some(colour) = look.color {
+        output::choose_color(if colour { ColorChoice::Always } else { ColorChoice::Never });
     }
-    output::out_bytes(&fetched.body);
-    Ok(if fetched.exit_code() == 0 { Exit::Ok } else { Exit::Error })
+    Observer::new(move |event| match event {
+        Event::WarmedUp => expecting.begin(),
+        Event::Line(text) => output::note(text),
+        Event::Log(log) if log.level < level => {}
+        Event::Log(log) => {
+            let now = look.timestamps.then(Timestamp::now);
+            output::note(if as_text { painted(&log, now) } else { log.to_json(now) });
+        }
+        _ => {}
+    })
+}
+
+fn painted(log: &LogLine, now: Option<Timestamp>) -> String {
+    let style = match log.level {
+        Level::Debug | Level::Verbose => output::FAINT,
+        Level::Info => output::GOOD,
+        Level::Warning => output::WARN,
+        Level::Error | Level::Critical | Level::Fatal => output::BAD,
+    };
+    output::styled(style, log.to_text(now)).to_string()
+}
+
+/// Prints an answer as it comes: the body to stdout, the head to stderr.
+struct Printer {
+    head_to_stdout: bool,
+    /// `fortio` prints all that came with a bad status to stdout, and no head that its standard client read.
+    as_fortio: bool,
+    without_head: bool,
+}
+
+impl Receiver for Printer {
+    fn head(&mut self, status: u16, head: &[u8]) {
+        let is_ok = (200..300).contains(&status) || status == 418;
+        if self.head_to_stdout || (self.as_fortio && !is_ok && !self.without_head) {
+            output::out_bytes(head);
+        } else if !self.without_head {
+            output::note_raw(&String::from_utf8_lossy(head));
+        }
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        output::out_bytes(bytes);
+    }
+}
+
+async fn fetch(line: &CommandLine, observer: &Observer) -> Outcome {
+    let http = &line.options.http;
+    let as_fortio = line.options.style == Style::Fortio;
+    let without_head = if as_fortio { http.whole_answers || http.follow_redirects } else { line.quiet };
+    let mut printer = Printer { head_to_stdout: line.head_to_stdout, as_fortio, without_head };
+    let upload: Option<Box<dyn Read + Send>> = if line.stream { Some(Box::new(io::stdin())) } else { None };
+    let code =
+        fuseboard_load::curl_to(&line.options, upload, observer, &mut printer).await.map_err(failed)?;
+    Ok(if code == 200 { Exit::Ok } else { Exit::Error })
 }
 
 async fn measure(line: &CommandLine, observer: Observer, expecting: &Expecting) -> Outcome {
@@ -90,16 +148,28 @@ async fn measure(line: &CommandLine, observer: Observer, expecting: &Expecting) 
         output::note_raw(&report.text());
         output::note_raw(&expecting::verdicts(report.verdicts()));
     }
-    if let Some(path) = &line.json {
-        let json = report.json();
-        if path == "-" {
-            output::out_raw(&json);
-        } else {
-            std::fs::write(path, &json).with_context(|| format!("the result cannot be written to {path}"))?;
-            output::note(format_args!("Successfully wrote {} bytes of Json data to {path}", json.len()));
-        }
-    }
+    save(line, &report)?;
     Ok(if holds { Exit::Ok } else { Exit::ExpectationFailed })
+}
+
+/// `-json` and `-a`.
+fn save(line: &CommandLine, report: &Report) -> Result<(), Failure> {
+    let path = match &line.json {
+        Some(path) => path.into(),
+        None if line.save => line.data_dir.join(report.file_name()),
+        None => return Ok(()),
+    };
+    let json = format!("{}\n", report.json());
+    let shown = if path.as_os_str() == "-" {
+        output::out_raw(&json);
+        "stdout".into()
+    } else {
+        let shown = path.display().to_string();
+        std::fs::write(&path, &json).with_context(|| format!("the result cannot be written to {shown}"))?;
+        shown.strip_prefix("./").map(str::to_owned).unwrap_or(shown)
+    };
+    output::note(format_args!("Successfully wrote {} bytes of Json data to {shown}", json.len()));
+    Ok(())
 }
 
 fn failed(error: RunError) -> Failure {
@@ -111,11 +181,18 @@ fn usage(error: &UsageError, style: Style) -> Exit {
         output::out_raw(&fuseboard_load::usage(style));
         return Exit::Ok;
     }
-    output::note(error);
     if style == Style::Fortio {
-        output::note_raw(&fuseboard_load::usage(style));
-        return Exit::Error;
+        // Go's flag package complains first and exits with 2; fortio itself complains last and exits with 1.
+        let by_go = matches!(error, UsageError::Flag(_) | UsageError::Unsupported { .. });
+        let (first, last, exit) = if by_go {
+            (format!("{error}\n"), String::new(), Exit::Usage)
+        } else {
+            (String::new(), format!("{error}\n"), Exit::Error)
+        };
+        output::note_raw(&format!("{first}{}{last}", fuseboard_load::usage(style)));
+        return exit;
     }
+    output::note(error);
     output::note(
         "\nUsage: fuseboard load [FLAGS] URL, flags first\n\nFor more information, try 'fuseboard load -h'.",
     );

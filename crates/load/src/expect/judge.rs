@@ -171,7 +171,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::client::{Refusal, Reply};
+    use crate::answer::Refusal;
+    use crate::client::Reply;
     use crate::options::Options;
 
     /// 6 × 200 after 5 ms, 3 × 503 refused after 1 ms, 1 × -1 after 80 ms that was due 20 ms before it was sent.

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
 use super::Report;
 use super::honest::{self, Honest};
 use crate::go;
-use crate::go::number::shortest;
+use crate::go::number::significant;
 use crate::histogram::{Histogram, Interval};
-use crate::options::Style;
+use crate::options::{AccessLogOptions, Style};
 
 /// A number as Go writes it: whole ones without a fraction.
 #[derive(Clone, Copy)]
@@ -110,7 +111,7 @@ struct Document<'a> {
     no_catch_up: bool,
     #[serde(rename = "RunID")]
     run_id: i64,
-    access_logger_info: &'static str,
+    access_logger_info: String,
     #[serde(rename = "ID")]
     id: String,
     ret_codes: &'a BTreeMap<i32, u64>,
@@ -142,7 +143,7 @@ struct Http<'a> {
     ca_cert: &'static str,
     cert: &'static str,
     key: &'static str,
-    unix_domain_socket: &'static str,
+    unix_domain_socket: String,
     #[serde(rename = "URL")]
     url: &'a str,
     num_connections: u64,
@@ -155,7 +156,7 @@ struct Http<'a> {
     disable_keep_alive: bool,
     allow_half_close: bool,
     follow_redirects: bool,
-    resolve: String,
+    resolve: &'a str,
     #[serde(rename = "HTTPReqTimeOut")]
     req_time_out: u128,
     user_credentials: &'static str,
@@ -164,7 +165,7 @@ struct Http<'a> {
     method_override: &'a str,
     log_errors: bool,
     sequential_warmup: bool,
-    conn_reuse_range: [u64; 2],
+    conn_reuse_range: [u32; 2],
     no_resolve_each_conn: bool,
 }
 
@@ -181,6 +182,9 @@ impl Report {
         let options = &self.options;
         let percentiles = &options.percentiles;
         let requested_duration = match (options.calls, options.duration) {
+            (Some(calls), _) if calls != self.calls() => {
+                format!("exactly {calls} calls, interrupted after {}", self.calls())
+            }
             (Some(calls), _) => format!("exactly {calls} calls"),
             (None, Some(duration)) => go::duration::format(duration),
             (None, None) => "until stop".to_owned(),
@@ -189,7 +193,7 @@ impl Report {
             run_type: "HTTP",
             labels,
             start_time: self.started.to_string(),
-            requested_qps: options.rate().map_or("max".to_owned(), shortest),
+            requested_qps: options.rate().map_or("max".to_owned(), |rate| significant(rate, 9)),
             requested_duration,
             actual_qps: Number(self.qps()),
             actual_duration: self.elapsed.as_nanos(),
@@ -202,7 +206,7 @@ impl Report {
             uniform: options.uniform,
             no_catch_up: options.no_catch_up,
             run_id: options.run_id,
-            access_logger_info: "",
+            access_logger_info: options.access_log.as_ref().map(AccessLogOptions::info).unwrap_or_default(),
             id: self.id(labels),
             ret_codes: self.codes(),
             ip_count_map: self.addresses().iter().map(|(address, n)| (address.to_string(), *n)).collect(),
@@ -227,26 +231,30 @@ impl Report {
             ca_cert: "",
             cert: "",
             key: "",
-            unix_domain_socket: "",
+            unix_domain_socket: http
+                .unix_socket
+                .as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default(),
             url: &http.url,
             num_connections: 1,
-            compression: false,
-            disable_fast_client: false,
+            compression: http.compression,
+            disable_fast_client: http.whole_answers || http.follow_redirects,
             http10: http.http10,
             h2: false,
             disable_keep_alive: !http.keep_alive,
             allow_half_close: http.half_close,
-            follow_redirects: false,
-            resolve: http.resolve.map(|address| address.to_string()).unwrap_or_default(),
+            follow_redirects: http.follow_redirects,
+            resolve: http.resolve.as_deref().unwrap_or(""),
             req_time_out: http.timeout.as_nanos(),
             user_credentials: "",
-            content_type: http.content_type.as_deref().unwrap_or(""),
+            content_type: http.given_content_type().unwrap_or(""),
             payload: BASE64_STANDARD.encode(&http.payload),
             method_override: http.method.as_deref().unwrap_or(""),
             log_errors: http.log_errors,
             sequential_warmup: self.options.sequential_warmup,
-            conn_reuse_range: [0, 0],
-            no_resolve_each_conn: false,
+            conn_reuse_range: http.connection_reuse.map_or([0, 0], |(least, most)| [least, most]),
+            no_resolve_each_conn: http.resolve_once,
         }
     }
 
@@ -260,9 +268,15 @@ impl Report {
         })
     }
 
-    /// `2026-11-23-021142_127_0_0_1_8000_get_vm`: time, run, and the labels' words.
+    /// The name under which fortio saves the result: the local time, the number of the run, and the labels' words.
+    pub fn file_name(&self) -> String {
+        format!("{}.json", self.id(&self.labels()))
+    }
+
+    /// `2026-11-23-021142_127_0_0_1_8000_get_vm`, at most 96 bytes.
     fn id(&self, labels: &str) -> String {
-        let mut id = self.started.strftime("%Y-%m-%d-%H%M%S").to_string();
+        let local = self.started.to_zoned(TimeZone::system());
+        let mut id = local.strftime("%Y-%m-%d-%H%M%S").to_string();
         if self.options.run_id != 0 {
             id = format!("{id}_{}", self.options.run_id);
         }
@@ -270,6 +284,7 @@ impl Report {
             id.push('_');
             id.push_str(word);
         }
+        id.truncate(96);
         id
     }
 }

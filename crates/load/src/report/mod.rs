@@ -14,7 +14,7 @@ use std::time::Duration;
 use fuseboard_core::refusal::RefusalReason;
 use jiff::Timestamp;
 
-use crate::client::SocketCounts;
+use crate::connection::SocketCounts;
 use crate::expect::{Expectation, Measured, Stats, Verdict};
 use crate::histogram::{Counter, Histogram};
 use crate::options::Options;

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Report;
-use crate::client::{Refusal, Reply, SocketCounts};
+use crate::answer::Refusal;
+use crate::client::Reply;
+use crate::connection::SocketCounts;
 use crate::event::Level;
 use crate::histogram::Histogram;
 use crate::options::{Options, Style};

@@ -21,8 +21,11 @@ impl Report {
         self.add_durations(&mut lines);
         self.add_connections(&mut lines);
         self.add_codes(&mut lines);
-        if level <= Level::Warning {
-            let (head, total) = (&self.tally.head_sizes, &self.tally.sizes);
+        let (head, total) = (&self.tally.head_sizes, &self.tally.sizes);
+        if level <= Level::Verbose {
+            add_buckets(&mut lines, "Response Header Sizes Histogram", head, &[]);
+            add_buckets(&mut lines, "Response Body/Total Sizes Histogram", total, &[]);
+        } else if level <= Level::Warning {
             lines.push(format!("Response Header Sizes : {}", head.counter().line()));
             lines.push(format!("Response Body/Total Sizes : {}", total.counter().line()));
         }
@@ -49,6 +52,8 @@ impl Report {
         if behind > 5.0 {
             add_buckets(lines, "Aggregated Sleep Time", sleeps, &[50.0]);
             lines.push(format!("WARNING {behind:.2}% of sleep were falling behind"));
+        } else if self.options.log_level <= Level::Verbose {
+            add_buckets(lines, "Aggregated Sleep Time", sleeps, &[50.0]);
         } else if self.options.log_level <= Level::Warning {
             lines.push(format!("Sleep times : {}", sleeps.counter().line()));
         }
@@ -149,7 +154,8 @@ mod tests {
 
     use fuseboard_core::refusal::RefusalReason;
 
-    use crate::client::{Refusal, Reply};
+    use crate::answer::Refusal;
+    use crate::client::Reply;
     use crate::event::Level;
     use crate::options::Style;
     use crate::report::sample;
