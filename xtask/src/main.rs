@@ -1,6 +1,7 @@
 //! `cargo xtask`: the tools that check and measure Fuseboard. Each subcommand is a module; this file only dispatches.
 
 mod bench;
+mod dist;
 mod interop;
 mod peers;
 mod process;
@@ -29,6 +30,7 @@ enum Tool {
     Prove(prove::Arguments),
     Bench(bench::Arguments),
     Interop(interop::Arguments),
+    Dist(dist::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +55,6 @@ fn run(tool: Tool) -> anyhow::Result<()> {
         Tool::Prove(arguments) => prove::run(&arguments),
         Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Interop(arguments) => interop::run(&arguments),
+        Tool::Dist(arguments) => dist::run(&arguments),
     }
 }

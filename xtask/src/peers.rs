@@ -74,7 +74,8 @@ fn folder() -> PathBuf {
     repository::root().join("target/peers")
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+/// Where a program is that the machine has.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps servers in sbin, which is not on everybody's path.
     std::env::split_paths(&path)

@@ -91,6 +91,17 @@ pub(crate) fn bless() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cargo() -> std::ffi::OsString {
+/// When the last commit was made, in seconds since 1970.
+pub(crate) fn commit_time() -> anyhow::Result<u64> {
+    let output = Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .current_dir(root())
+        .output()
+        .context("running git log")?;
+    ensure!(output.status.success(), "git log failed; set SOURCE_DATE_EPOCH instead");
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+}
+
+pub(crate) fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

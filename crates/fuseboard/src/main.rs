@@ -12,6 +12,7 @@ mod expecting;
 mod explanation;
 mod help;
 mod output;
+mod service_manager;
 mod serving;
 mod signals;
 mod tree;
@@ -23,6 +24,11 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand, ValueEnum};
 
 use exit::{Exit, Outcome};
+
+/// musl's own allocator would cost more than all our work on a request.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Circuit breaking you can see, from Istio's own rules.
 #[derive(Parser)]

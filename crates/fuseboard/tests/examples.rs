@@ -29,7 +29,9 @@ fn each_example_is_clean() {
     }
     let fixed =
         ListenPlan::fixed(vec!["127.0.0.1:0".parse().unwrap()], vec!["127.0.0.1:8080".parse().unwrap()]);
-    check(&root().join("examples/one-service"), &fixed);
+    for folder in ["examples/one-service", "deploy/compose/rules"] {
+        check(&root().join(folder), &fixed);
+    }
 }
 
 #[test]

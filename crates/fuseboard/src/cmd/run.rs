@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::serving::{Plan, Serving, Told};
 use crate::signals::StopSignals;
-use crate::{argument, output};
+use crate::{argument, output, service_manager};
 
 /// Serve services behind their DestinationRules, without Kubernetes
 #[derive(Args)]
@@ -106,8 +106,11 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     // Before anybody can know that it runs, so that the first signal finds it prepared.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
     let serving = Serving::start(plan(arguments, admin), tell)?;
-    output::out(ready_line(&serving));
+    let ready = ready_line(&serving);
+    output::out(&ready);
+    service_manager::ready(&ready);
     runtime.block_on(signals.until_told_to_stop(&serving));
+    service_manager::stopping();
     output::note("draining; once more to end at once");
     std::thread::spawn(move || {
         runtime.block_on(signals.stop.next());

@@ -2,8 +2,9 @@
 
 use fuseboard_testkit::{Behaviour, Client, Gate, Reply, Script, Upstream};
 use rustix::process::Signal;
+use tokio::time::timeout;
 
-use crate::home::{Home, service};
+use crate::home::{Home, PATIENCE, Process, service};
 
 #[tokio::test]
 async fn terminate_finishes_what_runs_and_takes_nothing_new() {
@@ -67,4 +68,24 @@ async fn httpbin_ends_when_it_is_told_to() {
         httpbin.signal(signal);
         assert_eq!(httpbin.end().await.0.code(), Some(0));
     }
+}
+
+#[tokio::test]
+async fn a_service_manager_is_told_when_it_serves_and_when_it_ends() {
+    let home = Home::new();
+    let upstream = Upstream::start(Script::ok("hi")).await;
+    home.write("rules/service.yaml", &service(upstream.address()));
+    let manager = tokio::net::UnixDatagram::bind(home.path("notify")).unwrap();
+    let line = "run -f rules --listen 127.0.0.1:0 --no-admin";
+    let mut run = home.command(env!("CARGO_BIN_EXE_fuseboard"), line);
+    let run = Process::spawn(run.env("NOTIFY_SOCKET", home.path("notify")));
+    let mut told = [0; 1024];
+    let length = timeout(PATIENCE, manager.recv(&mut told)).await.unwrap().unwrap();
+    let text = std::str::from_utf8(&told[..length]).unwrap();
+    assert!(text.starts_with("READY=1\nSTATUS=ready"), "{text}");
+
+    run.signal(Signal::TERM);
+    let length = timeout(PATIENCE, manager.recv(&mut told)).await.unwrap().unwrap();
+    assert_eq!(std::str::from_utf8(&told[..length]).unwrap(), "STOPPING=1\nSTATUS=draining\n");
+    assert_eq!(run.end().await.0.code(), Some(0));
 }

@@ -114,9 +114,7 @@ impl Home {
 
     /// `fuseboard` with these arguments, which stays.
     pub(crate) fn start(&self, line: &str) -> Process {
-        let mut child = self.command(env!("CARGO_BIN_EXE_fuseboard"), line).spawn().unwrap();
-        let (out, err) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
-        Process { child, out, err }
+        Process::spawn(&mut self.command(env!("CARGO_BIN_EXE_fuseboard"), line))
     }
 
     /// An httpbin and its address.
@@ -162,6 +160,12 @@ pub(crate) fn after(line: &str, what: &str) -> String {
 }
 
 impl Process {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let (out, err) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
+        Self { child, out, err }
+    }
+
     /// The next line on stdout with this in it.
     pub(crate) async fn line(&mut self, part: &str) -> String {
         match self.out.find(part).await {

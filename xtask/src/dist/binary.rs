@@ -1,0 +1,86 @@
+//! The static binary: against which C library, and built so that nothing of this machine is in it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use super::Libc;
+use crate::{peers, repository};
+
+/// A binary that needs nothing but a Linux kernel.
+pub(crate) struct Binary {
+    pub(crate) path: PathBuf,
+    pub(crate) libc: Libc,
+    pub(crate) content: Vec<u8>,
+}
+
+/// Builds the workspace at `source` into `target`.
+pub(crate) fn build(source: &Path, target: &Path, wanted: Option<Libc>) -> anyhow::Result<Binary> {
+    let libc = choose(wanted)?;
+    let triple = libc.triple();
+    let status = Command::new(repository::cargo())
+        .args(["build", "--release", "--locked", "--package", "fuseboard", "--target", &triple])
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(source)?)
+        .current_dir(source)
+        .status()?;
+    ensure!(status.success(), "the release build for {triple} failed");
+    let path = target.join(triple).join("release/fuseboard");
+    let content = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(Binary { path, libc, content })
+}
+
+impl Libc {
+    fn triple(self) -> String {
+        let environment = match self {
+            Self::Musl => "musl",
+            Self::Glibc => "gnu",
+        };
+        format!("{}-unknown-linux-{environment}", std::env::consts::ARCH)
+    }
+}
+
+/// musl needs rustc's target and a C compiler for it; glibc needs nothing beyond what the tests need.
+fn choose(wanted: Option<Libc>) -> anyhow::Result<Libc> {
+    let lack = musl_lacks()?;
+    match (wanted, lack) {
+        (Some(Libc::Glibc), _) => Ok(Libc::Glibc),
+        (_, None) => Ok(Libc::Musl),
+        (Some(Libc::Musl), Some(lack)) => bail!("no static build against musl: {lack}"),
+        (None, Some(lack)) => {
+            super::say(&format!("static against glibc, since musl can't be had: {lack}"));
+            Ok(Libc::Glibc)
+        }
+    }
+}
+
+fn musl_lacks() -> anyhow::Result<Option<String>> {
+    let triple = Libc::Musl.triple();
+    let output = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", &triple])
+        .output()
+        .context("running rustc")?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if !output.status.success() || !folder.is_dir() {
+        return Ok(Some(format!("rustc has no target {triple} (rustup target add {triple})")));
+    }
+    Ok(peers::on_path("musl-gcc").is_none().then(|| "no musl-gcc (Debian: musl-tools)".to_owned()))
+}
+
+/// Static, and with the folders of this machine mapped away: panic messages and debug lines name source files.
+fn flags(source: &Path) -> anyhow::Result<OsString> {
+    let cargo_home = match std::env::var_os("CARGO_HOME") {
+        Some(path) => PathBuf::from(path),
+        None => std::env::home_dir().context("neither CARGO_HOME nor a home folder")?.join(".cargo"),
+    };
+    let mut flags = OsString::from("-Ctarget-feature=+crt-static");
+    for (from, to) in [(cargo_home.as_path(), "/cargo"), (source, "/fuseboard")] {
+        flags.push("\u{1f}--remap-path-prefix=");
+        flags.push(from);
+        flags.push("=");
+        flags.push(to);
+    }
+    Ok(flags)
+}
