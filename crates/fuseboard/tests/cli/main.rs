@@ -8,6 +8,8 @@ mod editing;
 mod ending;
 mod expecting;
 mod finding;
+mod getting_started;
 mod home;
+mod page;
 mod serving;
 mod talking;
