@@ -39,7 +39,7 @@ fn commands(text: &str) -> Vec<String> {
         let quoted = line.split('`').skip(1).step_by(2);
         for part in quoted.chain([line]) {
             // A pipe, a comment and a redirection are the shell's.
-            let own = [" | ", " # ", " > "].iter().fold(vec![part], |parts, mark| {
+            let own = [" | ", " # ", " > ", " 2>&1"].iter().fold(vec![part], |parts, mark| {
                 parts.into_iter().flat_map(|part| part.split(*mark)).collect()
             });
             let own = own.into_iter().map(str::trim);

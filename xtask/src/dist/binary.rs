@@ -16,13 +16,14 @@ pub(crate) struct Binary {
     pub(crate) content: Vec<u8>,
 }
 
-/// Builds the workspace at `source` into `target`.
-pub(crate) fn build(source: &Path, target: &Path, wanted: Option<Libc>) -> anyhow::Result<Binary> {
+/// Builds the workspace at `source` into `target`; `time` is what its C parts take for the time of the build.
+pub(crate) fn build(source: &Path, target: &Path, time: u64, wanted: Option<Libc>) -> anyhow::Result<Binary> {
     let libc = choose(wanted)?;
     let triple = libc.triple();
     let status = Command::new(repository::cargo())
         .args(["build", "--release", "--locked", "--package", "fuseboard", "--target", &triple])
         .env("CARGO_TARGET_DIR", target)
+        .env("SOURCE_DATE_EPOCH", time.to_string())
         .env("CARGO_ENCODED_RUSTFLAGS", flags(source)?)
         .current_dir(source)
         .status()?;

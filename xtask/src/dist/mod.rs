@@ -52,7 +52,7 @@ pub(crate) enum Libc {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let out = repository::target().join("dist");
     let release = Release::read()?;
-    let binary = binary::build(&repository::root(), &repository::target(), arguments.libc)?;
+    let binary = binary::build(&repository::root(), &repository::target(), release.time, arguments.libc)?;
     let files = write(&release, &binary, &out)?;
     for file in &files {
         say(&format!("{}  {}", file.digest, file.path.display()));

@@ -12,7 +12,7 @@ pub(super) fn run(release: &Release, first: &Binary, made: &[Made]) -> anyhow::R
     let elsewhere = repository::target().join("dist-again");
     let source = elsewhere.join("a-copy-in-another-folder");
     copy_sources(&source)?;
-    let second = binary::build(&source, &elsewhere.join("target"), Some(first.libc))?;
+    let second = binary::build(&source, &elsewhere.join("target"), release.time, Some(first.libc))?;
     let again = super::write(release, &second, &elsewhere.join("out"))?;
     for (one, other) in made.iter().zip(&again) {
         ensure!(

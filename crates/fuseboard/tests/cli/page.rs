@@ -1,6 +1,6 @@
 //! A page of the documentation as something to do: its console blocks, with the output they promise.
 //!
-//! A line that begins with `$ ` is a command, with a heredoc or `\` going on in the next lines; what follows is what it prints.
+//! A line that begins with `$ ` is a command, with a heredoc going on in the next lines; what follows is what it prints.
 //! `...` stands for any lines, `[..]` for any part of a line. A block marked `console stays` holds one command that goes on
 //! running in a terminal of its own.
 
@@ -20,25 +20,21 @@ pub(crate) fn steps(text: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut block: Option<bool> = None;
     let mut heredoc: Option<String> = None;
-    let mut continued = false;
     for (number, line) in text.lines().enumerate() {
         let Some(stays) = block else {
             block = line.strip_prefix("```console").map(|info| info.trim() == "stays");
             continue;
         };
-        let going_on = continued || heredoc.is_some();
-        if going_on && let Some(step) = steps.last_mut() {
+        if let (Some(end), Some(step)) = (&heredoc, steps.last_mut()) {
             step.command.push('\n');
             step.command.push_str(line);
-            continued = line.ends_with('\\');
-            if heredoc.as_deref() == Some(line) {
+            if end == line {
                 heredoc = None;
             }
         } else if line == "```" {
             block = None;
         } else if let Some(command) = line.strip_prefix("$ ") {
             heredoc = command.split_once("<<").map(|(_, end)| end.trim().trim_matches('\'').to_owned());
-            continued = command.ends_with('\\');
             let command = command.to_owned();
             steps.push(Step { line: number + 1, command, expected: Vec::new(), stays });
         } else if let Some(step) = steps.last_mut() {
@@ -74,7 +70,7 @@ fn line_fits(pattern: &str, line: &str) -> bool {
 
 #[test]
 fn a_page_is_cut_into_its_commands() {
-    let page = "Text\n```console\n$ cat > a <<EOF\nline\nEOF\n$ run \\\n  -f a\nout\n```\n```sh\n$ not this\n```\n\
+    let page = "Text\n```console\n$ cat > a <<EOF\nline\nEOF\n$ run -f a\nout\n```\n```sh\n$ not this\n```\n\
                 ```console stays\n$ serve\nready\n```\n";
     let found = steps(page);
     let commands: Vec<_> = found
@@ -82,7 +78,7 @@ fn a_page_is_cut_into_its_commands() {
         .map(|step| (step.line, step.command.as_str(), step.expected.len(), step.stays))
         .collect();
     let expected =
-        [(3, "cat > a <<EOF\nline\nEOF", 0, false), (6, "run \\\n  -f a", 1, false), (14, "serve", 1, true)];
+        [(3, "cat > a <<EOF\nline\nEOF", 0, false), (6, "run -f a", 1, false), (13, "serve", 1, true)];
     assert_eq!(commands, expected);
 }
 
