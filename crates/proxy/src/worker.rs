@@ -11,7 +11,6 @@ use fuseboard_core::balance::Balancer;
 use fuseboard_core::limit::WorkerId;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_http1::write::{DATE_LENGTH, http_date};
-use fuseboard_snapshot::Availability;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
@@ -21,7 +20,7 @@ use crate::clock;
 use crate::deadline::Deadlines;
 use crate::downstream;
 use crate::error::StartError;
-use crate::live::{ClusterView, Host, LiveSnapshot};
+use crate::live::{ClusterView, LiveSnapshot};
 use crate::shared::{Phase, Shared};
 use crate::upstream::reaper;
 
@@ -121,17 +120,6 @@ impl Worker {
     /// Whether `view` is still what runs.
     pub(crate) fn is_current(&self, view: &WorkerView) -> bool {
         view.live.generation == self.generation()
-    }
-
-    /// Whether the host is still one of the cluster's, and may be sent to.
-    pub(crate) fn still_runs(&self, cluster: &Arc<ClusterView>, host: &Arc<Host>) -> bool {
-        let view = self.view();
-        view.cluster(&cluster.live.name).is_some_and(|current| {
-            Arc::ptr_eq(&current.view, cluster)
-                || (Arc::ptr_eq(&current.view.live, &cluster.live)
-                    && current.view.config.availability == Availability::Serving
-                    && current.view.hosts.iter().any(|kept| Arc::ptr_eq(kept, host)))
-        })
     }
 
     /// The cluster as the running snapshot has it; as it was, if it does not run any more.

@@ -19,8 +19,6 @@ pub(super) struct Held<'t> {
     pub(super) cluster: &'t WorkerCluster,
     pub(super) host: &'t Arc<Host>,
     pub(super) tier: &'t Tier,
-    /// Of the snapshot that the host was picked from.
-    generation: u64,
     /// `None` before it is there, and after it was given back.
     pub(super) connection: Option<UpstreamConnection>,
     active: Option<ActiveGuard<'t>>,
@@ -41,7 +39,6 @@ impl<'t> Held<'t> {
             cluster,
             host,
             tier,
-            generation: worker.generation(),
             connection: None,
             active: Some(host.load.begin()),
             ticket: Some(host.monitor.begin()),
@@ -112,10 +109,9 @@ impl<'t> Held<'t> {
     /// Not for hosts that were ejected or removed meanwhile, nor for clusters that are gone.
     fn may_continue(&self, connection: &UpstreamConnection, now: Instant) -> bool {
         let view = &self.cluster.view;
-        connection.may_continue(&view.config.connection, now)
-            && !(view.config.outlier.is_some() && self.host.monitor.is_ejected())
-            && !self.worker.is_draining()
-            && (self.generation == self.worker.generation() || self.worker.still_runs(view, self.host))
+        let ejected = view.config.outlier.is_some() && self.host.monitor.is_ejected();
+        let unwanted = ejected || self.host.is_gone() || self.worker.is_draining();
+        !unwanted && connection.may_continue(&view.config.connection, now)
     }
 }
 

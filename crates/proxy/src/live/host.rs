@@ -1,7 +1,7 @@
 //! One address of a cluster as it runs: its identity, streaks, load and numbers. Choosing among hosts is the balancer's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use fuseboard_core::balance::HostLoad;
 use fuseboard_core::outlier::HostMonitor;
@@ -25,6 +25,8 @@ pub struct Host {
     /// Its numbers.
     pub stats: Sharded<HostStats>,
     connections: AtomicU32,
+    /// No snapshot will name it again.
+    gone: AtomicBool,
 }
 
 impl Host {
@@ -37,12 +39,22 @@ impl Host {
             load: Arc::new(HostLoad::default()),
             stats: Sharded::new(workers),
             connections: AtomicU32::new(0),
+            gone: AtomicBool::new(false),
         }
     }
 
     /// Connections to it that are open: `cx_active`.
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether a snapshot has left it, or its cluster, out. It never comes back: an endpoint that is named again is a new host.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn connection_opened(&self) {

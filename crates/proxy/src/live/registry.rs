@@ -1,7 +1,7 @@
 //! Turns a snapshot into live state: finds what ran already by its identity, makes what is new, retires what is gone.
 //! One snapshot at a time; workers see it whole, at their next request.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -177,6 +177,7 @@ fn host_set(cluster: &Cluster, hosts: &[Arc<Host>], live: &LiveCluster) -> Arc<H
 fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
     for old in &before.clusters {
         let Some(new) = after.cluster(&old.live.name) else {
+            old.hosts.iter().for_each(|host| host.leave());
             old.live.retire(now);
             old.live.dismiss_waiters();
             continue;
@@ -184,10 +185,11 @@ fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
         if Arc::ptr_eq(old, new) {
             continue;
         }
-        for host in &old.hosts {
-            if !new.hosts.iter().any(|kept| Arc::ptr_eq(kept, host)) {
-                new.live.close_idle(host, &new.live.stats.control().stats, now);
-            }
+        let kept: HashSet<HostKey> = new.hosts.iter().map(|host| host.key).collect();
+        for host in old.hosts.iter().filter(|host| !kept.contains(&host.key)) {
+            // First the mark: a connection that is checked in from here on is not kept.
+            host.leave();
+            new.live.close_idle(host, &new.live.stats.control().stats, now);
         }
         if new.config.availability != Availability::Serving {
             new.live.retire(now);

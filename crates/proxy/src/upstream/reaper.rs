@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
+use fuseboard_snapshot::Availability;
 
 use super::connection::{ClosedBy, UpstreamConnection};
 use crate::clock;
@@ -41,14 +42,15 @@ enum Verdict {
     Closed,
     Idle,
     Aged,
-    /// Its host left while it was busy.
+    /// While it was busy its host left, or its cluster's rule began to ask for what we do not have.
     Gone,
 }
 
 fn reap(worker: &Worker, cluster: &ClusterView, now: Instant) {
     let policy = &cluster.config.connection;
+    let withheld = cluster.config.availability != Availability::Serving;
     let judge = |connection: &UpstreamConnection, since: Instant| {
-        if !cluster.hosts.iter().any(|host| std::sync::Arc::ptr_eq(host, &connection.host)) {
+        if withheld || connection.host.is_gone() {
             Some(Verdict::Gone)
         } else if policy.idle_timeout.is_some_and(|timeout| now.saturating_since(since) >= timeout) {
             Some(Verdict::Idle)
