@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     RequestHead,
     /// Since the last byte of an incomplete request body.
     RequestBody,
+    /// Since the client last took a part of its answer, while it takes none.
+    Answer,
     /// The whole exchange.
     Route,
     /// One try.
@@ -36,10 +38,11 @@ pub(crate) enum Timer {
     Pause,
 }
 
-const TIMERS: [Timer; 8] = [
+const TIMERS: [Timer; 9] = [
     Timer::Idle,
     Timer::RequestHead,
     Timer::RequestBody,
+    Timer::Answer,
     Timer::Route,
     Timer::Try,
     Timer::Queue,
@@ -155,6 +158,11 @@ impl Timers {
         } else if before == self.entry.earliest.get() {
             self.settle();
         }
+    }
+
+    /// Whether `timer` runs.
+    pub(crate) fn is_armed(&self, timer: Timer) -> bool {
+        self.at[timer as usize].get() < NEVER
     }
 
     /// Stops `timer`.

@@ -59,6 +59,8 @@ pub enum Cause {
     BadBody,
     /// The request's body stopped arriving.
     BodyTimeout,
+    /// The client stopped taking its answer.
+    AnswerTimeout,
     /// The client went away.
     ClientGone,
 }
@@ -176,7 +178,7 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
@@ -203,6 +205,7 @@ impl Cause {
         Self::HeadTimeout,
         Self::BadBody,
         Self::BodyTimeout,
+        Self::AnswerTimeout,
         Self::ClientGone,
     ];
 
@@ -235,6 +238,7 @@ impl Cause {
             Self::HeadTimeout => "head did not arrive in time",
             Self::BadBody => "malformed body",
             Self::BodyTimeout => "body stopped arriving",
+            Self::AnswerTimeout => "client stopped taking its answer",
             Self::ClientGone => "client went away",
         }
     }
@@ -304,6 +308,9 @@ impl Cause {
             }
             Self::BodyTimeout => row(408, "SI", "stream_idle_timeout", Body::Text("stream timeout"))
                 .counted("downstream_rq_idle_timeout"),
+            Self::AnswerTimeout => {
+                row(0, "SI", "stream_idle_timeout", NONE).counted("downstream_rq_idle_timeout")
+            }
             Self::ClientGone => {
                 row(0, "DC", "downstream_remote_disconnect", NONE).counted("downstream_rq_rx_reset")
             }
@@ -324,6 +331,7 @@ impl Cause {
                 | Self::HeadTimeout
                 | Self::BadBody
                 | Self::BodyTimeout
+                | Self::AnswerTimeout
                 | Self::ClientGone
         )
     }

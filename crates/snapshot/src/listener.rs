@@ -29,8 +29,9 @@ pub enum ListenerTarget {
 pub struct HttpSettings {
     /// From the first byte of a request head to its end; exceeding it answers 408.
     pub request_headers_timeout: Duration,
-    /// From the request's first byte to the end of its body without any progress; exceeding it answers 408.
-    pub request_body_idle_timeout: Duration,
+    /// How long a client may neither send the next part of its request's body, which is then answered 408, nor take the next
+    /// part of its answer, which is then broken off. Envoy's default: 5 min; Istio turns it off (difference D29).
+    pub stream_idle_timeout: Duration,
     /// A keep-alive connection without a request is closed after this long. Envoy's default: 1 h.
     pub idle_timeout: Duration,
     /// A larger head is answered 431. Envoy's default: 60 KiB.
@@ -45,7 +46,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             request_headers_timeout: Duration::from_secs(60),
-            request_body_idle_timeout: Duration::from_mins(5),
+            stream_idle_timeout: Duration::from_mins(5),
             idle_timeout: Duration::from_hours(1),
             max_head_bytes: 60 * 1024,
             max_headers: 100,

@@ -189,11 +189,9 @@ impl Downstream {
     /// Writes the output.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.output.len() {
-            let Poll::Ready(wrote) = Pin::new(&mut self.stream).poll_write(cx, &self.output[self.written..])
-            else {
-                return Poll::Pending;
-            };
-            self.written += self.have_written(wrote)?;
+            let wrote = Pin::new(&mut self.stream).poll_write(cx, &self.output[self.written..]);
+            let Poll::Ready(n) = self.have_written(wrote)? else { return Poll::Pending };
+            self.written += n;
         }
         self.output.clear();
         self.written = 0;
@@ -202,20 +200,29 @@ impl Downstream {
 
     /// Writes bytes that are not in the output; the output must be flushed.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Poll::Ready(wrote) = Pin::new(&mut self.stream).poll_write(cx, bytes) else {
-            return Poll::Pending;
-        };
-        Poll::Ready(self.have_written(wrote))
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.have_written(wrote)
     }
 
-    fn have_written(&mut self, wrote: io::Result<usize>) -> io::Result<usize> {
+    /// Watches how long the client takes nothing; no clock is read while it does.
+    fn have_written(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let watched = self.timers.is_armed(Timer::Answer);
+        let Poll::Ready(wrote) = wrote else {
+            if !watched && let Some(settings) = self.routes.http_settings() {
+                self.timers.arm(Timer::Answer, clock::now() + settings.stream_idle_timeout);
+            }
+            return Poll::Pending;
+        };
         let n = wrote?;
         if n == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        if watched {
+            self.timers.disarm(Timer::Answer);
         }
         self.sent += n as u64;
         self.stats().http.downstream_cx_tx_bytes_total.add(n as u64);
-        Ok(n)
+        Poll::Ready(Ok(n))
     }
 
     /// Gives buffers back; nothing is to be read or written.
@@ -314,5 +321,28 @@ impl Drop for Downstream {
     fn drop(&mut self) {
         self.worker.buffers.give(&mut self.input);
         self.worker.buffers.give_output(&mut self.output);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::fixture;
+
+    #[tokio::test]
+    async fn a_client_is_timed_only_while_it_takes_nothing() {
+        const ALL: usize = 32 << 20;
+        let (mut client, mut connection, _worker) = fixture::connection().unwrap();
+        connection.output = vec![b'x'; ALL];
+        let mut nobody = Context::from_waker(Waker::noop());
+        while connection.poll_flush(&mut nobody).is_ready() {}
+        assert!(connection.timers.is_armed(Timer::Answer), "nobody reads");
+        let reading = std::thread::spawn(move || client.read_exact(&mut vec![0; ALL]));
+        std::future::poll_fn(|cx| connection.poll_flush(cx)).await.unwrap();
+        assert!(!connection.timers.is_armed(Timer::Answer), "all was taken");
+        reading.join().unwrap().unwrap();
     }
 }

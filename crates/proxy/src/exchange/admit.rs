@@ -116,7 +116,7 @@ impl Exchange<'_> {
         Ended::Failed(Cause::QueueTimeout)
     }
 
-    /// What an interrupt of any other wait comes to, before anything was answered.
+    /// What an interrupt of any other wait comes to.
     pub(super) fn interrupted(&mut self, interrupt: Interrupt) -> Ended {
         match interrupt {
             Interrupt::Gone => Ended::Gone,
@@ -125,6 +125,11 @@ impl Exchange<'_> {
             Interrupt::Timer(Timer::RequestBody) => {
                 self.down.stats().http.downstream_rq_idle_timeout.inc();
                 Ended::Failed(Cause::BodyTimeout)
+            }
+            // Who does not take what was begun takes no answer of ours either.
+            Interrupt::Timer(Timer::Answer) => {
+                self.down.stats().http.downstream_rq_idle_timeout.inc();
+                Ended::Broken(Cause::AnswerTimeout)
             }
             Interrupt::Timer(_) => Ended::Failed(Cause::RouteTimeout),
         }

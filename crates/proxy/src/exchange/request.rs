@@ -183,7 +183,7 @@ impl Exchange<'_> {
 
     /// The client must go on with its body within this time.
     pub(super) fn arm_body_timeout(&mut self, now: Instant) {
-        let timeout = self.down.routes.http_settings().map(|settings| settings.request_body_idle_timeout);
+        let timeout = self.down.routes.http_settings().map(|settings| settings.stream_idle_timeout);
         if let Some(timeout) = timeout {
             self.down.timers.arm(Timer::RequestBody, now + timeout);
         }

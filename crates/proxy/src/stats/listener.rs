@@ -91,7 +91,7 @@ stats! {
         downstream_rq_active: Gauge,
         /// Requests whose head did not arrive in time.
         downstream_rq_header_timeout: Counter,
-        /// Requests whose body stalled for too long.
+        /// Requests whose client stalled for too long: it sent no more of the body, or took no more of the answer.
         downstream_rq_idle_timeout: Counter,
         /// Requests that the caller gave up.
         downstream_rq_rx_reset: Counter,

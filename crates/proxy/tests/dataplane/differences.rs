@@ -1,11 +1,51 @@
 //! Differences from Envoy that show only where sockets are: each test is named after its row in `docs/differences.md`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use fuseboard_proxy::stats::HostStats;
 use fuseboard_proxy::{ProxyOptions, StartError};
-use fuseboard_testkit::{Behaviour, Reply, Script, UnansweringPort, Upstream, settle};
+use fuseboard_testkit::{Behaviour, Gate, Reply, Script, UnansweringPort, Upstream, settle};
 
 use crate::rig::{Rig, WORKERS, limits, options, touchy};
+
+#[tokio::test]
+async fn d29_a_client_that_takes_nothing_of_its_answer_gives_its_place_back_in_time() {
+    const SHORT: Duration = Duration::from_millis(50);
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let quiet = gate.clone();
+        let upstream = Upstream::start(Script::by(move |request| match request.target.as_str() {
+            // More than the system takes for a client that does not read.
+            "/large" => Behaviour::answer(&Reply::ok(vec![b'x'; 32 << 20])),
+            _ => Behaviour::body_after(&quiet, &Reply::ok("late")),
+        }))
+        .await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.listener.http.stream_idle_timeout = SHORT;
+            draft.cluster.thresholds.default = limits(1, 1, u32::MAX);
+        });
+        let mut deaf = rig.client().await;
+        deaf.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        upstream.until(|counts| counts.requests == 1).await;
+        let mut waiting = rig.client().await;
+        waiting.send("GET /quiet HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let mut answer = waiting.head().await.unwrap();
+        assert_eq!(answer.status, 200, "in the place of the one that took nothing");
+        deaf.try_response().await.unwrap_err();
+
+        // Only clients are timed: an upstream may be quiet for as long as its route allows.
+        assert!(!settle(4 * SHORT, || rig.numbers().get("upstream_rq_active") == 0).await);
+        gate.open();
+        waiting.body(&mut answer).await.unwrap();
+        assert_eq!(answer.text(), "late");
+        rig.until_idle().await;
+        let host = &rig.cluster().hosts[0];
+        let heard = |of: fn(&HostStats) -> u64| host.stats.iter().map(of).sum::<u64>();
+        assert_eq!((heard(|s| s.rq_success.get()), heard(|s| s.rq_error.get())), (2, 0), "one outcome each");
+        assert_eq!(rig.numbers().get("http.downstream_rq_idle_timeout"), 1);
+    }
+}
 
 #[tokio::test]
 async fn d06_an_ejected_host_gets_no_request_from_any_worker_from_the_next_one_on() {

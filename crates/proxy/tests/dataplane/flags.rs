@@ -10,11 +10,15 @@ use fuseboard_testkit::{Behaviour, Gate, RefusingPort, Reply, Script, Unanswerin
 
 use crate::rig::judge::{Connection, Expected, JUDGED, Seen, Stage, held};
 use crate::rig::limits;
+use crate::rig::numbers::Numbers;
 
 const UNLIMITED: u32 = u32::MAX;
 
 /// A time-out that is meant to run out.
 const SHORT: Duration = Duration::from_millis(40);
+
+/// More than the system takes for a client that does not read.
+const LARGE: usize = 32 << 20;
 
 const OVERFLOW: &str = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
 
@@ -80,6 +84,7 @@ rows! {
     HeadTimeout: a_head_that_does_not_come_to_an_end_times_out,
     BadBody: a_body_with_broken_chunks_is_bad,
     BodyTimeout: a_body_that_stops_arriving_times_out,
+    AnswerTimeout: an_answer_that_its_client_stops_taking_is_broken_off,
     ClientGone: a_client_that_goes_away_is_noted,
 }
 
@@ -525,7 +530,7 @@ mod provoke {
     pub(super) async fn a_body_that_stops_arriving_times_out(workers: usize) -> (Seen, Expected) {
         let upstream = Upstream::start(Script::ok("")).await;
         let stage = Stage::start(workers, &[upstream.address()], |draft| {
-            draft.listener.http.request_body_idle_timeout = SHORT;
+            draft.listener.http.stream_idle_timeout = SHORT;
         });
         let expected = Expected {
             status: 408,
@@ -538,6 +543,38 @@ mod provoke {
         };
         let request = judged("Content-Length: 5\r\n") + "abc";
         (stage.judge(&request).await, expected)
+    }
+
+    pub(super) async fn an_answer_that_its_client_stops_taking_is_broken_off(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let large = Reply::ok(vec![b'x'; LARGE]);
+        let upstream = Upstream::start(Script::always(Behaviour::answer(&large))).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.listener.http.stream_idle_timeout = SHORT;
+        });
+        let admin = stage.rig.proxy.admin_address().unwrap().clone();
+        let broken_off = async || {
+            let over = || Numbers::read(&admin).get("http.downstream_rq_idle_timeout") == 1;
+            assert!(settle(Duration::from_secs(5), over).await, "the client was waited for");
+        };
+        let expected = Expected {
+            status: 200,
+            flags: "SI",
+            details: "stream_idle_timeout",
+            counters: &[
+                "http.downstream_rq_idle_timeout",
+                "http.downstream_rq_tx_reset",
+                "http.rq_reset_after_downstream_response_started",
+                "upstream_rq_200",
+                "upstream_rq_2xx",
+                "upstream_rq_tx_reset",
+            ],
+            body: "",
+            connection: Connection::Broken,
+            ..PLAIN
+        };
+        (stage.judge_with(&judged(""), broken_off).await.without_body(), expected)
     }
 
     pub(super) async fn a_client_that_goes_away_is_noted(workers: usize) -> (Seen, Expected) {

@@ -26,7 +26,7 @@ async fn a_body_that_stops_is_answered_408_and_frees_its_slot() {
     for workers in WORKERS {
         let upstream = Upstream::start(Script::ok("")).await;
         let rig = Rig::start(workers, &[upstream.address()], |d| {
-            d.listener.http.request_body_idle_timeout = SHORT;
+            d.listener.http.stream_idle_timeout = SHORT;
             d.cluster.thresholds.default = limits(1, 1, u32::MAX);
         });
         let mut client = rig.client().await;
