@@ -30,8 +30,15 @@ pub struct Proxy {
     state: Mutex<State>,
     workers: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
+    log_writer: Option<access_log::Writer>,
     admin: Option<AdminServer>,
 }
+
+/// Threads share the handle.
+const _: fn() = || {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Proxy>();
+};
 
 /// What changes with snapshots; who holds the lock is the only one to apply.
 #[derive(Debug)]
@@ -63,13 +70,13 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
     descriptors::raise_limit();
     let workers = options.workers();
     let admin = options.admin.as_ref().map(bind_admin).transpose()?;
-    let (access_log, log_thread) = match &options.access_log {
-        Some(log) => access_log::start(log).map(|(handle, thread)| (Some(handle), Some(thread)))?,
+    let (access_log, log_writer) = match &options.access_log {
+        Some(log) => access_log::start(log).map(|(handle, writer)| (Some(handle), Some(writer)))?,
         None => (None, None),
     };
     let on_workers = options.reuse_port || workers == 1;
     let shared = Arc::new(Shared::new(options, access_log));
-    let mut others: Vec<_> = log_thread.into_iter().collect();
+    let mut others = Vec::new();
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
     let accept = if on_workers {
         Accept::Workers(senders)
@@ -83,6 +90,7 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
         state: Mutex::new(State { accept, next_listener: 0 }),
         workers: Vec::with_capacity(workers),
         others,
+        log_writer,
         admin: None,
     };
     for (index, inbox) in inboxes.into_iter().enumerate() {
@@ -196,7 +204,7 @@ impl Proxy {
         let _ = self.shared.phase.subscribe().wait_for(|phase| *phase != Phase::Serving).await;
     }
 
-    /// Waits until the proxy has drained and all its threads have ended.
+    /// Waits until the proxy has drained and all its threads have ended; for an access log that takes nothing, two seconds.
     pub fn join(mut self) {
         self.end();
     }
@@ -208,11 +216,14 @@ impl Proxy {
         }
         self.shared.enter(Phase::Ended);
         self.admin = None;
+        for thread in self.others.drain(..) {
+            drop(thread.join());
+        }
         if let Some(log) = &self.shared.access_log {
             log.finish();
         }
-        for thread in self.others.drain(..) {
-            drop(thread.join());
+        if let Some(writer) = self.log_writer.take() {
+            writer.join(access_log::PATIENCE);
         }
     }
 

@@ -1,5 +1,6 @@
-//! The access log: one line per exchange, put into words and written by a thread of its own, off the request path. A full
-//! channel drops lines and counts them; requests never wait for a disk.
+//! The access log: one line per exchange, put into words and written by a thread of its own, off the request path. What waits
+//! is bounded in lines and in bytes; beyond that lines are dropped and counted. Requests never wait for a disk, nor does the
+//! proxy's end for one that takes nothing.
 
 mod json;
 mod text;
@@ -7,9 +8,9 @@ mod text;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,12 @@ use crate::options::{AccessLog, AccessLogFormat, AccessLogSink};
 
 /// Lines that may wait for the writer.
 const CAPACITY: usize = 8192;
+
+/// Memory that they may take. Clients choose how long a line is: a head of 60 KiB makes one of 60 KiB.
+const CAPACITY_BYTES: usize = 32 * 1024 * 1024;
+
+/// The proxy's end waits this long for what waits to be written.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A quiet log is flushed this often.
 const FLUSH: Duration = Duration::from_millis(200);
@@ -52,26 +59,51 @@ pub(crate) struct Entry {
     pub(crate) reason: Option<RefusalReason>,
 }
 
+impl Entry {
+    /// The memory it takes while it waits.
+    fn size(&self) -> usize {
+        let texts = [&self.method, &self.path].into_iter();
+        let fields = [&self.x_forwarded_for, &self.user_agent, &self.request_id, &self.authority];
+        let words = [&self.response_flags, &self.response_code_details].into_iter();
+        size_of::<Self>()
+            + texts.chain(fields.into_iter().flatten()).map(|text| text.len()).sum::<usize>()
+            + words.chain(&self.transport_failure).map(String::capacity).sum::<usize>()
+    }
+}
+
+/// What the two ends of the channel know of each other.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    /// No further line comes.
+    ending: AtomicBool,
+}
+
 /// The way to the writer.
 #[derive(Debug)]
 pub(crate) struct AccessLogHandle {
-    /// `None` is the last word.
+    /// `None` wakes the writer for its end.
     lines: SyncSender<Option<Entry>>,
+    waiting: Arc<Waiting>,
     dropped: AtomicU64,
 }
 
 impl AccessLogHandle {
     /// Hands an entry over; never waits.
     pub(crate) fn log(&self, entry: Entry) {
-        if self.lines.try_send(Some(entry)).is_err() {
+        let size = entry.size();
+        let before = self.waiting.bytes.fetch_add(size, Ordering::Relaxed);
+        if before + size > CAPACITY_BYTES || self.lines.try_send(Some(entry)).is_err() {
+            self.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Ends the writer, once it has written what waits.
     pub(crate) fn finish(&self) {
-        // A writer that is gone has nothing to end.
-        drop(self.lines.send(None));
+        self.waiting.ending.store(true, Ordering::Release);
+        // Where there is no room the writer has lines to write, and sees the mark behind them.
+        drop(self.lines.try_send(None));
     }
 
     /// Lines that were not written because the writer was too slow.
@@ -80,16 +112,48 @@ impl AccessLogHandle {
     }
 }
 
+/// The thread that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    thread: JoinHandle<()>,
+    /// Disconnected when the thread ends. The mutex, which nobody else takes, lets threads share the proxy's handle.
+    alive: Mutex<Receiver<()>>,
+}
+
+impl Writer {
+    /// Waits for its end after [`AccessLogHandle::finish`], but no longer than this: a pipe that nobody reads holds it for ever.
+    pub(crate) fn join(self, patience: Duration) {
+        let alive = self.alive.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if alive.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+            drop(self.thread.join());
+        }
+    }
+}
+
 /// Opens the sink and starts the writer, which ends with [`AccessLogHandle::finish`].
-pub(crate) fn start(log: &AccessLog) -> Result<(AccessLogHandle, JoinHandle<()>), StartError> {
-    let sink = open(&log.sink)?;
+pub(crate) fn start(log: &AccessLog) -> Result<(AccessLogHandle, Writer), StartError> {
+    start_with(log.format, open(&log.sink)?)
+}
+
+fn start_with(
+    format: AccessLogFormat,
+    sink: impl Write + Send + 'static,
+) -> Result<(AccessLogHandle, Writer), StartError> {
     let (lines, entries) = sync_channel(CAPACITY);
-    let format = log.format;
+    let waiting = Arc::<Waiting>::default();
+    let writers = Arc::clone(&waiting);
+    let (living, alive) = sync_channel(0);
     let thread = std::thread::Builder::new()
         .name("access-log".to_owned())
-        .spawn(move || write(&entries, format, BufWriter::with_capacity(64 * 1024, sink)))
+        .spawn(move || {
+            let _living = living;
+            write(&entries, &writers, format, BufWriter::with_capacity(64 * 1024, sink));
+        })
         .map_err(|source| StartError::Thread { what: "access log".to_owned(), source })?;
-    Ok((AccessLogHandle { lines, dropped: AtomicU64::new(0) }, thread))
+    Ok((
+        AccessLogHandle { lines, waiting, dropped: AtomicU64::new(0) },
+        Writer { thread, alive: Mutex::new(alive) },
+    ))
 }
 
 fn open(sink: &AccessLogSink) -> Result<Box<dyn Write + Send>, StartError> {
@@ -107,10 +171,20 @@ fn open(sink: &AccessLogSink) -> Result<Box<dyn Write + Send>, StartError> {
 }
 
 /// A sink that fails (a full disk) loses lines, not requests.
-fn write(entries: &Receiver<Option<Entry>>, format: AccessLogFormat, mut sink: impl Write) {
+fn write(
+    entries: &Receiver<Option<Entry>>,
+    waiting: &Waiting,
+    format: AccessLogFormat,
+    mut sink: impl Write,
+) {
     let mut line = String::new();
     loop {
-        match entries.recv_timeout(FLUSH) {
+        let next = if waiting.ending.load(Ordering::Acquire) {
+            entries.try_recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            entries.recv_timeout(FLUSH)
+        };
+        match next {
             Ok(Some(entry)) => {
                 line.clear();
                 match format {
@@ -118,6 +192,7 @@ fn write(entries: &Receiver<Option<Entry>>, format: AccessLogFormat, mut sink: i
                     AccessLogFormat::Json => json::write(&entry, &mut line),
                 }
                 drop(sink.write_all(line.as_bytes()));
+                waiting.bytes.fetch_sub(entry.size(), Ordering::Relaxed);
             }
             Err(RecvTimeoutError::Timeout) => drop(sink.flush()),
             Ok(None) | Err(RecvTimeoutError::Disconnected) => break,
@@ -173,5 +248,77 @@ pub(super) mod tests {
     #[test]
     fn the_timestamp_has_milliseconds() {
         assert_eq!(timestamp(overflow().start_time), "2025-11-22T16:35:35.119Z");
+    }
+
+    /// Takes nothing until it is let go; counts lines.
+    struct Stuck {
+        stuck: Receiver<()>,
+        lines: Arc<AtomicUsize>,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            assert!(self.stuck.recv().is_err(), "only its end lets go");
+            self.lines.fetch_add(String::from_utf8_lossy(bytes).matches('\n').count(), Ordering::Relaxed);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn stuck() -> (AccessLogHandle, Writer, SyncSender<()>, Arc<AtomicUsize>) {
+        let (let_go, stuck) = sync_channel(0);
+        let lines = Arc::<AtomicUsize>::default();
+        let sink = Stuck { stuck, lines: Arc::clone(&lines) };
+        let (handle, writer) = start_with(AccessLogFormat::Text, sink).unwrap();
+        (handle, writer, let_go, lines)
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_the_rest_is_dropped_and_counted() {
+        const LINES: usize = 2_000;
+        let (handle, writer, let_go, written) = stuck();
+        let long = Entry { path: "x".repeat(60 * 1024).into(), ..overflow() };
+        for _ in 0..LINES {
+            handle.log(long.clone());
+        }
+        let held = handle.waiting.bytes.load(Ordering::Relaxed);
+        assert!(held <= CAPACITY_BYTES, "{held} bytes wait");
+        let dropped = usize::try_from(handle.dropped()).unwrap();
+        assert!(dropped > LINES - CAPACITY_BYTES / (60 * 1024) - 3, "{dropped} were dropped");
+        drop(let_go);
+        handle.finish();
+        writer.join(Duration::from_secs(60));
+        assert_eq!(written.load(Ordering::Relaxed) + dropped, LINES, "what waited is written");
+        assert_eq!(handle.waiting.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_sink_that_takes_nothing() {
+        let (handle, writer, let_go, written) = stuck();
+        // Until the queue is full.
+        while handle.dropped() == 0 {
+            handle.log(overflow());
+        }
+        handle.finish();
+        writer.join(Duration::from_millis(20));
+        assert_eq!(written.load(Ordering::Relaxed), 0);
+        drop(let_go);
+    }
+
+    #[test]
+    fn the_end_waits_for_a_full_queue_that_is_being_written() {
+        let (handle, writer, let_go, written) = stuck();
+        let mut lines = 0;
+        while handle.dropped() == 0 {
+            handle.log(overflow());
+            lines += 1;
+        }
+        handle.finish();
+        drop(let_go);
+        writer.join(Duration::from_secs(60));
+        assert_eq!(written.load(Ordering::Relaxed), lines - 1);
     }
 }

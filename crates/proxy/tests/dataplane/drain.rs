@@ -1,11 +1,13 @@
 //! The end of a proxy: not ready any more, what was let in is served, what runs is finished, and nothing lasts longer than
 //! it was allowed to.
 
+use std::fs::File;
 use std::time::Duration;
 
 use fuseboard_admin::AdminClient;
-use fuseboard_proxy::{Phase, ProxyOptions};
+use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, Phase, ProxyOptions};
 use fuseboard_testkit::{Behaviour, DEADLINE, Script, Upstream};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use tokio::net::TcpStream;
 
 use crate::rig::judge::held;
@@ -100,6 +102,26 @@ async fn what_does_not_end_in_time_is_ended() {
         }
         upstream.until(|counts| counts.open == 0).await;
     }
+}
+
+#[tokio::test]
+async fn an_access_log_that_nobody_reads_does_not_keep_the_proxy_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+    // Open for reading, or opening it for writing would wait.
+    let _reader = File::options().read(true).write(true).open(&path).unwrap();
+    let access_log = Some(AccessLog { format: AccessLogFormat::Text, sink: AccessLogSink::File(path) });
+    let upstream = Upstream::start(Script::ok("served")).await;
+    let rig = Rig::start_with(ProxyOptions { access_log, ..options(1) }, &[upstream.address()], |_| {});
+    let mut client = rig.client().await;
+    // More than a pipe and our own buffers take.
+    let path = format!("/{}", "x".repeat(50_000));
+    for _ in 0..20 {
+        assert_eq!(client.get("a", &path).await.text(), "served", "requests do not wait for the log");
+    }
+    rig.proxy.drain();
+    joined(rig).await;
 }
 
 #[tokio::test]
