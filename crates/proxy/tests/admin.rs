@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::status::{ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState};
 use fuseboard_admin::{AdminAddress, AdminClient};
@@ -314,23 +314,33 @@ fn idle_and_silent_connections_do_not_keep_others_out() {
 }
 
 #[test]
-fn connections_beyond_the_bound_are_closed_at_once() {
+fn a_connection_beyond_the_bound_takes_the_place_of_the_one_that_is_silent_for_longest() {
     let (server, _) = started();
     let AdminAddress::Tcp(address) = server.address() else { unreachable!("tests use TCP") };
     let connect = || {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream
     };
-    let held: Vec<TcpStream> = (0..64).map(|_| connect()).collect();
-    let mut surplus = connect();
-    assert_eq!(surplus.read(&mut [0]).unwrap(), 0, "the end, before any request");
-    drop(held);
-    // places are free again once the server has seen the ends
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while client(&server).get("/ready").is_err() {
-        assert!(Instant::now() < deadline, "still full");
-    }
+    let ready = |stream: &mut TcpStream| {
+        stream.write_all(b"HEAD /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    };
+    let mut first = connect();
+    let mut others: Vec<_> = (0..63).map(|_| connect()).collect();
+    // Answered by the newest, so that all of them are in.
+    ready(others.last_mut().unwrap());
+    ready(&mut first);
+    ready(&mut connect());
+    assert_eq!(others[0].read(&mut [0]).unwrap(), 0, "the longest silent one makes room");
+    others[1].set_nonblocking(true).unwrap();
+    let waits = others[1].read(&mut [0]).unwrap_err();
+    assert_eq!(waits.kind(), ErrorKind::WouldBlock, "one place was wanted, and one given up");
+    let mut rest = [0; 1024];
+    let _ = first.read(&mut rest).unwrap();
+    ready(&mut first);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fuseboard_admin::{Endpoint, Page, Query, endpoint, home};
@@ -15,14 +16,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
 use super::guard;
 use super::pages::Pages;
 use super::socket::{AdminSocket, Listener};
 
-/// Connections at a time; further ones are closed at once.
+/// Connections at a time; a further one takes the place of the one that has said nothing for longest.
 const MAX_CONNECTIONS: usize = 64;
 /// A request's head, and the pause between requests, take at most this long.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,18 +46,63 @@ pub(super) async fn serve(
     let AdminSocket { listener, file: _removed_at_the_end, .. } = socket;
     let Ok(acceptor) = Acceptor::new(listener) else { return };
     let mut connections = JoinSet::new();
+    let mut places = Places::default();
     loop {
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             Some(_) = connections.join_next() => {}
             accepted = acceptor.accept() => match accepted {
-                Ok(stream) if connections.len() < MAX_CONNECTIONS => {
-                    connections.spawn(connection(stream, Arc::clone(&pages), guarded));
+                Ok(stream) => {
+                    let heard = places.make_room();
+                    let serving = connection(stream, Arc::clone(&pages), guarded, heard.clone());
+                    places.taken.push(Place { task: connections.spawn(serving), heard });
                 }
-                Ok(full) => drop(full),
                 Err(_) => time::sleep(ACCEPT_PAUSE).await,
             },
         }
+    }
+}
+
+/// When a connection last said something: the number of that word among those of all connections.
+#[derive(Clone)]
+struct Heard {
+    last: Arc<AtomicU64>,
+    words: Arc<AtomicU64>,
+}
+
+impl Heard {
+    fn now(&self) {
+        self.last.store(self.words.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// One connection of those that are open.
+struct Place {
+    task: AbortHandle,
+    heard: Heard,
+}
+
+/// The open connections. Whoever says nothing keeps its place only until others want it.
+#[derive(Default)]
+struct Places {
+    taken: Vec<Place>,
+    words: Arc<AtomicU64>,
+}
+
+impl Places {
+    /// Makes room for one more, which is heard of by coming.
+    fn make_room(&mut self) -> Heard {
+        self.taken.retain(|place| !place.task.is_finished());
+        if self.taken.len() >= MAX_CONNECTIONS {
+            let silent = self.taken.iter().enumerate();
+            let silent = silent.min_by_key(|(_, place)| place.heard.last.load(Ordering::Relaxed));
+            if let Some((index, _)) = silent {
+                self.taken.swap_remove(index).task.abort();
+            }
+        }
+        let heard = Heard { last: Arc::default(), words: Arc::clone(&self.words) };
+        heard.now();
+        heard
     }
 }
 
@@ -84,8 +130,9 @@ impl Acceptor {
     }
 }
 
-async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, guarded: bool) {
+async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, guarded: bool, heard: Heard) {
     let service = service_fn(move |request: Request<Incoming>| {
+        heard.now();
         let pages = Arc::clone(&pages);
         async move { Ok::<_, Infallible>(answer(&pages, guarded, request).await) }
     });
