@@ -106,6 +106,11 @@ async fn p04_a_connection_above_the_listeners_bound_is_closed_counted_and_rememb
         });
         let mut first = stage.rig.client().await;
         assert_eq!(first.get("a", "/").await.text(), "served");
+        let over = || stage.numbers().get("http.downstream_rq_active") == 0;
+        assert!(
+            settle(Duration::from_secs(5), over).await,
+            "the last byte goes out before the end is counted"
+        );
         let before = stage.numbers();
         let mut second = stage.rig.client().await;
         assert_eq!(second.closed().await, b"");
