@@ -32,6 +32,8 @@ pub enum Endpoint {
     HotRestartVersion,
     /// `/listeners`
     Listeners,
+    /// `/logging`
+    Logging,
     /// `/memory`
     Memory,
     /// `/quitquitquit`
@@ -113,7 +115,7 @@ const INVERT: Param = flag("invert_filter", "what the filter does not match");
 const FORMAT: Param = one_of("format", "how it is written", &["text", "json"]);
 
 /// Sorted by path.
-pub(crate) const TABLE: [Entry; 20] = [
+pub(crate) const TABLE: [Entry; 21] = [
     reads(Endpoint::Home, "/", "this list, to click", &[]),
     reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
     reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
@@ -160,6 +162,19 @@ pub(crate) const TABLE: [Entry; 20] = [
     reads(Endpoint::Help, "/help", "this list", &[]),
     reads(Endpoint::HotRestartVersion, "/hot_restart_version", "`disabled`: there is no hot restart", &[]),
     reads(Endpoint::Listeners, "/listeners", "listeners and their addresses", &[FORMAT]),
+    changes(
+        Endpoint::Logging,
+        "/logging",
+        "levels of the loggers, to see and to change",
+        &[
+            one_of(
+                "level",
+                "level of all loggers",
+                &["", "trace", "debug", "info", "warning", "error", "critical", "off"],
+            ),
+            text("paths", "levels of some, as name1:level1,name2:level2"),
+        ],
+    ),
     reads(Endpoint::Memory, "/memory", "memory that the process holds (JSON)", &[]),
     changes(Endpoint::Quit, "/quitquitquit", "drain, then end", &[]),
     reads(Endpoint::Ready, "/ready", "the server's state; 200 if LIVE, else 503", &[]),

@@ -12,6 +12,7 @@ mod histogram;
 pub mod home;
 pub mod instance;
 pub mod listeners;
+pub mod logging;
 mod mask;
 pub mod memory;
 mod page;

@@ -36,6 +36,11 @@ impl Query {
         self.0.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Whether `name` is there, with any value.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()

@@ -11,6 +11,7 @@ mod exit;
 mod expecting;
 mod explanation;
 mod help;
+mod logging;
 mod output;
 mod service_manager;
 mod serving;

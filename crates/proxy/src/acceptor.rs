@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use fuseboard_admin::logging::logger;
 use fuseboard_admin::status::RefusalRecord;
 use fuseboard_core::refusal::RefusalReason;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tracing::{info, warn};
 
 use crate::error::StartError;
 use crate::listener::{DownstreamPermit, LiveListener};
@@ -100,6 +102,8 @@ pub(crate) async fn accept_loop(mut listening: Listening, by: Acceptor, deliver:
     let (listener, shared) = (&listening.listener, &listening.shared);
     let mut phase = shared.phase.subscribe();
     let mut stopped = listener.stopped();
+    // So that a shortage that lasts is said once.
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -107,14 +111,21 @@ pub(crate) async fn accept_loop(mut listening: Listening, by: Acceptor, deliver:
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-            Ok((stream, peer)) => listening.seat(stream, peer, by, &deliver),
+            Ok((stream, peer)) => {
+                failing = false;
+                listening.seat(stream, peer, by, &deliver);
+            }
             Err(error) if is_transient(&error) => {}
-            Err(_) => {
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    warn!(target: logger::CONN_HANDLER, "{}: a connection could not be accepted: {error}", listener.name);
+                }
                 listening.count(by, |block| block.own.accept_failed.inc());
                 tokio::time::sleep(BACK_OFF).await;
             }
         }
     }
+    info!(target: logger::CONN_HANDLER, "{} stops listening on {}", listener.name, listener.address);
     if let Ok(socket) = socket.into_std() {
         listening.accept_rest(&socket, by, &deliver);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::status::{
     ClusterStatus, EjectionStatus, HostStatus, ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo,
     ServerState,
@@ -63,6 +64,10 @@ impl AdminSource for Shared {
             }
             ListenerDrain::AskOnly => self.farewell.draining.store(true, Ordering::Relaxed),
         }
+    }
+
+    fn log(&self) -> Option<&dyn LogControl> {
+        self.options.log.as_deref()
     }
 
     fn quit(&self) {

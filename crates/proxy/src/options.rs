@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_admin::AdminAddress;
+use fuseboard_admin::logging::LogControl;
 
 /// How one proxy runs. What it proxies is the snapshot's business.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct ProxyOptions {
     pub drain_time: Duration,
     /// `None`: no access log, as in Istio's default.
     pub access_log: Option<AccessLog>,
+    /// The log that the proxy's events go to, so that the admin server can change its levels; `None`: it says that there is none.
+    pub log: Option<Arc<dyn LogControl>>,
     /// Seed of every random choice: balancing, back-off, request ids.
     pub seed: u64,
     /// One listening socket per worker (`SO_REUSEPORT`) in place of one acceptor (difference D22).
@@ -44,6 +47,7 @@ impl Default for ProxyOptions {
             admin: None,
             drain_time: Duration::from_secs(45),
             access_log: None,
+            log: None,
             seed: 0,
             reuse_port: false,
             node_id: Arc::from(""),

@@ -6,9 +6,11 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use fuseboard_admin::AdminAddress;
+use fuseboard_admin::logging::logger;
 use fuseboard_admin::status::RefusalRecord;
 use fuseboard_snapshot::{Listener, Snapshot};
 use tokio::sync::mpsc;
+use tracing::debug;
 
 use crate::acceptor::{self, Listening};
 use crate::access_log;
@@ -253,6 +255,7 @@ impl State {
         let workers = shared.loads.len();
         let live = Arc::new(LiveListener::new(self.next_listener, wanted, address, workers));
         self.next_listener += 1;
+        debug!(target: logger::CONN_HANDLER, "{} listens on {address}", wanted.name);
         bound.push((0, Listening::new(first, Arc::clone(&live), Arc::clone(shared))));
         if reuse_port {
             let same = Listener { address, ..wanted.clone() };

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::status::{ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState};
 use fuseboard_admin::{AdminAddress, AdminClient};
 use fuseboard_core::refusal::RefusalReason;
@@ -77,6 +78,10 @@ impl AdminSource for FakeProxy {
 
     fn drain_listeners(&self, drain: ListenerDrain) {
         self.drains.lock().unwrap().push(drain);
+    }
+
+    fn log(&self) -> Option<&dyn LogControl> {
+        None
     }
 
     fn quit(&self) {
@@ -179,9 +184,14 @@ fn every_page_that_reads_answers_200() {
 #[test]
 fn get_on_what_changes_state_is_405_with_envoys_words() {
     let (server, proxy) = started();
-    for path in
-        ["/quitquitquit", "/reset_counters", "/healthcheck/fail", "/healthcheck/ok", "/drain_listeners"]
-    {
+    for path in [
+        "/quitquitquit",
+        "/reset_counters",
+        "/healthcheck/fail",
+        "/healthcheck/ok",
+        "/drain_listeners",
+        "/logging",
+    ] {
         let answer = client(&server).get(path).unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (405, "Method GET not allowed, POST required."));
     }
@@ -232,6 +242,12 @@ fn memory_is_what_the_kernel_counts() {
     assert!(heap(&after) >= heap(&before) + (60 << 20), "{before} {after}");
     assert!(after["total_physical_bytes"].as_str().unwrap().parse::<u64>().unwrap() > heap(&after));
     drop(held);
+}
+
+#[test]
+fn without_a_log_there_are_no_levels() {
+    let (server, _) = started();
+    assert_eq!(client(&server).post("/logging").unwrap().status, 503);
 }
 
 #[test]

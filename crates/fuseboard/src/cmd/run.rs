@@ -2,17 +2,20 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use fuseboard_admin::logging::{Level, Loggers, logger};
 use fuseboard_config::{Destination, ListenPlan, Workload};
 use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::serving::{Plan, Serving, Told};
 use crate::signals::StopSignals;
-use crate::{argument, output, service_manager};
+use crate::{argument, logging, output, service_manager};
 
 /// Serve services behind their DestinationRules, without Kubernetes
 #[derive(Args)]
@@ -68,6 +71,12 @@ pub(crate) struct Arguments {
     /// Format of the access log
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     access_log_format: String,
+    /// Level of the log on stderr: trace, debug, info, warning, error or off; `/logging` of the admin server changes it
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
+    log_level: Level,
+    /// Levels of single loggers, as NAME:LEVEL,NAME:LEVEL
+    #[arg(long, value_name = "LEVELS", default_value = "", hide_default_value = true)]
+    component_log_level: String,
     /// Namespace of the client: its services may be called by their short name, its rules come first
     #[arg(short, long, value_name = "NS", default_value = "default")]
     namespace: String,
@@ -105,13 +114,18 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let admin = !arguments.no_admin;
     // Before anybody can know that it runs, so that the first signal finds it prepared.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
-    let serving = Serving::start(plan(arguments, admin), tell)?;
+    let loggers = loggers(&arguments)?;
+    let (log, _written_when_dropped) =
+        logging::start(loggers).map_err(|error| Failure::new(Exit::Error, error))?;
+    let mut plan = plan(arguments, admin);
+    plan.proxy.log = Some(Arc::new(log));
+    let serving = Serving::start(plan, tell)?;
     let ready = ready_line(&serving);
     output::out(&ready);
     service_manager::ready(&ready);
     runtime.block_on(signals.until_told_to_stop(&serving));
     service_manager::stopping();
-    output::note("draining; once more to end at once");
+    info!(target: logger::MAIN, "draining; SIGTERM or Ctrl-C once more to end at once");
     std::thread::spawn(move || {
         runtime.block_on(signals.stop.next());
         std::process::exit(i32::from(Exit::Interrupted as u8));
@@ -132,6 +146,23 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         Some(pair) => Err(Failure::message(Exit::Usage, format_args!("--listen {} is given twice", pair[0]))),
         None => Ok(()),
     }
+}
+
+fn log_level(name: &str) -> Result<Level, String> {
+    let names = || Level::ALL.map(Level::name).join(", ");
+    name.parse().map_err(|_| format!("write one of {}", names()))
+}
+
+/// The levels that the arguments ask for.
+fn loggers(arguments: &Arguments) -> Result<Loggers, Failure> {
+    Loggers::at(arguments.log_level).with(&arguments.component_log_level).map_err(|error| {
+        let names: Vec<_> = Loggers::default().iter().map(|(name, _)| name).collect();
+        Failure::message(
+            Exit::Usage,
+            format_args!("--component-log-level {}: {error}", arguments.component_log_level),
+        )
+        .next(format!("write for example upstream:debug,http:trace; loggers are {}", names.join(", ")))
+    })
 }
 
 fn plan(arguments: Arguments, admin: bool) -> Plan {
@@ -180,14 +211,14 @@ fn tell(told: Told<'_>) {
         Told::Diagnostics(diagnostics) => output::diagnostics(diagnostics),
         Told::Gone(diagnostics) => output::gone(diagnostics),
         Told::Applied(update) if update.held_back => {
-            output::note(format_args!(
-                "rules {} in force; what is broken stays as it was",
-                update.snapshot.version
-            ));
+            let version = update.snapshot.version;
+            warn!(target: logger::CONFIG, "rules {version} in force; what is broken stays as it was");
         }
-        Told::Applied(update) => output::note(format_args!("rules {} in force", update.snapshot.version)),
+        Told::Applied(update) => {
+            info!(target: logger::CONFIG, "rules {} in force", update.snapshot.version);
+        }
         Told::NotApplied(reason) => {
-            output::note(format_args!("not applied: {reason}; the rules of before stay in force"));
+            error!(target: logger::CONFIG, "not applied: {reason}; the rules of before stay in force");
         }
     }
 }

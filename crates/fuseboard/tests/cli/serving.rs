@@ -117,3 +117,51 @@ async fn a_listener_that_is_up_is_told_in_one_line_and_the_access_log_goes_where
     let log = std::fs::read_to_string(home.path("access.log")).unwrap();
     assert!(log.contains("\"response_code\":418"), "{log}");
 }
+
+#[tokio::test]
+async fn a_level_changed_while_it_runs_is_seen_in_the_log() {
+    let home = Home::new();
+    let (_httpbin, address) = home.httpbin().await;
+    home.write("rules/service.yaml", &service(address));
+    let mut proxy = home.proxy("--component-log-level router:warning").await;
+    let ask = async |line: &str| home.fuseboard(&format!("admin request POST {line}")).await.out;
+    let call = async || home.fuseboard(&format!("curl -H Host:nosuch http://{}/", proxy.listen)).await;
+
+    call().await;
+    let levels = ask("logging").await;
+    assert!(
+        levels.starts_with("active loggers:\n  admin: info\n") && levels.contains("  router: warning\n"),
+        "{levels}"
+    );
+    assert!(ask("logging?router=debug").await.contains("  router: debug\n"));
+    call().await;
+    let refused = home.fuseboard("admin request POST logging?level=loud").await;
+    assert!(refused.code == Some(1) && refused.err.contains("unknown logger level"), "{refused:?}");
+    assert!(ask("logging?level=off").await.contains("  router: off\n"));
+    call().await;
+    ask("reset_counters").await;
+    ask("logging?paths=admin:info,main:info").await;
+    ask("healthcheck/ok").await;
+    let lines = proxy.process.told_before("POST /healthcheck/ok").await;
+    let said: Vec<&str> = lines.iter().filter_map(|line| Some(line.split_once("Z ")?.1)).collect();
+    let answered = said.iter().filter(|line| line.starts_with("debug router: answered 404 to ")).count();
+    assert_eq!(answered, 1, "neither before nor after: {said:#?}");
+    assert!(said.contains(&"info admin: POST /logging?router=debug"), "{said:#?}");
+    assert!(!said.iter().any(|line| line.contains("reset_counters")), "{said:#?}");
+    proxy.process.signal(rustix::process::Signal::TERM);
+    let (status, _, err) = proxy.process.end().await;
+    assert!(status.success() && err.contains("Z info main: draining"), "{err}");
+}
+
+#[tokio::test]
+async fn a_level_that_is_none_is_refused_before_anything_starts() {
+    let home = Home::new();
+    for (line, said) in [
+        ("--log-level loud", "write one of trace, debug, info, warning"),
+        ("--component-log-level pool:loud", "unknown logger level"),
+        ("--component-log-level swimming:debug", "unknown logger name"),
+    ] {
+        let told = home.fuseboard(&format!("run --listen 127.0.0.1:0 --to 127.0.0.1:9 {line}")).await;
+        assert!(told.code == Some(2) && told.err.contains(said), "{line}: {told:?}");
+    }
+}

@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fuseboard_admin::AdminAddress;
+use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::status::RefusalRecord;
 use tokio::runtime;
 use tokio::sync::watch;
@@ -37,6 +38,9 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// Stops listening, or asks clients to go first (POST `/drain_listeners`).
     fn drain_listeners(&self, drain: ListenerDrain);
+
+    /// The log of this process, if it has one (POST `/logging`).
+    fn log(&self) -> Option<&dyn LogControl>;
 
     /// Drain, then end (POST `/quitquitquit`).
     fn quit(&self);

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use fuseboard_admin::{
-    Endpoint, Page, Query, clusters, config_dump, ejections, endpoint, home, listeners, memory, refusals,
-    server_info, stats, without,
+    Endpoint, Page, Query, clusters, config_dump, ejections, endpoint, home, listeners, logging, memory,
+    refusals, server_info, stats, without,
 };
 use fuseboard_stats::{Baseline, Reading};
 
@@ -32,6 +32,7 @@ impl Pages {
             Endpoint::Certs => without::certificates(),
             Endpoint::HotRestartVersion => without::hot_restart(),
             Endpoint::Runtime => without::runtime(),
+            Endpoint::Logging => logging::page(self.source.log(), query),
             Endpoint::Memory => memory::page(proxy_stats::memory()),
             Endpoint::Clusters => clusters::page(&self.source.observe().status.clusters, query),
             Endpoint::ConfigDump => config_dump::page(&self.source.observe().status, query),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fuseboard_admin::logging::logger;
 use fuseboard_admin::{Endpoint, Page, Query, endpoint, home};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
+use tracing::{debug, info, warn};
 
 use super::guard;
 use super::pages::Pages;
@@ -173,7 +175,10 @@ async fn answer(pages: &Pages, guarded: bool, request: Request<Incoming>) -> Res
 
 /// The endpoint that `request` may have; else the page that says why not.
 fn permitted(request: &Request<Incoming>, guarded: bool) -> Result<Endpoint, Page> {
-    let refuse = |(status, text): guard::Refusal| Page::text_with(status, text);
+    let refuse = |(status, text): guard::Refusal| {
+        warn!(target: logger::ADMIN, "{} {} refused: {}", request.method(), request.uri(), text.trim_end());
+        Page::text_with(status, text)
+    };
     if guarded {
         guard::check_host(request).map_err(refuse)?;
     }
@@ -186,6 +191,9 @@ fn permitted(request: &Request<Incoming>, guarded: bool) -> Result<Endpoint, Pag
         &Method::GET | &Method::HEAD | &Method::POST => {
             if endpoint.changes_state() {
                 guard::check_origin(request.headers()).map_err(refuse)?;
+                info!(target: logger::ADMIN, "{} {}", request.method(), request.uri());
+            } else {
+                debug!(target: logger::ADMIN, "{} {}", request.method(), request.uri());
             }
             Ok(endpoint)
         }

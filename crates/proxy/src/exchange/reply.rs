@@ -4,8 +4,10 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
 use fuseboard_http1::{HeadError, Method, Version, write};
+use tracing::debug;
 
 use super::metrics::{self, Measured};
 use super::{After, Exchange};
@@ -29,6 +31,7 @@ impl Exchange<'_> {
         self.account.fail(cause);
         let row = cause.row();
         self.count_reply(cause, row);
+        debug!(target: logger::ROUTER, "answered {} to {}: {}", row.status, self.down.peer, row.details);
         let complete = self.body.decoder.is_complete();
         self.close |= !complete;
         let mut body = Vec::new();
@@ -88,6 +91,8 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
         _ => http.downstream_cx_protocol_error.inc(),
     }
     down.stats().codes.inc(row.status);
+    let details = rejected.error.map_or(row.details, HeadError::details);
+    debug!(target: logger::HTTP, "refused a message of {}: {details}", down.peer);
     let mut body = Vec::new();
     let problem = rejected.error.as_ref().map(HeadError::to_string).unwrap_or_default();
     row.body.write(false, &problem, &mut body);

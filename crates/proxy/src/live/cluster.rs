@@ -4,13 +4,15 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fuseboard_admin::logging::logger;
 use fuseboard_core::balance::HostSet;
 use fuseboard_core::limit::{Priority, ResourceManager};
-use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierView, Trip};
+use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierView, Trip};
 use fuseboard_core::pool::IdlePool;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_snapshot::{Availability, Cluster, PerPriority};
 use fuseboard_stats::Sharded;
+use tracing::{debug, info, warn};
 
 use super::host::Host;
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
@@ -107,6 +109,7 @@ impl LiveCluster {
             .unwrap_or_default();
         for event in &events {
             block.count_event(event);
+            self.log(event);
             if matches!(event.action, OutlierAction::Ejected { .. }) {
                 self.close_idle(host, &block.stats, now);
             }
@@ -122,8 +125,25 @@ impl LiveCluster {
         };
         for event in &events {
             self.stats.control().count_event(event);
+            self.log(event);
         }
         next
+    }
+
+    fn log(&self, event: &OutlierEvent) {
+        let (cluster, host) = (&self.name, &event.host);
+        match event.action {
+            OutlierAction::Ejected { by, .. } => {
+                warn!(target: logger::UPSTREAM, "{cluster}: {host} ejected ({}, number {})", by.event_type(), event.num_ejections);
+            }
+            OutlierAction::Returned => info!(target: logger::UPSTREAM, "{cluster}: {host} returned"),
+            OutlierAction::Blocked { ejected, hosts, .. } => {
+                info!(target: logger::UPSTREAM, "{cluster}: {host} not ejected: {ejected} of {hosts} hosts already are");
+            }
+            OutlierAction::NotEnforced { .. } => {
+                debug!(target: logger::UPSTREAM, "{cluster}: {host} not ejected: the detector is not enforced");
+            }
+        }
     }
 
     /// Closes the idle connections to a host; busy ones finish what they do.

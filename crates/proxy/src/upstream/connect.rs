@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
+use fuseboard_admin::logging::logger;
 use fuseboard_snapshot::TcpKeepalive;
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tracing::debug;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -36,7 +38,11 @@ pub(crate) async fn connect(
     address: SocketAddr,
     keepalive: Option<TcpKeepalive>,
 ) -> Result<TcpStream, ConnectError> {
-    let stream = TcpStream::connect(address).await.map_err(ConnectError::of)?;
+    let stream = TcpStream::connect(address).await.map_err(|error| {
+        debug!(target: logger::POOL, "no connection to {address}: {error}");
+        ConnectError::of(error)
+    })?;
+    debug!(target: logger::POOL, "connected to {address}");
     // Requests are written whole. Without the option they are only slower, so a failure is no reason to fail the request.
     drop(stream.set_nodelay(true));
     if let Some(keepalive) = keepalive {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
 use fuseboard_core::limit::{CxPermit, WorkerId};
 use fuseboard_snapshot::ConnectionPolicy;
@@ -15,6 +16,7 @@ use socket2::SockRef;
 use std::mem::MaybeUninit;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tracing::trace;
 
 use crate::buffer::Buffer;
 use crate::live::Host;
@@ -136,6 +138,7 @@ impl UpstreamConnection {
 
     /// Closes it and counts that. `busy`: a request was in flight.
     pub(crate) fn close(self, stats: &ClusterStats, by: ClosedBy, busy: bool, now: Instant) {
+        trace!(target: logger::POOL, "closed after {} requests: {}", self.requests, self.host.endpoint.address);
         stats.upstream_cx_destroy.inc();
         match by {
             ClosedBy::Local => stats.upstream_cx_destroy_local.inc(),
