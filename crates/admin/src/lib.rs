@@ -17,6 +17,7 @@ mod mask;
 pub mod memory;
 mod page;
 pub mod prometheus;
+pub mod proxy_config;
 mod query;
 pub mod refusals;
 pub mod server_info;

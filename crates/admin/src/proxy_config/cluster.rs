@@ -1,0 +1,100 @@
+//! `proxy-config cluster`: the clusters of a config dump.
+
+use super::dump::{Dump, DumpError, order, parts};
+use super::{Tree, table};
+
+const HEADING: [&str; 6] = ["SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"];
+
+/// Which clusters; as istioctl, each is looked for in the whole name, and what is empty or 0 is not looked for.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterFilter {
+    /// Part of the service's name.
+    pub fqdn: String,
+    /// Port of the service.
+    pub port: u16,
+    /// Part of the subset's name.
+    pub subset: String,
+    /// `inbound` or `outbound`.
+    pub direction: String,
+}
+
+impl ClusterFilter {
+    fn admits(&self, name: &str) -> bool {
+        let port = if self.port == 0 { String::new() } else { format!("|{}|", self.port) };
+        [&self.fqdn, &self.direction, &self.subset, &port].iter().all(|part| name.contains(part.as_str()))
+    }
+}
+
+impl Dump {
+    /// The table, with `prefix` in front of each name.
+    pub fn cluster_table(&self, filter: &ClusterFilter, prefix: &str) -> Result<String, DumpError> {
+        let lines: Vec<Vec<String>> =
+            self.clusters(filter)?.into_iter().map(|cluster| line(cluster, prefix)).collect();
+        Ok(table::render(&HEADING, &lines))
+    }
+
+    /// The clusters themselves, as istioctl's JSON has them.
+    pub fn cluster_settings(&self, filter: &ClusterFilter) -> Result<Tree, DumpError> {
+        let clusters = self.clusters(filter)?.into_iter().cloned().map(Tree::into_camel_case);
+        Ok(Tree::List(clusters.collect()))
+    }
+
+    /// Names of all clusters.
+    pub fn cluster_names(&self) -> Vec<&str> {
+        match self {
+            Self::Config(_) => self.all_clusters().map(|cluster| cluster.text(&["name"])).collect(),
+            Self::Clusters(tree) => {
+                tree.items(&["cluster_statuses"]).iter().map(|cluster| cluster.text(&["name"])).collect()
+            }
+        }
+    }
+
+    fn all_clusters(&self) -> impl Iterator<Item = &Tree> {
+        let lists = ["dynamic_active_clusters", "static_clusters"];
+        self.sections("ClustersConfigDump")
+            .flat_map(move |section| lists.into_iter().flat_map(move |list| section.items(&[list])))
+            .filter_map(|entry| entry.field("cluster"))
+    }
+
+    fn clusters(&self, filter: &ClusterFilter) -> Result<Vec<&Tree>, DumpError> {
+        if matches!(self, Self::Clusters(_)) {
+            return Err(DumpError::NotSettings);
+        }
+        let mut clusters: Vec<&Tree> = self.all_clusters().collect();
+        if clusters.is_empty() {
+            return Err(DumpError::NoClusters);
+        }
+        clusters.retain(|cluster| filter.admits(cluster.text(&["name"])));
+        clusters.sort_by_key(|cluster| order(cluster.text(&["name"])));
+        Ok(clusters)
+    }
+}
+
+fn line(cluster: &Tree, prefix: &str) -> Vec<String> {
+    let name = cluster.text(&["name"]);
+    let or = |text: &str, absent: &str| if text.is_empty() { absent.to_owned() } else { text.to_owned() };
+    let discovery = or(cluster.text(&["type"]), "STATIC");
+    let rule = rule(cluster);
+    let (host, port, subset, direction) = match parts(name) {
+        Some((direction, port, subset, host)) => {
+            (host, port.parse::<u64>().unwrap_or_default().to_string(), or(subset, "-"), direction)
+        }
+        None => (name, "-".to_owned(), "-".to_owned(), "-"),
+    };
+    vec![format!("{prefix}{host}"), port, subset, direction.to_owned(), discovery, rule]
+}
+
+/// `NAME.NAMESPACE` of the rule that istiod noted in the cluster's metadata; empty where there is none.
+fn rule(cluster: &Tree) -> String {
+    let path = cluster.text(&["metadata", "filter_metadata", "istio", "config"]);
+    if path.is_empty() {
+        return String::new();
+    }
+    let pieces: Vec<&str> = path.split('/').collect();
+    match pieces.as_slice() {
+        ["", "apis", "networking.istio.io", _, "namespaces", namespace, _, name] => {
+            format!("{name}.{namespace}")
+        }
+        _ => "<unknown>".to_owned(),
+    }
+}

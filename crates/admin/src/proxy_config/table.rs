@@ -1,0 +1,17 @@
+//! Tables as istioctl prints them: Go's elastic tab stops, five blanks between columns.
+
+use std::io::Write as _;
+
+use tabwriter::TabWriter;
+
+/// Lines under a heading, each with its cells.
+pub(super) fn render(heading: &[&str], lines: &[Vec<String>]) -> String {
+    let mut writer = TabWriter::new(Vec::new()).minwidth(0).padding(5);
+    let heading: Vec<String> = heading.iter().map(|&cell| cell.to_owned()).collect();
+    for line in std::iter::once(&heading).chain(lines) {
+        // Into memory: this cannot fail.
+        let _ = writeln!(writer, "{}", line.join("\t"));
+    }
+    let bytes = writer.into_inner().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
