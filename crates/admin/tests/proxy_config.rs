@@ -20,7 +20,7 @@ fn json(tree: &Tree) -> serde_json::Value {
 
 #[test]
 fn clusters_of_a_real_envoy() {
-    let table = config().cluster_table(&ClusterFilter::default(), "").unwrap();
+    let table = config().cluster_table(&ClusterFilter::default()).unwrap();
     assert_eq!(table, include_str!("proxy_config/cluster.txt"));
 }
 
@@ -75,6 +75,23 @@ fn endpoints_are_filtered_by_address_port_status_and_whole_cluster() {
 }
 
 #[test]
+fn an_endpoint_of_two_address_families_is_one_line() {
+    let other =
+        r#""additional_addresses": [{"address": {"socket_address": {"address": "::1", "port_value": 9}}}],"#;
+    let page = include_str!("proxy_config/config_dump.json");
+    let (before, after) = page.rsplit_once("\"port_value\": 9\n").unwrap();
+    let (end_of_address, rest) = after.split_once("},").unwrap();
+    let page = format!("{before}\"port_value\": 9\n{end_of_address}}},{other}{rest}");
+    let dump = Dump::parse(&page).unwrap();
+    let filter = EndpointFilter { address: "::1:9".into(), ..EndpointFilter::default() };
+    let table = dump.endpoint_table(&filter, "").unwrap();
+    assert!(
+        table.lines().count() == 2 && table.contains("\n127.0.0.1:9,::1:9     HEALTHY     r1/z1"),
+        "{table}"
+    );
+}
+
+#[test]
 fn json_is_in_istioctl_s_spelling_and_in_envoy_s_order() {
     let filter = ClusterFilter { fqdn: "httpbin".into(), ..ClusterFilter::default() };
     let settings = config().cluster_settings(&filter).unwrap();
@@ -101,8 +118,8 @@ fn what_a_page_cannot_say_is_an_error_that_says_where_it_is() {
     let without_endpoints = Dump::parse(r#"{"configs":[]}"#).unwrap();
     let said = without_endpoints.endpoint_table(&EndpointFilter::default(), "").unwrap_err();
     assert!(matches!(said, DumpError::NoEndpoints) && said.to_string().contains("include_eds"));
-    let said = without_endpoints.cluster_table(&ClusterFilter::default(), "").unwrap_err();
+    let said = without_endpoints.cluster_table(&ClusterFilter::default()).unwrap_err();
     assert_eq!(said.to_string(), "no clusters found");
-    let said = clusters().cluster_table(&ClusterFilter::default(), "").unwrap_err();
+    let said = clusters().cluster_table(&ClusterFilter::default()).unwrap_err();
     assert!(said.to_string().contains("/config_dump"));
 }

@@ -26,10 +26,9 @@ impl ClusterFilter {
 }
 
 impl Dump {
-    /// The table, with `prefix` in front of each name.
-    pub fn cluster_table(&self, filter: &ClusterFilter, prefix: &str) -> Result<String, DumpError> {
-        let lines: Vec<Vec<String>> =
-            self.clusters(filter)?.into_iter().map(|cluster| line(cluster, prefix)).collect();
+    /// The table.
+    pub fn cluster_table(&self, filter: &ClusterFilter) -> Result<String, DumpError> {
+        let lines: Vec<Vec<String>> = self.clusters(filter)?.into_iter().map(line).collect();
         Ok(table::render(&HEADING, &lines))
     }
 
@@ -70,7 +69,7 @@ impl Dump {
     }
 }
 
-fn line(cluster: &Tree, prefix: &str) -> Vec<String> {
+fn line(cluster: &Tree) -> Vec<String> {
     let name = cluster.text(&["name"]);
     let or = |text: &str, absent: &str| if text.is_empty() { absent.to_owned() } else { text.to_owned() };
     let discovery = or(cluster.text(&["type"]), "STATIC");
@@ -81,7 +80,7 @@ fn line(cluster: &Tree, prefix: &str) -> Vec<String> {
         }
         None => (name, "-".to_owned(), "-".to_owned(), "-"),
     };
-    vec![format!("{prefix}{host}"), port, subset, direction.to_owned(), discovery, rule]
+    vec![host.to_owned(), port, subset, direction.to_owned(), discovery, rule]
 }
 
 /// `NAME.NAMESPACE` of the rule that istiod noted in the cluster's metadata; empty where there is none.

@@ -122,9 +122,10 @@ fn with_only(assignment: &Tree, filter: &EndpointFilter) -> Option<Tree> {
         let Some(endpoints) = list_mut(locality, "lb_endpoints") else { continue };
         endpoints.retain(|endpoint| {
             let configured = Endpoint::configured(endpoint);
-            // Unlike in the table of hosts, the address has its port here.
-            let named = Endpoint { address: configured.name(), ..configured };
-            filter.admits(&named, cluster)
+            // Unlike in the table of hosts, addresses have their port here, and any of them will do.
+            let named =
+                |address| Endpoint { address, port: configured.port, status: configured.status.clone() };
+            addresses(endpoint).into_iter().any(|address| filter.admits(&named(address), cluster))
         });
         left += endpoints.len();
     }
@@ -142,6 +143,14 @@ fn list_mut<'a>(tree: &'a mut Tree, field: &str) -> Option<&'a mut Vec<Tree>> {
     }
 }
 
+/// The address of a configured endpoint, and those of its other address families.
+fn addresses(endpoint: &Tree) -> Vec<String> {
+    let others = endpoint.items(&["endpoint", "additional_addresses"]).iter();
+    let others =
+        others.map(|other| Endpoint::new(other.field("address").unwrap_or(&Tree::Null), "", "").name());
+    std::iter::once(Endpoint::configured(endpoint).name()).chain(others).collect()
+}
+
 /// The lines of one assignment.
 fn lines(assignment: &Tree, prefix: &str) -> Vec<Vec<String>> {
     let cluster = assignment.text(&["cluster_name"]);
@@ -154,7 +163,8 @@ fn lines(assignment: &Tree, prefix: &str) -> Vec<Vec<String>> {
     endpoints
         .map(|(place, endpoint)| {
             let configured = Endpoint::configured(endpoint);
-            vec![format!("{prefix}{}", configured.name()), configured.status, place, cluster.to_owned()]
+            let name = format!("{prefix}{}", addresses(endpoint).join(","));
+            vec![name, configured.status, place, cluster.to_owned()]
         })
         .collect()
 }
