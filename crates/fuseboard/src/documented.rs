@@ -59,10 +59,17 @@ fn is_command(part: &str) -> bool {
         return false;
     }
     let mut words = part.split(' ');
-    let is_ours = matches!(words.next(), Some("fuseboard" | "fortio" | "pilot-agent"));
+    let name = words.next();
     let verb = words.next().unwrap_or_default();
-    is_ours
-        && Arguments::command().get_subcommands().any(|known| known.get_name() == verb || verb == "request")
+    let has = |command: clap::Command| {
+        command.get_subcommands().any(|known| known.get_name_and_visible_aliases().contains(&verb))
+    };
+    match name {
+        Some("fuseboard" | "fortio") => has(Arguments::command()),
+        Some("istioctl") => has(crate::cmd::istioctl::command()),
+        Some("pilot-agent") => has(crate::cmd::pilot_agent::command()),
+        _ => false,
+    }
 }
 
 /// Words as a shell makes them, single quotes taken off.
@@ -81,6 +88,7 @@ fn words(line: &str) -> Vec<String> {
 fn check(line: &str) -> Result<(), String> {
     let words = words(line);
     match (words[0].as_str(), words[1].as_str()) {
+        ("istioctl", _) => accepted(crate::cmd::istioctl::command(), &words),
         ("pilot-agent", _) => accepted(crate::cmd::pilot_agent::command(), &words),
         (_, "load" | "curl") => {
             let style = if words[0] == "fortio" { Style::Fortio } else { Style::Fuseboard };
@@ -122,6 +130,7 @@ fn every_command_line_of_every_page_is_accepted() {
 fn every_example_of_a_help_text_is_accepted() {
     let mut texts: Vec<String> = help::words().map(|word| help::find(word).unwrap().text).collect();
     add_helps(&mut tree::fuseboard(), &mut texts);
+    add_helps(&mut crate::cmd::istioctl::command(), &mut texts);
     let examples: Vec<String> = texts.iter().flat_map(|text| commands(text)).collect();
     assert!(examples.len() > 15, "{examples:#?}");
     for example in examples {
@@ -139,6 +148,7 @@ fn a_wrong_flag_in_a_page_is_found() {
     assert_eq!(commands("$ fuseboard why --lst 5m | less"), ["fuseboard why --lst 5m"]);
     assert!(check("fuseboard why --lst 5m").is_err());
     assert!(check("fuseboard load -qqs 0 http://a/").is_err());
+    assert!(check("istioctl analyze --use-kub=false rules/").is_err());
     assert!(check("pilot-agent request --port 1 GET stats").is_err());
     assert!(commands("Fuseboard why not. fuseboard is a proxy").is_empty());
 }

@@ -1,16 +1,18 @@
 //! The `fuseboard` binary: one file per subcommand, wiring only. Decisions live in the crates.
 //!
-//! The name it is called by chooses a face: `fortio` and `pilot-agent` behave as their namesakes do.
+//! The name it is called by chooses a face: `fortio`, `istioctl` and `pilot-agent` behave as their namesakes do.
 
 mod argument;
 mod asking;
 mod cmd;
+mod document;
 #[cfg(test)]
 mod documented;
 mod exit;
 mod expecting;
 mod explanation;
 mod help;
+mod hosts;
 mod logging;
 mod output;
 mod service_manager;
@@ -74,6 +76,8 @@ enum Command {
     Why(cmd::why::Arguments),
     Stats(cmd::stats::Arguments),
     Admin(cmd::admin::Arguments),
+    #[command(visible_alias = "pc")]
+    ProxyConfig(cmd::proxy_config::Arguments),
     Version(cmd::version::Arguments),
     Completion(cmd::completion::Arguments),
     Man(cmd::man::Arguments),
@@ -96,6 +100,7 @@ fn run(args: &[OsString]) -> Outcome {
     let name = args.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
     match name {
         Some("fortio") => cmd::fortio::run(&args[1..]),
+        Some("istioctl") => cmd::istioctl::run(&args[1..]),
         Some("pilot-agent") => cmd::pilot_agent::run(&args[1..]),
         _ => {
             // clap's own texts follow it too.
@@ -128,6 +133,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Why(arguments) => cmd::why::run(&arguments),
         Command::Stats(arguments) => cmd::stats::run(&arguments),
         Command::Admin(arguments) => cmd::admin::run(&arguments),
+        Command::ProxyConfig(arguments) => cmd::proxy_config::run(&arguments),
         Command::Version(arguments) => Ok(cmd::version::run(&arguments)),
         Command::Completion(arguments) => Ok(cmd::completion::run(&arguments, tree::fuseboard())),
         Command::Man(arguments) => cmd::man::run(&arguments, tree::fuseboard()),
@@ -148,6 +154,7 @@ mod tests {
     #[test]
     fn the_definitions_of_all_arguments_are_sound() {
         Arguments::command().debug_assert();
+        cmd::istioctl::command().debug_assert();
         cmd::pilot_agent::command().debug_assert();
     }
 

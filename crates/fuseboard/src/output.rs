@@ -130,6 +130,13 @@ pub(crate) fn diagnostics_as_data(diagnostics: &Diagnostics) {
     }
 }
 
+/// The same in istioctl's lines.
+pub(crate) fn diagnostic_lines(diagnostics: &Diagnostics) {
+    for diagnostic in diagnostics {
+        out(render::colored(diagnostic, look()));
+    }
+}
+
 /// Colour is always written; where the reader can't show it, the stream takes it out.
 fn look() -> Look {
     Look { color: true, unicode: true }

@@ -4,6 +4,7 @@
 
 mod code;
 pub mod render;
+mod suppression;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use fuseboard_snapshot::ResourceRef;
 
 pub use code::{Code, CodeEntry};
+pub use suppression::Suppression;
 
 use crate::source::Place;
 
@@ -179,6 +181,11 @@ impl Diagnostics {
     /// The worst severity; `None` if there are no problems.
     pub fn worst(&self) -> Option<Severity> {
         self.iter().map(|diagnostic| diagnostic.severity).max()
+    }
+
+    /// Leaves those that `keep` says.
+    pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.0.retain(keep);
     }
 
     /// Orders by file and line, so that a reader goes through each file once; those without a place come last.

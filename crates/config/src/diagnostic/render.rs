@@ -72,8 +72,8 @@ pub fn text(diagnostic: &Diagnostic, look: Look) -> String {
     text
 }
 
-/// The line with its severity in colour: red for errors, yellow for warnings.
-fn colored(diagnostic: &Diagnostic, look: Look) -> String {
+/// The line of [`line`] with its severity in colour, where that can be seen: red for errors, yellow for warnings.
+pub fn colored(diagnostic: &Diagnostic, look: Look) -> String {
     let line = line(diagnostic);
     let severity = diagnostic.severity.as_str();
     let code = match diagnostic.severity {

@@ -14,7 +14,7 @@ use crate::load::check::{self, Root};
 use crate::load::report::{FieldPath, Report};
 use crate::load::yaml::Document;
 use crate::load::{Loader, rules, suggest};
-use crate::set::{DEFAULT_NAMESPACE, Resource};
+use crate::set::Resource;
 use crate::source::{Place, Source};
 
 /// What a resource looks like.
@@ -72,7 +72,7 @@ fn resource_or_list(node: &Node, source: &Arc<Source>, problems: &mut Vec<Diagno
             let message = format!("{name} is not acted upon yet: {instead}");
             let help = "nothing to do, if that is acceptable";
             let problem = report(Code::KindNotActedUpon, value_span(node, "kind"), &message, help);
-            problems.push(problem.resource(identity(name, node).0));
+            problems.push(problem.resource(identity(name, node, &loader.namespace).0));
         }
         Ok(_) => {}
         Err((at, message, help)) => {
@@ -127,7 +127,7 @@ fn read_resource(
 ) {
     let name =
         KINDS.iter().find(|known| known.treatment == Treatment::Read(kind)).map_or("", |known| known.name);
-    let (id, span) = identity(name, node);
+    let (id, span) = identity(name, node, &loader.namespace);
     let mut report = Report::new(source);
     let body = fields(kind, &id.namespace, node, &mut report);
     let complete = !report.is_full();
@@ -292,11 +292,11 @@ fn plain(labels: &Map<String>) -> BTreeMap<String, String> {
 }
 
 /// Kind, namespace and name of a resource, as far as they can be read, and where the name is.
-fn identity(kind: &str, node: &Node) -> (ResourceRef, Span) {
+fn identity(kind: &str, node: &Node, default_namespace: &str) -> (ResourceRef, Span) {
     let metadata = node.get("metadata");
     let name = metadata.and_then(|metadata| field::<String>(metadata, "name"));
     let namespace =
-        metadata.and_then(|metadata| text_field(metadata, "namespace")).unwrap_or(DEFAULT_NAMESPACE);
+        metadata.and_then(|metadata| text_field(metadata, "namespace")).unwrap_or(default_namespace);
     let span = name.as_ref().map_or_else(|| value_span(node, "kind"), |name| name.span);
     let name = name.map_or_else(|| "?".to_owned(), |name| name.value);
     (ResourceRef { kind: kind.into(), namespace: namespace.into(), name: name.into() }, span)

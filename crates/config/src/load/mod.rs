@@ -20,7 +20,7 @@ use fuseboard_snapshot::{Location, ResourceRef};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::folder::{self, Texts};
-use crate::set::ResourceSet;
+use crate::set::{DEFAULT_NAMESPACE, ResourceSet};
 use crate::source::{Place, Source, SourceText};
 
 /// Largest file that is read, in bytes. Kubernetes' API server takes resources up to 1.5 MB.
@@ -31,8 +31,17 @@ const MAX_PROBLEMS: usize = 100;
 /// Reads `sources`. Never stops at a problem: the set has every resource without an error, the diagnostics all problems,
 /// by file and line.
 pub fn load(sources: &[SourceText]) -> (ResourceSet, Diagnostics) {
-    let mut loader =
-        Loader { set: ResourceSet::default(), diagnostics: Diagnostics::new(), seen: HashMap::new() };
+    load_in(sources, DEFAULT_NAMESPACE)
+}
+
+/// As [`load`]; resources that name no namespace belong to `namespace`.
+fn load_in(sources: &[SourceText], namespace: &str) -> (ResourceSet, Diagnostics) {
+    let mut loader = Loader {
+        namespace: namespace.to_owned(),
+        set: ResourceSet::default(),
+        diagnostics: Diagnostics::new(),
+        seen: HashMap::new(),
+    };
     for source in sources {
         loader.file(source);
     }
@@ -45,9 +54,18 @@ pub fn load_paths(paths: &[PathBuf]) -> (ResourceSet, Diagnostics) {
     load_texts(&folder::read(paths))
 }
 
+/// As [`load_paths`], as `kubectl -n` does it: resources that name no namespace belong to `namespace`.
+pub fn load_paths_in(paths: &[PathBuf], namespace: &str) -> (ResourceSet, Diagnostics) {
+    load_texts_in(&folder::read(paths), namespace)
+}
+
 /// As [`load`], with what kept some files from being read.
 pub fn load_texts(texts: &Texts) -> (ResourceSet, Diagnostics) {
-    let (mut set, found) = load(&texts.sources);
+    load_texts_in(texts, DEFAULT_NAMESPACE)
+}
+
+fn load_texts_in(texts: &Texts, namespace: &str) -> (ResourceSet, Diagnostics) {
+    let (mut set, found) = load_in(&texts.sources, namespace);
     set.unreadable.extend_from_slice(&texts.unreadable);
     let mut diagnostics = texts.diagnostics.clone();
     diagnostics.append(found);
@@ -56,6 +74,8 @@ pub fn load_texts(texts: &Texts) -> (ResourceSet, Diagnostics) {
 
 /// What has been read so far.
 struct Loader {
+    /// Of resources that name none.
+    namespace: String,
     set: ResourceSet,
     diagnostics: Diagnostics,
     /// Where each resource was found first.

@@ -1,10 +1,12 @@
 //! `fuseboard stats`: what the proxy counts.
 
 use clap::Args;
+use fuseboard_admin::AdminClient;
+use fuseboard_admin::proxy_config::Dump;
 
 use crate::asking::{self, Target};
-use crate::exit::{Exit, Outcome};
-use crate::output;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::{hosts, output};
 
 /// Print the statistics of a running proxy, under Envoy's names
 #[derive(Args)]
@@ -31,8 +33,25 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.target.client()?;
-    output::out_raw(&asking::text(&client, &target(arguments))?);
+    let text = asking::text(&client, &target(arguments))?;
+    if let Some(name) = &arguments.cluster {
+        see_that_it_exists(&client, name)?;
+    }
+    output::out_raw(&text);
     Ok(Exit::Ok)
+}
+
+/// No statistics of a cluster that does not exist would look like one that did nothing.
+fn see_that_it_exists(client: &AdminClient, name: &str) -> Result<(), Failure> {
+    let page = asking::text(client, "/clusters?format=json")?;
+    let Ok(dump) = Dump::parse(&page) else { return Ok(()) };
+    let clusters = dump.cluster_names();
+    if clusters.iter().any(|cluster| cluster.contains(name)) {
+        return Ok(());
+    }
+    let hint = hosts::hint(name, &clusters);
+    Err(Failure::message(Exit::Error, format_args!("no cluster has `{name}` in its name; {hint}"))
+        .next("fuseboard proxy-config cluster"))
 }
 
 fn target(arguments: &Arguments) -> String {

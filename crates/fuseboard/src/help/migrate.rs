@@ -41,12 +41,31 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "istioctl",
-        about: "Kubernetes as a source is not there yet.",
-        steps: &[step(
-            "istioctl analyze --use-kube=false rules/",
-            "fuseboard analyze rules/",
-            "IST codes kept, FB codes added",
-        )],
+        about: "The binary under the name istioctl takes istioctl's flags for analyze, proxy-config and version, and prints its tables. \
+                Kubernetes as a source is not there yet: what needs a cluster is refused with exit code 64.",
+        steps: &[
+            step(
+                "istioctl analyze --use-kube=false rules/",
+                "fuseboard analyze rules/",
+                "IST codes kept, FB codes added",
+            ),
+            step(
+                "istioctl proxy-config cluster POD",
+                "fuseboard proxy-config cluster",
+                "of the running proxy; pc c for short",
+            ),
+            step(
+                "istioctl pc endpoint POD --port 8080",
+                "fuseboard pc endpoint --port 8080",
+                "FAILED: ejected now",
+            ),
+            step(
+                "istioctl pc cluster --file envoy.json",
+                "fuseboard pc cluster --file envoy.json",
+                "a real Envoy's dump, too",
+            ),
+            step("istioctl version --remote=false", "fuseboard version", ""),
+        ],
     },
     Tool {
         name: "pilot-agent",
@@ -109,7 +128,7 @@ pub(super) fn page() -> (String, Vec<Entry>) {
         }
         text.push_str(&paragraph(tool.about));
     }
-    text.push_str("\nA name is a link: ln -s \"$(command -v fuseboard)\" ~/bin/fortio\n");
+    text.push_str("\nA name is a link: ln -s \"$(command -v fuseboard)\" ~/bin/istioctl\n");
     let steps = TOOLS.iter().flat_map(|tool| tool.steps);
     (text, steps.map(|step| Entry::new(step.typed, format!("{}{}", step.here, step.remark()))).collect())
 }
@@ -117,5 +136,41 @@ pub(super) fn page() -> (String, Vec<Entry>) {
 impl Step {
     fn remark(&self) -> String {
         if self.note.is_empty() { String::new() } else { format!("  # {}", self.note) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::fs;
+    use std::path::Path;
+
+    use super::TOOLS;
+
+    const BEGIN: &str = "<!-- Made from crates/fuseboard/src/help/migrate.rs by `cargo xtask bless`. -->\n";
+    const END: &str = "<!-- Until here. -->\n";
+
+    fn table() -> String {
+        let mut table = String::from("\n| You typed | Here | |\n|---|---|---|\n");
+        for tool in TOOLS {
+            let _ = writeln!(table, "| **{}** | | {} |", tool.name, tool.about);
+            for step in tool.steps {
+                let _ = writeln!(table, "| `{}` | `{}` | {} |", step.typed, step.here, step.note);
+            }
+        }
+        table + "\n"
+    }
+
+    #[test]
+    fn the_table_of_the_readme_is_this_one() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let readme = fs::read_to_string(&path).unwrap();
+        let (before, rest) = readme.split_once(BEGIN).unwrap();
+        let (written, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("FUSEBOARD_BLESS").is_some() {
+            fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
+        } else {
+            assert_eq!(written, table(), "run `cargo xtask bless` and look at the difference");
+        }
     }
 }

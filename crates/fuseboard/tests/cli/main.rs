@@ -10,6 +10,7 @@ mod expecting;
 mod finding;
 mod getting_started;
 mod home;
+mod istio;
 mod page;
 mod serving;
 mod talking;

@@ -1,0 +1,296 @@
+//! `fuseboard proxy-config`: what a proxy runs, in istioctl's tables; of a running instance, or of a page kept in a file, which
+//! may be a real Envoy's.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueHint};
+use fuseboard_admin::AdminClient;
+use fuseboard_admin::instance::RuntimeDirectory;
+use fuseboard_admin::proxy_config::{ClusterFilter, Dump, DumpError, EndpointFilter, Tree};
+
+use crate::asking::{self, Target};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::{document, hosts, output};
+
+const CONFIG: &str = "/config_dump";
+const CONFIG_AND_ENDPOINTS: &str = "/config_dump?include_eds";
+const CLUSTERS: &str = "/clusters?format=json";
+
+/// Show the clusters and endpoints of a proxy, in istioctl's tables
+#[derive(Args)]
+#[command(after_help = "Examples:
+  fuseboard proxy-config cluster --fqdn httpbin
+  fuseboard pc endpoint --status unhealthy
+  # of a real Envoy, from a file
+  curl -s 'localhost:15000/config_dump?include_eds' > envoy.json
+  fuseboard proxy-config cluster --file envoy.json -o json")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Clusters and the rules that apply to them
+    #[command(
+        visible_aliases = ["clusters", "c"],
+        after_help = "Examples:
+  fuseboard proxy-config cluster
+  fuseboard proxy-config cluster --fqdn httpbin --port 8000 -o json
+  fuseboard proxy-config cluster --file envoy.json
+
+DESTINATION RULE is NAME.NAMESPACE; -o json has limits (circuitBreakers) and
+ejection (outlierDetection)."
+    )]
+    Cluster(Clusters),
+    /// Endpoints, their health, and whether outlier detection ejects them now
+    #[command(
+        visible_aliases = ["endpoints", "ep"],
+        after_help = "Examples:
+  fuseboard proxy-config endpoint
+  fuseboard proxy-config endpoint --cluster 'outbound|8000||httpbin.default.svc.cluster.local'
+  fuseboard proxy-config endpoint --port 8080 --status healthy -o yaml
+  fuseboard proxy-config endpoint --file clusters.json
+
+OUTLIER CHECK is FAILED while the endpoint is ejected. --file takes what
+/clusters?format=json answered, or /config_dump?include_eds, which knows
+localities instead of ejections."
+    )]
+    Endpoint(Endpoints),
+    /// Clusters and endpoints, or the whole config dump with -o json
+    #[command(
+        visible_alias = "a",
+        after_help = "Examples:
+  fuseboard proxy-config all
+  fuseboard proxy-config all -o json > dump.json
+  fuseboard proxy-config all --file dump.json
+
+Listeners, routes and secrets have no table here."
+    )]
+    All(All),
+}
+
+/// Where the page comes from, and how it is shown.
+#[derive(Args)]
+struct Source {
+    /// Running instance: its process id or its admin address; default: as --admin says
+    #[arg(value_name = "INSTANCE", conflicts_with_all = ["admin", "file", "proxy_admin_port"])]
+    instance: Option<String>,
+    #[command(flatten)]
+    target: Target,
+    /// Page that was kept instead of a running proxy's; - is standard input
+    #[arg(short, long, value_name = "PATH", conflicts_with = "admin", value_hint = ValueHint::FilePath)]
+    file: Option<PathBuf>,
+    /// Port of the admin server on this machine
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["admin", "file"])]
+    proxy_admin_port: Option<u16>,
+    /// short (a table), json or yaml
+    #[arg(short, long, value_name = "FORMAT", default_value = "short", value_parser = ["short", "json", "yaml"])]
+    output: String,
+}
+
+#[derive(Args)]
+struct Clusters {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    filter: ClusterFlags,
+    /// Only this port of a service
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+}
+
+#[derive(Args)]
+struct ClusterFlags {
+    /// Only clusters with this in the service's name
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    fqdn: String,
+    /// Only clusters with this in the subset's name
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    subset: String,
+    /// inbound or outbound
+    #[arg(long, value_name = "DIRECTION", default_value = "", hide_default_value = true)]
+    direction: String,
+}
+
+#[derive(Args)]
+struct Endpoints {
+    #[command(flatten)]
+    source: Source,
+    /// Only endpoints of this cluster: its whole name
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    cluster: String,
+    /// Only this address
+    #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
+    address: String,
+    /// Only this port of an endpoint
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Only this status: healthy, unhealthy, draining, timeout, degraded or unknown
+    #[arg(long, value_name = "STATUS", default_value = "", hide_default_value = true)]
+    status: String,
+}
+
+#[derive(Args)]
+struct All {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    filter: ClusterFlags,
+    /// Only this port: of services, and of endpoints
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Only this address of endpoints
+    #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
+    address: String,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    match &arguments.what {
+        What::Cluster(asked) => clusters(asked),
+        What::Endpoint(asked) => endpoints(asked),
+        What::All(asked) => all(asked),
+    }
+}
+
+fn clusters(asked: &Clusters) -> Outcome {
+    let page = asked.source.page(CONFIG)?;
+    let filter = asked.filter.with_port(asked.port);
+    if asked.source.output == "short" {
+        let table = page.dump.cluster_table(&filter).map_err(|error| page.unusable(error))?;
+        hint_when_empty(&table, &filter.fqdn, &page.dump);
+        output::out_raw(&table);
+        return Ok(Exit::Ok);
+    }
+    let settings = page.dump.cluster_settings(&filter).map_err(|error| page.unusable(error))?;
+    asked.source.print(&settings)
+}
+
+fn endpoints(asked: &Endpoints) -> Outcome {
+    let page = asked.source.page(CLUSTERS)?;
+    let filter = EndpointFilter {
+        address: asked.address.clone(),
+        port: asked.port,
+        cluster: asked.cluster.clone(),
+        status: asked.status.clone(),
+    };
+    if asked.source.output == "short" {
+        let table = page.dump.endpoint_table(&filter, "").map_err(|error| page.unusable(error))?;
+        hint_when_empty(&table, &filter.cluster, &page.dump);
+        output::out_raw(&table);
+        return Ok(Exit::Ok);
+    }
+    let settings = page.dump.endpoint_settings(&filter).map_err(|error| page.unusable(error))?;
+    asked.source.print(&settings)
+}
+
+fn all(asked: &All) -> Outcome {
+    let page = asked.source.page(CONFIG_AND_ENDPOINTS)?;
+    match &page.dump {
+        Dump::Config(dump) if asked.source.output != "short" => return asked.source.print(dump),
+        _ => {}
+    }
+    let of_endpoints =
+        EndpointFilter { address: asked.address.clone(), port: asked.port, ..EndpointFilter::default() };
+    let clusters =
+        page.dump.cluster_table(&asked.filter.with_port(asked.port)).map_err(|error| page.unusable(error))?;
+    let endpoints =
+        page.dump.endpoint_table(&of_endpoints, "endpoint/").map_err(|error| page.unusable(error))?;
+    output::out_raw(&format!("{clusters}\n{endpoints}"));
+    Ok(Exit::Ok)
+}
+
+impl ClusterFlags {
+    fn with_port(&self, port: u16) -> ClusterFilter {
+        ClusterFilter {
+            fqdn: self.fqdn.clone(),
+            port,
+            subset: self.subset.clone(),
+            direction: self.direction.clone(),
+        }
+    }
+}
+
+/// An empty table of a name that does not exist would leave one guessing.
+fn hint_when_empty(table: &str, word: &str, dump: &Dump) {
+    let names = dump.cluster_names();
+    let exists = names.iter().any(|name| name.to_lowercase().contains(&word.to_lowercase()));
+    if table.lines().count() == 1 && !word.is_empty() && !exists {
+        output::note(format_args!("no cluster has `{word}` in its name; {}", hosts::hint(word, &names)));
+    }
+}
+
+/// A page, and where it is from.
+struct Page {
+    dump: Dump,
+    file: Option<PathBuf>,
+}
+
+impl Page {
+    /// What asked for it cannot be made of it.
+    fn unusable(&self, error: DumpError) -> Failure {
+        match &self.file {
+            Some(file) => unreadable(file, error),
+            None => Failure::new(Exit::Error, error),
+        }
+    }
+}
+
+fn unreadable(file: &Path, error: impl Into<anyhow::Error>) -> Failure {
+    Failure::new(Exit::BadInput, error.into().context(format!("{} cannot be used", file.display())))
+        .next("keep a page with curl -s 'localhost:15000/config_dump?include_eds' > FILE")
+}
+
+impl Source {
+    /// The page from the file, or `target` of the running proxy.
+    fn page(&self, target: &str) -> Result<Page, Failure> {
+        let Some(file) = &self.file else {
+            let text = asking::text(&self.client()?, target)?;
+            let dump = Dump::parse(&text).with_context(|| format!("{target} of this proxy"))?;
+            return Ok(Page { dump, file: None });
+        };
+        let text = if file.as_os_str() == "-" {
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text).map(|_| text)
+        } else {
+            fs::read_to_string(file)
+        };
+        let text = text.map_err(|error| unreadable(file, error))?;
+        let dump = Dump::parse(&text).map_err(|error| unreadable(file, error))?;
+        Ok(Page { dump, file: Some(file.clone()) })
+    }
+
+    fn client(&self) -> Result<AdminClient, Failure> {
+        match (&self.instance, self.proxy_admin_port) {
+            (Some(instance), _) => running(instance),
+            (None, Some(port)) => Ok(asking::at_port(port)),
+            (None, None) => self.target.client(),
+        }
+    }
+
+    fn print(&self, tree: &Tree) -> Outcome {
+        let text = if self.output == "yaml" { document::yaml(tree)? } else { document::json(tree, "    ")? };
+        output::out_raw(&text);
+        Ok(Exit::Ok)
+    }
+}
+
+/// The instance with this process id or admin address.
+fn running(name: &str) -> Result<AdminClient, Failure> {
+    let instances = RuntimeDirectory::from_environment().instances();
+    let named = instances.iter().find(|one| one.admin == name || one.pid.to_string() == name);
+    if let Some(address) = named.and_then(|one| one.admin.parse().ok()) {
+        return Ok(AdminClient::new(address));
+    }
+    let running: Vec<String> =
+        instances.iter().map(|one| format!("{} (pid {})", one.admin, one.pid)).collect();
+    let message = format!("no instance `{name}` runs here; pods of Kubernetes are not there yet");
+    let next = match running.as_slice() {
+        [] => "start one with `fuseboard run`, or name a proxy with --admin HOST:PORT".to_owned(),
+        running => format!("leave the name out, or take one of {}", running.join(", ")),
+    };
+    Err(Failure::message(Exit::Usage, message).next(next))
+}
