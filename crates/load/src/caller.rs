@@ -1,5 +1,5 @@
 //! One connection's part of a run: its warm-up call, then its calls, one after the other or when they are due.
-//! The schedule is in `pace`, the socket in `client`.
+//! The schedule is in `pace`, the socket in `client`; open arrivals are handed to callers by `open`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::client::{Client, Reply, connecting_histogram};
 use crate::engine::{Done, Message, Phase, Run};
 use crate::event::{Level, LogLine};
 use crate::go;
-use crate::pace::{Pace, jittered};
+use crate::pace::{Pace, Walk, jittered};
 use crate::tally::Tally;
 
 /// One connection's part of the run.
@@ -25,21 +25,37 @@ pub(crate) struct Caller {
     run: Arc<Run>,
     id: usize,
     client: Client,
+    /// Of the current phase.
     tally: Tally,
+    phase: usize,
+    made: u64,
     access_log: Option<Lines>,
+    results: mpsc::UnboundedSender<Message>,
 }
 
 impl Caller {
-    pub(crate) fn new(run: Arc<Run>, id: usize) -> Self {
+    /// What it measures goes to `results`. A closed channel means that the coordinator gave up, so nobody misses what
+    /// cannot be sent.
+    pub(crate) fn new(run: Arc<Run>, id: usize, results: mpsc::UnboundedSender<Message>) -> Self {
         let connecting = connecting_histogram(run.options.offset, run.options.resolution);
         let client = Client::new(Arc::clone(&run.destination), connecting, run.observer.clone(), id);
         let tally = Tally::new(&run.options);
         let access_log = run.access_log.as_ref().map(Lines::of);
-        Self { run, id, client, tally, access_log }
+        Self { run, id, client, tally, phase: 0, made: 0, access_log, results }
     }
 
-    /// A closed channel means that the coordinator gave up, so nobody misses what cannot be sent.
-    pub(crate) async fn work(mut self, results: mpsc::UnboundedSender<Message>) {
+    pub(crate) async fn work(mut self) {
+        let Some(start) = self.ready().await else { return };
+        match self.run.plan.pace_of(self.id) {
+            Some(pace) => self.keep_pace(pace, start).await,
+            None => self.hurry(start).await,
+        }
+        self.log_end(start);
+        self.finish();
+    }
+
+    /// Makes its warm-up call, if it has one, and waits for the start; `None` when it has no part in the run.
+    pub(crate) async fn ready(&mut self) -> Option<Instant> {
         let mut phase = self.run.phase.subscribe();
         if self.id < self.run.plan.warmups {
             let id = self.id;
@@ -47,25 +63,34 @@ impl Caller {
             match phase.wait_for(my_turn).await.map(|phase| *phase) {
                 Ok(Phase::WarmUp(_)) => {
                     let reply = self.client.call().await;
-                    let _ = results.send(Message::WarmedUp(reply));
+                    let _ = self.results.send(Message::WarmedUp(reply));
                 }
                 Ok(Phase::Calls(_)) => {}
-                Ok(Phase::GiveUp) | Err(_) => return,
+                Ok(Phase::GiveUp) | Err(_) => return None,
             }
         }
-        let start = match phase.wait_for(|phase| !matches!(phase, Phase::WarmUp(_))).await.map(|phase| *phase)
-        {
-            Ok(Phase::Calls(start)) if self.id < self.run.plan.connections => start,
-            _ => return,
-        };
-        match self.run.plan.pace_of(self.id) {
-            Some(pace) => self.keep_pace(pace, start).await,
-            None => self.hurry(start).await,
+        match phase.wait_for(|phase| !matches!(phase, Phase::WarmUp(_))).await.map(|phase| *phase) {
+            Ok(Phase::Calls(start)) if self.id < self.run.plan.connections => Some(start),
+            _ => None,
         }
+    }
+
+    /// Hands over what it measured.
+    pub(crate) fn finish(mut self) {
         self.flush_access_log();
-        self.log_end(start);
-        let done = Done { id: self.id, tally: self.tally, sockets: self.client.into_sockets() };
+        let Self { id, phase, tally, client, results, .. } = self;
+        let done = Done { id, phase, tally, sockets: client.into_sockets() };
         let _ = results.send(Message::Done(Box::new(done)));
+    }
+
+    /// The next call belongs to `phase`, and was `held` if it waited because as many as allowed were in flight.
+    pub(crate) fn enter(&mut self, phase: usize, held: bool) {
+        if phase != self.phase {
+            let tally = std::mem::replace(&mut self.tally, Tally::new(&self.run.options));
+            let _ = self.results.send(Message::Phase(self.phase, Box::new(tally)));
+            self.phase = phase;
+        }
+        self.tally.held += u64::from(held);
     }
 
     /// One call after the other.
@@ -84,49 +109,34 @@ impl Caller {
 
     /// Calls when they are due.
     async fn keep_pace(&mut self, pace: Pace, start: Instant) {
-        let Run { plan, options, stop, .. } = &*Arc::clone(&self.run);
-        let end = plan.end.map(|end| start + end);
+        let Run { options, stop, .. } = &*Arc::clone(&self.run);
+        let (calls, end) = (pace.calls, pace.end);
         let mut alarm = Alarm::new();
-        let mut slot = 0;
-        let mut due = start + pace.due(slot);
-        if sleep_until(due, &mut alarm, stop).await.is_break() {
-            return;
-        }
-        let mut made = 0_u64;
-        loop {
+        let Some(mut walk) = Walk::begin(pace) else { return };
+        while sleep_until(start + walk.due(), &mut alarm, stop).await.is_continue() {
             let now = Instant::now();
-            // Two calls are made in any case, and the last one although it is due when the time is up.
-            let is_last = pace.calls.is_some_and(|calls| slot + 1 == calls);
-            if end.is_some_and(|end| now > end) && made >= 2 && !is_last {
-                self.log_behind(made, pace.calls, plan.end);
+            if !walk.goes_on(now - start) {
+                self.log_behind(walk.slot(), calls, end);
                 return;
             }
-            self.call(slot, now, Some(due)).await;
-            made += 1;
-            let elapsed = start.elapsed();
-            let Some(next) = pace.next(slot, elapsed) else { return };
-            slot = next;
-            due = start + pace.due(slot);
-            let pause = due.saturating_duration_since(start + elapsed);
-            // A call that is late already must not look as if it came due only now.
-            if options.jitter && !pause.is_zero() {
-                let dice = dice(self.id as u64, slot);
-                due = start + elapsed + jittered(pause, dice);
-            }
-            self.tally.sleeps.record(signed_seconds(start + elapsed, due));
-            if !pause.is_zero() {
+            self.enter(walk.phase(), false);
+            self.call(walk.slot(), now, Some(start + walk.due())).await;
+            let id = self.id as u64;
+            let jitter = |slot, pause| if options.jitter { jittered(pause, dice(id, slot)) } else { pause };
+            let Some(pause) = walk.advance(start.elapsed(), jitter) else { return };
+            self.tally.sleeps.record(pause);
+            if pause > 0.0 {
                 self.flush_access_log();
-            }
-            if sleep_until(due, &mut alarm, stop).await.is_break() {
-                return;
             }
         }
     }
 
     /// Makes one call and returns when it ended.
-    async fn call(&mut self, iteration: u64, sent: Instant, due: Option<Instant>) -> Instant {
+    pub(crate) async fn call(&mut self, iteration: u64, sent: Instant, due: Option<Instant>) -> Instant {
         let reply = self.client.call().await;
         let ended = Instant::now();
+        self.made += 1;
+        self.run.progress.count(reply.is_ok());
         self.note_in_access_log(iteration, reply, ended - sent);
         self.tally.record(reply, ended - sent, due.map(|due| sent.saturating_duration_since(due)));
         let Run { options, stop, observer, .. } = &*self.run;
@@ -149,7 +159,7 @@ impl Caller {
         self.report_access_log(written);
     }
 
-    fn flush_access_log(&mut self) {
+    pub(crate) fn flush_access_log(&mut self) {
         let written = self.access_log.as_mut().map_or(Ok(()), Lines::flush);
         self.report_access_log(written);
     }
@@ -172,7 +182,7 @@ impl Caller {
         if self.run.options.log_level > Level::Info {
             return;
         }
-        let (elapsed, calls) = (start.elapsed(), self.tally.durations.counter().count);
+        let (elapsed, calls) = (start.elapsed(), self.made);
         let (id, took, qps) = (self.id, go::duration::format(elapsed), calls as f64 / elapsed.as_secs_f64());
         let message =
             format!("T{id:03} ended after {took} : {calls} calls. qps={}", go::number::shortest(qps));
@@ -181,7 +191,7 @@ impl Caller {
 }
 
 /// Waits for a call's time unless the run ends before.
-async fn sleep_until(due: Instant, alarm: &mut Alarm, stop: &Cancel) -> ControlFlow<()> {
+pub(crate) async fn sleep_until(due: Instant, alarm: &mut Alarm, stop: &Cancel) -> ControlFlow<()> {
     if !stop.is_cancelled() {
         tokio::select! {
             biased;
@@ -190,10 +200,6 @@ async fn sleep_until(due: Instant, alarm: &mut Alarm, stop: &Cancel) -> ControlF
         }
     }
     ControlFlow::Break(())
-}
-
-fn signed_seconds(from: Instant, to: Instant) -> f64 {
-    if to >= from { (to - from).as_secs_f64() } else { -(from - to).as_secs_f64() }
 }
 
 /// A number in `[0, 1)` that looks random and is the same in every run (the finish of `SplitMix64`).

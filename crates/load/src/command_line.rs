@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::beyond::{self, Beyond, Mistakes};
+use crate::beyond::{self, Beyond, Misfit, Mistakes};
 use crate::event::Level;
 use crate::flag_values::{
     access_log_format, address_family, address_order, credentials, kilobytes, offset, reuse,
@@ -212,6 +212,9 @@ pub enum UsageError {
         /// The first argument behind the URL.
         argument: String,
     },
+    /// Flags of ours that make no sense together.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// Expectations that cannot be understood.
     #[error("{0}")]
     Expectations(Mistakes),
@@ -238,7 +241,7 @@ impl CommandLine {
             }
             if *name == "calc-qps" {
                 calc_qps = boolean(name, value)?;
-            } else if !(line.beyond.set(name, value)
+            } else if !(line.beyond.set(name, value)?
                 || line.set_http(name, value)?
                 || line.set_connecting(name, value)?
                 || line.set_switch(name, value)?
@@ -258,6 +261,8 @@ impl CommandLine {
             line.options.qps = calls as f64 / duration.as_secs_f64();
         }
         line.beyond.check().map_err(UsageError::Expectations)?;
+        let given = |name: &str| parsed.flags.iter().any(|(flag, _)| *flag == name);
+        line.beyond.arrange(&mut line.options, given)?;
         let needs_rate = line.beyond.expectations.iter().find(|one| one.needs_rate());
         if let (None, Some(expectation)) = (line.options.rate(), needs_rate) {
             return Err(UsageError::NoRate { expectation: expectation.text().to_owned() });
@@ -618,6 +623,35 @@ mod tests {
         assert_eq!(
             error,
             "-expect: write == for equal\n  errors = 0\n         ^\n-expect: expected a duration with its unit, such as 50ms or 1.5s\n  p99 < 5\n        ^"
+        );
+    }
+
+    fn ours(arguments: &str) -> Result<CommandLine, UsageError> {
+        let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+        CommandLine::parse(&arguments, Style::Fuseboard)
+    }
+
+    #[test]
+    fn phases_follow_each_other_in_the_order_of_the_flags() {
+        let options = ours("-ramp 0:10:2s -steps 10,20:1s --burst=5:1s:2s u").unwrap().options;
+        let profile = options.profile.unwrap();
+        let names: Vec<String> = profile.phases().map(crate::profile::Phase::name).collect();
+        assert_eq!(names, ["0/s to 10/s in 2s", "10/s for 1s", "20/s for 1s", "5 each 1s for 2s"]);
+        assert_eq!((profile.calls(), options.duration), (50, Some(Duration::from_secs(6))));
+        for wrong in ["-ramp 1:2", "-steps 10", "-burst 1:1", "-ramp 1:2:3s -t 5s", "-steps 1:5s -qps 3"] {
+            assert!(ours(&format!("{wrong} u")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn open_arrivals_need_a_rate_and_have_a_bound() {
+        let connections = |arguments: &str| ours(arguments).map(|line| line.options.connections);
+        assert_eq!(connections("-open -qps 5 u"), Ok(256));
+        assert_eq!(connections("-open -c 9 u"), Ok(9));
+        assert_eq!(connections("-open -qps 0 u"), Err(UsageError::Misfit(Misfit::OpenWithoutRate)));
+        assert_eq!(
+            connections("-open -qps 0 -steps 5:1s u"),
+            Err(UsageError::Misfit(Misfit::BesidePhases("qps")))
         );
     }
 

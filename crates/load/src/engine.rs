@@ -15,8 +15,10 @@ use crate::cancel::Cancel;
 use crate::client::{Destination, Reply};
 use crate::connection::SocketCounts;
 use crate::event::{Level, LogLine, Observer};
+use crate::open;
 use crate::options::{AccessLogOptions, Options};
 use crate::plan::{Plan, banner};
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::tally::Tally;
 use crate::target::TargetError;
@@ -81,6 +83,7 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
     let run = Arc::new(Run {
         destination: Arc::new(destination),
         plan: Arc::clone(&plan),
+        progress: Arc::new(plan.progress()),
         phase: watch::Sender::new(Phase::WarmUp(0)),
         stop: Cancel::new(),
         observer: observer.clone(),
@@ -94,8 +97,8 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
     // Whatever happened, no connection is left waiting for the next phase.
     run.stop.cancel();
     run.phase.send_replace(Phase::GiveUp);
-    let Finished { started, elapsed, tally, sockets } = finished?;
-    let calls = tally.durations.counter().count;
+    let measured = finished?;
+    let (calls, elapsed) = (measured.tally().durations.counter().count, measured.elapsed);
     if options.log_level <= Level::Info {
         let qps = calls as f64 / elapsed.as_secs_f64();
         observer.log(
@@ -106,7 +109,7 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
                 .with("qps", qps),
         );
     }
-    Ok(Report::new(options, &plan, started, elapsed, tally, sockets))
+    Ok(Report::new(options, &plan, measured))
 }
 
 fn open_access_log(options: &AccessLogOptions) -> Result<AccessLog, RunError> {
@@ -121,7 +124,7 @@ pub(crate) fn at_least(level: Level, observer: &Observer) -> Observer {
         crate::event::Event::Log(line) if line.level < level => {}
         crate::event::Event::Log(line) => inner.log(line),
         crate::event::Event::Line(line) => inner.line(line),
-        crate::event::Event::WarmedUp => inner.warmed_up(),
+        crate::event::Event::WarmedUp(progress) => inner.warmed_up(&progress),
     })
 }
 
@@ -130,6 +133,7 @@ pub(crate) fn at_least(level: Level, observer: &Observer) -> Observer {
 pub(crate) struct Run {
     pub(crate) destination: Arc<Destination>,
     pub(crate) plan: Arc<Plan>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) phase: watch::Sender<Phase>,
     /// Ends the calls: from outside, or because of a code that ends the run.
     pub(crate) stop: Cancel,
@@ -148,9 +152,10 @@ pub(crate) enum Phase {
     GiveUp,
 }
 
-/// What one connection measured.
+/// What one connection measured, of its last phase.
 pub(crate) struct Done {
     pub(crate) id: usize,
+    pub(crate) phase: usize,
     pub(crate) tally: Tally,
     pub(crate) sockets: SocketCounts,
 }
@@ -158,14 +163,28 @@ pub(crate) struct Done {
 /// What a connection sends to the coordinator.
 pub(crate) enum Message {
     WarmedUp(Reply),
+    /// It is through with a phase.
+    Phase(usize, Box<Tally>),
     Done(Box<Done>),
 }
 
-struct Finished {
-    started: Timestamp,
-    elapsed: Duration,
-    tally: Tally,
-    sockets: Vec<SocketCounts>,
+/// What all connections measured.
+pub(crate) struct Measured {
+    pub(crate) started: Timestamp,
+    pub(crate) elapsed: Duration,
+    /// One for each phase of the plan.
+    pub(crate) phases: Vec<Tally>,
+    pub(crate) sockets: Vec<SocketCounts>,
+}
+
+impl Measured {
+    /// Of all phases.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut phases = self.phases.iter();
+        let mut all = phases.next().cloned();
+        phases.for_each(|phase| all.iter_mut().for_each(|all| all.merge(phase)));
+        all.unwrap_or_else(|| Tally::new(&Options::to("")))
+    }
 }
 
 async fn coordinate(
@@ -173,10 +192,9 @@ async fn coordinate(
     results: mpsc::UnboundedSender<Message>,
     mut received: mpsc::UnboundedReceiver<Message>,
     cores: usize,
-) -> Result<Finished, RunError> {
+) -> Result<Measured, RunError> {
     let Run { plan, options, observer, .. } = &**run;
-    let clients = plan.connections.max(plan.warmups);
-    spawn_threads(run, &results, clients, cores.min(clients).max(1))?;
+    spawn_threads(run, &results, cores)?;
     drop(results);
 
     warm_up(run, &mut received).await?;
@@ -184,25 +202,32 @@ async fn coordinate(
         plan.notices.iter().for_each(|notice| observer.log(notice.clone()));
         observer.line(plan.starting_line(options, cores));
     }
-    observer.warmed_up();
+    observer.warmed_up(&run.progress);
     let (started, clock) = (Timestamp::now(), Instant::now());
     run.phase.send_replace(Phase::Calls(clock));
 
-    let mut tally = Tally::new(options);
+    let mut phases = vec![Tally::new(options); plan.phases()];
+    let mut add =
+        |phase: usize, tally: &Tally| phases.iter_mut().skip(phase).take(1).for_each(|sum| sum.merge(tally));
     let mut sockets: Vec<(usize, SocketCounts)> = Vec::new();
-    while sockets.len() < plan.connections {
-        match received.recv().await {
-            Some(Message::Done(done)) => {
-                tally.merge(&done.tally);
+    // Ends when nobody is left who could send.
+    while let Some(message) = received.recv().await {
+        match message {
+            Message::Done(done) => {
+                add(done.phase, &done.tally);
                 sockets.push((done.id, done.sockets));
             }
-            Some(Message::WarmedUp(_)) => {}
-            None => return Err(RunError::Lost),
+            Message::Phase(phase, tally) => add(phase, &tally),
+            Message::WarmedUp(_) => {}
         }
+    }
+    if sockets.len() < if plan.open { 1 } else { plan.connections } {
+        return Err(RunError::Lost);
     }
     let elapsed = clock.elapsed();
     sockets.sort_by_key(|(id, _)| *id);
-    Ok(Finished { started, elapsed, tally, sockets: sockets.into_iter().map(|(_, used)| used).collect() })
+    let sockets = sockets.into_iter().map(|(_, used)| used).collect();
+    Ok(Measured { started, elapsed, phases, sockets })
 }
 
 async fn warm_up(run: &Run, received: &mut mpsc::UnboundedReceiver<Message>) -> Result<(), RunError> {
@@ -221,22 +246,27 @@ async fn warm_up(run: &Run, received: &mut mpsc::UnboundedReceiver<Message>) -> 
 }
 
 /// Spreads the connections over threads with a runtime each, so that the caller's runtime does not disturb the
-/// measurement nor the measurement it.
+/// measurement nor the measurement it. Open arrivals have one thread, because they have one row of calls.
 fn spawn_threads(
     run: &Arc<Run>,
     results: &mpsc::UnboundedSender<Message>,
-    clients: usize,
-    threads: usize,
+    cores: usize,
 ) -> Result<(), RunError> {
+    let clients = run.plan.connections.max(run.plan.warmups);
+    let threads = if run.plan.open { 1 } else { cores.min(clients).max(1) };
     for thread in 0..threads {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (run, results) = (Arc::clone(run), results.clone());
         let work = move || {
             runtime.block_on(async {
+                if run.plan.open {
+                    return open::arrive(run, results).await;
+                }
                 let mut connections = JoinSet::new();
                 for id in (thread..clients).step_by(threads) {
-                    connections.spawn(Caller::new(Arc::clone(&run), id).work(results.clone()));
+                    connections.spawn(Caller::new(Arc::clone(&run), id, results.clone()).work());
                 }
+                drop(results);
                 while connections.join_next().await.is_some() {}
             });
         };

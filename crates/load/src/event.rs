@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::go::number::shortest;
+use crate::progress::Progress;
 
 /// Importance of a log line, in fortio's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -56,7 +57,7 @@ impl Level {
 }
 
 /// Something to show at once.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
     /// A line of the result that comes before the calls; shown as it is.
@@ -64,7 +65,7 @@ pub enum Event {
     /// A log line.
     Log(LogLine),
     /// The warm-up is over. The first call is made when this was received.
-    WarmedUp,
+    WarmedUp(Arc<Progress>),
 }
 
 /// Receives events, on any thread of the run.
@@ -91,8 +92,8 @@ impl Observer {
         (self.0)(Event::Line(line));
     }
 
-    pub(crate) fn warmed_up(&self) {
-        (self.0)(Event::WarmedUp);
+    pub(crate) fn warmed_up(&self, progress: &Arc<Progress>) {
+        (self.0)(Event::WarmedUp(Arc::clone(progress)));
     }
 
     pub(crate) fn log(&self, line: LogLine) {

@@ -23,10 +23,13 @@ mod event;
 mod expect;
 mod flag_values;
 mod histogram;
+mod open;
 mod options;
 mod pace;
 mod payload;
 mod plan;
+mod profile;
+mod progress;
 mod redirect;
 mod report;
 mod request;
@@ -38,7 +41,7 @@ mod unsupported;
 mod upload;
 
 pub use answer::Receiver;
-pub use beyond::{Beyond, Mistakes};
+pub use beyond::{Beyond, Misfit, Mistakes};
 pub use cancel::Cancel;
 pub use command_line::{CommandLine, LogLook, UsageError, flags, usage};
 pub use curl::{Fetched, curl, curl_to};
@@ -52,5 +55,7 @@ pub use options::{
     Style,
 };
 pub use payload::PayloadFlags;
+pub use profile::Profile;
+pub use progress::Progress;
 pub use report::Report;
 pub use target::TargetError;

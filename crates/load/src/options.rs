@@ -1,9 +1,11 @@
 //! What a run is asked to do, with fortio's defaults. How the command line spells it is in `command_line`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Level;
+use crate::profile::{Phase, Profile};
 
 /// The fortio release whose texts and numbers are reproduced.
 pub const FORTIO_VERSION: &str = "1.66.5";
@@ -83,6 +85,11 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Writes a line for each call.
     pub access_log: Option<AccessLogOptions>,
+    /// A rate that changes over time, instead of `qps`, `calls` and `duration`.
+    pub profile: Option<Arc<Profile>>,
+    /// Calls start when they are due, whatever became of earlier ones; `connections` is then the most that may be in
+    /// flight. Needs a rate.
+    pub open: bool,
 }
 
 /// Where each call is written, and how.
@@ -150,12 +157,28 @@ impl Options {
             style: Style::default(),
             threads: None,
             access_log: None,
+            profile: None,
+            open: false,
         }
     }
 
-    /// Whether there is a rate to keep.
+    /// Whether there is a rate to keep; the mean of one that changes.
     pub(crate) fn rate(&self) -> Option<f64> {
-        (self.qps > 0.0).then_some(self.qps)
+        match &self.profile {
+            Some(profile) => Some(profile.mean_rate()),
+            None => (self.qps > 0.0).then_some(self.qps),
+        }
+    }
+
+    /// Every call with its time, where all connections share one row of them: a changing rate, or open arrivals.
+    pub(crate) fn arrivals(&self) -> Option<Arc<Profile>> {
+        let rate = self.rate().filter(|_| self.open);
+        let even = |rate: f64| {
+            let of_calls = self.calls.map(|calls| Duration::try_from_secs_f64(calls as f64 / rate).ok());
+            let length = of_calls.unwrap_or(self.duration).unwrap_or(Profile::ENDLESS).min(Profile::ENDLESS);
+            Profile::of(&[Phase::line(rate, rate, length)]).map(Arc::new)
+        };
+        self.profile.clone().or_else(|| even(rate?))
     }
 }
 

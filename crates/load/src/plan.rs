@@ -1,13 +1,16 @@
 //! Who makes how many calls: options become connections, calls each, and the line that says so.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Level, LogLine};
 use crate::go;
 use crate::go::number::shortest;
 use crate::options::Options;
-use crate::pace::Pace;
+use crate::pace::{Pace, Timing};
+use crate::profile::Profile;
+use crate::progress::Progress;
 
 /// The division of the work.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +27,10 @@ pub(crate) struct Plan {
     pub(crate) warmups: usize,
     /// Where this differs from what was asked.
     pub(crate) notices: Vec<LogLine>,
+    /// The changing rate, or that of open arrivals.
+    pub(crate) profile: Option<Arc<Profile>>,
+    /// Calls start when they are due, on at most `connections`.
+    pub(crate) open: bool,
     rate_each: Option<f64>,
     uniform: bool,
     skip_late: bool,
@@ -40,10 +47,17 @@ impl Plan {
             end: options.duration.filter(|_| options.calls.is_none()),
             warmups: if options.calls.is_some() { 0 } else { asked },
             notices: Vec::new(),
+            profile: options.arrivals(),
+            open: options.open,
             rate_each: None,
             uniform: options.uniform,
             skip_late: options.no_catch_up,
         };
+        if plan.profile.is_some() {
+            // Open arrivals are one generator, however many connections it needs.
+            plan.warmups = plan.warmups.min(if plan.open { 1 } else { plan.warmups });
+            return plan;
+        }
         let of_rate =
             options.rate().zip(options.duration).map(|(rate, duration)| rate * duration.as_secs_f64());
         if let Some(calls) = options.calls {
@@ -90,17 +104,38 @@ impl Plan {
         self.calls_each.map(|calls| if id == 0 { calls + self.extra } else { calls })
     }
 
+    /// How many stretches of time are told apart.
+    pub(crate) fn phases(&self) -> usize {
+        self.profile.as_ref().map_or(1, |profile| profile.phases().len())
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        if let Some(profile) = &self.profile {
+            let ends = profile.length() < Profile::ENDLESS;
+            return Progress::new(ends.then(|| profile.calls()), ends.then(|| profile.length()));
+        }
+        let calls = self.calls_each.map(|calls| calls * self.connections as u64 + self.extra);
+        Progress::new(calls, self.end)
+    }
+
     /// The schedule of connection `id`; `None`: as fast as possible.
     pub(crate) fn pace_of(&self, id: usize) -> Option<Pace> {
+        if let Some(profile) = &self.profile {
+            return Some(Pace::share(profile, id as u64, self.connections as u64, self.skip_late));
+        }
         let rate = self.rate_each?;
         let share = id as f64 / self.connections as f64;
         let first =
             if self.uniform { Duration::from_secs_f64((share / rate).min(1e9)) } else { Duration::ZERO };
-        Some(Pace { rate, calls: self.calls_of(id), first, skip_late: self.skip_late })
+        let timing = Timing::Even { rate, first };
+        Some(Pace { timing, calls: self.calls_of(id), skip_late: self.skip_late, end: self.end })
     }
 
     /// `Starting at 8 qps with 4 thread(s) [gomax 2] for 5s : 10 calls each (total 40)`.
     pub(crate) fn starting_line(&self, options: &Options, cores: usize) -> String {
+        if let Some(profile) = &self.profile {
+            return self.starting_line_of(profile, cores);
+        }
         let rate = options.rate().map_or("max".to_owned(), shortest);
         let mut line = format!("Starting at {rate} qps with {} thread(s) [gomax {cores}]", self.connections);
         let total = |each: u64| each * self.connections as u64;
@@ -122,6 +157,21 @@ impl Plan {
             let _ = write!(line, " with access logger {}", access_log.info());
         }
         line
+    }
+    /// `Starting 765 calls in 1 phase with 4 thread(s) [gomax 2] for 30s`.
+    fn starting_line_of(&self, profile: &Profile, cores: usize) -> String {
+        let (calls, phases, connections) = (profile.calls(), profile.phases().len(), self.connections);
+        let s = if phases == 1 { "" } else { "s" };
+        let callers = if self.open {
+            format!("on at most {connections} connections")
+        } else {
+            format!("with {connections} thread(s) [gomax {cores}]")
+        };
+        let length = profile.length();
+        if length >= Profile::ENDLESS {
+            return format!("Starting at {} qps {callers} until interrupted", shortest(profile.mean_rate()));
+        }
+        format!("Starting {calls} calls in {phases} phase{s} {callers} for {}", go::duration::format(length))
     }
 }
 

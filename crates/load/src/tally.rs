@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     refused: [u64; RefusalReason::ALL.len()],
     /// Calls whose answer said `x-envoy-overloaded: true`.
     pub(crate) overloaded: u64,
+    /// Calls that waited because as many as allowed were in flight.
+    pub(crate) held: u64,
     /// From sending to the end of the answer.
     pub(crate) service: Latencies,
     /// From when the call was due to the end of its answer; empty when there is no rate.
@@ -45,6 +47,7 @@ impl Tally {
             codes: BTreeMap::new(),
             refused: [0; RefusalReason::ALL.len()],
             overloaded: 0,
+            held: 0,
             service: Latencies::new(),
             from_due: Latencies::new(),
         }
@@ -93,6 +96,7 @@ impl Tally {
             *mine += theirs;
         }
         self.overloaded += other.overloaded;
+        self.held += other.held;
         self.service.merge(&other.service);
         self.from_due.merge(&other.from_due);
     }

@@ -228,7 +228,7 @@ async fn the_first_lines_and_each_error_are_told_at_once() {
         .map(|event| match event {
             Event::Line(line) => line.as_str(),
             Event::Log(line) => line.message.as_str(),
-            Event::WarmedUp => "warmed up",
+            Event::WarmedUp(_) => "warmed up",
             _ => "",
         })
         .collect();

@@ -71,7 +71,7 @@ fn log_of(line: &CommandLine, curl: bool, expecting: Arc<Expecting>) -> Observer
         output::choose_color(if colour { ColorChoice::Always } else { ColorChoice::Never });
     }
     Observer::new(move |event| match event {
-        Event::WarmedUp => expecting.begin(),
+        Event::WarmedUp(_) => expecting.begin(),
         Event::Line(text) => output::note(text),
         Event::Log(log) if log.level < level => {}
         Event::Log(log) => {

@@ -25,6 +25,8 @@ pub(crate) struct Measured<'a> {
     pub(crate) tally: &'a Tally,
     pub(crate) elapsed: Duration,
     pub(crate) sockets: u64,
+    /// Calls that were due and not made.
+    pub(crate) missed: u64,
     /// The proxy's counters before the first call and after the last; `None`: it was not asked.
     pub(crate) stats: Option<(&'a Stats, &'a Stats)>,
 }
@@ -72,6 +74,7 @@ impl Measured<'_> {
             Measure::Calls(Which::All) => Number::Count(all.count),
             Measure::Calls(which) => Number::Calls(self.calls(*which), all.count),
             Measure::Sockets => Number::Count(self.sockets),
+            Measure::Missed => Number::Count(self.missed),
             Measure::Stat(query) => Number::Count(self.stat(query)?),
             Measure::Rate => Number::PerSecond(all.count as f64 / self.elapsed.as_secs_f64()),
             Measure::Latency(..) if all.count == 0 => return Err("there was no call".to_owned()),
@@ -105,6 +108,7 @@ impl Measured<'_> {
                 tally.refused().find(|(known, _)| *known == reason).map_or(0, |(_, count)| count)
             }
             Which::Overloaded => tally.overloaded,
+            Which::Held => tally.held,
         }
     }
 
@@ -191,7 +195,8 @@ mod tests {
 
     fn verdict_with(text: &str, stats: Option<(&Stats, &Stats)>) -> Verdict {
         let tally = tally();
-        let measured = Measured { tally: &tally, elapsed: Duration::from_secs(2), sockets: 4, stats };
+        let measured =
+            Measured { tally: &tally, elapsed: Duration::from_secs(2), sockets: 4, missed: 2, stats };
         Expectation::parse(text).unwrap().judge(&measured)
     }
 
@@ -221,6 +226,8 @@ mod tests {
             ("qps >= 5", true, "5"),
             ("qps > 5.1", false, "5"),
             ("sockets <= 4", true, "4"),
+            ("missed == 2", true, "2"),
+            ("held == 0%", true, "0 of 10 (0.0 %)"),
             ("p50 < 6ms", true, "5.001ms"),
             ("max == 80ms", true, "80ms"),
             ("min < 1ms", false, "1ms"),
@@ -252,7 +259,8 @@ mod tests {
     #[test]
     fn nothing_holds_of_a_run_without_calls() {
         let tally = Tally::new(&Options::to("http://h/"));
-        let measured = Measured { tally: &tally, elapsed: Duration::ZERO, sockets: 0, stats: None };
+        let measured =
+            Measured { tally: &tally, elapsed: Duration::ZERO, sockets: 0, missed: 0, stats: None };
         for text in
             ["p99 < 1s", "max >= 0s", "errors <= 100%", "errors >= 0%", "qps >= 0", "p99 since due < 1s"]
         {

@@ -80,6 +80,8 @@ enum Measure {
     Rate,
     /// Sockets opened.
     Sockets,
+    /// Calls that were due and not made.
+    Missed,
     /// By how much counters of the proxy rose.
     Stat(StatQuery),
 }
@@ -97,6 +99,8 @@ enum Which {
     Refused,
     RefusedFor(RefusalReason),
     Overloaded,
+    /// Waited at the bound of calls in flight.
+    Held,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

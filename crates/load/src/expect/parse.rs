@@ -7,7 +7,7 @@ use fuseboard_go as go;
 
 use super::{Bound, Condition, ExpectationError, Measure, Operator, Since, StatQuery, Statistic, Which};
 
-const MEASURES: [&str; 13] = [
+const MEASURES: [&str; 15] = [
     "calls",
     "errors",
     "code",
@@ -21,6 +21,8 @@ const MEASURES: [&str; 13] = [
     "max",
     "qps",
     "sockets",
+    "missed",
+    "held",
 ];
 const CONDITION: &str = "expected ==, !=, <, <=, >, >= or between";
 
@@ -80,7 +82,7 @@ impl<'a> Reader<'a> {
     }
 
     fn measure(&mut self) -> Result<Measure, ExpectationError> {
-        let all = "expected one of calls, errors, code N, refused [REASON], overloaded, ejected, stat NAME, pN, min, avg, max, qps, sockets";
+        let all = "expected one of calls, errors, code N, refused [REASON], overloaded, ejected, stat NAME, pN, min, avg, max, qps, sockets, missed, held";
         let (word, place) = self.expect(all)?;
         Ok(match word {
             "calls" => Measure::Calls(Which::All),
@@ -90,6 +92,8 @@ impl<'a> Reader<'a> {
             "refused" => Measure::Calls(self.refused()?),
             "qps" => Measure::Rate,
             "sockets" => Measure::Sockets,
+            "missed" => Measure::Missed,
+            "held" => Measure::Calls(Which::Held),
             "ejected" => {
                 let query = StatQuery::ejections();
                 Measure::Stat(self.cluster(query)?)
@@ -227,7 +231,7 @@ impl<'a> Reader<'a> {
 
     fn bound(&mut self, measure: &Measure) -> Result<Bound, ExpectationError> {
         let what = match measure {
-            Measure::Calls(Which::All) | Measure::Sockets | Measure::Stat(_) => {
+            Measure::Calls(Which::All) | Measure::Sockets | Measure::Missed | Measure::Stat(_) => {
                 "expected a whole number, such as 188"
             }
             Measure::Calls(_) => "expected a number of calls, such as 188, or a share of them, such as 10%",
@@ -237,7 +241,7 @@ impl<'a> Reader<'a> {
         let (word, place) = self.expect(what)?;
         let bound = match measure {
             Measure::Calls(which) => count(word).or_else(|| percent(word).filter(|_| *which != Which::All)),
-            Measure::Sockets | Measure::Stat(_) => count(word),
+            Measure::Sockets | Measure::Missed | Measure::Stat(_) => count(word),
             Measure::Latency(..) => go::duration::parse(word)
                 .filter(|duration| !duration.negative)
                 .map(|duration| Bound::Seconds(duration.magnitude.as_secs_f64())),

@@ -3,6 +3,7 @@
 
 mod honest;
 mod json;
+mod phases;
 #[cfg(test)]
 mod sample;
 mod text;
@@ -15,11 +16,13 @@ use fuseboard_core::refusal::RefusalReason;
 use jiff::Timestamp;
 
 use crate::connection::SocketCounts;
+use crate::engine;
 use crate::expect::{Expectation, Measured, Stats, Verdict};
 use crate::histogram::{Counter, Histogram};
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::tally::Tally;
+use phases::PhaseResult;
 
 /// Everything a run measured.
 #[derive(Debug, Clone)]
@@ -30,30 +33,40 @@ pub struct Report {
     started: Timestamp,
     elapsed: Duration,
     tally: Tally,
+    /// Empty when there was one rate, or none.
+    phases: Vec<PhaseResult>,
     sockets: Vec<SocketCounts>,
     verdicts: Vec<Verdict>,
 }
 
 impl Report {
-    pub(crate) fn new(
-        options: Options,
-        plan: &Plan,
-        started: Timestamp,
-        elapsed: Duration,
-        tally: Tally,
-        sockets: Vec<SocketCounts>,
-    ) -> Self {
-        let (connections, warmups) = (plan.connections, plan.warmups);
-        Self { options, connections, warmups, started, elapsed, tally, sockets, verdicts: Vec::new() }
+    pub(crate) fn new(options: Options, plan: &Plan, measured: engine::Measured) -> Self {
+        let tally = measured.tally();
+        let engine::Measured { started, elapsed, phases, sockets } = measured;
+        let phases =
+            plan.profile.as_ref().map_or(Vec::new(), |profile| phases::results(profile, elapsed, phases));
+        let (connections, warmups) = (sockets.len(), plan.warmups);
+        Self { options, connections, warmups, started, elapsed, tally, phases, sockets, verdicts: Vec::new() }
     }
 
     /// Judges what was expected, and returns whether all of it holds. `stats` are the proxy's counters before the first
     /// call and after the last, when it was asked.
     pub fn judge(&mut self, expectations: &[Expectation], stats: Option<(&Stats, &Stats)>) -> bool {
         let (elapsed, sockets) = (self.elapsed, self.sockets_used());
-        let measured = Measured { tally: &self.tally, elapsed, sockets, stats };
+        let measured = Measured { tally: &self.tally, elapsed, sockets, missed: self.missed(), stats };
         self.verdicts = expectations.iter().map(|one| one.judge(&measured)).collect();
         self.verdicts.iter().all(|verdict| verdict.holds)
+    }
+
+    /// Calls that were due and were not made: their connection was busy until the end, or `no_catch_up` skipped them.
+    /// Only known of profiles and open arrivals.
+    pub fn missed(&self) -> u64 {
+        self.phases.iter().map(PhaseResult::missed).sum()
+    }
+
+    /// Calls that waited because as many as allowed were in flight.
+    pub fn held(&self) -> u64 {
+        self.tally.held
     }
 
     /// What [`Report::judge`] found, in the order of the expectations.

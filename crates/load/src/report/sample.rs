@@ -8,6 +8,7 @@ use super::Report;
 use crate::answer::Refusal;
 use crate::client::Reply;
 use crate::connection::SocketCounts;
+use crate::engine::Measured;
 use crate::event::Level;
 use crate::histogram::Histogram;
 use crate::options::{Options, Style};
@@ -37,7 +38,8 @@ pub(super) fn report(style: Style, log_level: Level) -> Report {
     let plan = Plan::of(&options);
     let started = "2026-11-23T02:11:42.77612013Z".parse().unwrap();
     let used = vec![sockets(&[8_000], &[0.000_25]), sockets(&[8_000, 8_001], &[0.000_1, 0.002])];
-    Report::new(options, &plan, started, Duration::from_micros(300_500), tally, used)
+    let elapsed = Duration::from_micros(300_500);
+    Report::new(options, &plan, Measured { started, elapsed, phases: vec![tally], sockets: used })
 }
 
 fn sockets(ports: &[u16], connecting: &[f64]) -> SocketCounts {

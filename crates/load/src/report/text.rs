@@ -1,6 +1,6 @@
 //! The result as fortio prints it, line by line. Which lines stand at which log level is fortio's choice.
 
-use super::{Report, honest};
+use super::{Report, honest, phases};
 use crate::event::Level;
 use crate::go;
 use crate::go::number::{shortest, significant};
@@ -31,6 +31,8 @@ impl Report {
         }
         if self.options.style == Style::Fuseboard {
             lines.extend(honest::refusals(self));
+            lines.extend(honest::shortfall(self));
+            lines.extend(phases::table(&self.phases));
             lines.extend(honest::table(self));
         }
         let average = self.durations().average() * 1e3;
