@@ -96,6 +96,8 @@ pub enum ClientError {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// The field `content-type`; empty where there is none.
+    pub content_type: String,
     /// Body.
     pub body: Vec<u8>,
 }
@@ -243,6 +245,8 @@ fn parse(answer: &[u8], method: &str) -> Result<Answer, &'static str> {
     };
     let status = head.code.unwrap_or(0);
     let field = |name: &str| head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+    let content_type = field("content-type").map_or(&[][..], |field| field.value);
+    let content_type = String::from_utf8_lossy(content_type).into_owned();
     let body = &answer[length..];
     let body = if method.eq_ignore_ascii_case("HEAD") {
         Vec::new()
@@ -254,7 +258,7 @@ fn parse(answer: &[u8], method: &str) -> Result<Answer, &'static str> {
     } else {
         body.to_vec()
     };
-    Ok(Answer { status, body })
+    Ok(Answer { status, content_type, body })
 }
 
 fn dechunk(mut rest: &[u8]) -> Result<Vec<u8>, &'static str> {

@@ -13,6 +13,7 @@ struct Info<'a> {
     state: &'static str,
     uptime_current_epoch: String,
     uptime_all_epochs: String,
+    hot_restart_version: &'static str,
     command_line_options: Options<'a>,
     node: Node<'a>,
 }
@@ -28,7 +29,36 @@ struct Options<'a> {
 struct Node<'a> {
     id: &'a str,
     user_agent_name: &'static str,
-    user_agent_version: &'static str,
+    user_agent_build_version: BuildVersion,
+}
+
+#[derive(Serialize)]
+struct BuildVersion {
+    version: Semantic,
+}
+
+/// `1.2.3` in protobuf's JSON, where a zero is left out.
+#[derive(Default, Serialize)]
+struct Semantic {
+    #[serde(skip_serializing_if = "is_zero")]
+    major_number: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    minor_number: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    patch: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Semantic {
+    fn parse(version: &str) -> Self {
+        let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        Self { major_number: next(), minor_number: next(), patch: next() }
+    }
 }
 
 /// Whole seconds, as protobuf's JSON writes a duration: `3s`.
@@ -44,12 +74,17 @@ pub fn page(server: &ServerInfo) -> Page {
         state: server.state.name(),
         uptime_current_epoch: uptime.clone(),
         uptime_all_epochs: uptime,
+        hot_restart_version: "disabled",
         command_line_options: Options {
             concurrency: server.concurrency,
             service_node: &server.node_id,
             drain_time: seconds(server.drain_time),
         },
-        node: Node { id: &server.node_id, user_agent_name: "fuseboard", user_agent_version: server.version },
+        node: Node {
+            id: &server.node_id,
+            user_agent_name: "fuseboard",
+            user_agent_build_version: BuildVersion { version: Semantic::parse(server.version) },
+        },
     })
 }
 

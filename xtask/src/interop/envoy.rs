@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 pub(super) fn bootstrap(listen: SocketAddr, admin: SocketAddr, origin: SocketAddr) -> Value {
     json!({
         "admin": {"address": socket(admin)},
+        "stats_flush_interval": "0.5s",
         "static_resources": {
             "listeners": [{"name": "outbound", "address": socket(listen), "filter_chains": [{"filters": [{
                 "name": "envoy.filters.network.http_connection_manager",

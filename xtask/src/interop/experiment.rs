@@ -49,11 +49,40 @@ struct Step {
     overflow: u64,
 }
 
-struct Proxy {
+/// A proxy in front of one httpbin.
+pub(super) struct Proxy {
     _server: Server,
-    address: SocketAddr,
-    admin: SocketAddr,
+    pub(super) address: SocketAddr,
+    pub(super) admin: SocketAddr,
     cluster: &'static str,
+}
+
+/// Both proxies under the same rule, each in front of the same origin.
+pub(super) struct Pair {
+    _origin: Server,
+    pub(super) ours: Proxy,
+    pub(super) envoy: Proxy,
+}
+
+impl Pair {
+    pub(super) fn start(bench: &Workbench, envoy: &Path) -> anyhow::Result<Self> {
+        let origin = local()?;
+        Ok(Self {
+            _origin: start_httpbin(bench, origin)?,
+            ours: start_fuseboard(bench, origin)?,
+            envoy: start_envoy(bench, envoy, origin)?,
+        })
+    }
+
+    /// The same calls through both, one after the other.
+    pub(super) fn call_both(&self, paths: &[&str]) -> anyhow::Result<()> {
+        for path in paths {
+            for proxy in [&self.envoy, &self.ours] {
+                process::get(proxy.address, HOST, path)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {

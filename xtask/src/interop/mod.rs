@@ -4,6 +4,8 @@
 mod envoy;
 mod experiment;
 mod loader;
+mod pages;
+mod stats;
 mod table;
 
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use crate::repository;
+use crate::{peers, repository};
 use table::Table;
 
 /// Run real Envoy and fortio beside Fuseboard on the circuit-breaking experiment and print both columns
@@ -30,12 +32,28 @@ pub(crate) fn run(_: &Arguments) -> anyhow::Result<()> {
     std::fs::create_dir_all(&bench.scratch)?;
     let mut table = Table::default();
     experiment::run(&bench, &mut table)?;
+    compare_admin(&bench, &mut table)?;
     loader::run(&bench, &mut table)?;
     print(&table.to_string());
     if table.failed() > 0 {
         bail!("interop: {} of {} comparisons failed", table.failed(), table.len());
     }
     Ok(())
+}
+
+/// The admin servers of both, after the same traffic.
+fn compare_admin(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
+    let program = match peers::envoy() {
+        Ok(program) => program,
+        Err(missing) => {
+            table.skip("admin pages and names of stats", missing);
+            return Ok(());
+        }
+    };
+    let pair = experiment::Pair::start(bench, &program)?;
+    pair.call_both(&["/get", "/status/404", "/status/200"])?;
+    stats::compare(&pair, table)?;
+    pages::compare(&pair, table)
 }
 
 #[expect(clippy::print_stdout, reason = "the table is this tool's output")]
