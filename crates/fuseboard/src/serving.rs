@@ -130,7 +130,9 @@ fn not_started(error: StartError) -> Failure {
 fn apply(update: &Update, proxy: &Proxy, told: &(dyn Fn(Told<'_>) + Send + Sync)) {
     told(Told::Diagnostics(&update.new));
     told(Told::Gone(&update.gone));
-    match proxy.apply(&update.snapshot) {
+    let applied = proxy.apply(&update.snapshot);
+    proxy.note_rules_held_back(update.held_back || applied.is_err());
+    match applied {
         Ok(()) => told(Told::Applied(update)),
         Err(error) => told(Told::NotApplied(error.to_string())),
     }

@@ -27,6 +27,7 @@ impl AdminSource for Shared {
             cluster_requests: live.clusters.iter().map(|view| Arc::clone(&view.live.requests)).collect(),
             unrouted: Arc::clone(&self.unrouted),
             source: self.options.source.clone(),
+            rules_held_back: self.rules_held_back.load(Ordering::Relaxed),
             listener_blocks: live.listeners.iter().map(|listener| Arc::clone(&listener.stats)).collect(),
             status: ProxyStatus {
                 server: self.server_info(now),

@@ -1,6 +1,7 @@
 //! Starting, changing and ending a proxy: snapshots in, threads out. The handle is the only thing callers hold.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -127,6 +128,11 @@ impl Proxy {
             return Err(ApplyError::Ended);
         }
         Ok(self.put_in_force(Arc::clone(snapshot))?)
+    }
+
+    /// Notes whether something that was read is not in force because of errors in it, for `server.fuseboard.rules_held_back`.
+    pub fn note_rules_held_back(&self, held_back: bool) {
+        self.shared.rules_held_back.store(held_back, Ordering::Relaxed);
     }
 
     fn put_in_force(&self, snapshot: Arc<Snapshot>) -> Result<(), ListenError> {

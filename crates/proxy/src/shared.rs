@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) refusals: RefusalRing,
     /// Istio's series of requests that found no cluster.
     pub(crate) unrouted: Arc<RequestSeries>,
+    /// What was read last is not all in force.
+    pub(crate) rules_held_back: AtomicBool,
     pub(crate) access_log: Option<AccessLogHandle>,
     pub(crate) loads: Box<[Arc<WorkerLoad>]>,
     pub(crate) phase: watch::Sender<Phase>,
@@ -72,6 +74,7 @@ impl Shared {
             registry: Registry::new(workers),
             refusals: RefusalRing::default(),
             unrouted: Arc::new(RequestSeries::new(workers)),
+            rules_held_back: AtomicBool::new(false),
             access_log,
             loads: (0..workers).map(|_| Arc::new(WorkerLoad::default())).collect(),
             phase: watch::Sender::new(Phase::Serving),

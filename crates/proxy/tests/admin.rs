@@ -51,6 +51,7 @@ impl AdminSource for FakeProxy {
             cluster_requests: Vec::new(),
             unrouted: Arc::new(RequestSeries::new(2)),
             source: Source::default(),
+            rules_held_back: false,
         }
     }
 

@@ -51,12 +51,15 @@ async fn a_broken_edit_is_told_with_its_place_and_the_last_good_rule_serves_on()
     proxy.process.told("rules/rule.yaml:11:25").await;
     proxy.process.told("help: write maxConnections: 10").await;
     proxy.process.told("what is broken stays as it was").await;
+    let held_back = "stats --filter rules_held_back";
+    assert_eq!(home.fuseboard(held_back).await.out, "server.fuseboard.rules_held_back: 1\n");
     assert!(home.fuseboard(bound).await.out.contains(": 7\n"));
     assert_eq!(Client::connect(proxy.listen).await.get("httpbin", "/get").await.status, 200);
 
     home.write("rules/rule.yaml", &rule("8", "1"));
     proxy.process.told("rules 3 in force").await;
     assert!(home.fuseboard(bound).await.out.contains(": 8\n"));
+    assert_eq!(home.fuseboard(held_back).await.out, "server.fuseboard.rules_held_back: 0\n");
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub struct Observation {
     pub unrouted: Arc<RequestSeries>,
     /// Whom the proxy works for.
     pub source: Source,
+    /// What was read last is not all in force.
+    pub rules_held_back: bool,
 }
 
 /// Every declared scope, for the documentation.
@@ -153,8 +155,11 @@ fn add_server(reading: &mut Reading, observed: &Observation) {
     };
     reading.block(scope, std::iter::once(&levels));
     let scope = reading.scope(server.own());
-    reading
-        .block(scope, std::iter::once(&OwnServerStats { snapshot_version: status.snapshot.version.into() }));
+    let levels = OwnServerStats {
+        snapshot_version: status.snapshot.version.into(),
+        rules_held_back: observed.rules_held_back.into(),
+    };
+    reading.block(scope, std::iter::once(&levels));
 
     let scope = reading.scope(Scope::single("cluster_manager"));
     let levels = ClusterManagerStats { active_clusters: (status.clusters.len() as u64).into() };

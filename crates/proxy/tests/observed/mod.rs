@@ -71,6 +71,7 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
         cluster_requests: clusters.iter().map(|_| Arc::new(RequestSeries::new(4))).collect(),
         unrouted: Arc::new(RequestSeries::new(4)),
         source: Source::default(),
+        rules_held_back: false,
         listener_blocks: vec![Arc::new(Sharded::new(4))],
         status: ProxyStatus {
             server,
