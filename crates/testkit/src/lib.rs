@@ -3,6 +3,7 @@
 
 mod burst;
 mod caller;
+pub mod dashboard;
 mod descriptor;
 pub mod exposition;
 mod ledger;
