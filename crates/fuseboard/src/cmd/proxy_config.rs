@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueHint};
 use fuseboard_admin::AdminClient;
 use fuseboard_admin::instance::RuntimeDirectory;
+use fuseboard_admin::logging::Level;
 use fuseboard_admin::proxy_config::{ClusterFilter, Dump, DumpError, EndpointFilter, Tree};
 
 use crate::asking::{self, Target};
@@ -19,7 +20,7 @@ const CONFIG: &str = "/config_dump";
 const CONFIG_AND_ENDPOINTS: &str = "/config_dump?include_eds";
 const CLUSTERS: &str = "/clusters?format=json";
 
-/// Show the clusters and endpoints of a proxy, in istioctl's tables
+/// Show the clusters, endpoints and log levels of a proxy, as istioctl does
 #[derive(Args)]
 #[command(after_help = "Examples:
   fuseboard proxy-config cluster --fqdn httpbin
@@ -71,22 +72,41 @@ localities instead of ejections."
 Listeners, routes and secrets have no table here."
     )]
     All(All),
+    /// Levels of the proxy's log, shown or changed while it runs
+    #[command(
+        visible_alias = "o",
+        after_help = "Examples:
+  fuseboard proxy-config log
+  fuseboard proxy-config log --level debug
+  fuseboard proxy-config log --level upstream:debug,router:trace
+  fuseboard proxy-config log --reset
+
+Levels: trace, debug, info, warning, error, critical, off."
+    )]
+    Log(Log),
+}
+
+/// Which proxy.
+#[derive(Args)]
+struct Which {
+    /// Running instance: its process id or its admin address; default: as --admin says
+    #[arg(value_name = "INSTANCE", conflicts_with_all = ["admin", "proxy_admin_port"])]
+    instance: Option<String>,
+    #[command(flatten)]
+    target: Target,
+    /// Port of the admin server on this machine
+    #[arg(long, value_name = "PORT", conflicts_with = "admin")]
+    proxy_admin_port: Option<u16>,
 }
 
 /// Where the page comes from, and how it is shown.
 #[derive(Args)]
 struct Source {
-    /// Running instance: its process id or its admin address; default: as --admin says
-    #[arg(value_name = "INSTANCE", conflicts_with_all = ["admin", "file", "proxy_admin_port"])]
-    instance: Option<String>,
     #[command(flatten)]
-    target: Target,
+    which: Which,
     /// Page that was kept instead of a running proxy's; - is standard input
-    #[arg(short, long, value_name = "PATH", conflicts_with = "admin", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "PATH", conflicts_with_all = ["admin", "instance", "proxy_admin_port"], value_hint = ValueHint::FilePath)]
     file: Option<PathBuf>,
-    /// Port of the admin server on this machine
-    #[arg(long, value_name = "PORT", conflicts_with_all = ["admin", "file"])]
-    proxy_admin_port: Option<u16>,
     /// short (a table), json or yaml
     #[arg(short, long, value_name = "FORMAT", default_value = "short", value_parser = ["short", "json", "yaml"])]
     output: String,
@@ -148,8 +168,21 @@ struct All {
     address: String,
 }
 
+#[derive(Args)]
+struct Log {
+    #[command(flatten)]
+    which: Which,
+    /// LEVEL for all loggers, or LOGGER:LEVEL,... for some
+    #[arg(long, value_name = "LEVELS", conflicts_with = "reset")]
+    level: Option<String>,
+    /// Back to warning, for all loggers
+    #[arg(short, long)]
+    reset: bool,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.what {
+        What::Log(asked) => log(asked),
         What::Cluster(asked) => clusters(asked),
         What::Endpoint(asked) => endpoints(asked),
         What::All(asked) => all(asked),
@@ -203,6 +236,40 @@ fn all(asked: &All) -> Outcome {
     Ok(Exit::Ok)
 }
 
+/// Prints the levels that are in force afterwards, below the proxy's name.
+fn log(asked: &Log) -> Outcome {
+    let client = asked.which.client()?;
+    let levels = if asked.reset { Some("warning") } else { asked.level.as_deref() };
+    let mut targets: Vec<String> = levels.map(changes).unwrap_or_default();
+    if targets.is_empty() {
+        targets.push("/logging".to_owned());
+    }
+    let mut text = String::new();
+    for target in targets {
+        let answer = client.post(&target).map_err(asking::unreachable)?;
+        text = answer.text();
+        if answer.status >= 400 {
+            // Behind its first line the answer explains a request that nobody has typed.
+            let problem = text.lines().next().unwrap_or_default();
+            let problem = problem.strip_prefix("error: ").unwrap_or(problem);
+            return Err(Failure::message(Exit::Usage, problem).next(format!(
+                "write one of {}, or LOGGER:LEVEL with a logger that `proxy-config log` lists",
+                Level::ALL.map(Level::name).join(", ")
+            )));
+        }
+    }
+    output::out_raw(&format!("{}:\n{text}", client.address()));
+    Ok(Exit::Ok)
+}
+
+/// What is asked of `/logging`: the level of all, then those of some, whatever their order.
+fn changes(levels: &str) -> Vec<String> {
+    let (some, all): (Vec<&str>, Vec<&str>) = levels.split(',').partition(|level| level.contains(':'));
+    let all = all.last().map(|level| format!("/logging?level={level}"));
+    let some = (!some.is_empty()).then(|| format!("/logging?paths={}", some.join(",")));
+    all.into_iter().chain(some).collect()
+}
+
 impl ClusterFlags {
     fn with_port(&self, port: u16) -> ClusterFilter {
         ClusterFilter {
@@ -244,11 +311,21 @@ fn unreadable(file: &Path, error: impl Into<anyhow::Error>) -> Failure {
         .next("keep a page with curl -s 'localhost:15000/config_dump?include_eds' > FILE")
 }
 
+impl Which {
+    fn client(&self) -> Result<AdminClient, Failure> {
+        match (&self.instance, self.proxy_admin_port) {
+            (Some(instance), _) => running(instance),
+            (None, Some(port)) => Ok(asking::at_port(port)),
+            (None, None) => self.target.client(),
+        }
+    }
+}
+
 impl Source {
     /// The page from the file, or `target` of the running proxy.
     fn page(&self, target: &str) -> Result<Page, Failure> {
         let Some(file) = &self.file else {
-            let text = asking::text(&self.client()?, target)?;
+            let text = asking::text(&self.which.client()?, target)?;
             let dump = Dump::parse(&text).with_context(|| format!("{target} of this proxy"))?;
             return Ok(Page { dump, file: None });
         };
@@ -261,14 +338,6 @@ impl Source {
         let text = text.map_err(|error| unreadable(file, error))?;
         let dump = Dump::parse(&text).map_err(|error| unreadable(file, error))?;
         Ok(Page { dump, file: Some(file.clone()) })
-    }
-
-    fn client(&self) -> Result<AdminClient, Failure> {
-        match (&self.instance, self.proxy_admin_port) {
-            (Some(instance), _) => running(instance),
-            (None, Some(port)) => Ok(asking::at_port(port)),
-            (None, None) => self.target.client(),
-        }
     }
 
     fn print(&self, tree: &Tree) -> Outcome {
@@ -293,4 +362,16 @@ fn running(name: &str) -> Result<AdminClient, Failure> {
         running => format!("leave the name out, or take one of {}", running.join(", ")),
     };
     Err(Failure::message(Exit::Usage, message).next(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_of_all_comes_before_those_of_some() {
+        assert_eq!(changes("debug"), ["/logging?level=debug"]);
+        assert_eq!(changes("http:debug,pool:off"), ["/logging?paths=http:debug,pool:off"]);
+        assert_eq!(changes("http:trace,info"), ["/logging?level=info", "/logging?paths=http:trace"]);
+    }
 }

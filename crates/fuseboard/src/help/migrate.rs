@@ -64,6 +64,11 @@ pub(crate) const TOOLS: &[Tool] = &[
                 "fuseboard pc cluster --file envoy.json",
                 "a real Envoy's dump, too",
             ),
+            step(
+                "istioctl proxy-config log POD --level upstream:debug",
+                "fuseboard pc log --level upstream:debug",
+                "loggers by Envoy's names",
+            ),
             step("istioctl version --remote=false", "fuseboard version", ""),
         ],
     },

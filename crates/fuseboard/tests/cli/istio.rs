@@ -37,6 +37,17 @@ async fn its_tables_show_the_running_proxy_and_what_is_ejected_now() {
         json.contains("\n        \"outlierDetection\": {\n            \"consecutive5xx\": 1,\n"),
         "{json}"
     );
+    let log = home.fuseboard("pc log --level upstream:debug,error").await.out;
+    assert!(log.starts_with(&format!("{}:\nactive loggers:\n", proxy.admin)), "{log}");
+    assert!(log.contains("  http: error\n") && log.contains("  upstream: debug\n"), "{log}");
+    let wrong = home.said(home.command(&istioctl, "pc log --level loud")).await;
+    assert_eq!((wrong.code, wrong.out.as_str()), (Some(64), ""), "{wrong:?}");
+    assert!(
+        wrong.err.starts_with("error: unknown logger level\n  next: write one of trace, debug"),
+        "{wrong:?}"
+    );
+    let reset = home.said(home.command(&istioctl, "pc log -r")).await.out;
+    assert_eq!(reset.matches(": warning\n").count(), reset.lines().count() - 3, "{reset}");
     let version = home.said(home.command(&istioctl, "version")).await.out;
     let number = env!("CARGO_PKG_VERSION");
     assert_eq!(version, format!("client version: {number}\ndata plane version: {number} (1 proxies)\n"));
