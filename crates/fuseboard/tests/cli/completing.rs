@@ -7,9 +7,8 @@ use crate::home::Home;
 /// Loads the script, then completes the last word of a command line as bash would.
 const COMPLETE: &str = r#"
 source <("$1" completion bash)
-shift
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-_fuseboard fuseboard "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+"_$1" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
@@ -20,16 +19,21 @@ async fn bash_completes_commands_flags_values_and_fortio_s_flags() {
         return;
     }
     let home = Home::new();
+    let folder = home.alias("istioctl").parent().unwrap().to_owned();
+    home.alias("fuseboard");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     for (words, expected) in [
-        (&["ana"][..], &["analyze"][..]),
-        (&["stats", "--use"], &["--usedonly"]),
-        (&["analyze", "--failure-threshold", ""], &["info", "warning", "error"]),
-        (&["load", "--q"], &["--qps", "--quiet"]),
-        (&["curl", "--time"], &["--timeout"]),
-        (&["completion", "b"], &["bash"]),
+        (&["fuseboard", "ana"][..], &["analyze"][..]),
+        (&["fuseboard", "stats", "--use"], &["--usedonly"]),
+        (&["fuseboard", "analyze", "--failure-threshold", ""], &["info", "warning", "error"]),
+        (&["fuseboard", "load", "--qp"], &["--qps"]),
+        (&["fuseboard", "curl", "--time"], &["--timeout"]),
+        (&["fuseboard", "completion", "b"], &["bash"]),
+        (&["fuseboard", "pc", "cl"], &["cluster", "clusters"]),
+        (&["istioctl", "pc", "endpoint", "--stat"], &["--status"]),
     ] {
         let mut bash = home.command("bash", "--norc --noprofile -u -c");
-        bash.args([COMPLETE, "bash", env!("CARGO_BIN_EXE_fuseboard"), "fuseboard"]).args(words);
+        bash.args([COMPLETE, "bash"]).args(words).env("PATH", &path);
         let said = home.said(bash).await;
         assert_eq!(
             (said.out.lines().collect::<Vec<_>>(), said.err.as_str()),

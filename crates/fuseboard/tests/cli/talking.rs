@@ -28,6 +28,28 @@ async fn colour_is_for_terminals_and_for_those_who_ask() {
 }
 
 #[tokio::test]
+async fn a_terminal_shows_colour_unless_it_cannot_or_nobody_wants_it() {
+    let home = Home::new();
+    let command = format!("{} help run", env!("CARGO_BIN_EXE_fuseboard"));
+    for (variables, is_coloured) in [
+        (&[("TERM", "xterm")][..], true),
+        (&[("TERM", "dumb")], false),
+        (&[("TERM", "xterm"), ("NO_COLOR", "1")], false),
+    ] {
+        // A terminal of its own for the command.
+        let mut script = home.command("script", "-q -e -c");
+        script.args([&command, "/dev/null"]).env_remove("CI").env_remove("NO_COLOR");
+        script.envs(variables.iter().copied());
+        if std::process::Command::new("script").arg("--version").output().is_err() {
+            eprintln!("skipped: no script here");
+            return;
+        }
+        let said = home.said(script).await;
+        assert_eq!((said.code, said.out.contains(ESCAPE)), (Some(0), is_coloured), "{variables:?}: {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_reader_that_goes_away_is_no_error_and_a_full_disk_is() {
     let home = Home::new();
     let program = env!("CARGO_BIN_EXE_fuseboard");
