@@ -60,12 +60,8 @@ struct ProxyVersion {
 /// What is needed of `/server_info`.
 #[derive(Deserialize)]
 struct ServerInfo {
-    node: Node,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    user_agent_version: String,
+    /// `fuseboard/0.1.0`
+    version: String,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -116,11 +112,8 @@ fn proxies() -> Vec<ProxyVersion> {
     let version = |instance: fuseboard_admin::instance::Instance| {
         let client = AdminClient::new(instance.admin.parse().ok()?);
         let info: ServerInfo = asking::document(&client, "/server_info").ok()?;
-        Some(ProxyVersion {
-            id: instance.admin,
-            istio_version: info.node.user_agent_version,
-            r#type: "sidecar",
-        })
+        let (_, number) = info.version.split_once('/')?;
+        Some(ProxyVersion { id: instance.admin, istio_version: number.to_owned(), r#type: "sidecar" })
     };
     instances.into_iter().filter_map(version).collect()
 }
