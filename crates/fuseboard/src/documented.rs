@@ -143,6 +143,42 @@ fn add_helps(command: &mut clap::Command, texts: &mut Vec<String>) {
     command.get_subcommands_mut().for_each(|inner| add_helps(inner, texts));
 }
 
+/// Names of environment variables that a source text asks for.
+fn variables(text: &str) -> Vec<&str> {
+    let calls = ["env::var(\"", "env::var_os(\""];
+    let found = calls.iter().flat_map(|call| text.split(call).skip(1));
+    found.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn every_variable_that_is_looked_at_is_told() {
+    let told = help::find("environment").unwrap().text;
+    assert!(told.contains(fuseboard_admin::instance::VARIABLE));
+    let mut folders = vec![root().join("crates")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs")
+                && !path.iter().any(|part| part == "tests")
+            {
+                let text = fs::read_to_string(&path).unwrap();
+                for name in variables(&text).into_iter().filter(|name| *name != "FUSEBOARD_BLESS") {
+                    assert!(
+                        told.contains(name),
+                        "`fuseboard help environment` lacks {name} of {}",
+                        path.display()
+                    );
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 0, "XDG_RUNTIME_DIR at least");
+}
+
 #[test]
 fn a_wrong_flag_in_a_page_is_found() {
     assert_eq!(commands("$ fuseboard why --lst 5m | less"), ["fuseboard why --lst 5m"]);

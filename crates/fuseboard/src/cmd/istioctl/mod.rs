@@ -103,6 +103,25 @@ fn without_cluster(what: &str) -> Failure {
     Failure::message(Exit::Usage, format_args!("{what}, and Kubernetes as a source is not there yet"))
 }
 
+/// Commands of istioctl that are there under a name of our own.
+const ELSEWHERE: [(&[&str], &str); 3] = [
+    (&["experimental", "envoy-stats"], "fuseboard stats"),
+    (&["experimental", "metrics"], "fuseboard stats -o prometheus"),
+    (&["dashboard", "envoy"], "fuseboard admin request GET help"),
+];
+
+/// What is typed here for an experimental command or a dashboard, where that exists.
+fn elsewhere(words: &[OsString]) -> Option<&'static str> {
+    let full = |word: &OsString| match word.to_string_lossy().as_ref() {
+        "x" | "exp" => "experimental".to_owned(),
+        "d" | "dash" => "dashboard".to_owned(),
+        "es" => "envoy-stats".to_owned(),
+        word => word.to_owned(),
+    };
+    let words: Vec<String> = words.iter().take(2).map(full).collect();
+    ELSEWHERE.iter().find(|(theirs, _)| *theirs == words).map(|(_, ours)| *ours)
+}
+
 fn unknown(words: &[OsString]) -> Failure {
     let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let command = command();
@@ -111,8 +130,31 @@ fn unknown(words: &[OsString]) -> Failure {
         Exit::Usage,
         format_args!("this is Fuseboard as istioctl, without `{word}`; it has {}", known.join(", ")),
     );
-    match fuseboard_config::nearest(&word, known.into_iter()) {
-        Some(nearest) => failure.next(format!("istioctl {nearest}")),
-        None => failure.next("istioctl --help"),
+    match (elsewhere(words), fuseboard_config::nearest(&word, known.into_iter())) {
+        (Some(ours), _) => failure.next(ours),
+        (None, Some(nearest)) => failure.next(format!("istioctl {nearest}")),
+        (None, None) => failure.next("istioctl --help"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_another_name_here_is_named() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for line in ["x envoy-stats httpbin", "experimental es httpbin -o prom", "exp envoy-stats"] {
+            assert_eq!(elsewhere(&words(line)), Some("fuseboard stats"), "{line}");
+        }
+        assert_eq!(elsewhere(&words("x authz check")), None);
+    }
+
+    #[test]
+    fn every_name_of_ours_is_a_command() {
+        for (_, ours) in ELSEWHERE {
+            let line = ours.split(' ');
+            assert!(crate::tree::fuseboard().try_get_matches_from(line).is_ok(), "{ours}");
+        }
     }
 }
