@@ -36,8 +36,13 @@ fn commands(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in text.lines() {
         let line = line.trim_start_matches(['$', '#', ' ']);
+        // What comes behind `||` shows a command that fails, on purpose.
+        if line.contains(" || ") {
+            continue;
+        }
+        let line = masked(line);
         let quoted = line.split('`').skip(1).step_by(2);
-        for part in quoted.chain([line]) {
+        for part in quoted.chain([line.as_str()]) {
             // A pipe, a comment and a redirection are the shell's.
             let own = [" | ", " # ", " > ", " 2>&1"].iter().fold(vec![part], |parts, mark| {
                 parts.into_iter().flat_map(|part| part.split(*mark)).collect()
@@ -47,10 +52,21 @@ fn commands(text: &str) -> Vec<String> {
                 part.strip_prefix("cargo run --release -- ")
                     .map_or_else(|| part.to_owned(), |rest| format!("fuseboard {rest}"))
             });
-            found.extend(own.filter(|part| is_command(part)));
+            found.extend(own.filter(|part| is_command(part)).map(|part| part.replace(MASK, " ")));
         }
     }
     found
+}
+
+/// Stands for a blank inside single quotes.
+const MASK: char = '\u{a0}';
+
+/// With the blanks inside single quotes masked, so that no mark of the shell is seen there.
+fn masked(line: &str) -> String {
+    let part = |(index, part): (usize, &str)| {
+        if index % 2 == 1 { part.replace(' ', &MASK.to_string()) } else { part.to_owned() }
+    };
+    line.split('\'').enumerate().map(part).collect::<Vec<_>>().join("'")
 }
 
 /// A command, not a sentence that begins with the name, and not a usage line.

@@ -469,12 +469,19 @@ Examples:
   fuseboard load -c 3 -qps 0 -n 30 http://127.0.0.1:9000/get
   # 100 calls a second for a minute, with the result as JSON besides
   fuseboard load -c 8 -qps 100 -t 1m -json result.json http://127.0.0.1:9000/get
+  # no call fails and 99 of 100 take less than 50 ms, or the exit code is 99
+  fuseboard load -qps 50 -expect 'errors == 0' -expect 'p99 < 50ms' http://127.0.0.1:9000/get
+  # what callers saw is what the proxy counted
+  fuseboard load -c 3 -qps 0 -n 30 -expect 'refused limit.queue_full == stat' http://127.0.0.1:9000/get
+  # from 1 to 50 calls a second, then 50 for a minute, each sent when it is due
+  fuseboard load -open -ramp 1:50:30s -steps 50:1m http://127.0.0.1:9000/get
   # through a proxy that routes by Host
   fuseboard curl -H Host:httpbin:8000 http://127.0.0.1:15001/get
 
 The result goes to stdout, everything else to stderr. Ctrl-C prints the result
 so far. A call fails when its answer is not 2xx or 418; the exit code is 0 all
-the same, 1 when the run could not be made, 2 for wrong flags.
+the same, 1 when the run could not be made, 2 for wrong flags, 99 when an
+expectation fails. docs/load-testing.md has the grammar of expectations.
 ";
 
 const fn program(style: Style) -> &'static str {

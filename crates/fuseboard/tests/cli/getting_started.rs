@@ -1,4 +1,4 @@
-//! The first ten minutes: each page of docs/getting-started is done word for word, on other ports, and prints what it says.
+//! The first ten minutes: each page of docs/getting-started, and the one about load testing, is done word for word, on other ports, and prints what it says.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in what it calls too")]
 
@@ -24,6 +24,11 @@ async fn my_service() {
 #[tokio::test]
 async fn the_task_of_istios_documentation() {
     follow("istio-task.md", &["8000", "8080"]).await;
+}
+
+#[tokio::test]
+async fn load_testing() {
+    follow("../load-testing.md", &["8080", "9000"]).await;
 }
 
 /// Does what a page says, in a home of its own, with free ports for these and for the usual ones of the proxy.

@@ -70,7 +70,7 @@ pub(super) fn table(results: &[PhaseResult]) -> Vec<String> {
     }
     let width = results.iter().map(|result| result.phase.name().len()).max().unwrap_or(0).max(6);
     let row = |name: &str, cells: [String; 6]| {
-        cells.iter().fold(format!("{name:<width$}"), |line, cell| format!("{line} {cell:>12}"))
+        cells.iter().fold(format!("{name:<width$}"), |line, cell| format!("{line} {cell:>13}"))
     };
     let heading = ["calls", "errors", "missed", "p50", "p99", "p99 since due"].map(str::to_owned);
     let mut lines = vec![row("Phases", heading)];
