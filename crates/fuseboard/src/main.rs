@@ -15,6 +15,7 @@ mod help;
 mod hosts;
 mod logging;
 mod output;
+mod progress_line;
 mod service_manager;
 mod serving;
 mod signals;

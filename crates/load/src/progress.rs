@@ -13,11 +13,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(expected: Option<u64>, length: Option<Duration>) -> Self {
+    /// Nothing done yet of `expected` calls in `length`, where these are known.
+    pub fn new(expected: Option<u64>, length: Option<Duration>) -> Self {
         Self { calls: AtomicU64::new(0), errors: AtomicU64::new(0), expected, length }
     }
 
-    pub(crate) fn count(&self, ok: bool) {
+    /// Counts a call that ended.
+    pub fn count(&self, ok: bool) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if !ok {
             self.errors.fetch_add(1, Ordering::Relaxed);

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::expecting::{self, Expecting};
 use crate::output;
+use crate::progress_line::ProgressLine;
 use crate::signals::StopSignals;
 
 #[derive(Args)]
@@ -48,7 +49,9 @@ pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome 
             .next("leave out what is not fortio's, or use `fuseboard load`"));
     }
     let expecting = Arc::new(Expecting::of(&line.beyond)?);
-    let observer = log_of(&line, curl, Arc::clone(&expecting));
+    let shows_progress = line.options.style == Style::Fuseboard && !line.quiet && !curl;
+    let progress = Arc::new(ProgressLine::new(shows_progress));
+    let observer = log_of(&line, curl, Arc::clone(&expecting), Arc::clone(&progress));
     for note in line.notes.iter().cloned().chain(line.payload.note()) {
         observer.warn(note);
     }
@@ -57,12 +60,21 @@ pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome 
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        if curl { fetch(&line, &observer).await } else { measure(&line, observer, &expecting).await }
+        if curl {
+            fetch(&line, &observer).await
+        } else {
+            measure(&line, observer, &expecting, &progress).await
+        }
     })
 }
 
 /// fortio writes its log as JSON where nobody looks; a person reads ours, also in a pipe.
-fn log_of(line: &CommandLine, curl: bool, expecting: Arc<Expecting>) -> Observer {
+fn log_of(
+    line: &CommandLine,
+    curl: bool,
+    expecting: Arc<Expecting>,
+    progress: Arc<ProgressLine>,
+) -> Observer {
     let look = line.log;
     let (forced, level) = (look.color == Some(true), line.options.log_level);
     let by_default = line.options.style == Style::Fuseboard || curl || output::stderr_is_terminal();
@@ -71,12 +83,16 @@ fn log_of(line: &CommandLine, curl: bool, expecting: Arc<Expecting>) -> Observer
         output::choose_color(if colour { ColorChoice::Always } else { ColorChoice::Never });
     }
     Observer::new(move |event| match event {
-        Event::WarmedUp(_) => expecting.begin(),
-        Event::Line(text) => output::note(text),
+        Event::WarmedUp(run) => {
+            expecting.begin();
+            progress.begin(run);
+        }
+        Event::Line(text) => progress.beside(|| output::note(text)),
         Event::Log(log) if log.level < level => {}
         Event::Log(log) => {
             let now = look.timestamps.then(Timestamp::now);
-            output::note(if as_text { painted(&log, now) } else { log.to_json(now) });
+            let text = if as_text { painted(&log, now) } else { log.to_json(now) };
+            progress.beside(|| output::note(text));
         }
         _ => {}
     })
@@ -126,7 +142,12 @@ async fn fetch(line: &CommandLine, observer: &Observer) -> Outcome {
     Ok(if code == 200 { Exit::Ok } else { Exit::Error })
 }
 
-async fn measure(line: &CommandLine, observer: Observer, expecting: &Expecting) -> Outcome {
+async fn measure(
+    line: &CommandLine,
+    observer: Observer,
+    expecting: &Expecting,
+    progress: &ProgressLine,
+) -> Outcome {
     let cancel = Cancel::new();
     let interrupted = cancel.clone();
     let mut signals = StopSignals::listen()?;
@@ -137,8 +158,9 @@ async fn measure(line: &CommandLine, observer: Observer, expecting: &Expecting) 
         signals.next().await;
         std::process::exit(i32::from(Exit::Interrupted as u8));
     });
-    let mut report =
-        fuseboard_load::run_observed(line.options.clone(), cancel, observer).await.map_err(failed)?;
+    let run = fuseboard_load::run_observed(line.options.clone(), cancel, observer).await;
+    progress.end();
+    let mut report = run.map_err(failed)?;
     let holds = expecting.judge(&mut report)?;
     // fortio prints to stderr. Here the result is data, unless the JSON result takes its place.
     if line.options.style == Style::Fuseboard && line.json.as_deref() != Some("-") {
