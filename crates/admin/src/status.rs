@@ -79,6 +79,8 @@ pub struct ClusterStatus {
     pub limits: PerPriority<LimitView>,
     /// Hosts, in the order of the snapshot.
     pub hosts: Vec<HostStatus>,
+    /// How often the set of hosts changed.
+    pub membership_changes: u64,
     /// Whether a control plane sent it (Envoy's `added_via_api`); false for files.
     pub added_via_api: bool,
 }

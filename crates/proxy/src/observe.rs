@@ -94,7 +94,7 @@ impl Shared {
 }
 
 fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
-    let limits = |priority| view.live.limits(priority).view();
+    let limits = |priority| view.live.limit_view(priority);
     // Few hosts are ejected; a cluster may have thousands.
     let seen = view.live.ejections().map(|seen| seen.hosts).unwrap_or_default();
     let ejected: Vec<_> = seen.iter().filter_map(|host| Some((host, host.ejection?))).collect();
@@ -136,6 +136,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
                 }
             })
             .collect(),
+        membership_changes: view.live.membership_changes.get(),
         added_via_api: false,
     }
 }

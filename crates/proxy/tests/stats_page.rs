@@ -23,9 +23,12 @@ scrape, at 0 where nothing happened yet.
 * Counts are exact: every worker counts in a block of its own, and a reader sums the blocks. Gauges of limits are computed when read.
 * `/reset_counters` makes counters read from 0 on; gauges and histograms stay, as in Envoy.
 * Histograms have Envoy's buckets and quantiles. There is no flush interval, so the first number of `P50(nan,1.05)` is always `nan`.
-* A cluster that gets no traffic costs less than 15 KiB; each worker that uses it adds a block of about 1.5 KiB, and less than 1 KiB for each decade of each
+* A cluster that gets no traffic costs less than 5 KiB at 16 workers, its configuration included, so a thousand of them less than 5 MiB (measured: 3.7 KB).
+  The first call adds about 1 KiB and 256 bytes for each worker; each worker that uses it a block of about 1.5 KiB, and less than 1 KiB for each decade of each
   histogram and for each class of status that occurs.
-* Istio's own metrics of requests (`istio_requests_total`, …) stand beside them in the Prometheus format only: [metrics](metrics.md).
+* The small set that says how a destination fares is about 25 of its series, all there at 0 from the first scrape: whether a limit is reached (`circuit_breakers.default.*_open`),
+  admitted (`upstream_rq_total`), refused by reason (`fuseboard.refused.*`), in flight (`upstream_rq_active`), waiting (`upstream_rq_pending_active`), ejected
+  (`outlier_detection.ejections_active`), and the limits themselves (`fuseboard.limit.*`). A whole scrape has about 10 KB of text for each destination; `filter` asks for less.
 * With many labels in mind: the series of a cluster are a fixed set, plus one per status that occurred (twice, under `external.` too).
 
 ## Made when first counted

@@ -67,6 +67,7 @@ pub(crate) fn unused() -> ClusterStatus {
         cluster: Arc::new(cluster),
         limits: PerPriority { default: limits, high: limits },
         hosts: vec![host],
+        membership_changes: 0,
         added_via_api: false,
     }
 }
@@ -115,6 +116,7 @@ pub(crate) fn httpbin() -> ClusterStatus {
             high: idle(Thresholds::ENVOY),
         },
         hosts: vec![host],
+        membership_changes: 0,
         added_via_api: false,
     }
 }

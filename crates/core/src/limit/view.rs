@@ -18,6 +18,11 @@ pub struct LimitView {
 }
 
 impl LimitView {
+    /// Nothing counts against these bounds.
+    pub const fn idle(thresholds: Thresholds) -> Self {
+        Self { thresholds, connections: 0, pending: 0, requests: 0, retries: 0 }
+    }
+
     /// Envoy's `cx_open`: the connection limit is reached.
     pub const fn cx_open(&self) -> bool {
         self.connections >= self.thresholds.max_connections

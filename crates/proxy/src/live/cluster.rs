@@ -6,23 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fuseboard_admin::logging::logger;
 use fuseboard_core::balance::HostSet;
-use fuseboard_core::limit::{Priority, ResourceManager};
+use fuseboard_core::limit::{LimitView, Priority, ResourceManager};
 use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierView, Trip};
-use fuseboard_core::pool::IdlePool;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_snapshot::{Availability, Cluster, PerPriority};
-use fuseboard_stats::Sharded;
+use fuseboard_stats::{Counter, Sharded};
 use tracing::{debug, info, warn};
 
 use super::host::Host;
+use super::tier::{LateTier, Tier};
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
-
-/// What each routing priority of a cluster has of its own.
-pub(crate) struct Tier {
-    pub(crate) limits: Arc<ResourceManager>,
-    pub(crate) pool: IdlePool<UpstreamConnection>,
-}
 
 /// The state of one cluster name. It dies when no snapshot names it and its last exchange has ended.
 pub struct LiveCluster {
@@ -33,28 +27,39 @@ pub struct LiveCluster {
     /// Istio's series, by how requests ended.
     pub requests: Arc<RequestSeries>,
     pub(crate) epoch: Arc<HealthEpoch>,
-    tiers: PerPriority<Tier>,
+    /// Changes of the set of hosts; whoever applies snapshots counts.
+    pub(crate) membership_changes: Counter,
+    tiers: PerPriority<LateTier>,
     detector: Mutex<Option<OutlierDetector>>,
 }
 
 impl LiveCluster {
     pub(crate) fn new(cluster: &Cluster, workers: usize) -> Self {
-        let tier = |priority| {
-            let limits = Arc::new(ResourceManager::new(workers, *cluster.thresholds.get(priority)));
-            Tier { pool: IdlePool::new(workers, Arc::clone(&limits)), limits }
-        };
+        let tier = |priority| LateTier::new(workers, *cluster.thresholds.get(priority));
         Self {
             name: Arc::clone(&cluster.name),
             stats: Arc::new(Sharded::new(workers)),
             requests: Arc::new(RequestSeries::new(workers)),
             epoch: Arc::new(HealthEpoch::default()),
+            membership_changes: Counter::default(),
             tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
             detector: Mutex::new(None),
         }
     }
 
-    pub(crate) const fn tier(&self, priority: Priority) -> &Tier {
-        self.tiers.get(priority)
+    /// Limits and idle connections of one priority, made now if nobody asked before.
+    pub(crate) fn tier(&self, priority: Priority) -> &Tier {
+        self.tiers.get(priority).get()
+    }
+
+    /// Those that exist.
+    pub(crate) fn tiers(&self) -> impl Iterator<Item = &Tier> {
+        Priority::ALL.into_iter().filter_map(|priority| self.tiers.get(priority).made())
+    }
+
+    /// Counts and bounds of one priority now; makes nothing.
+    pub(crate) fn limit_view(&self, priority: Priority) -> LimitView {
+        self.tiers.get(priority).view()
     }
 
     /// The live limits of one priority: gauges and bounds.
@@ -64,7 +69,7 @@ impl LiveCluster {
 
     /// Idle connections, over all hosts and workers.
     pub fn idle_connections(&self) -> usize {
-        Priority::ALL.iter().map(|priority| self.tier(*priority).pool.idle()).sum()
+        self.tiers().map(|tier| tier.pool.idle()).sum()
     }
 
     /// Hosts that are ejected, and for how long; `None`: no outlier detection.
@@ -75,9 +80,8 @@ impl LiveCluster {
     /// Puts the settings of a new snapshot in force. Limits change in place; ejections stay (difference D7).
     pub(crate) fn reconfigure(&self, cluster: &Cluster, hosts: &[Arc<Host>], now: Instant) {
         for priority in Priority::ALL {
-            let (tier, wanted) = (self.tier(priority), *cluster.thresholds.get(priority));
-            if tier.limits.thresholds() != wanted {
-                tier.limits.set_thresholds(wanted);
+            let wanted = *cluster.thresholds.get(priority);
+            if let Some(tier) = self.tiers.get(priority).set_thresholds(wanted) {
                 close(tier.pool.take_surplus(), &self.stats.control().stats, now);
             }
         }
@@ -148,22 +152,22 @@ impl LiveCluster {
 
     /// Closes the idle connections to a host; busy ones finish what they do.
     pub(crate) fn close_idle(&self, host: &Host, stats: &ClusterStats, now: Instant) {
-        for priority in Priority::ALL {
-            close(self.tier(priority).pool.take_host(host.key), stats, now);
+        for tier in self.tiers() {
+            close(tier.pool.take_host(host.key), stats, now);
         }
     }
 
     /// Closes all idle connections: the running snapshot does not name the cluster, or lets nobody send to it.
     pub(crate) fn retire(&self, now: Instant) {
-        for priority in Priority::ALL {
-            close(self.tier(priority).pool.take_all(), &self.stats.control().stats, now);
+        for tier in self.tiers() {
+            close(tier.pool.take_all(), &self.stats.control().stats, now);
         }
     }
 
     /// Nobody is left to send to: all that wait are told so.
     pub(crate) fn dismiss_waiters(&self) {
-        for priority in Priority::ALL {
-            self.tier(priority).limits.dismiss_waiters();
+        for tier in self.tiers() {
+            tier.limits.dismiss_waiters();
         }
     }
 

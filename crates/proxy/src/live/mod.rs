@@ -5,11 +5,12 @@ mod cluster;
 mod host;
 mod registry;
 mod routing;
+mod tier;
 
 pub use cluster::{ClusterView, LiveCluster};
 pub use host::Host;
 pub use registry::LiveSnapshot;
 
-pub(crate) use cluster::Tier;
 pub(crate) use registry::Registry;
 pub(crate) use routing::RouteRef;
+pub(crate) use tier::Tier;

@@ -146,7 +146,7 @@ impl Registry {
             old.hosts.len() == hosts.len() && old.hosts.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b))
         });
         if !same_hosts {
-            live.stats.control().stats.membership_change.inc();
+            live.membership_changes.inc();
         }
         let host_set = host_set(cluster, &hosts, &live);
         Arc::new(ClusterView { live, config: Arc::clone(cluster), hosts, host_set })

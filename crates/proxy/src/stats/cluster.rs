@@ -1,5 +1,6 @@
 //! Scope `cluster.<name>`: what one worker counts for one cluster.
 
+use fuseboard_admin::status::ClusterStatus;
 use fuseboard_core::outlier::{OutlierAction, OutlierCounter, OutlierEvent};
 use fuseboard_stats::{Codes, Counter, stats};
 
@@ -101,10 +102,16 @@ stats! {
         upstream_rq_retry_backoff_exponential: Counter,
         /// Time from the request's last byte to the end of the answer, in milliseconds; local replies are not in it.
         upstream_rq_time: Histogram,
-        /// Changes of the set of hosts.
-        membership_change: Counter,
         /// Requests sent to a host that is not healthy, because too few are.
         lb_healthy_panic: Counter,
+    }
+}
+
+stats! {
+    /// What is counted once for all workers, by whoever applies snapshots.
+    pub struct MembershipStats in "cluster.<name>" {
+        /// Changes of the set of hosts.
+        membership_change: Counter,
     }
 }
 
@@ -168,6 +175,14 @@ stats! {
         retry_body_too_large: Counter,
         /// Requests that `istio_requests_total` counts under `response_code="other"`, because the cluster has as many series as it may.
         request_series_overflow_total: Counter,
+    }
+}
+
+impl From<&ClusterStatus> for MembershipStats {
+    fn from(status: &ClusterStatus) -> Self {
+        let block = Self::default();
+        block.membership_change.add(status.membership_changes);
+        block
     }
 }
 

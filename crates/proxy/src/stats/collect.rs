@@ -7,7 +7,7 @@ use fuseboard_admin::status::{ClusterStatus, ListenerStatus, ProxyStatus, Server
 use fuseboard_core::limit::Priority;
 use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
 
-use super::cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
+use super::cluster::{ClusterBlock, ClusterStats, MembershipStats, OutlierStats, OwnClusterStats};
 use super::levels::{BreakerLevels, ClusterLevels, LimitLevels, OutlierLevels, RemainingLevels};
 use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 use super::refused;
@@ -40,6 +40,7 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
     }
     vec![
         of::<ClusterStats>(),
+        of::<MembershipStats>(),
         of::<ClusterLevels>(),
         of::<BreakerLevels>(),
         of::<RemainingLevels>(),
@@ -80,6 +81,7 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
 
     let scope = reading.scope(cluster.clone());
     reading.block(scope, blocks.iter().map(|block| &block.stats));
+    reading.block(scope, std::iter::once(&MembershipStats::from(status)));
     reading.block(scope, std::iter::once(&ClusterLevels::from(status)));
     let codes = blocks.iter().map(|block| &block.codes);
     reading.codes(scope, "upstream_rq", &[CodeOrigin::All, CodeOrigin::External], codes);

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fuseboard_core::Instant;
-use fuseboard_core::limit::Priority;
 use fuseboard_snapshot::Availability;
 
 use super::connection::{ClosedBy, UpstreamConnection};
@@ -60,8 +59,8 @@ fn reap(worker: &Worker, cluster: &ClusterView, now: Instant) {
             connection.is_stale().then_some(Verdict::Closed)
         }
     };
-    for priority in Priority::ALL {
-        for (connection, verdict) in cluster.live.tier(priority).pool.take_judged(worker.id, judge) {
+    for tier in cluster.live.tiers() {
+        for (connection, verdict) in tier.pool.take_judged(worker.id, judge) {
             let stats = &cluster.live.stats.shard(worker.index).stats;
             let by = match verdict {
                 Verdict::Closed => ClosedBy::Remote,
