@@ -20,7 +20,7 @@ pub(crate) struct Plan {
     /// Calls of each connection; `None`: until the time is up or the run is cancelled.
     pub(crate) calls_each: Option<u64>,
     /// Calls that the first connection makes besides.
-    pub(crate) extra: u64,
+    pub(crate) extra: i64,
     /// When calls end even if not all were made.
     pub(crate) end: Option<Duration>,
     /// Warm-up calls before the clock starts, on one connection each.
@@ -62,7 +62,8 @@ impl Plan {
             options.rate().zip(options.duration).map(|(rate, duration)| rate * duration.as_secs_f64());
         if let Some(calls) = options.calls {
             plan.divide(calls, options.rate().is_some());
-            plan.extra = calls - plan.calls_each.unwrap_or(0) * plan.connections as u64;
+            let each = plan.calls_each.unwrap_or(0);
+            plan.extra = calls.cast_signed() - (each * plan.connections as u64).cast_signed();
         } else if let Some(calls) = of_rate {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -70,30 +71,31 @@ impl Plan {
                 reason = "saturates, and is not negative"
             )]
             let calls = calls as u64;
-            plan.divide(calls.max(2), true);
-            if calls < 2 {
-                plan.notices.push(LogLine::new(
-                    Level::Warning,
-                    "Increasing the number of calls to the minimum of 2 with 1 thread. total duration will increase",
-                ));
-            }
+            plan.divide(calls, true);
         }
         plan.rate_each = options.rate().map(|rate| rate / plan.connections as f64);
         plan
     }
 
-    /// With a rate each connection needs two calls to have a pause between; without, one.
+    /// With a rate each connection needs two calls to have a pause between; without, one. Below two calls fortio plans two
+    /// on one connection all the same; of exactly one call, one is then taken away again.
     fn divide(&mut self, calls: u64, paced: bool) {
+        if paced && calls < 2 {
+            self.notices.push(LogLine::new(
+                Level::Warning,
+                "Increasing the number of calls to the minimum of 2 with 1 thread. total duration will increase",
+            ));
+            (self.connections, self.calls_each) = (1, Some(2));
+            return;
+        }
         let most = if paced { calls / 2 } else { calls }.max(1);
         if most < self.connections as u64 {
             let fewer = usize::try_from(most).unwrap_or(1);
             let (before, after) = (self.connections, fewer);
-            if calls >= 2 {
-                self.notices.push(LogLine::new(
-                    Level::Warning,
-                    format!("Lowering number of threads - total call {calls} -> lowering from {before} to {after} threads"),
-                ));
-            }
+            self.notices.push(LogLine::new(
+                Level::Warning,
+                format!("Lowering number of threads - total call {calls} -> lowering from {before} to {after} threads"),
+            ));
             self.connections = fewer;
         }
         self.calls_each = Some(calls / self.connections as u64);
@@ -101,7 +103,7 @@ impl Plan {
 
     /// How many calls connection `id` makes.
     pub(crate) fn calls_of(&self, id: usize) -> Option<u64> {
-        self.calls_each.map(|calls| if id == 0 { calls + self.extra } else { calls })
+        self.calls_each.map(|calls| if id == 0 { calls.saturating_add_signed(self.extra) } else { calls })
     }
 
     /// How many stretches of time are told apart.
@@ -114,7 +116,8 @@ impl Plan {
             let ends = profile.length() < Profile::ENDLESS;
             return Progress::new(ends.then(|| profile.calls()), ends.then(|| profile.length()));
         }
-        let calls = self.calls_each.map(|calls| calls * self.connections as u64 + self.extra);
+        let calls =
+            self.calls_each.map(|calls| (calls * self.connections as u64).saturating_add_signed(self.extra));
         Progress::new(calls, self.end)
     }
 
@@ -233,12 +236,33 @@ mod tests {
                 starting(4, 1.0, None, Some(500)),
                 "1 qps with 1 thread(s) [gomax 2] for 500ms : 2 calls each (total 2)",
             ),
+            (
+                starting(5, 8.0, Some(1), Some(5_000)),
+                "8 qps with 1 thread(s) [gomax 2] : exactly 1, 2 calls each (total 2 + -1)",
+            ),
             (starting(2, 50.0, None, None), "50 qps with 2 thread(s) [gomax 2] until interrupted"),
             (starting(2, -1.0, None, Some(10_000)), "max qps with 2 thread(s) [gomax 2] for 10s"),
             (starting(2, 0.0, None, None), "max qps with 2 thread(s) [gomax 2] until interrupted"),
         ] {
             assert_eq!(line, format!("Starting at {text}"));
         }
+    }
+
+    #[test]
+    fn what_differs_from_what_was_asked_is_told_once_as_fortio_tells_it() {
+        let told = |connections, calls, duration| {
+            let notices = Plan::of(&options(connections, 8.0, calls, duration)).notices;
+            notices.into_iter().map(|line| line.message).collect::<Vec<_>>()
+        };
+        let increasing =
+            "Increasing the number of calls to the minimum of 2 with 1 thread. total duration will increase";
+        assert_eq!(told(4, Some(1), Some(5_000)), [increasing]);
+        assert_eq!(told(4, None, Some(100)), [increasing]);
+        assert_eq!(
+            told(4, Some(3), Some(5_000)),
+            ["Lowering number of threads - total call 3 -> lowering from 4 to 1 threads"]
+        );
+        assert_eq!(told(4, Some(8), Some(5_000)), [""; 0]);
     }
 
     #[test]
