@@ -72,6 +72,8 @@ enum Command {
     Load(cmd::load::Arguments),
     /// Call a URL once: body to stdout, head to stderr, exit 1 unless the status is 200
     Curl(cmd::load::Arguments),
+    Nc(cmd::nc::Arguments),
+    Report(cmd::report::Arguments),
     Httpbin(cmd::httpbin::Arguments),
     Analyze(cmd::analyze::Arguments),
     Why(cmd::why::Arguments),
@@ -129,6 +131,8 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Run(arguments) => cmd::run::run(arguments),
         Command::Load(arguments) => cmd::load::load(&arguments),
         Command::Curl(arguments) => cmd::load::curl(&arguments),
+        Command::Nc(arguments) => cmd::nc::run(&arguments),
+        Command::Report(arguments) => cmd::report::run(&arguments),
         Command::Httpbin(arguments) => cmd::httpbin::run(&arguments),
         Command::Analyze(arguments) => cmd::analyze::run(&arguments),
         Command::Why(arguments) => cmd::why::run(&arguments),

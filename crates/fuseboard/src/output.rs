@@ -82,6 +82,11 @@ pub(crate) fn note_raw(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Bytes for the person in front of the screen, as they are.
+pub(crate) fn note_bytes(bytes: &[u8]) {
+    let _ = io::stderr().lock().write_all(bytes);
+}
+
 /// The last words of a command that failed: what, why, and what to do next.
 pub(crate) fn failure(error: &anyhow::Error, next: Option<&str>) {
     let mut text = format!("{} {error}", styled(BAD.bold(), "error:"));

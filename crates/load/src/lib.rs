@@ -23,6 +23,7 @@ mod event;
 mod expect;
 mod flag_values;
 mod histogram;
+mod netcat;
 mod open;
 mod options;
 mod pace;
@@ -34,6 +35,7 @@ mod redirect;
 mod report;
 mod request;
 mod resolver;
+mod saved;
 mod socket;
 mod tally;
 mod target;
@@ -50,6 +52,7 @@ pub use event::{Event, Level, LogLine, Observer, Value};
 pub use expect::{Expectation, ExpectationError, StatQuery, Stats, Verdict, junit};
 pub use fuseboard_go as go;
 pub use histogram::{Counter, Histogram, Interval};
+pub use netcat::{NetcatError, Peer};
 pub use options::{
     AccessLogFormat, AccessLogOptions, AddressFamily, AddressOrder, FORTIO_VERSION, HttpOptions, Options,
     Style,
@@ -58,4 +61,5 @@ pub use payload::PayloadFlags;
 pub use profile::Profile;
 pub use progress::Progress;
 pub use report::Report;
+pub use saved::{Saved, SavedError, document, table};
 pub use target::TargetError;
