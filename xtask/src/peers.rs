@@ -65,9 +65,32 @@ pub(crate) fn go(program: &'static str, module: &str, version: &str) -> Result<P
     Ok(path)
 }
 
-/// fortio of the version whose texts ours are compared with.
+/// The version of fortio whose texts ours are compared with.
+pub(crate) const FORTIO_VERSION: &str = "v1.66.5";
+
 pub(crate) fn fortio() -> Result<PathBuf, Missing> {
-    go("fortio", "fortio.org/fortio", "v1.66.5")
+    go("fortio", "fortio.org/fortio", FORTIO_VERSION)
+}
+
+/// A program of a few lines of Go that uses a module (`path version`), built once below `scratch`.
+pub(crate) fn go_program(
+    program: &'static str,
+    source: &str,
+    module: &str,
+    scratch: &Path,
+) -> Result<PathBuf, Missing> {
+    let missing = |reason: String| Missing { peer: program, reason };
+    let go = on_path("go").ok_or_else(|| missing("no go to build it with".into()))?;
+    let home = scratch.join(program);
+    let files = [("main.go", source.to_owned()), ("go.mod", format!("module reader\n\nrequire {module}\n"))];
+    std::fs::create_dir_all(&home).map_err(|error| missing(error.to_string()))?;
+    for (name, text) in files {
+        std::fs::write(home.join(name), text).map_err(|error| missing(error.to_string()))?;
+    }
+    let path = home.join(program);
+    quietly(Command::new(go).args(["build", "-mod=mod", "-o"]).arg(&path).arg(".").current_dir(&home))
+        .map_err(missing)?;
+    Ok(path)
 }
 
 fn folder() -> PathBuf {

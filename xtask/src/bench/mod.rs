@@ -4,6 +4,7 @@
 //! ratios of the same round are compared, because absolute times on a shared machine mean nothing.
 
 mod contender;
+mod loader;
 mod report;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,6 +25,7 @@ const PROXY_CORE: usize = 1;
 
 /// Measure CPU per request beside HAProxy and Envoy; prints ratios
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag, independent of the others")]
 pub(crate) struct Arguments {
     /// Fewer and shorter rounds
     #[arg(long)]
@@ -34,6 +36,9 @@ pub(crate) struct Arguments {
     /// Rounds; ratios are medians over them
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// Measure the loader beside wrk instead of the proxy
+    #[arg(long)]
+    loader: bool,
     /// Leave Envoy out
     #[arg(long)]
     no_envoy: bool,
@@ -53,11 +58,24 @@ struct Bench {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 7 });
     let seconds = arguments.seconds.unwrap_or(if arguments.quick { 3 } else { 6 });
-    let found = peers::debian("wrk", "wrk").and_then(|wrk| {
-        Ok((wrk, peers::debian("nginx", "nginx-light")?, peers::debian("haproxy", "haproxy")?))
-    });
-    let (wrk, nginx, haproxy) = match found {
+    let found = peers::debian("wrk", "wrk").and_then(|wrk| Ok((wrk, peers::debian("nginx", "nginx-light")?)));
+    let (wrk, nginx) = match found {
         Ok(found) => found,
+        Err(missing) => {
+            note(&format!("bench {missing}"));
+            return Ok(());
+        }
+    };
+    let scratch = repository::root().join("target/bench");
+    std::fs::create_dir_all(&scratch)?;
+    let origin = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
+    let _origin = start_origin(&nginx, origin, &scratch)?;
+    let bench = Bench { wrk, scratch, seconds, origin };
+    if arguments.loader {
+        return loader::run(&bench, rounds);
+    }
+    let haproxy = match peers::debian("haproxy", "haproxy") {
+        Ok(haproxy) => haproxy,
         Err(missing) => {
             note(&format!("bench {missing}"));
             return Ok(());
@@ -70,11 +88,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Err(missing) => note(&missing.to_string()),
         }
     }
-    let scratch = repository::root().join("target/bench");
-    std::fs::create_dir_all(&scratch)?;
-    let origin = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
-    let _origin = start_origin(&nginx, origin, &scratch)?;
-    let bench = Bench { wrk, scratch, seconds, origin };
     let report = bench.measure(&contenders, rounds)?;
     note(&report.table());
     std::fs::write(bench.scratch.join("bench.json"), format!("{:#}\n", report.json()))?;
@@ -126,7 +139,17 @@ impl Bench {
 
     /// Requests answered; an error of any kind ends the bench, because then the work was not the same.
     fn wrk(&self, address: SocketAddr, connections: usize, seconds: u64) -> anyhow::Result<u64> {
-        let output = process::pinned(Some(LOAD_CORE), &self.wrk)
+        self.wrk_on(LOAD_CORE, address, connections, seconds)
+    }
+
+    fn wrk_on(
+        &self,
+        core: usize,
+        address: SocketAddr,
+        connections: usize,
+        seconds: u64,
+    ) -> anyhow::Result<u64> {
+        let output = process::pinned(Some(core), &self.wrk)
             .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s")])
             .arg(format!("http://{address}/"))
             .output()?;

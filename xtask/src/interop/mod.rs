@@ -5,8 +5,10 @@ mod envoy;
 mod experiment;
 mod loader;
 mod pages;
+mod results;
 mod stats;
 mod table;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -18,7 +20,14 @@ use table::Table;
 
 /// Run real Envoy and fortio beside Fuseboard on the circuit-breaking experiment and print both columns
 #[derive(Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Compare this binary instead of building one
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Compare the loader only
+    #[arg(long)]
+    loader: bool,
+}
 
 /// Where everything of a run lives.
 struct Workbench {
@@ -26,13 +35,18 @@ struct Workbench {
     scratch: PathBuf,
 }
 
-pub(crate) fn run(_: &Arguments) -> anyhow::Result<()> {
-    let bench =
-        Workbench { fuseboard: repository::build()?, scratch: repository::root().join("target/interop") };
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let fuseboard = match &arguments.binary {
+        Some(path) => path.canonicalize()?,
+        None => repository::build()?,
+    };
+    let bench = Workbench { fuseboard, scratch: repository::root().join("target/interop") };
     std::fs::create_dir_all(&bench.scratch)?;
     let mut table = Table::default();
-    experiment::run(&bench, &mut table)?;
-    compare_admin(&bench, &mut table)?;
+    if !arguments.loader {
+        experiment::run(&bench, &mut table)?;
+        compare_admin(&bench, &mut table)?;
+    }
     loader::run(&bench, &mut table)?;
     print(&table.to_string());
     if table.failed() > 0 {
