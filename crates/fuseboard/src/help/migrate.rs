@@ -37,6 +37,8 @@ pub(crate) const TOOLS: &[Tool] = &[
                 "the same flags, text and JSON",
             ),
             step("fortio curl URL", "fuseboard curl URL", ""),
+            step("fortio nc HOST:PORT", "fuseboard nc HOST:PORT", "answers go to stdout"),
+            step("fortio report", "fuseboard report DIR", "a table in place of a web page"),
         ],
     },
     Tool {
