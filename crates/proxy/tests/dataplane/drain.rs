@@ -125,7 +125,7 @@ async fn an_access_log_that_nobody_reads_does_not_keep_the_proxy_from_ending() {
 }
 
 #[tokio::test]
-async fn the_admin_server_can_begin_the_drain() {
+async fn d31_quitquitquit_drains_before_it_ends() {
     for workers in WORKERS {
         let upstream = Upstream::start(Script::ok("")).await;
         let rig = Rig::start(workers, &[upstream.address()], |_| {});
@@ -213,7 +213,7 @@ async fn drained_listeners_stop_listening_and_keep_their_connections() {
 }
 
 #[tokio::test]
-async fn gracefully_drained_listeners_ask_first_and_stop_after_the_drain_time() {
+async fn d31_gracefully_drained_listeners_ask_at_once_and_stop_after_the_drain_time() {
     for workers in WORKERS {
         let upstream = Upstream::start(Script::ok("")).await;
         let short = ProxyOptions { drain_time: Duration::from_millis(300), ..options(workers) };
