@@ -30,7 +30,7 @@ pub struct Ejection {
     pub remaining_ms: u64,
     /// Milliseconds until the sweep that will return it, the first one after its ejection time.
     pub returns_in_ms: u64,
-    /// What found it, in Envoy's spelling; empty where that is not kept.
+    /// What found it, in Envoy's spelling.
     pub detector: String,
 }
 
@@ -48,7 +48,7 @@ pub fn page(clusters: &[ClusterStatus]) -> Page {
                 since_ms: millis(ejection.since),
                 remaining_ms: millis(ejection.remaining),
                 returns_in_ms: millis(ejection.returns_in),
-                detector: ejection.detector.to_owned(),
+                detector: ejection.detector.event_type().to_owned(),
             })
         })
         .collect();

@@ -20,6 +20,8 @@ pub enum Endpoint {
     DrainListeners,
     /// `/fuseboard/v1/ejections`
     Ejections,
+    /// `/fuseboard/v1/endpoints`
+    Hosts,
     /// `/fuseboard/v1/refusals`
     Refusals,
     /// `/healthcheck/fail`
@@ -115,7 +117,7 @@ const INVERT: Param = flag("invert_filter", "what the filter does not match");
 const FORMAT: Param = one_of("format", "how it is written", &["text", "json"]);
 
 /// Sorted by path.
-pub(crate) const TABLE: [Entry; 21] = [
+pub(crate) const TABLE: [Entry; 22] = [
     reads(Endpoint::Home, "/", "this list, to click", &[]),
     reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
     reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
@@ -151,6 +153,12 @@ pub(crate) const TABLE: [Entry; 21] = [
         ],
     ),
     reads(Endpoint::Ejections, "/fuseboard/v1/ejections", "hosts that are ejected now (JSON)", &[]),
+    reads(
+        Endpoint::Hosts,
+        "/fuseboard/v1/endpoints",
+        "all endpoints: pod, state, why ejected and until when (JSON)",
+        &[],
+    ),
     reads(
         Endpoint::Refusals,
         "/fuseboard/v1/refusals",

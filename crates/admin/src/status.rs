@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::limit::{LimitView, Priority};
+use fuseboard_core::outlier::DetectionKind;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Cluster, Locality, PerPriority, ResourceRef, Snapshot};
 
@@ -121,8 +122,10 @@ impl ClusterStatus {
 pub struct HostStatus {
     /// Its address.
     pub address: SocketAddr,
-    /// Its name; empty where none is known.
+    /// Name of its pod or host; empty where none is known.
     pub hostname: Arc<str>,
+    /// Node it runs on; empty where unknown.
+    pub node: Arc<str>,
     /// Share of traffic relative to the others.
     pub weight: u32,
     /// Where it runs.
@@ -131,6 +134,10 @@ pub struct HostStatus {
     pub unready: bool,
     /// Set while outlier detection keeps it out.
     pub ejection: Option<EjectionStatus>,
+    /// How often it was ejected so far.
+    pub ejections: u32,
+    /// Failures in a row now, for each detector that can eject it.
+    pub streaks: Vec<(DetectionKind, u32)>,
     /// Open connections.
     pub cx_active: u64,
     /// Connections ever opened.
@@ -155,10 +162,13 @@ impl HostStatus {
         Self {
             address,
             hostname: Arc::from(""),
+            node: Arc::from(""),
             weight: 1,
             locality: Locality::default(),
             unready: false,
             ejection: None,
+            ejections: 0,
+            streaks: Vec::new(),
             cx_active: 0,
             cx_total: 0,
             cx_connect_fail: 0,
@@ -187,8 +197,8 @@ pub struct EjectionStatus {
     pub remaining: Duration,
     /// Until the sweep that will return it, the first one after its ejection time.
     pub returns_in: Duration,
-    /// What found it, in Envoy's spelling: `CONSECUTIVE_5XX`. Empty where that is not kept.
-    pub detector: &'static str,
+    /// What found it.
+    pub detector: DetectionKind,
 }
 
 /// One answer that we gave in place of the upstream, kept in a bounded ring. Made when refusing only: requests that pass

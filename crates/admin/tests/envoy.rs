@@ -6,6 +6,7 @@ mod sample;
 
 use fuseboard_admin::status::EjectionStatus;
 use fuseboard_admin::{Query, clusters, endpoint, listeners, server_info, stats};
+use fuseboard_core::outlier::DetectionKind;
 use fuseboard_stats::{CodeOrigin, Codes, Reading, Scope};
 use fuseboard_testkit::exposition;
 use std::time::Duration;
@@ -74,7 +75,7 @@ fn an_ejected_host_has_envoys_flag_in_both_formats() {
         since: Duration::from_secs(1),
         remaining: Duration::from_secs(29),
         returns_in: Duration::from_secs(29),
-        detector: "CONSECUTIVE_5XX",
+        detector: DetectionKind::Consecutive5xx,
     });
     let text = clusters::page(std::slice::from_ref(&status), &Query::default()).body;
     assert!(text.contains("::127.0.0.1:28181::health_flags::/failed_outlier_check\n"), "{text}");

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::memory::{self, Memory};
 use fuseboard_admin::status::{EjectionStatus, RefusalRecord, RulePlace};
-use fuseboard_admin::{Page, Query, config_dump, ejections, endpoint, refusals, server_info};
+use fuseboard_admin::{Page, Query, config_dump, ejections, endpoint, hosts, refusals, server_info};
+use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
 use fuseboard_core::refusal::RefusalReason;
 
 fn assert_golden(name: &str, page: &Page) {
@@ -98,6 +99,29 @@ fn help() {
 }
 
 #[test]
+fn endpoints_say_which_pod_is_out_why_and_until_when() {
+    let mut status = sample::httpbin();
+    let cluster = Arc::make_mut(&mut status.cluster);
+    cluster.outlier = Some(OutlierPolicy::default());
+    status.hosts[0].hostname = "httpbin-a".into();
+    status.hosts[0].node = "node-1".into();
+    status.hosts[0].ejections = 2;
+    status.hosts[0].streaks = vec![(DetectionKind::Consecutive5xx, 0)];
+    status.hosts[0].ejection = Some(EjectionStatus {
+        number: 2,
+        since: Duration::from_millis(1_500),
+        remaining: Duration::from_millis(58_500),
+        returns_in: Duration::from_millis(60_000),
+        detector: DetectionKind::Consecutive5xx,
+    });
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_829_461);
+    let page = hosts::page(&[status, sample::unused()], now);
+    assert_golden("endpoints.json", &page);
+    let read: hosts::Endpoints = serde_json::from_str(&page.body).unwrap();
+    assert_eq!(read.clusters[0].endpoints[0].state, hosts::State::Ejected);
+}
+
+#[test]
 fn ejections_say_which_host_why_and_for_how_long() {
     let mut status = sample::httpbin();
     status.hosts[0].ejection = Some(EjectionStatus {
@@ -105,7 +129,7 @@ fn ejections_say_which_host_why_and_for_how_long() {
         since: Duration::from_millis(1_500),
         remaining: Duration::from_millis(58_500),
         returns_in: Duration::from_millis(60_000),
-        detector: "CONSECUTIVE_5XX",
+        detector: DetectionKind::Consecutive5xx,
     });
     let page = ejections::page(&[status, sample::unused()]);
     assert_golden("ejections.json", &page);

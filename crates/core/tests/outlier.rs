@@ -197,7 +197,12 @@ fn d21_a_share_below_100_percent_never_takes_the_last_host_of_a_priority() {
 fn ejection_lengths(rig: &mut Rig, cycles: usize) -> Vec<u64> {
     let (mut lengths, mut ejected_at) = (Vec::new(), 0);
     for now in (0..600_000).step_by(10) {
-        if rig.detector.tick(at(now)).iter().any(|event| event.action == OutlierAction::Returned) {
+        if rig
+            .detector
+            .tick(at(now))
+            .iter()
+            .any(|event| matches!(event.action, OutlierAction::Returned { .. }))
+        {
             lengths.push(now - ejected_at);
             if lengths.len() == cycles {
                 return lengths;
@@ -498,6 +503,19 @@ fn gateway_failures_are_looked_at_before_5xx_and_one_ejection_is_enough() {
     );
     let (_, events) = Rig::new(1, both(0)).tries_until_event(0, status(503), at(1));
     assert_eq!(events.iter().map(OutlierEvent::is_enforced).collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
+fn d30_a_return_has_the_type_of_the_ejection_that_it_ends() {
+    let gateway = Detector { threshold: 2, enforcing_percent: 100 };
+    let mut rig = Rig::new(1, OutlierPolicy { consecutive_gateway_failure: gateway, ..quick() });
+    let (_, ejected) = rig.tries_until_event(0, status(503), at(0));
+    let returned = rig.detector.tick(at(1_000)).remove(0);
+    assert_eq!(ejected[0].logged_type(), "CONSECUTIVE_GATEWAY_FAILURE");
+    assert_eq!(
+        (returned.logged_action(), returned.logged_type()),
+        (Some("UNEJECT"), "CONSECUTIVE_GATEWAY_FAILURE")
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use clap::Args;
 use fuseboard_admin::instance::{self, DiscoveryError, RuntimeDirectory};
 use fuseboard_admin::{AdminAddress, AdminClient};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::exit::{Exit, Failure};
@@ -64,6 +65,12 @@ pub(crate) fn document<T: DeserializeOwned>(client: &AdminClient, target: &str) 
         Failure::new(Exit::Error, error)
             .next("is the proxy of another version? see `fuseboard version` on both sides")
     })
+}
+
+/// A document as `-o json` prints it.
+pub(crate) fn pretty(document: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(Exit::Error, error))?;
+    Ok(text + "\n")
 }
 
 /// Nobody answers.

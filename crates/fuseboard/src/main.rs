@@ -19,7 +19,9 @@ mod progress_line;
 mod service_manager;
 mod serving;
 mod signals;
+mod table;
 mod tree;
+mod wanted;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -78,6 +80,7 @@ enum Command {
     Analyze(cmd::analyze::Arguments),
     Why(cmd::why::Arguments),
     Stats(cmd::stats::Arguments),
+    Endpoints(cmd::endpoints::Arguments),
     Admin(cmd::admin::Arguments),
     #[command(visible_alias = "pc")]
     ProxyConfig(cmd::proxy_config::Arguments),
@@ -137,6 +140,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Analyze(arguments) => cmd::analyze::run(&arguments),
         Command::Why(arguments) => cmd::why::run(&arguments),
         Command::Stats(arguments) => cmd::stats::run(&arguments),
+        Command::Endpoints(arguments) => cmd::endpoints::run(&arguments),
         Command::Admin(arguments) => cmd::admin::run(&arguments),
         Command::ProxyConfig(arguments) => cmd::proxy_config::run(&arguments),
         Command::Version(arguments) => Ok(cmd::version::run(&arguments)),

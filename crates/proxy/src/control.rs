@@ -50,7 +50,7 @@ async fn run(shared: Arc<Shared>) {
 fn sweep(live: &LiveSnapshot, now: Instant) -> Option<Instant> {
     let mut earliest = None;
     for view in &live.clusters {
-        earliest = match (earliest, view.live.sweep(now)) {
+        earliest = match (earliest, view.live.sweep(&view.hosts, now)) {
             (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
             (a, b) => a.or(b),
         };

@@ -22,9 +22,11 @@ pub enum StartError {
         /// What is wrong with the address.
         source: BindError,
     },
-    /// The access log's file could not be opened.
-    #[error("access log {path} cannot be written")]
-    AccessLog {
+    /// The file of a log could not be opened.
+    #[error("{what} {path} cannot be written")]
+    Log {
+        /// Which log.
+        what: &'static str,
         /// As given.
         path: PathBuf,
         /// What the system said.

@@ -18,7 +18,7 @@ use crate::worker::Worker;
 
 /// The worker, and the listener that every authority reaches its one cluster through.
 pub(crate) fn worker() -> (Rc<Worker>, Arc<LiveListener>) {
-    let shared = Shared::new(ProxyOptions { concurrency: 1, ..ProxyOptions::default() }, None);
+    let shared = Shared::new(ProxyOptions { concurrency: 1, ..ProxyOptions::default() }, None, None);
     let snapshot = ClusterSketch::new("sketch", &["127.0.0.1:9".parse().unwrap()]).snapshot(1).unwrap();
     let wanted = &snapshot.listeners[0];
     let listener = Arc::new(LiveListener::new(0, wanted, wanted.address, 1));

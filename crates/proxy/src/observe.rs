@@ -11,6 +11,7 @@ use fuseboard_admin::status::{
 };
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
+use fuseboard_core::outlier::{DetectionKind, HostView, OutlierPolicy};
 use fuseboard_snapshot::{EndpointHealth, PerPriority};
 
 use crate::admin::{AdminSource, ListenerDrain};
@@ -97,15 +98,16 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
     let limits = |priority| view.live.limit_view(priority);
     // Few hosts are ejected; a cluster may have thousands.
     let seen = view.live.ejections().map(|seen| seen.hosts).unwrap_or_default();
-    let ejected: Vec<_> = seen.iter().filter_map(|host| Some((host, host.ejection?))).collect();
-    let ejection = |host: &Host| {
-        let (seen, ejection) = ejected.iter().find(|(seen, _)| seen.host == *host.monitor.id())?;
+    let ejected: Vec<_> = seen.iter().filter(|host| host.num_ejections > 0).collect();
+    let history = |host: &Host| ejected.iter().find(|seen| seen.host == *host.monitor.id()).copied();
+    let ejection = |seen: &HostView| {
+        let ejection = seen.ejection?;
         Some(EjectionStatus {
             number: seen.multiplier,
             since: now.saturating_since(ejection.since),
             remaining: ejection.due.saturating_since(now),
             returns_in: ejection.returns.saturating_since(now),
-            detector: ejection.by.event_type(),
+            detector: ejection.by,
         })
     };
     ClusterStatus {
@@ -117,14 +119,18 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
             .iter()
             .zip(&view.hosts)
             .map(|(endpoint, host)| {
+                let history = history(host);
                 let sum = |of: fn(&HostStats) -> u64| host.stats.iter().map(of).sum();
                 HostStatus {
                     address: endpoint.address,
                     hostname: Arc::clone(&endpoint.hostname),
+                    node: Arc::clone(&endpoint.node),
                     weight: endpoint.weight.get(),
                     locality: endpoint.locality.clone(),
                     unready: endpoint.health == EndpointHealth::Unhealthy,
-                    ejection: ejection(host),
+                    ejection: history.and_then(ejection),
+                    ejections: history.map_or(0, |seen| seen.num_ejections),
+                    streaks: view.config.outlier.as_ref().map_or_else(Vec::new, |set| streaks(host, set)),
                     cx_active: u64::from(host.connections()),
                     cx_total: sum(|stats| stats.cx_total.get()),
                     cx_connect_fail: sum(|stats| stats.cx_connect_fail.get()),
@@ -139,4 +145,16 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
         membership_changes: view.live.membership_changes.get(),
         added_via_api: false,
     }
+}
+
+/// Failures in a row, by the detectors that act.
+fn streaks(host: &Host, policy: &OutlierPolicy) -> Vec<(DetectionKind, u32)> {
+    let acts = |kind: &DetectionKind| {
+        let detector = policy.detector(*kind);
+        let is_local = *kind == DetectionKind::ConsecutiveLocalOriginFailure;
+        detector.threshold > 0
+            && detector.enforcing_percent > 0
+            && (!is_local || policy.split_external_local_origin_errors)
+    };
+    DetectionKind::ALL.into_iter().filter(acts).map(|kind| (kind, host.monitor.streak(kind))).collect()
 }

@@ -21,6 +21,8 @@ pub struct ProxyOptions {
     pub access_log: Option<AccessLog>,
     /// The log that the proxy's events go to, so that the admin server can change its levels; `None`: it says that there is none.
     pub log: Option<Arc<dyn LogControl>>,
+    /// Where ejections are logged, a line of JSON for each; `None`: nowhere.
+    pub outlier_log: Option<LogSink>,
     /// Seed of every random choice: balancing, back-off, request ids.
     pub seed: u64,
     /// One listening socket per worker (`SO_REUSEPORT`) in place of one acceptor (difference D22).
@@ -48,6 +50,7 @@ impl Default for ProxyOptions {
             drain_time: Duration::from_secs(45),
             access_log: None,
             log: None,
+            outlier_log: None,
             seed: 0,
             reuse_port: false,
             node_id: Arc::from(""),
@@ -71,7 +74,7 @@ pub struct AccessLog {
     /// How a line looks.
     pub format: AccessLogFormat,
     /// Where lines go.
-    pub sink: AccessLogSink,
+    pub sink: LogSink,
 }
 
 /// How an access log line looks.
@@ -84,9 +87,9 @@ pub enum AccessLogFormat {
     Json,
 }
 
-/// Where access log lines go.
+/// Where the lines of a log go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AccessLogSink {
+pub enum LogSink {
     /// `/dev/stdout`
     #[default]
     Stdout,

@@ -22,7 +22,9 @@ use crate::descriptors;
 use crate::error::{ApplyError, ListenError, StartError};
 use crate::listener::{self, LiveListener};
 use crate::live::LiveSnapshot;
+use crate::log_writer::{self, Writer};
 use crate::options::ProxyOptions;
+use crate::outlier_log::OutlierLog;
 use crate::shared::{Phase, Shared};
 use crate::worker::{self, ToWorker};
 
@@ -33,7 +35,7 @@ pub struct Proxy {
     state: Mutex<State>,
     workers: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
-    log_writer: Option<access_log::Writer>,
+    log_writers: Vec<Writer>,
     admin: Option<AdminServer>,
 }
 
@@ -77,8 +79,14 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
         Some(log) => access_log::start(log).map(|(handle, writer)| (Some(handle), Some(writer)))?,
         None => (None, None),
     };
+    let (outlier_log, outlier_writer) = match &options.outlier_log {
+        Some(sink) => {
+            OutlierLog::start(sink, &options.node_id).map(|(log, writer)| (Some(log), Some(writer)))?
+        }
+        None => (None, None),
+    };
     let on_workers = options.reuse_port || workers == 1;
-    let shared = Arc::new(Shared::new(options, access_log));
+    let shared = Arc::new(Shared::new(options, access_log, outlier_log));
     let mut others = Vec::new();
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
     let accept = if on_workers {
@@ -93,7 +101,7 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
         state: Mutex::new(State { accept, next_listener: 0 }),
         workers: Vec::with_capacity(workers),
         others,
-        log_writer,
+        log_writers: log_writer.into_iter().chain(outlier_writer).collect(),
         admin: None,
     };
     for (index, inbox) in inboxes.into_iter().enumerate() {
@@ -230,8 +238,11 @@ impl Proxy {
         if let Some(log) = &self.shared.access_log {
             log.finish();
         }
-        if let Some(writer) = self.log_writer.take() {
-            writer.join(access_log::PATIENCE);
+        if let Some(log) = &self.shared.outlier_log {
+            log.finish();
+        }
+        for writer in self.log_writers.drain(..) {
+            writer.join(log_writer::PATIENCE);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::access_log::AccessLogHandle;
 use crate::clock;
 use crate::live::Registry;
 use crate::options::ProxyOptions;
+use crate::outlier_log::OutlierLog;
 use crate::refusal::RefusalRing;
 use crate::stats::RequestSeries;
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     /// What was read last is not all in force.
     pub(crate) rules_held_back: AtomicBool,
     pub(crate) access_log: Option<AccessLogHandle>,
+    pub(crate) outlier_log: Option<Arc<OutlierLog>>,
     pub(crate) loads: Box<[Arc<WorkerLoad>]>,
     pub(crate) phase: watch::Sender<Phase>,
     /// Sockets that are accepted from; workers end when there is none and their connections are gone.
@@ -66,16 +68,21 @@ impl Farewell {
 
 impl Shared {
     /// Serving, with nothing to serve yet.
-    pub(crate) fn new(options: ProxyOptions, access_log: Option<AccessLogHandle>) -> Self {
+    pub(crate) fn new(
+        options: ProxyOptions,
+        access_log: Option<AccessLogHandle>,
+        outlier_log: Option<Arc<OutlierLog>>,
+    ) -> Self {
         let workers = options.workers();
         Self {
             options,
             started: clock::now(),
-            registry: Registry::new(workers),
+            registry: Registry::new(workers, outlier_log.clone()),
             refusals: RefusalRing::default(),
             unrouted: Arc::new(RequestSeries::new(workers)),
             rules_held_back: AtomicBool::new(false),
             access_log,
+            outlier_log,
             loads: (0..workers).map(|_| Arc::new(WorkerLoad::default())).collect(),
             phase: watch::Sender::new(Phase::Serving),
             accepting: AtomicUsize::new(0),

@@ -126,20 +126,22 @@ pub struct Endpoint {
     pub weight: NonZeroU32,
     /// What the source says of it.
     pub health: EndpointHealth,
-    /// Name shown by `/clusters`; empty where none is known.
+    /// Name of the pod or host, shown by `/clusters`; empty where none is known.
     pub hostname: Arc<str>,
+    /// Node it runs on; empty where unknown.
+    pub node: Arc<str>,
     /// Where it runs.
     pub locality: Locality,
 }
 
-/// Identity of an endpoint: the pod's UID where one is known, with the address. A new pod on an old address is a new host.
+/// Identity of an endpoint: the pod's UID (else its name) where one is known, with the address. A new pod on an old address is a new host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(Arc<str>);
 
 impl EndpointId {
-    /// From a pod's UID (empty where unknown) and the address.
-    pub fn new(uid: &str, address: SocketAddr) -> Self {
-        Self(if uid.is_empty() { address.to_string().into() } else { format!("{uid}@{address}").into() })
+    /// From what tells a pod from others (empty where unknown) and the address.
+    pub fn new(pod: &str, address: SocketAddr) -> Self {
+        Self(if pod.is_empty() { address.to_string().into() } else { format!("{pod}@{address}").into() })
     }
 }
 

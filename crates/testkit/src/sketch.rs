@@ -97,6 +97,7 @@ fn endpoint(address: SocketAddr) -> Endpoint {
         weight: NonZeroU32::MIN,
         health: EndpointHealth::Healthy,
         hostname: "".into(),
+        node: "".into(),
         locality: Locality::default(),
     }
 }

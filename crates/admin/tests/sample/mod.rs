@@ -42,6 +42,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
             weight: NonZeroU32::MIN,
             health: EndpointHealth::Healthy,
             hostname: Arc::from(""),
+            node: Arc::from(""),
             locality: Locality::default(),
         }],
         availability: Availability::Serving,

@@ -46,7 +46,7 @@ object! {
         /// Zone it runs in.
         zone: optional String = "zone", Supported;
         /// Node it runs on.
-        node_name: optional String = "nodeName", Ignored;
+        node_name: optional String = "nodeName", Supported;
         /// Zones it should serve.
         hints: optional Node = "hints", NotActedUpon("endpoints of all zones are used alike");
         /// The old place of zone and node.

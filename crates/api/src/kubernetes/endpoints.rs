@@ -32,7 +32,7 @@ object! {
         /// Name of the host.
         hostname: optional String = "hostname", Supported;
         /// Node it runs on.
-        node_name: optional String = "nodeName", Ignored;
+        node_name: optional String = "nodeName", Supported;
         /// The pod.
         target_ref: optional TargetRef = "targetRef", Supported;
     }

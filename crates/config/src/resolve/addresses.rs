@@ -33,6 +33,10 @@ pub(super) struct Address<'a> {
     pub(super) health: EndpointHealth,
     /// The pod, where anything is known of it.
     pub(super) pod: Option<KnownPod<'a>>,
+    /// Name of the host that the source gives; empty where it gives none.
+    pub(super) hostname: &'a str,
+    /// Node it runs on; empty where unknown.
+    pub(super) node: &'a str,
     /// Zone it runs in; empty where unknown.
     pub(super) zone: &'a str,
 }
@@ -94,8 +98,9 @@ impl<'a> AddressBook<'a> {
             let health = health(endpoint.conditions.as_deref(), unready_too)?;
             let ip = endpoint.addresses.first()?.parse().ok()?;
             let pod = self.pods.find(&slice.id.namespace, endpoint.value.target_ref.as_deref(), ip);
-            let zone = endpoint.value.zone.as_ref().map_or("", |zone| zone.value.as_str());
-            Some(Address { ip, health, pod, zone })
+            let hostname = text(endpoint.value.hostname.as_ref());
+            let (node, zone) = (text(endpoint.value.node_name.as_ref()), text(endpoint.value.zone.as_ref()));
+            Some(Address { ip, health, pod, hostname, node, zone })
         };
         Group { ports: list(slice.spec.ports.as_ref()), addresses: endpoints.filter_map(address).collect() }
     }
@@ -107,7 +112,9 @@ impl<'a> AddressBook<'a> {
         let address = |address: &'a Spanned<EndpointAddress>| {
             let ip = address.ip.parse().ok()?;
             let pod = self.pods.find(namespace, address.value.target_ref.as_deref(), ip);
-            Some(Address { ip, health: EndpointHealth::Healthy, pod, zone: "" })
+            let (hostname, node) =
+                (text(address.value.hostname.as_ref()), text(address.value.node_name.as_ref()));
+            Some(Address { ip, health: EndpointHealth::Healthy, pod, hostname, node, zone: "" })
         };
         Group { ports: list(subset.ports.as_ref()), addresses: all.filter_map(address).collect() }
     }
@@ -131,6 +138,10 @@ fn health(conditions: Option<&EndpointConditions>, unready_too: bool) -> Option<
         (false, Some(false)) => Some(EndpointHealth::Unhealthy),
         (false, Some(true) | None) => None,
     }
+}
+
+fn text(written: Option<&Spanned<String>>) -> &str {
+    written.map_or("", |text| text.value.as_str())
 }
 
 fn list<T>(written: Option<&Spanned<Vec<Spanned<T>>>>) -> &[Spanned<T>] {

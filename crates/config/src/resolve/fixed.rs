@@ -140,6 +140,7 @@ impl<'a> FixedPlan<'_, 'a> {
                 weight: NonZeroU32::MIN,
                 health: EndpointHealth::Healthy,
                 hostname: "".into(),
+                node: "".into(),
                 locality: Locality::default(),
             })
             .collect()

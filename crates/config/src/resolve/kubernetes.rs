@@ -125,11 +125,16 @@ fn target_number(written: Option<u32>, port: &ServicePort) -> Option<u16> {
 fn backend<'a>(address: &Address<'a>, socket: SocketAddr) -> Backend<'a> {
     let pod = address.pod.as_ref();
     let endpoint = Endpoint {
-        id: EndpointId::new(pod.map_or("", |pod| pod.uid), socket),
+        // Where nobody tells the UID, the name has to do: a new pod on an old address is a new host.
+        id: EndpointId::new(
+            pod.map_or("", |pod| if pod.uid.is_empty() { pod.name } else { pod.uid }),
+            socket,
+        ),
         address: socket,
         weight: NonZeroU32::MIN,
         health: address.health,
-        hostname: pod.map_or("", |pod| pod.name).into(),
+        hostname: pod.map(|pod| pod.name).filter(|name| !name.is_empty()).unwrap_or(address.hostname).into(),
+        node: address.node.into(),
         locality: Locality { zone: address.zone.into(), ..Locality::default() },
     };
     Backend { endpoint, labels: pod.and_then(|pod| pod.labels.clone()) }

@@ -71,6 +71,7 @@ fn backend<'a>(ip: IpAddr, entry: &'a WorkloadEntry, port: &ServiceEntryPort) ->
         weight,
         health: EndpointHealth::Healthy,
         hostname: "".into(),
+        node: "".into(),
         locality: entry.locality.as_ref().map_or_else(Locality::default, locality),
     };
     Some(Backend { endpoint, labels: Some(labels::plain(entry.labels.as_ref())) })

@@ -184,7 +184,7 @@ impl OutlierDetector {
             .hosts
             .iter_mut()
             .filter(|record| record.due(policy).is_some_and(|due| due <= now))
-            .map(|record| record.restore(now))
+            .filter_map(|record| record.restore(now))
             .collect();
         if !events.is_empty() {
             self.epoch.advance();
@@ -204,12 +204,7 @@ impl OutlierDetector {
 
     /// Returns every ejected host; for a cluster whose rule no longer has outlier detection.
     pub fn return_all(&mut self, now: Instant) -> Vec<OutlierEvent> {
-        let events: Vec<_> = self
-            .hosts
-            .iter_mut()
-            .filter(|record| record.ejection.is_some())
-            .map(|record| record.restore(now))
-            .collect();
+        let events: Vec<_> = self.hosts.iter_mut().filter_map(|record| record.restore(now)).collect();
         self.epoch.advance();
         events
     }
@@ -276,16 +271,17 @@ impl Record {
         self.monitor.flip();
     }
 
-    fn restore(&mut self, now: Instant) -> OutlierEvent {
-        self.ejection = None;
+    /// Ends the ejection, if there is one.
+    fn restore(&mut self, now: Instant) -> Option<OutlierEvent> {
+        let ejection = self.ejection.take()?;
         self.last_return = Some(now);
         self.monitor.flip();
-        OutlierEvent {
+        Some(OutlierEvent {
             host: Arc::clone(self.monitor.id()),
-            action: OutlierAction::Returned,
+            action: OutlierAction::Returned { by: ejection.by },
             num_ejections: self.num_ejections,
             since_last_action: self.last_ejection.map(|at| now.saturating_since(at)),
-        }
+        })
     }
 
     /// When the ejection time is over, by the numbers in force now; `None`: in rotation.

@@ -70,7 +70,22 @@ pub enum OutlierAction {
         hosts: u32,
     },
     /// Back in rotation.
-    Returned,
+    Returned {
+        /// The detector that had ejected it.
+        by: DetectionKind,
+    },
+}
+
+impl OutlierAction {
+    /// The detector that fired; of a return, the one that had ejected the host.
+    pub const fn detector(&self) -> DetectionKind {
+        match *self {
+            Self::Ejected { by, .. }
+            | Self::NotEnforced { by }
+            | Self::Blocked { by, .. }
+            | Self::Returned { by } => by,
+        }
+    }
 }
 
 impl OutlierEvent {
@@ -78,19 +93,14 @@ impl OutlierEvent {
     pub const fn logged_action(&self) -> Option<&'static str> {
         match self.action {
             OutlierAction::Ejected { .. } | OutlierAction::NotEnforced { .. } => Some("EJECT"),
-            OutlierAction::Returned => Some("UNEJECT"),
+            OutlierAction::Returned { .. } => Some("UNEJECT"),
             OutlierAction::Blocked { .. } => None,
         }
     }
 
-    /// Envoy's `type`. A return always prints the enum's zero value, as Envoy does.
+    /// Envoy's `type`; of a return that of its ejection, where Envoy always prints the enum's zero value (difference D30).
     pub const fn logged_type(&self) -> &'static str {
-        match self.action {
-            OutlierAction::Ejected { by, .. }
-            | OutlierAction::NotEnforced { by }
-            | OutlierAction::Blocked { by, .. } => by.event_type(),
-            OutlierAction::Returned => DetectionKind::Consecutive5xx.event_type(),
-        }
+        self.action.detector().event_type()
     }
 
     /// Envoy's `enforced`; false for returns, as Envoy prints it.
@@ -103,7 +113,7 @@ impl OutlierEvent {
         use DetectionKind as D;
         use OutlierCounter as C;
         match self.action {
-            OutlierAction::Returned => &[],
+            OutlierAction::Returned { .. } => &[],
             OutlierAction::Blocked { by, .. } => match by {
                 D::Consecutive5xx => &[C::DetectedConsecutive5xx, C::Consecutive5xx, C::Overflow],
                 D::ConsecutiveGatewayFailure => &[C::DetectedConsecutiveGatewayFailure, C::Overflow],

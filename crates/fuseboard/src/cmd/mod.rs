@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod analyze;
 pub(crate) mod completion;
 pub(crate) mod demo;
+pub(crate) mod endpoints;
 pub(crate) mod fortio;
 pub(crate) mod help;
 pub(crate) mod httpbin;

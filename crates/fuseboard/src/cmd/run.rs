@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use fuseboard_admin::logging::{Level, Loggers, logger};
 use fuseboard_config::{Destination, ListenPlan, Workload};
-use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
+use fuseboard_proxy::{AccessLog, AccessLogFormat, LogSink, ProxyOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -77,6 +77,10 @@ pub(crate) struct Arguments {
     /// Levels of single loggers, as NAME:LEVEL,NAME:LEVEL
     #[arg(long, value_name = "LEVELS", default_value = "", hide_default_value = true)]
     component_log_level: String,
+    /// Log ejections and returns of endpoints, a line of JSON each, in the shape of Envoy's event log: - is stdout, or a
+    /// file to append to
+    #[arg(long, value_name = "PATH")]
+    outlier_log: Option<String>,
     /// Namespace of the client: its services may be called by their short name, its rules come first
     #[arg(short, long, value_name = "NS", default_value = "default")]
     namespace: String,
@@ -176,9 +180,9 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
     let format =
         if arguments.access_log_format == "json" { AccessLogFormat::Json } else { AccessLogFormat::Text };
     let sink = |path: String| match path.as_str() {
-        "-" | "/dev/stdout" => AccessLogSink::Stdout,
-        "/dev/stderr" => AccessLogSink::Stderr,
-        _ => AccessLogSink::File(path.into()),
+        "-" | "/dev/stdout" => LogSink::Stdout,
+        "/dev/stderr" => LogSink::Stderr,
+        _ => LogSink::File(path.into()),
     };
     Plan {
         watch: arguments.watch && !arguments.files.is_empty(),
@@ -190,6 +194,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
             admin: admin.then_some(arguments.admin),
             drain_time: arguments.drain_time,
             access_log: arguments.access_log.map(|path| AccessLog { format, sink: sink(path) }),
+            outlier_log: arguments.outlier_log.map(sink),
             seed: arguments.seed.unwrap_or_else(argument::random_seed),
             reuse_port: arguments.reuse_port,
             ..ProxyOptions::default()

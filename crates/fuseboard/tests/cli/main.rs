@@ -6,6 +6,7 @@ mod compose;
 mod demo;
 mod editing;
 mod ending;
+mod endpoints;
 mod expecting;
 mod finding;
 mod getting_started;

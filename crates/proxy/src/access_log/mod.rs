@@ -5,28 +5,24 @@
 mod json;
 mod text;
 
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::refusal::RefusalReason;
 
 use crate::error::StartError;
-use crate::options::{AccessLog, AccessLogFormat, AccessLogSink};
+use crate::log_writer::Writer;
+use crate::options::{AccessLog, AccessLogFormat};
 
 /// Lines that may wait for the writer.
 const CAPACITY: usize = 8192;
 
 /// Memory that they may take. Clients choose how long a line is: a head of 60 KiB makes one of 60 KiB.
 const CAPACITY_BYTES: usize = 32 * 1024 * 1024;
-
-/// The proxy's end waits this long for what waits to be written.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A quiet log is flushed this often.
 const FLUSH: Duration = Duration::from_millis(200);
@@ -112,27 +108,9 @@ impl AccessLogHandle {
     }
 }
 
-/// The thread that writes.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    thread: JoinHandle<()>,
-    /// Disconnected when the thread ends. The mutex, which nobody else takes, lets threads share the proxy's handle.
-    alive: Mutex<Receiver<()>>,
-}
-
-impl Writer {
-    /// Waits for its end after [`AccessLogHandle::finish`], but no longer than this: a pipe that nobody reads holds it for ever.
-    pub(crate) fn join(self, patience: Duration) {
-        let alive = self.alive.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if alive.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
-            drop(self.thread.join());
-        }
-    }
-}
-
 /// Opens the sink and starts the writer, which ends with [`AccessLogHandle::finish`].
 pub(crate) fn start(log: &AccessLog) -> Result<(AccessLogHandle, Writer), StartError> {
-    start_with(log.format, open(&log.sink)?)
+    start_with(log.format, log.sink.open("access log")?)
 }
 
 fn start_with(
@@ -142,32 +120,10 @@ fn start_with(
     let (lines, entries) = sync_channel(CAPACITY);
     let waiting = Arc::<Waiting>::default();
     let writers = Arc::clone(&waiting);
-    let (living, alive) = sync_channel(0);
-    let thread = std::thread::Builder::new()
-        .name("access-log".to_owned())
-        .spawn(move || {
-            let _living = living;
-            write(&entries, &writers, format, BufWriter::with_capacity(64 * 1024, sink));
-        })
-        .map_err(|source| StartError::Thread { what: "access log".to_owned(), source })?;
-    Ok((
-        AccessLogHandle { lines, waiting, dropped: AtomicU64::new(0) },
-        Writer { thread, alive: Mutex::new(alive) },
-    ))
-}
-
-fn open(sink: &AccessLogSink) -> Result<Box<dyn Write + Send>, StartError> {
-    Ok(match sink {
-        AccessLogSink::Stdout => Box::new(io::stdout()),
-        AccessLogSink::Stderr => Box::new(io::stderr()),
-        AccessLogSink::File(path) => Box::new(
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path)
-                .map_err(|source| StartError::AccessLog { path: path.clone(), source })?,
-        ),
-    })
+    let writer = Writer::start("access-log", move || {
+        write(&entries, &writers, format, BufWriter::with_capacity(64 * 1024, sink));
+    })?;
+    Ok((AccessLogHandle { lines, waiting, dropped: AtomicU64::new(0) }, writer))
 }
 
 /// A sink that fails (a full disk) loses lines, not requests.
@@ -215,6 +171,8 @@ fn timestamp(at: SystemTime) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::io;
+
     use super::*;
 
     pub(in crate::access_log) fn overflow() -> Entry {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use fuseboard_admin::{
-    Endpoint, Page, Query, clusters, config_dump, ejections, endpoint, home, listeners, logging, memory,
-    refusals, server_info, stats, without,
+    Endpoint, Page, Query, clusters, config_dump, ejections, endpoint, home, hosts, listeners, logging,
+    memory, refusals, server_info, stats, without,
 };
 use fuseboard_stats::{Baseline, Reading};
 
@@ -37,6 +37,7 @@ impl Pages {
             Endpoint::Clusters => clusters::page(&self.source.observe().status.clusters, query),
             Endpoint::ConfigDump => config_dump::page(&self.source.observe().status, query),
             Endpoint::Ejections => ejections::page(&self.source.observe().status.clusters),
+            Endpoint::Hosts => hosts::page(&self.source.observe().status.clusters, SystemTime::now()),
             Endpoint::Refusals => self.refusals(query),
             Endpoint::Listeners => listeners::page(&self.source.observe().status.listeners, query),
             Endpoint::Ready => server_info::ready(self.source.observe().status.server.state),

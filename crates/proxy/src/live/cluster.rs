@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fuseboard_admin::logging::logger;
 use fuseboard_core::balance::HostSet;
 use fuseboard_core::limit::{LimitView, Priority, ResourceManager};
-use fuseboard_core::outlier::{HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierView, Trip};
+use fuseboard_core::outlier::{
+    HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierPolicy, OutlierView, Trip,
+};
 use fuseboard_core::{Instant, Rng};
 use fuseboard_snapshot::{Availability, Cluster, PerPriority};
 use fuseboard_stats::{Counter, Sharded};
@@ -15,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::host::Host;
 use super::tier::{LateTier, Tier};
+use crate::outlier_log::OutlierLog;
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
 
@@ -31,10 +34,11 @@ pub struct LiveCluster {
     pub(crate) membership_changes: Counter,
     tiers: PerPriority<LateTier>,
     detector: Mutex<Option<OutlierDetector>>,
+    outlier_log: Option<Arc<OutlierLog>>,
 }
 
 impl LiveCluster {
-    pub(crate) fn new(cluster: &Cluster, workers: usize) -> Self {
+    pub(crate) fn new(cluster: &Cluster, workers: usize, outlier_log: Option<Arc<OutlierLog>>) -> Self {
         let tier = |priority| LateTier::new(workers, *cluster.thresholds.get(priority));
         Self {
             name: Arc::clone(&cluster.name),
@@ -44,6 +48,7 @@ impl LiveCluster {
             membership_changes: Counter::default(),
             tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
             detector: Mutex::new(None),
+            outlier_log,
         }
     }
 
@@ -90,8 +95,9 @@ impl LiveCluster {
         match (&mut *detector, &cluster.outlier) {
             (Some(running), Some(policy)) => running.reconfigure(policy.clone()),
             (Some(running), None) => {
-                running.return_all(now);
+                let (events, policy) = (running.return_all(now), running.policy().clone());
                 *detector = None;
+                self.note_returns(&events, &policy, hosts, now);
             }
             (None, Some(policy)) => {
                 *detector = Some(OutlierDetector::new(policy.clone(), Arc::clone(&self.epoch), now));
@@ -106,14 +112,14 @@ impl LiveCluster {
 
     /// Decides on what a worker saw, and counts that in its block. An ejected host's idle connections are closed before this returns.
     pub(crate) fn on_trip(&self, host: &Host, trip: Trip, block: &ClusterBlock, now: Instant, rng: &mut Rng) {
-        let events = self
-            .detector()
-            .as_mut()
-            .map(|detector| detector.on_trip(&host.monitor, trip, now, rng))
-            .unwrap_or_default();
+        let (events, policy) = {
+            let mut detector = self.detector();
+            let Some(detector) = detector.as_mut() else { return };
+            (detector.on_trip(&host.monitor, trip, now, rng), detector.policy().clone())
+        };
         for event in &events {
             block.count_event(event);
-            self.log(event);
+            self.log(event, &policy, host, now);
             if matches!(event.action, OutlierAction::Ejected { .. }) {
                 self.close_idle(host, &block.stats, now);
             }
@@ -121,32 +127,48 @@ impl LiveCluster {
     }
 
     /// The sweep that returns hosts; says when the next one is due. Counts in the control block.
-    pub(crate) fn sweep(&self, now: Instant) -> Option<Instant> {
-        let (events, next) = {
+    pub(crate) fn sweep(&self, hosts: &[Arc<Host>], now: Instant) -> Option<Instant> {
+        let (events, next, policy) = {
             let mut detector = self.detector();
             let detector = detector.as_mut()?;
-            (detector.tick(now), detector.deadline())
+            (detector.tick(now), detector.deadline(), detector.policy().clone())
         };
-        for event in &events {
-            self.stats.control().count_event(event);
-            self.log(event);
-        }
+        self.note_returns(&events, &policy, hosts, now);
         next
     }
 
-    fn log(&self, event: &OutlierEvent) {
-        let (cluster, host) = (&self.name, &event.host);
+    /// Counts hosts that are back, and logs them.
+    fn note_returns(
+        &self,
+        events: &[OutlierEvent],
+        policy: &OutlierPolicy,
+        hosts: &[Arc<Host>],
+        now: Instant,
+    ) {
+        for event in events {
+            self.stats.control().count_event(event);
+            if let Some(host) = hosts.iter().find(|host| Arc::ptr_eq(host.monitor.id(), &event.host)) {
+                self.log(event, policy, host, now);
+            }
+        }
+    }
+
+    fn log(&self, event: &OutlierEvent, policy: &OutlierPolicy, host: &Host, now: Instant) {
+        let (cluster, id) = (&self.name, &event.host);
         match event.action {
             OutlierAction::Ejected { by, .. } => {
-                warn!(target: logger::UPSTREAM, "{cluster}: {host} ejected ({}, number {})", by.event_type(), event.num_ejections);
+                warn!(target: logger::UPSTREAM, "{cluster}: {id} ejected ({}, number {})", by.event_type(), event.num_ejections);
             }
-            OutlierAction::Returned => info!(target: logger::UPSTREAM, "{cluster}: {host} returned"),
+            OutlierAction::Returned { .. } => info!(target: logger::UPSTREAM, "{cluster}: {id} returned"),
             OutlierAction::Blocked { ejected, hosts, .. } => {
-                info!(target: logger::UPSTREAM, "{cluster}: {host} not ejected: {ejected} of {hosts} hosts already are");
+                info!(target: logger::UPSTREAM, "{cluster}: {id} not ejected: {ejected} of {hosts} hosts already are");
             }
             OutlierAction::NotEnforced { .. } => {
-                debug!(target: logger::UPSTREAM, "{cluster}: {host} not ejected: the detector is not enforced");
+                debug!(target: logger::UPSTREAM, "{cluster}: {id} not ejected: the detector is not enforced");
             }
+        }
+        if let Some(log) = &self.outlier_log {
+            log.log(&self.name, &host.endpoint, event, policy, now);
         }
     }
 

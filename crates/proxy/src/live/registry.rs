@@ -15,6 +15,7 @@ use super::cluster::{ClusterView, LiveCluster};
 use super::host::Host;
 use super::routing::RoutingTable;
 use crate::listener::LiveListener;
+use crate::outlier_log::OutlierLog;
 
 /// A snapshot with the live state behind it. Never changes; the next snapshot makes the next one.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ impl LiveSnapshot {
 #[derive(Debug)]
 pub(crate) struct Registry {
     workers: usize,
+    outlier_log: Option<Arc<OutlierLog>>,
     generation: AtomicU64,
     current: ArcSwap<LiveSnapshot>,
     next_key: AtomicU64,
@@ -75,9 +77,10 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize, outlier_log: Option<Arc<OutlierLog>>) -> Self {
         Self {
             workers,
+            outlier_log,
             generation: AtomicU64::new(0),
             current: ArcSwap::from_pointee(LiveSnapshot::empty()),
             next_key: AtomicU64::new(0),
@@ -129,8 +132,8 @@ impl Registry {
         if let Some(old) = old.filter(|old| old.config == *cluster) {
             return Arc::clone(old);
         }
-        let live = old
-            .map_or_else(|| Arc::new(LiveCluster::new(cluster, self.workers)), |old| Arc::clone(&old.live));
+        let new = || Arc::new(LiveCluster::new(cluster, self.workers, self.outlier_log.clone()));
+        let live = old.map_or_else(new, |old| Arc::clone(&old.live));
         let known: HashMap<&EndpointId, &Arc<Host>> =
             old.iter().flat_map(|old| &old.hosts).map(|host| (&host.endpoint.id, host)).collect();
         let hosts: Vec<_> = cluster

@@ -192,7 +192,7 @@ impl ClusterBlock {
         for counter in event.counters() {
             self.outlier.cell(*counter).inc();
         }
-        if event.action == OutlierAction::Returned {
+        if matches!(event.action, OutlierAction::Returned { .. }) {
             self.own.unejections_total.inc();
         }
     }

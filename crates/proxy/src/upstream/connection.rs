@@ -198,6 +198,7 @@ mod tests {
             weight: NonZeroU32::MIN,
             health: EndpointHealth::Healthy,
             hostname: "".into(),
+            node: "".into(),
             locality: Locality::default(),
         };
         let host = Arc::new(Host::new(HostKey(0), endpoint, 1));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use fuseboard_admin::AdminClient;
-use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, Phase, ProxyOptions};
+use fuseboard_proxy::{AccessLog, AccessLogFormat, LogSink, Phase, ProxyOptions};
 use fuseboard_testkit::{Behaviour, DEADLINE, Script, Upstream};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tokio::net::TcpStream;
@@ -111,7 +111,7 @@ async fn an_access_log_that_nobody_reads_does_not_keep_the_proxy_from_ending() {
     mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
     // Open for reading, or opening it for writing would wait.
     let _reader = File::options().read(true).write(true).open(&path).unwrap();
-    let access_log = Some(AccessLog { format: AccessLogFormat::Text, sink: AccessLogSink::File(path) });
+    let access_log = Some(AccessLog { format: AccessLogFormat::Text, sink: LogSink::File(path) });
     let upstream = Upstream::start(Script::ok("served")).await;
     let rig = Rig::start_with(ProxyOptions { access_log, ..options(1) }, &[upstream.address()], |_| {});
     let mut client = rig.client().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::rig::{Rig, WORKERS, limits, touchy};
-use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink, ProxyOptions};
+use fuseboard_proxy::{AccessLog, AccessLogFormat, LogSink, ProxyOptions};
 use fuseboard_testkit::{
     Behaviour, Gate, OnAccept, RefusingPort, Reply, Script, UnansweringPort, Upstream, settle,
 };
@@ -220,7 +220,7 @@ async fn the_access_log_tells_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     let upstream = Upstream::start(Script::ok("hello")).await;
-    let log = AccessLog { format: AccessLogFormat::Text, sink: AccessLogSink::File(path.clone()) };
+    let log = AccessLog { format: AccessLogFormat::Text, sink: LogSink::File(path.clone()) };
     let options = ProxyOptions { concurrency: 1, access_log: Some(log), ..ProxyOptions::default() };
     let mut rig = Rig::start_with(options, &[upstream.address()], |_| {});
     let mut client = rig.client().await;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fuseboard_proxy::{AccessLog, AccessLogFormat, AccessLogSink};
+use fuseboard_proxy::{AccessLog, AccessLogFormat, LogSink};
 use tempfile::TempDir;
 
 /// One line. Absent values are `-`, as in the text format.
@@ -42,7 +42,7 @@ impl LogFile {
     }
 
     pub fn option(&self) -> AccessLog {
-        AccessLog { format: self.format, sink: AccessLogSink::File(self.path.clone()) }
+        AccessLog { format: self.format, sink: LogSink::File(self.path.clone()) }
     }
 
     /// All lines. Complete once the proxy has ended.

@@ -1,0 +1,176 @@
+//! `/fuseboard/v1/endpoints`: every endpoint of every cluster, which pod it is, whether it gets traffic, and if not, why and
+//! until when. What `fuseboard endpoints` reads. Version 1; fields are only ever added.
+
+use std::time::SystemTime;
+
+use fuseboard_core::outlier::DetectionKind;
+use serde::{Deserialize, Serialize};
+
+use crate::page::Page;
+use crate::refusals::{millis, timestamp};
+use crate::status::{ClusterStatus, EjectionStatus, HostStatus};
+
+/// All endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// 1
+    pub version: u32,
+    /// One entry per cluster, sorted by name.
+    pub clusters: Vec<ClusterEndpoints>,
+}
+
+/// The endpoints of one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterEndpoints {
+    /// Envoy's name.
+    pub cluster: String,
+    /// The service it is for.
+    pub service: Service,
+    /// Whether hosts can be ejected at all.
+    pub outlier_detection: bool,
+    /// In the order of the source.
+    pub endpoints: Vec<EndpointState>,
+}
+
+/// What a cluster is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Full host.
+    pub host: String,
+    /// Short name; the host itself outside Kubernetes.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Port.
+    pub port: u16,
+    /// Subset; empty for the default cluster.
+    pub subset: String,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// Its address.
+    pub address: String,
+    /// Name of its pod or host; empty where unknown.
+    pub pod: String,
+    /// Node it runs on; empty where unknown.
+    pub node: String,
+    /// Zone it runs in; empty where unknown.
+    pub zone: String,
+    /// Whether it gets traffic.
+    pub state: State,
+    /// Why not and until when, if it is ejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<EndpointEjection>,
+    /// How often it was ejected so far.
+    pub ejections: u32,
+    /// Failures in a row now, for each detector that can eject it.
+    pub streaks: Vec<Streak>,
+    /// Requests in flight.
+    pub requests_active: u64,
+    /// Requests sent to it.
+    pub requests: u64,
+    /// Those that failed: 5xx, resets, time-outs and local failures.
+    pub errors: u64,
+}
+
+/// Whether an endpoint gets traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does.
+    Healthy,
+    /// Outlier detection keeps it out.
+    Ejected,
+    /// Its source says that it is not ready.
+    Unready,
+}
+
+/// Why an endpoint is out, and until when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointEjection {
+    /// What found it, in Envoy's spelling.
+    pub detector: String,
+    /// Failures in a row that were enough.
+    pub threshold: u32,
+    /// Which in a row; the n-th lasts n times the base ejection time.
+    pub number: u32,
+    /// Milliseconds since it was ejected.
+    pub since_ms: u64,
+    /// Milliseconds of ejection time left.
+    pub remaining_ms: u64,
+    /// Milliseconds until the sweep that will return it, the first one after its ejection time.
+    pub returns_in_ms: u64,
+    /// When that will be; RFC 3339, UTC, milliseconds.
+    pub returns_at: String,
+}
+
+/// Failures in a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streak {
+    /// What counts them, in Envoy's spelling.
+    pub detector: String,
+    /// So many now.
+    pub failures: u32,
+    /// So many eject.
+    pub threshold: u32,
+}
+
+/// The page.
+pub fn page(clusters: &[ClusterStatus], now: SystemTime) -> Page {
+    let clusters = clusters.iter().map(|status| of_cluster(status, now)).collect();
+    Page::json(&Endpoints { version: 1, clusters })
+}
+
+fn of_cluster(status: &ClusterStatus, now: SystemTime) -> ClusterEndpoints {
+    let service = &status.cluster.service;
+    ClusterEndpoints {
+        cluster: status.cluster.name.to_string(),
+        service: Service {
+            host: service.host.to_string(),
+            name: service.name.to_string(),
+            namespace: service.namespace.to_string(),
+            port: service.port,
+            subset: service.subset.to_string(),
+        },
+        outlier_detection: status.cluster.outlier.is_some(),
+        endpoints: status.hosts.iter().map(|host| of_host(status, host, now)).collect(),
+    }
+}
+
+fn of_host(status: &ClusterStatus, host: &HostStatus, now: SystemTime) -> EndpointState {
+    let threshold =
+        |kind: DetectionKind| status.cluster.outlier.as_ref().map_or(0, |set| set.detector(kind).threshold);
+    let ejection = |ejection: &EjectionStatus| EndpointEjection {
+        detector: ejection.detector.event_type().to_owned(),
+        threshold: threshold(ejection.detector),
+        number: ejection.number,
+        since_ms: millis(ejection.since),
+        remaining_ms: millis(ejection.remaining),
+        returns_in_ms: millis(ejection.returns_in),
+        returns_at: timestamp(now + ejection.returns_in),
+    };
+    let streak = |&(kind, failures): &(DetectionKind, u32)| Streak {
+        detector: kind.event_type().to_owned(),
+        failures,
+        threshold: threshold(kind),
+    };
+    EndpointState {
+        address: host.address.to_string(),
+        pod: host.hostname.to_string(),
+        node: host.node.to_string(),
+        zone: host.locality.zone.to_string(),
+        state: match (&host.ejection, host.unready) {
+            (Some(_), _) => State::Ejected,
+            (None, true) => State::Unready,
+            (None, false) => State::Healthy,
+        },
+        ejection: host.ejection.as_ref().map(ejection),
+        ejections: host.ejections,
+        streaks: host.streaks.iter().map(streak).collect(),
+        requests_active: host.rq_active,
+        requests: host.rq_total,
+        errors: host.rq_error,
+    }
+}

@@ -1,0 +1,67 @@
+//! The service that somebody means on the command line: by its short name, with its namespace, or in full, with a port or
+//! without.
+
+/// `httpbin`, `httpbin.default`, `httpbin.default.svc.cluster.local`, each also with `:8000`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Wanted {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => {
+                let number = port.parse().ok().filter(|&number| number > 0);
+                (host, Some(number.ok_or_else(|| format!("`{port}` is no port; write HOST or HOST:PORT"))?))
+            }
+            None => (text, None),
+        };
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        if host.is_empty() {
+            return Err("the name of the service is missing; write HOST or HOST:PORT".to_owned());
+        }
+        Ok(Self { host, port })
+    }
+
+    /// Whether the service of this full host and port is meant; `name` and `namespace` as in Kubernetes.
+    pub(crate) fn is(&self, host: &str, name: &str, namespace: &str, port: u16) -> bool {
+        if self.port.is_some_and(|wanted| wanted != port) {
+            return false;
+        }
+        let rest = self.host.strip_prefix(&name.to_ascii_lowercase());
+        let in_namespace =
+            rest.is_some_and(|rest| matches!(rest.strip_prefix('.'), Some(rest) if rest == namespace || rest == format!("{namespace}.svc")));
+        self.host.eq_ignore_ascii_case(host) || rest == Some("") || in_namespace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is(wanted: &str) -> bool {
+        let wanted = Wanted::parse(wanted).unwrap();
+        wanted.is("web.shop.svc.cluster.local", "web", "shop", 80)
+    }
+
+    #[test]
+    fn every_name_that_a_client_may_use_is_understood() {
+        for name in
+            ["web", "WEB.shop", "web.shop.svc", "web.shop.svc.cluster.local", "web.shop.svc.cluster.local."]
+        {
+            assert!(is(name), "{name}");
+            assert!(is(&format!("{name}:80")), "{name}:80");
+        }
+        for name in ["we", "web.other", "web.shop.svc.other", "webshop", "web:81"] {
+            assert!(!is(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in ["", ":80", "web:", "web:0", "web:http"] {
+            assert!(Wanted::parse(text).is_err(), "{text}");
+        }
+    }
+}
