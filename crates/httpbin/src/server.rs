@@ -1,8 +1,7 @@
-//! Listens, accepts and stops one instance, and does for every request what no endpoint does: counting,
-//! the control knobs, CORS headers, the instance's name. Which path does what is in `endpoint`.
+//! One httpbin instance: what it is told to be, and what is done for every request that no endpoint does: counting, the
+//! control knobs, the path in its plain form, CORS headers, the instance's name. Which path does what is in `endpoint`.
 
-use std::convert::Infallible;
-use std::io;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,42 +12,50 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::ORIGIN;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::{Frame, SizeHint};
 
-use crate::control::{Control, Entered};
-use crate::endpoint::{self, Instance, Peer};
+use crate::control::{Control, Door, Entered};
+use crate::endpoint::{self, Instance};
+use crate::listener::{Connection, Handler, Listeners, ServeError};
+use crate::path;
 use crate::reply;
+use crate::style::Style;
 
 /// Carries the instance's name, so that a caller behind a balancer sees who answered.
 const INSTANCE: HeaderName = HeaderName::from_static("x-httpbin-instance");
-/// A client that sends no whole head for so long is disconnected.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long [`Server::stop`] waits for answers under way.
-const STOP_GRACE: Duration = Duration::from_secs(1);
-/// Pause after a failed `accept` (out of file descriptors), so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What to serve and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Addresses to listen on; port 0 chooses a free port (see [`Server::addresses`]).
     pub listen: Vec<SocketAddr>,
-    /// Name in `/hostname` and in the answer header `x-httpbin-instance`. `None`: `/hostname` says
-    /// `go-httpbin` and there is no such header, as the original has it.
+    /// Address of the control door (`POST /_ctl`); none by default.
+    pub control: Option<SocketAddr>,
+    /// Name in the answer header `x-httpbin-instance` and, unless `hostname` is given, in `/hostname`.
+    /// `None`: no such header, as the original has it.
     pub name: Option<String>,
+    /// What `/hostname` says; `None`: the name, else `go-httpbin`.
+    pub hostname: Option<String>,
     /// Seed of everything random. `None` takes one from the operating system.
     pub seed: Option<u64>,
     /// Longest request body read and longest body made, in bytes (default 1 MiB).
     pub max_body_bytes: usize,
-    /// Longest delay or drip (default 10 s).
+    /// Longest delay, drip, stream or WebSocket (default 10 s).
     pub max_duration: Duration,
+    /// Whose JSON.
+    pub style: Style,
+    /// In front of every path; empty, or with a slash at the start and none at the end.
+    pub prefix: String,
+    /// Hosts that `/redirect-to` may lead to; empty: all.
+    pub redirect_hosts: Vec<String>,
+    /// Request headers that no answer shows: names, in any case, with `*` for any letters.
+    pub hidden_headers: Vec<String>,
+    /// What `/env` shows.
+    pub env: BTreeMap<String, String>,
+    /// Whether bodies made from what the caller sent have their HTML escaped where the caller chooses a type that a
+    /// browser might run (default true).
+    pub escape_html: bool,
 }
 
 impl Options {
@@ -56,10 +63,18 @@ impl Options {
     pub fn on(listen: SocketAddr) -> Self {
         Self {
             listen: vec![listen],
+            control: None,
             name: None,
+            hostname: None,
             seed: None,
             max_body_bytes: 1 << 20,
             max_duration: Duration::from_secs(10),
+            style: Style::Go,
+            prefix: String::new(),
+            redirect_hosts: Vec::new(),
+            hidden_headers: Vec::new(),
+            env: BTreeMap::new(),
+            escape_html: true,
         }
     }
 
@@ -71,34 +86,13 @@ impl Options {
     }
 }
 
-/// Why an instance could not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The address is in use, not of this machine, or not allowed.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The name does not fit into a header.
-    #[error("instance name {name:?} cannot stand in a header")]
-    Name {
-        /// The name asked for.
-        name: String,
-    },
-}
-
 /// A running instance. Dropping it stops it at once; [`Server::stop`] lets answers under way finish.
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    door: Option<SocketAddr>,
     control: Control,
-    stop: watch::Sender<bool>,
-    listeners: Vec<JoinHandle<()>>,
+    listeners: Listeners,
 }
 
 impl Server {
@@ -107,26 +101,19 @@ impl Server {
         &self.addresses
     }
 
+    /// Where its control door is, if it has one.
+    pub fn control_address(&self) -> Option<SocketAddr> {
+        self.door
+    }
+
     /// The knobs and counts of this instance.
     pub fn control(&self) -> Control {
         self.control.clone()
     }
 
     /// Stops accepting, closes idle connections, and waits up to a second for answers under way.
-    pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        for listener in std::mem::take(&mut self.listeners) {
-            // An error means that the task was cancelled with its runtime: nothing is left to wait for.
-            let _ = listener.await;
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        for listener in &self.listeners {
-            listener.abort();
-        }
+    pub async fn stop(self) {
+        self.listeners.stop().await;
     }
 }
 
@@ -136,93 +123,54 @@ pub async fn serve(options: Options) -> Result<Server, ServeError> {
         None => None,
         Some(name) => Some(HeaderValue::from_str(name).map_err(|_| ServeError::Name { name: name.clone() })?),
     };
-    let control = Control::default();
     let instance = Arc::new(Instance::new(&options));
-    let front = Arc::new(Front { router: endpoint::router(instance), control: control.clone(), name_header });
-    let (stop, stopped) = watch::channel(false);
-    let mut server = Server { addresses: Vec::new(), control, stop, listeners: Vec::new() };
+    let control = Control::default();
+    let front = Arc::new(Front {
+        router: endpoint::router(Arc::clone(&instance)),
+        instance,
+        control: control.clone(),
+        name_header,
+        prefix: options.prefix,
+    });
+    let mut server = Server { addresses: Vec::new(), door: None, control, listeners: Listeners::new() };
     for address in options.listen {
-        let refused = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
-        server.addresses.push(listener.local_addr().map_err(refused)?);
-        server.listeners.push(tokio::spawn(accept(listener, Arc::clone(&front), stopped.clone())));
+        server.addresses.push(server.listeners.add(address, Arc::clone(&front)).await?);
+    }
+    if let Some(address) = options.control {
+        let door = Arc::new(Door::new(server.control()));
+        server.door = Some(server.listeners.add(address, door).await?);
     }
     Ok(server)
-}
-
-async fn accept(listener: TcpListener, front: Arc<Front>, mut stopped: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(converse(stream, peer, Arc::clone(&front), stopped.clone()));
-                }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            },
-            Some(_) = connections.join_next() => {}
-            _ = stopped.changed() => break,
-        }
-    }
-    drop(listener);
-    let all_closed = async { while connections.join_next().await.is_some() {} };
-    // Whoever is still talking after the grace is cut off when the set is dropped.
-    let _ = tokio::time::timeout(STOP_GRACE, all_closed).await;
-}
-
-async fn converse(
-    stream: TcpStream,
-    peer: SocketAddr,
-    front: Arc<Front>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let _counted = front.control.enter_connection();
-    // Without it only latency suffers.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request: Request<Incoming>| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer).await) }
-    });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .half_close(false)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    // How a conversation ends (reset, garbage, time-out) is the client's affair, and nobody is told.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
 }
 
 /// What stands before the endpoints of one instance.
 struct Front {
     router: Router,
+    instance: Arc<Instance>,
     control: Control,
     name_header: Option<HeaderValue>,
+    prefix: String,
 }
 
-impl Front {
-    async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+impl Handler for Front {
+    fn connected(&self) -> Option<Entered> {
+        Some(self.control.enter_connection())
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Body>, connection: Connection) -> Response<Body> {
         let entered = self.control.enter_request();
         let origin = request.headers().get(ORIGIN).cloned();
-        request.extensions_mut().insert(Peer(peer.ip()));
-        let delay = self.control.delay();
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+        let knobs = self.control.knobs();
+        if !knobs.delay.is_zero() {
+            tokio::time::sleep(knobs.delay).await;
         }
-        let mut response = if self.control.is_failing() {
-            reply::typed(StatusCode::SERVICE_UNAVAILABLE, reply::TEXT, Body::empty())
+        let fails = knobs.fail > 0.0 && self.instance.random().unit() < knobs.fail;
+        let mut response = if fails {
+            reply::typed(knobs.status, reply::TEXT, Body::empty())
         } else if request.method() == Method::OPTIONS {
             reply::preflight(request.headers())
         } else {
-            match tower_service::Service::call(&mut self.router.clone(), request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
+            self.route(request, connection).await
         };
         reply::allow_origin(origin, response.headers_mut());
         if let Some(name) = &self.name_header {
@@ -230,6 +178,37 @@ impl Front {
         }
         response.map(|body| Body::new(CountedBody { body, entered: Some(entered) }))
     }
+}
+
+impl Front {
+    async fn route(&self, mut request: Request<Body>, connection: Connection) -> Response<Body> {
+        let Some(path) = request.uri().path().strip_prefix(self.prefix.as_str()) else {
+            return reply::not_found();
+        };
+        if let Some(plain) = path::plain(path) {
+            let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+            let location = format!("{}{plain}{query}", self.prefix);
+            return reply::go_there(StatusCode::TEMPORARY_REDIRECT, &location, request.method());
+        }
+        if !self.prefix.is_empty() {
+            match below_prefix(request.uri(), &self.prefix) {
+                Some(uri) => *request.uri_mut() = uri,
+                None => return reply::not_found(),
+            }
+        }
+        request.extensions_mut().insert(connection);
+        match tower_service::Service::call(&mut self.router.clone(), request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+fn below_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    let path = parts.path_and_query?.as_str().strip_prefix(prefix)?.to_owned();
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// Keeps the request counted until the last byte of its answer was taken. A client that has read the whole

@@ -1,38 +1,67 @@
-//! One-field answers: `/headers`, `/ip`, `/user-agent`, `/uuid`, `/hostname`.
+//! One-field answers: `/headers`, `/ip`, `/user-agent`, `/uuid`, `/hostname`, `/env`, `/version`.
 
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use http::header::USER_AGENT;
 use http::{HeaderMap, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::inspect::{header_values, origin};
-use super::{Peer, Shared};
+use super::Shared;
+use crate::listener::Connection;
+use crate::query::Args;
 use crate::random::Random;
 use crate::reply;
+use crate::request::{origin, shown_headers};
+use crate::style::Style;
 
-pub(super) async fn headers(request: Request) -> Response<Body> {
-    let headers = header_values(request.headers(), request.uri());
-    reply::json(StatusCode::OK, &json!({ "headers": headers }))
+pub(super) async fn headers(State(instance): State<Shared>, request: Request) -> Response<Body> {
+    let headers = shown_headers(request.headers(), request.uri(), &instance.hidden_headers);
+    one(instance.style, "headers", instance.style.headers(&headers))
 }
 
-pub(super) async fn ip(Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response<Body> {
-    reply::json(StatusCode::OK, &json!({ "origin": origin(peer, &headers) }))
+pub(super) async fn ip(
+    State(instance): State<Shared>,
+    Extension(connection): Extension<Connection>,
+    args: Args,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let origin = origin(Some(&connection), &headers);
+    if args.get("format") == Some("text") {
+        return reply::typed(StatusCode::OK, reply::TEXT, format!("{origin}\n"));
+    }
+    one(instance.style, "origin", origin)
 }
 
-pub(super) async fn user_agent(headers: HeaderMap) -> Response<Body> {
-    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    reply::json(StatusCode::OK, &json!({ "user-agent": agent }))
+pub(super) async fn user_agent(State(instance): State<Shared>, headers: HeaderMap) -> Response<Body> {
+    let agent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let shown = match (agent, instance.style) {
+        (Some(agent), _) => Value::from(agent),
+        (None, Style::Go) => Value::from(""),
+        (None, Style::Python) => Value::Null,
+    };
+    one(instance.style, "user-agent", shown)
 }
 
 pub(super) async fn uuid(State(instance): State<Shared>) -> Response<Body> {
-    reply::json(StatusCode::OK, &json!({ "uuid": uuid_v4(&mut instance.random.fork()) }))
+    one(instance.style, "uuid", uuid_v4(&mut instance.random()))
 }
 
 pub(super) async fn hostname(State(instance): State<Shared>) -> Response<Body> {
-    let name = instance.name.as_deref().unwrap_or("go-httpbin");
-    reply::json(StatusCode::OK, &json!({ "hostname": name }))
+    one(instance.style, "hostname", instance.hostname.as_str())
+}
+
+pub(super) async fn env(State(instance): State<Shared>) -> Response<Body> {
+    one(instance.style, "env", json!(instance.env))
+}
+
+pub(super) async fn version(State(instance): State<Shared>) -> Response<Body> {
+    let document = instance.style.document().with("service", "fuseboard httpbin");
+    document.with("version", env!("CARGO_PKG_VERSION")).answer(StatusCode::OK)
+}
+
+fn one(style: Style, name: &'static str, value: impl Into<Value>) -> Response<Body> {
+    style.document().with(name, value).answer(StatusCode::OK)
 }
 
 /// RFC 9562 section 5.4: random but for version and variant.

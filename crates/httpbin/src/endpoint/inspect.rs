@@ -1,178 +1,144 @@
-//! `/get`, `/post` and the others that show a request back: arguments, headers, origin, URL and, where a
-//! body may come, its data as text, form fields and JSON.
-
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+//! `/get`, `/post`, `/anything` and the others that show a request back, with its body where one may come; `/upload`,
+//! which only counts it; `/response-headers`, whose answer has the headers that were asked for.
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::{Extension, extract::Request};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
-use serde::Serialize;
-use serde_json::Value;
+use axum::extract::{Request, State};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::BodyExt;
 
-use super::{Answer, Peer, Shared};
-use crate::reply::{self, BadRequest};
+use super::form::Sent;
+use super::{Answer, Instance, Shared, Unread};
+use crate::query::Args;
+use crate::reply::{self, Refusal};
+use crate::style::{Document, Style, Values};
 
-/// Names with all their values; sorted, as Go writes maps.
-pub(super) type Values = BTreeMap<String, Vec<String>>;
-
-#[derive(Serialize)]
-struct Picture {
-    args: Values,
-    headers: Values,
-    method: String,
-    origin: String,
-    url: String,
+pub(super) async fn without_body(State(instance): State<Shared>, request: Request) -> Response<Body> {
+    shown_without_body(&instance, &request).answer(StatusCode::OK)
 }
 
-#[derive(Serialize)]
-struct BodyPicture {
-    #[serde(flatten)]
-    request: Picture,
-    data: String,
-    files: Values,
-    form: Values,
-    json: Value,
+/// The document of `/get`.
+pub(super) fn shown_without_body(instance: &Instance, request: &Request) -> Document {
+    let document = instance.picture(request).document(instance.style);
+    match instance.style {
+        Style::Go => document,
+        Style::Python => document.without(&["method"]),
+    }
 }
 
-pub(super) async fn without_body(Extension(peer): Extension<Peer>, request: Request) -> Response<Body> {
-    reply::json(StatusCode::OK, &picture(peer, &request))
+pub(super) async fn with_body(State(instance): State<Shared>, request: Request) -> Answer {
+    let document = shown_with_body(&instance, request).await?;
+    Ok(match instance.style {
+        Style::Go => document,
+        Style::Python => document.without(&["method"]),
+    }
+    .answer(StatusCode::OK))
 }
 
-pub(super) async fn with_body(
-    State(instance): State<Shared>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Answer {
-    let picture = picture(peer, &request);
-    let media_type =
-        request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-    let body = axum::body::to_bytes(request.into_body(), instance.max_body_bytes)
+/// Any path and method; a `HEAD` has no body to show.
+pub(super) async fn anything(State(instance): State<Shared>, request: Request) -> Answer {
+    if request.method() == Method::HEAD {
+        return Ok(shown_without_body(&instance, &request).answer(StatusCode::OK));
+    }
+    Ok(shown_with_body(&instance, request).await?.answer(StatusCode::OK))
+}
+
+/// The document of `/anything`.
+pub(super) async fn shown_with_body(instance: &Instance, request: Request) -> Result<Document, Refusal> {
+    const WHAT: &str = "error parsing request body: ";
+    let style = instance.style;
+    let document = instance.picture(&request).document(style);
+    let (head, body) = request.into_parts();
+    let body = instance.read(body).await.map_err(|unread| unread.refusal(StatusCode::BAD_REQUEST, WHAT))?;
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let sent = Sent::read(content_type, body, style)
         .await
-        .map_err(|_| BadRequest("error parsing request body: http: request body too large".into()))?;
-    let mut shown = BodyPicture {
-        request: picture,
-        data: text_or_data_url(&body, &media_type),
-        files: Values::new(),
-        form: Values::new(),
-        json: Value::Null,
-    };
-    match media_type.split(';').next().unwrap_or("").trim() {
-        "application/x-www-form-urlencoded" => shown.form = pairs(&shown.data),
-        "application/json" if !body.is_empty() => {
-            shown.json = serde_json::from_slice(&body)
-                .map_err(|error| BadRequest(format!("error parsing request body: {error}")))?;
-        }
-        _ => {}
-    }
-    Ok(reply::json(StatusCode::OK, &shown))
+        .map_err(|problem| Refusal::bad(format!("{WHAT}{problem}")))?;
+    Ok(document
+        .with("data", sent.data)
+        .with("files", style.values(&sent.files))
+        .with("form", style.values(&sent.form))
+        .with("json", sent.json))
 }
 
-fn picture(peer: Peer, request: &Request) -> Picture {
-    Picture {
-        args: pairs(request.uri().query().unwrap_or("")),
-        headers: header_values(request.headers(), request.uri()),
-        method: request.method().to_string(),
-        origin: origin(peer, request.headers()),
-        url: url(request.uri(), request.headers()),
-    }
-}
-
-/// Who asked: the first address of `X-Forwarded-For`, else the other end of the connection.
-pub(super) fn origin(Peer(address): Peer, headers: &HeaderMap) -> String {
-    let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    let first = forwarded.and_then(|list| list.split(',').next()).map(str::trim);
-    match first {
-        Some(first) if !first.is_empty() => first.to_owned(),
-        _ => match address {
-            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(v6.to_string(), |v4| v4.to_string()),
-            IpAddr::V4(v4) => v4.to_string(),
-        },
-    }
-}
-
-/// Request headers under Go's spelling of their names, `Host` among them.
-pub(super) fn header_values(headers: &HeaderMap, target: &Uri) -> Values {
-    let mut values = Values::new();
-    for (name, value) in headers {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        values.entry(canonical(name)).or_default().push(value);
-    }
-    values.insert("Host".into(), vec![host(target, headers)]);
-    values
-}
-
-fn host(target: &Uri, headers: &HeaderMap) -> String {
-    match target.authority() {
-        Some(authority) => authority.to_string(),
-        None => headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned(),
-    }
-}
-
-fn url(target: &Uri, headers: &HeaderMap) -> String {
-    let forwarded = headers.get("x-forwarded-proto").or_else(|| headers.get("x-forwarded-protocol"));
-    let scheme = match forwarded.and_then(|value| value.to_str().ok()) {
-        Some(scheme) => scheme,
-        None if headers.get("x-forwarded-ssl").is_some_and(|value| value == "on") => "https",
-        None => "http",
-    };
-    let path = target.path_and_query().map_or("/", |path| path.as_str());
-    format!("{scheme}://{}{path}", host(target, headers))
-}
-
-/// `x-request-id` as `X-Request-Id`.
-fn canonical(name: &HeaderName) -> String {
-    let mut start_of_word = true;
-    name.as_str()
-        .chars()
-        .map(|c| {
-            let c = if start_of_word { c.to_ascii_uppercase() } else { c };
-            start_of_word = c == '-';
-            c
-        })
-        .collect()
-}
-
-/// Query or form fields; a pair with a broken escape or a semicolon is left out, as Go does.
-pub(super) fn pairs(text: &str) -> Values {
-    let mut values = Values::new();
-    for pair in text.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if let (Some(name), Some(value)) = (unescape(name), unescape(value)) {
-            values.entry(name).or_default().push(value);
+/// Counts the bytes of the body and keeps none.
+pub(super) async fn upload(State(instance): State<Shared>, request: Request) -> Answer {
+    let document = instance.picture(&request).document(instance.style);
+    let mut body = request.into_body();
+    let mut received = 0;
+    let refused = |unread: Unread| unread.refusal(StatusCode::INTERNAL_SERVER_ERROR, "");
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| refused(Unread::BrokenOff))?;
+        received += frame.data_ref().map_or(0, bytes::Bytes::len);
+        if received > instance.max_body_bytes {
+            return Err(refused(Unread::TooLarge));
         }
     }
-    values
+    Ok(document.with("bytes_received", received).answer(StatusCode::OK))
 }
 
-fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => hex_digit(rest.next()?)? * 16 + hex_digit(rest.next()?)?,
-            other => other,
-        });
+/// Every argument becomes a header of the answer; the body shows them.
+pub(super) async fn response_headers(State(instance): State<Shared>, Args(mut wanted): Args) -> Answer {
+    let content_type = wanted.get("Content-Type").and_then(|values| values.first()).cloned();
+    let content_type = match content_type.filter(|value| !value.is_empty()) {
+        Some(given) => given,
+        None => {
+            let json = match instance.style {
+                Style::Go => "application/json; charset=utf-8",
+                Style::Python => "application/json",
+            };
+            wanted.insert("Content-Type".into(), vec![json.into()]);
+            json.into()
+        }
+    };
+    let body = match instance.style {
+        Style::Go if instance.escape_html && is_dangerous(&content_type) => reply::pretty(&escaped(&wanted)),
+        Style::Go => reply::pretty(&wanted),
+        Style::Python => with_own_length(&wanted),
+    };
+    let mut response = reply::bare(StatusCode::OK, body);
+    for (name, values) in &wanted {
+        for value in values {
+            let header = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(value).ok());
+            let (name, value) = header
+                .ok_or_else(|| Refusal::bad(format!("invalid header: {name:?}: {value:?} cannot be sent")))?;
+            // How long the answer is, and where it ends, is not the caller's to choose.
+            if name != CONTENT_LENGTH && name != http::header::TRANSFER_ENCODING {
+                response.headers_mut().append(name, value);
+            }
+        }
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(response)
 }
 
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
-}
-
-/// Text as it came; anything else as a data URL.
-fn text_or_data_url(body: &[u8], media_type: &str) -> String {
-    if let Ok(text) = std::str::from_utf8(body) {
-        return text.to_owned();
+/// Python's document tells the length of itself.
+fn with_own_length(wanted: &Values) -> Vec<u8> {
+    let mut length = 0;
+    loop {
+        let mut shown = wanted.clone();
+        shown.insert("Content-Length".into(), vec![length.to_string()]);
+        let body = reply::pretty(&Style::Python.values(&shown));
+        if body.len() == length {
+            return body;
+        }
+        length = body.len();
     }
-    let media_type = if media_type.is_empty() { "application/octet-stream" } else { media_type };
-    format!("data:{media_type};base64,{}", BASE64_STANDARD.encode(body))
+}
+
+fn escaped(values: &Values) -> Values {
+    let mut escaped = Values::new();
+    for (name, values) in values {
+        let name = reply::escape_html(name);
+        let values = values.iter().map(|value| reply::escape_html(value));
+        escaped.entry(name).or_default().extend(values);
+    }
+    escaped
+}
+
+/// Whether a browser might run a body of this type.
+pub(super) fn is_dangerous(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    !matches!(media_type.as_str(), "text/plain" | "application/json" | "application/octet-string")
 }
 
 #[cfg(test)]
@@ -180,17 +146,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_keep_all_values_of_a_name_and_drop_broken_ones() {
-        let values = pairs("a=1&b=x+y%21&a=3&c&broken=%zz&semi=1;2");
-        assert_eq!(values["a"], ["1", "3"]);
-        assert_eq!(values["b"], ["x y!"]);
-        assert_eq!(values["c"], [""]);
-        assert_eq!(values.len(), 3);
+    fn python_s_document_tells_its_own_length() {
+        let body = with_own_length(&Values::from([("a".into(), vec!["b".into()])]));
+        let text = String::from_utf8(body).unwrap();
+        assert!(text.contains(&format!("\"Content-Length\": \"{}\"", text.len())), "{text}");
     }
 
     #[test]
-    fn header_names_are_spelled_as_go_spells_them() {
-        assert_eq!(canonical(&HeaderName::from_static("x-b3-traceid")), "X-B3-Traceid");
-        assert_eq!(canonical(&HeaderName::from_static("te")), "Te");
+    fn only_plain_text_and_json_are_harmless() {
+        assert!(!is_dangerous("text/plain; charset=utf-8") && !is_dangerous("Application/JSON"));
+        assert!(is_dangerous("text/html") && is_dangerous("image/svg+xml") && is_dangerous(""));
     }
 }

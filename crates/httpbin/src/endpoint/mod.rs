@@ -1,120 +1,278 @@
 //! Which path does what: one module per family of endpoints, and the table of paths.
 
-mod bytes;
-mod echo;
+mod auth;
+mod base64;
+mod caching;
+mod compressed;
+mod cookies;
+mod digest;
+mod dump;
+mod fixture;
+mod form;
 mod identity;
 mod inspect;
+mod link;
+mod paced;
+mod random_bytes;
+mod range;
+mod redirect;
+mod serve_content;
 mod slow;
 mod status;
+mod stream;
+mod trouble;
+mod websocket;
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::routing::{self, MethodRouter};
+use bytes::Bytes;
 use http::{Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::random::SharedRandom;
-use crate::reply::{BadRequest, plain_error};
+use crate::duration;
+use crate::echo::{self, Bounds};
+use crate::number;
+use crate::random::{Random, SharedRandom};
+use crate::reply::{self, Refusal};
+use crate::request::{Pattern, Picture};
 use crate::server::Options;
+use crate::style::Style;
 
 /// What every endpoint of one instance may use.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    name: Option<String>,
+    hostname: String,
     random: SharedRandom,
     max_body_bytes: usize,
     max_duration: Duration,
+    style: Style,
+    prefix: String,
+    redirect_hosts: Vec<String>,
+    hidden_headers: Vec<Pattern>,
+    env: BTreeMap<String, String>,
+    escape_html: bool,
+    gates: trouble::Gates,
+    started: tokio::time::Instant,
 }
 
 impl Instance {
     pub(crate) fn new(options: &Options) -> Self {
+        let hostname = options.hostname.as_ref().or(options.name.as_ref());
         Self {
-            name: options.name.clone(),
+            hostname: hostname.map_or("go-httpbin", String::as_str).to_owned(),
             random: SharedRandom::new(options.seed),
             max_body_bytes: options.max_body_bytes,
             max_duration: options.max_duration,
+            style: options.style,
+            prefix: options.prefix.clone(),
+            redirect_hosts: options.redirect_hosts.clone(),
+            hidden_headers: options.hidden_headers.iter().map(|text| Pattern::new(text)).collect(),
+            env: options.env.clone(),
+            escape_html: options.escape_html,
+            gates: trouble::Gates::default(),
+            started: tokio::time::Instant::now(),
+        }
+    }
+
+    /// A stream of numbers for one request.
+    pub(crate) fn random(&self) -> Random {
+        self.random.fork()
+    }
+
+    /// Numbers fixed by `seed` where there is one.
+    fn seeded(&self, seed: Option<&str>) -> Result<Random, Refusal> {
+        match seed {
+            None => Ok(self.random()),
+            Some(seed) => number::whole("ParseInt", seed)
+                .map(|seed| Random::new(seed.cast_unsigned()))
+                .map_err(|problem| Refusal::bad(format!("invalid seed: {problem}"))),
+        }
+    }
+
+    fn picture(&self, request: &Request) -> Picture {
+        Picture::of(request, &self.hidden_headers)
+    }
+
+    /// A duration parameter; `shortest` where it may not be zero.
+    fn duration(&self, what: &str, text: &str, shortest: Duration) -> Result<Duration, Refusal> {
+        duration::bounded(text, shortest, self.max_duration)
+            .map_err(|problem| Refusal::bad(format!("invalid {what}: {problem}")))
+    }
+
+    /// The whole body of a request, up to the limit.
+    async fn read(&self, body: Body) -> Result<Bytes, Unread> {
+        match Limited::new(body, self.max_body_bytes).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+            Err(_) => Err(Unread::BrokenOff),
         }
     }
 }
 
-/// The other end of the connection; stands in the request's extensions.
+/// Why the body of a request is not there.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+enum Unread {
+    TooLarge,
+    BrokenOff,
+}
+
+impl Unread {
+    /// As go-httpbin says it, behind `what` failed.
+    fn refusal(self, status: StatusCode, what: &str) -> Refusal {
+        match self {
+            Self::TooLarge => Refusal::with(status, format!("{what}http: request body too large")).closing(),
+            Self::BrokenOff => Refusal::with(status, format!("{what}unexpected EOF")).closing(),
+        }
+    }
+}
 
 type Shared = Arc<Instance>;
-type Answer = Result<Response<Body>, BadRequest>;
+type Answer = Result<Response<Body>, Refusal>;
 
 pub(crate) fn router(instance: Shared) -> Router {
-    Router::new()
-        .route("/get", only(routing::get(inspect::without_body)))
-        .route("/head", only(routing::head(inspect::without_body)))
-        .route("/post", only(routing::post(inspect::with_body)))
-        .route("/put", only(routing::put(inspect::with_body)))
-        .route("/patch", only(routing::patch(inspect::with_body)))
-        .route("/delete", only(routing::delete(inspect::with_body)))
-        .route("/anything", routing::any(inspect::with_body))
-        .route("/anything/", routing::any(inspect::with_body))
-        .route("/anything/{*rest}", routing::any(inspect::with_body))
+    let router = Router::new();
+    [inspecting, moving, guarded, content, troubling]
+        .into_iter()
+        .fold(router, |router, add| add(router))
+        .fallback(async || reply::not_found())
+        .with_state(instance)
+}
+
+/// Endpoints that show what was sent.
+fn inspecting(router: Router<Shared>) -> Router<Shared> {
+    router
+        .route("/get", only("GET, HEAD", routing::get(inspect::without_body)))
+        .route("/head", only("HEAD", routing::head(inspect::without_body)))
+        .route("/post", only("POST", routing::post(inspect::with_body)))
+        .route("/put", only("PUT", routing::put(inspect::with_body)))
+        .route("/patch", only("PATCH", routing::patch(inspect::with_body)))
+        .route("/delete", only("DELETE", routing::delete(inspect::with_body)))
+        .route("/anything", routing::any(inspect::anything))
+        .route("/anything/", routing::any(inspect::anything))
+        .route("/anything/{*rest}", routing::any(inspect::anything))
+        .route(
+            "/upload",
+            only("PATCH, POST, PUT", {
+                routing::patch(inspect::upload).post(inspect::upload).put(inspect::upload)
+            }),
+        )
         .route("/headers", routing::any(identity::headers))
         .route("/ip", routing::any(identity::ip))
         .route("/user-agent", routing::any(identity::user_agent))
         .route("/uuid", routing::any(identity::uuid))
         .route("/hostname", routing::any(identity::hostname))
+        .route("/env", routing::any(identity::env))
+        .route("/version", routing::any(identity::version))
+        .route("/dump/request", routing::any(dump::request))
+        .route("/cookies", routing::any(cookies::show))
+        .route("/cookies/set", routing::any(cookies::set))
+        .route("/cookies/delete", routing::any(cookies::delete))
+        .route("/gzip", routing::any(compressed::gzip))
+        .route("/deflate", routing::any(compressed::deflate))
+        .route("/brotli", routing::any(async || Refusal::plain(StatusCode::NOT_IMPLEMENTED)))
+}
+
+/// Endpoints that send the caller elsewhere, or depend on what it has already.
+fn moving(router: Router<Shared>) -> Router<Shared> {
+    router
+        .route("/redirect/{count}", routing::any(redirect::either))
+        .route("/relative-redirect/{count}", routing::any(redirect::relative))
+        .route("/absolute-redirect/{count}", routing::any(redirect::absolute))
+        .route("/redirect-to", routing::any(redirect::to))
+        .route("/links/{count}", routing::any(link::first))
+        .route("/links/{count}/{offset}", routing::any(link::page))
+        .route("/cache", routing::any(caching::cache))
+        .route("/cache/{seconds}", routing::any(caching::cache_for))
+        .route("/etag/{etag}", routing::any(caching::etag))
+        .route("/response-headers", routing::any(inspect::response_headers))
+        .route("/range/{count}", routing::any(range::range))
+}
+
+/// Endpoints behind a password.
+fn guarded(router: Router<Shared>) -> Router<Shared> {
+    router
+        .route("/basic-auth/{user}/{password}", routing::any(auth::basic))
+        .route("/hidden-basic-auth/{user}/{password}", routing::any(auth::hidden_basic))
+        .route("/bearer", routing::any(auth::bearer))
+        .route("/digest-auth/{qop}/{user}/{password}", routing::any(auth::digest))
+        .route("/digest-auth/{qop}/{user}/{password}/{algorithm}", routing::any(auth::digest_with))
+}
+
+/// Endpoints that bring content of their own.
+fn content(router: Router<Shared>) -> Router<Shared> {
+    router
+        .route("/", only("GET, HEAD", routing::get(fixture::index)))
+        .route("/html", routing::any(fixture::html))
+        .route("/json", routing::any(fixture::json))
+        .route("/xml", routing::any(fixture::xml))
+        .route("/robots.txt", routing::any(fixture::robots))
+        .route("/deny", routing::any(fixture::deny))
+        .route("/forms/post", only("GET, HEAD", routing::get(fixture::form)))
+        .route("/encoding/utf8", only("GET, HEAD", routing::get(fixture::utf8)))
+        .route("/image", routing::any(fixture::image_wanted))
+        .route("/image/{kind}", routing::any(fixture::image))
+        .route("/base64/{data}", routing::any(base64::decode))
+        .route("/base64/{operation}/{data}", routing::any(base64::transform))
+        .route("/bytes/{count}", routing::any(random_bytes::bytes))
+        .route("/stream-bytes/{count}", routing::any(random_bytes::stream))
+        .route("/stream/{count}", routing::any(stream::lines))
+        .route("/jsonl", routing::any(stream::json_lines))
+        .route("/sse", routing::any(stream::events))
+        .route("/trailers", routing::any(stream::trailers))
+        .route("/websocket/echo", only("GET, HEAD", routing::get(websocket::echo)))
+}
+
+/// Endpoints that fail, wait or break off.
+fn troubling(router: Router<Shared>) -> Router<Shared> {
+    router
         .route("/status/{codes}", routing::any(status::status))
         .route("/unstable", routing::any(status::unstable))
         .route("/delay/{duration}", routing::any(slow::delay))
         .route("/drip", routing::any(slow::drip))
-        .route("/bytes/{count}", routing::any(bytes::bytes))
-        .route("/echo", routing::any(echo::echo))
-        .fallback(async || plain_error(StatusCode::NOT_FOUND, "404 page not found\n"))
-        .with_state(instance)
+        .route("/echo", routing::any(echo_back))
+        .route("/crash", routing::any(trouble::crash))
+        .route("/reset", routing::any(trouble::reset))
+        .route("/hang", routing::any(trouble::hang))
+        .route("/concurrency", routing::any(trouble::concurrency))
+        .route("/flaky", routing::any(trouble::flaky))
 }
 
-/// Answers every method that the endpoint does not have with 405; axum adds `Allow`.
-fn only(endpoint: MethodRouter<Shared>) -> MethodRouter<Shared> {
-    endpoint.fallback(async || plain_error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"))
+/// fortio's echo, within the bounds of this instance.
+async fn echo_back(State(instance): State<Shared>, request: Request) -> Answer {
+    let bounds =
+        Bounds { delay: instance.max_duration, size: instance.max_body_bytes, body: instance.max_body_bytes };
+    echo::answer(request, None, bounds, instance.random())
+        .await
+        .map_err(|refused| Refusal::with(refused.status, refused.problems.join("; ")))
 }
 
-/// A delay as go-httpbin reads it: seconds (`1.5`) or a Go duration (`250ms`), at most `longest`.
-fn bounded_duration(text: &str, longest: Duration) -> Result<Duration, BadRequest> {
-    let invalid = |why: String| BadRequest(format!("invalid duration: {why}"));
-    let (sign, magnitude) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
-    let duration = match magnitude.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) if magnitude.contains(char::is_whitespace) => None,
-        Err(_) => humantime::parse_duration(magnitude).ok(),
-    };
-    let Some(duration) = duration else {
-        return Err(invalid(format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")));
-    };
-    let shown = humantime::format_duration(duration);
-    if !sign.is_empty() && !duration.is_zero() {
-        return Err(invalid(format!("duration -{shown} shorter than 0s")));
-    }
-    if duration > longest {
-        return Err(invalid(format!("duration {shown} longer than {}", humantime::format_duration(longest))));
-    }
-    Ok(duration)
-}
-
-/// A whole number, with the error text of Go's `strconv`.
-fn whole_number<T: std::str::FromStr>(what: &str, function: &str, text: &str) -> Result<T, BadRequest> {
-    text.parse().map_err(|_| {
-        BadRequest(format!("invalid {what}: strconv.{function}: parsing {text:?}: invalid syntax"))
-    })
+/// Answers every method that the endpoint does not have with 405, and says which ones it has.
+fn only(allowed: &'static str, endpoint: MethodRouter<Shared>) -> MethodRouter<Shared> {
+    endpoint.fallback(async move || reply::wrong_method(allowed))
 }
 
 /// A status that an answer can end with.
-fn final_status(code: u16) -> Result<StatusCode, BadRequest> {
-    match StatusCode::from_u16(code) {
-        Ok(status) if (200..=599).contains(&code) => Ok(status),
-        // The original sends 1xx as if it ended the exchange, which leaves clients waiting for the rest.
-        Ok(_) if (100..200).contains(&code) => {
-            Err(BadRequest(format!("invalid status code: {code} cannot end an exchange")))
+fn final_status(code: i64, least: i64, most: i64) -> Result<StatusCode, Refusal> {
+    let refused = |why: String| Refusal::bad(format!("invalid status code: {code} {why}"));
+    match u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok()) {
+        Some(_) if (100..200).contains(&code) && least <= code => {
+            // The original sends it, and then 200: an interim answer.
+            Err(refused("cannot end an exchange".into()))
         }
-        _ => Err(BadRequest(format!("invalid status code: {code} not in range [100, 599]"))),
+        Some(status) if (least..=most).contains(&code) => Ok(status),
+        _ => Err(refused(format!("not in range [{least}, {most}]"))),
     }
+}
+
+/// The same from text.
+fn status_named(text: &str, least: i64, most: i64) -> Result<StatusCode, Refusal> {
+    let code = number::whole("Atoi", text)
+        .map_err(|problem| Refusal::bad(format!("invalid status code: {text:?}: {problem}")))?;
+    final_status(code, least, most)
 }

@@ -1,123 +1,114 @@
 //! `/delay/{duration}` (the answer comes late) and `/drip` (the answer comes slowly, one byte at a time,
 //! which holds a connection). A client that goes away ends the wait: hyper drops the handler or the body.
 
-use std::collections::HashMap;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use bytes::Bytes;
+use fuseboard_go::duration::format;
 use http::header::{CONTENT_LENGTH, HeaderName};
-use http::{HeaderValue, Response, StatusCode};
-use hyper::body::{Frame, SizeHint};
-use tokio::time::Interval;
+use http::{HeaderValue, StatusCode};
 
-use super::{Answer, Peer, Shared, bounded_duration, final_status, inspect, whole_number};
-use crate::reply::{self, BadRequest};
+use super::inspect::shown_with_body;
+use super::paced::{Paced, pause_between};
+use super::{Answer, Shared, status_named};
+use crate::number;
+use crate::query::Args;
+use crate::reply::{self, Refusal};
+use crate::style::Style;
 
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// How long a drip takes, and how late it begins, unless the caller says it.
+const USUAL: Duration = Duration::from_secs(2);
 
 pub(super) async fn delay(
     State(instance): State<Shared>,
-    peer: Extension<Peer>,
     Path(duration): Path<String>,
     request: Request,
 ) -> Answer {
-    let duration = bounded_duration(&duration, instance.max_duration)?;
+    let duration = instance.duration("duration", &duration, Duration::ZERO)?;
     tokio::time::sleep(duration).await;
-    let mut response = inspect::with_body(State(instance), peer, request).await?;
-    let timing = timing("initial_delay", duration, "initial delay");
-    insert_timing(&mut response, &[timing]);
+    let document = shown_with_body(&instance, request).await?;
+    let mut response = match instance.style {
+        Style::Go => document,
+        Style::Python => document.without(&["json", "method"]),
+    }
+    .answer(StatusCode::OK);
+    response.headers_mut().extend(timings(&[Timing::initial(duration)]).map(|value| (SERVER_TIMING, value)));
     Ok(response)
 }
 
-pub(super) async fn drip(
-    State(instance): State<Shared>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Answer {
-    let seconds = |name: &str| match query.get(name) {
-        None => Ok(Duration::from_secs(2).min(instance.max_duration)),
-        Some(text) => bounded_duration(text, instance.max_duration),
+pub(super) async fn drip(State(instance): State<Shared>, args: Args) -> Answer {
+    let duration = |name: &str| match args.get(name) {
+        None => Ok(USUAL),
+        Some(text) => instance.duration(name, text, Duration::ZERO),
     };
-    let (writing, initial) = (seconds("duration")?, seconds("delay")?);
-    let count = match query.get("numbytes") {
-        None => 10,
-        Some(text) => whole_number::<i64>("numbytes", "ParseInt", text)?,
-    };
-    let largest = instance.max_body_bytes;
+    let (writing, initial) = (duration("duration")?, duration("delay")?);
+    let invalid = |problem: String| Refusal::bad(format!("invalid numbytes: {problem}"));
+    let count =
+        args.get("numbytes").map_or(Ok(10), |text| number::whole("ParseInt", text)).map_err(invalid)?;
+    let most = instance.max_body_bytes;
     let count = usize::try_from(count)
         .ok()
-        .filter(|count| (1..=largest).contains(count))
-        .ok_or_else(|| BadRequest(format!("invalid numbytes: {count} not in range [1, {largest}]")))?;
-    let status = match query.get("code") {
-        None => StatusCode::OK,
-        Some(text) => final_status(whole_number("status code", "Atoi", text)?)?,
-    };
-    if initial + writing > instance.max_duration {
-        let total = humantime::format_duration(initial + writing);
-        return Err(BadRequest(format!("too much time: {total} is longer than the allowed duration")));
+        .filter(|count| (1..=most).contains(count))
+        .ok_or_else(|| invalid(format!("{count} not in range [1, {most}]")))?;
+    let status = args.get("code").map_or(Ok(StatusCode::OK), |code| status_named(code, 100, 599))?;
+    let whole = writing.saturating_add(initial);
+    if whole > instance.max_duration {
+        let (writing, initial, most) = (format(writing), format(initial), format(instance.max_duration));
+        return Err(Refusal::bad(format!("too much time: {writing}+{initial} > {most}")));
     }
     tokio::time::sleep(initial).await;
 
-    let gaps = u32::try_from(count - 1).unwrap_or(u32::MAX);
-    let pause = if gaps == 0 { writing } else { writing / gaps };
+    let pause = pause_between(writing, count);
     let body = if pause.is_zero() {
         Body::from(vec![b'*'; count])
     } else {
-        Body::new(Drip { left: count, ticks: tokio::time::interval(pause) })
+        Paced::new(count, pause, |_| Bytes::from_static(b"*")).into_body()
     };
     let mut response = reply::typed(status, reply::TEXT, body);
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(count));
-    let timings = [
-        timing("total_duration", initial + writing, "total request duration"),
-        timing("initial_delay", initial, "initial delay"),
-        timing("write_duration", writing, "duration of writes after initial delay"),
-        timing("pause_per_write", pause, "computed pause between writes"),
-    ];
-    insert_timing(&mut response, &timings);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(count));
+    let timings = timings(&[
+        Timing::total(whole),
+        Timing::initial(initial),
+        Timing::writing(writing),
+        Timing::pause(pause),
+    ]);
+    headers.extend(timings.map(|value| (SERVER_TIMING, value)));
     Ok(response)
 }
 
-fn timing(name: &str, duration: Duration, description: &str) -> String {
-    format!("{name};dur={:.2};desc=\"{description}\"", duration.as_secs_f64() * 1e3)
+/// One entry of `Server-Timing`.
+pub(super) struct Timing {
+    name: &'static str,
+    duration: Duration,
+    description: &'static str,
 }
 
-fn insert_timing(response: &mut Response<Body>, timings: &[String]) {
-    if let Ok(value) = HeaderValue::from_str(&timings.join(", ")) {
-        response.headers_mut().insert(SERVER_TIMING, value);
+impl Timing {
+    pub(super) fn total(duration: Duration) -> Self {
+        Self { name: "total_duration", duration, description: "total request duration" }
+    }
+
+    pub(super) fn initial(duration: Duration) -> Self {
+        Self { name: "initial_delay", duration, description: "initial delay" }
+    }
+
+    pub(super) fn writing(duration: Duration) -> Self {
+        Self { name: "write_duration", duration, description: "duration of writes after initial delay" }
+    }
+
+    pub(super) fn pause(duration: Duration) -> Self {
+        Self { name: "pause_per_write", duration, description: "computed pause between writes" }
     }
 }
 
-/// One asterisk at each tick, the first at once.
-struct Drip {
-    left: usize,
-    ticks: Interval,
-}
-
-impl hyper::body::Body for Drip {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        ready!(self.ticks.poll_tick(cx));
-        self.left -= 1;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"*")))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left as u64)
-    }
+/// The value of `Server-Timing`.
+pub(super) fn timings(timings: &[Timing]) -> Option<HeaderValue> {
+    let entry = |Timing { name, duration, description }: &Timing| {
+        format!("{name};dur={:.2};desc=\"{description}\"", duration.as_secs_f64() * 1e3)
+    };
+    HeaderValue::from_str(&timings.iter().map(entry).collect::<Vec<_>>().join(", ")).ok()
 }

@@ -1,9 +1,14 @@
-//! The knobs of one running instance, and what it counted. In code for the demo and for tests; a second
-//! listener for remote control is not here.
+//! The knobs of one running instance, and what it counted. In code for the demo and for tests; from outside by `door`.
+
+mod door;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
+
+use http::StatusCode;
+
+pub(crate) use door::Door;
 
 /// Handle to one instance; clones act on the same instance.
 #[derive(Debug, Clone, Default)]
@@ -11,18 +16,53 @@ pub struct Control {
     state: Arc<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    fail_all: AtomicBool,
+    /// Share of requests that fail, as the bits of an `f64`.
+    fail_bits: AtomicU64,
+    status: AtomicU16,
     delay_ns: AtomicU64,
     requests: Gauge,
     connections: Gauge,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            fail_bits: AtomicU64::default(),
+            status: AtomicU16::new(StatusCode::SERVICE_UNAVAILABLE.as_u16()),
+            delay_ns: AtomicU64::default(),
+            requests: Gauge::default(),
+            connections: Gauge::default(),
+        }
+    }
+}
+
+/// How the knobs stand.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Knobs {
+    /// Share of requests that fail, 0 to 1.
+    pub(crate) fail: f64,
+    /// What they fail with.
+    pub(crate) status: StatusCode,
+    /// Wait before each answer.
+    pub(crate) delay: Duration,
+}
+
 impl Control {
-    /// While set, every request is answered with 503, whatever its path.
+    /// While set, every request is answered with 503 (or the status chosen at the control door), whatever its path.
     pub fn fail_all(&self, fail: bool) {
-        self.state.fail_all.store(fail, Ordering::Relaxed);
+        self.fail_share(if fail { 1.0 } else { 0.0 });
+    }
+
+    /// This share of requests, 0 to 1, is answered with 503 (or the status chosen at the control door), whatever their
+    /// path.
+    pub fn fail_share(&self, share: f64) {
+        self.state.fail_bits.store(share.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn fail_with(&self, status: StatusCode) {
+        self.state.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
     /// Waits so long before each answer, besides what the request itself asks for. Zero (the default) switches it off.
@@ -42,12 +82,14 @@ impl Control {
         self.state.connections.reset();
     }
 
-    pub(crate) fn is_failing(&self) -> bool {
-        self.state.fail_all.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn delay(&self) -> Duration {
-        Duration::from_nanos(self.state.delay_ns.load(Ordering::Relaxed))
+    pub(crate) fn knobs(&self) -> Knobs {
+        let status = self.state.status.load(Ordering::Relaxed);
+        Knobs {
+            fail: f64::from_bits(self.state.fail_bits.load(Ordering::Relaxed)),
+            // Only statuses are stored.
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+            delay: Duration::from_nanos(self.state.delay_ns.load(Ordering::Relaxed)),
+        }
     }
 
     pub(crate) fn enter_request(&self) -> Entered {
