@@ -122,6 +122,11 @@ pub(crate) fn go_program(
     Ok(path)
 }
 
+/// go-httpbin of the version whose answers ours are compared with.
+pub(crate) fn go_httpbin() -> Result<PathBuf, Missing> {
+    go("go-httpbin", "github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin", "v2.26.0")
+}
+
 fn folder() -> PathBuf {
     repository::root().join("target/peers")
 }

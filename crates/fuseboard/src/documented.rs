@@ -114,6 +114,7 @@ fn check(line: &str) -> Result<(), String> {
                 Err(error) => Err(error.to_string()),
             }
         }
+        (_, "server") => crate::cmd::server::check(&words[2..]),
         _ => accepted(Arguments::command(), &words),
     }
 }

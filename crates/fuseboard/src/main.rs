@@ -77,6 +77,9 @@ enum Command {
     Nc(cmd::nc::Arguments),
     Report(cmd::report::Arguments),
     Httpbin(cmd::httpbin::Arguments),
+    /// Serve what fortio serves: an echo whose failures the caller chooses, a redirector, TCP and UDP echo; `fuseboard
+    /// server -h` lists the flags
+    Server(cmd::server::Arguments),
     Analyze(cmd::analyze::Arguments),
     Why(cmd::why::Arguments),
     Stats(cmd::stats::Arguments),
@@ -137,6 +140,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Nc(arguments) => cmd::nc::run(&arguments),
         Command::Report(arguments) => cmd::report::run(&arguments),
         Command::Httpbin(arguments) => cmd::httpbin::run(&arguments),
+        Command::Server(arguments) => cmd::server::run(&arguments),
         Command::Analyze(arguments) => cmd::analyze::run(&arguments),
         Command::Why(arguments) => cmd::why::run(&arguments),
         Command::Stats(arguments) => cmd::stats::run(&arguments),

@@ -3,13 +3,14 @@
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueHint};
 use fuseboard_load::go::flag::Flag;
 
-/// Every command of the binary under its own name. `load` and `curl` hand what they are given to fortio's grammar, so their
-/// flags are added here, from the table that the grammar reads.
+/// Every command of the binary under its own name. `load`, `curl` and `server` hand what they are given to fortio's grammar, so
+/// their flags are added here, from the tables that the grammar reads.
 pub(crate) fn fuseboard() -> Command {
     let tree = crate::Arguments::command();
     tree.mut_subcommands(|command| match command.get_name() {
         "load" => with_go_flags("load", &command),
         "curl" => with_go_flags("curl", &command),
+        "server" => server(&command),
         _ => command,
     })
 }
@@ -23,6 +24,15 @@ fn with_go_flags(name: &'static str, command: &Command) -> Command {
     let url =
         Arg::new("URL").required(true).value_hint(ValueHint::Url).help("What to call; flags come before it");
     described.args(fuseboard_load::flags().map(go_flag)).arg(url)
+}
+
+fn server(command: &Command) -> Command {
+    let described = Command::new("server").disable_help_flag(true).after_help(crate::cmd::server::EXAMPLES);
+    let described = match command.get_about() {
+        Some(about) => described.about(about.clone()),
+        None => described,
+    };
+    described.args(crate::cmd::server::FLAGS.iter().map(go_flag))
 }
 
 fn go_flag(flag: &'static Flag) -> Arg {

@@ -3,6 +3,7 @@
 
 mod envoy;
 mod experiment;
+mod httpbin;
 mod loader;
 mod pages;
 mod prometheus;
@@ -14,20 +15,35 @@ mod wire;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{peers, repository};
 use table::Table;
 
-/// Run real Envoy, fortio and Prometheus beside Fuseboard and print what each of them and Fuseboard say
+/// Run real Envoy, fortio, go-httpbin and Prometheus beside Fuseboard and print what each of them and Fuseboard say
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// One part only; without it, all
+    #[arg(value_enum)]
+    part: Option<Part>,
     /// Compare this binary instead of building one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// Compare the loader only
-    #[arg(long)]
-    loader: bool,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Istio's circuit-breaking task, through Envoy and through Fuseboard
+    Experiment,
+    /// The admin pages and names of stats, and Envoy's
+    Admin,
+    /// The dashboard's queries, asked of a real Prometheus
+    Prometheus,
+    /// The loader and fortio
+    Loader,
+    /// The test servers and go-httpbin, and fortio server
+    Httpbin,
 }
 
 /// Where everything of a run lives.
@@ -37,19 +53,33 @@ struct Workbench {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let fuseboard = match &arguments.binary {
-        Some(path) => path.canonicalize()?,
-        None => repository::build()?,
-    };
-    let bench = Workbench { fuseboard, scratch: repository::root().join("target/interop") };
-    std::fs::create_dir_all(&bench.scratch)?;
+    let scratch = repository::root().join("target/interop");
+    std::fs::create_dir_all(&scratch)?;
+    let wanted = |part| arguments.part.is_none_or(|only| only == part);
     let mut table = Table::default();
-    if !arguments.loader {
-        experiment::run(&bench, &mut table)?;
-        compare_admin(&bench, &mut table)?;
-        prometheus::run(&bench, &mut table)?;
+    if wanted(Part::Httpbin) {
+        httpbin::run(&scratch, &mut table)?;
     }
-    loader::run(&bench, &mut table)?;
+    // The test servers run in this process; all else needs the binary.
+    if arguments.part != Some(Part::Httpbin) {
+        let fuseboard = match &arguments.binary {
+            Some(path) => path.canonicalize()?,
+            None => repository::build()?,
+        };
+        let bench = Workbench { fuseboard, scratch };
+        if wanted(Part::Experiment) {
+            experiment::run(&bench, &mut table)?;
+        }
+        if wanted(Part::Admin) {
+            compare_admin(&bench, &mut table)?;
+        }
+        if wanted(Part::Prometheus) {
+            prometheus::run(&bench, &mut table)?;
+        }
+        if wanted(Part::Loader) {
+            loader::run(&bench, &mut table)?;
+        }
+    }
     print(&table.to_string());
     if table.failed() > 0 {
         bail!("interop: {} of {} comparisons failed", table.failed(), table.len());

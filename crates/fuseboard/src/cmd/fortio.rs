@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use fuseboard_load::go::flag::{self, Flag, Parsed};
 use fuseboard_load::{FORTIO_VERSION, Style};
 
+use super::server::{self, Servers};
 use super::{load, nc, report};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 
 /// Commands of fortio that are here.
-const PRESENT: &str = "load, curl, nc, report, version and buildinfo";
+const PRESENT: &str = "load, curl, nc, report, server, redirect, tcp-echo, udp-echo, version and buildinfo";
 
 /// Commands of fortio that are not here, and why or what does it instead.
 const ABSENT: &[(&str, &str)] = &[
@@ -38,6 +39,10 @@ pub(crate) fn run(args: &[OsString]) -> Outcome {
         "curl" => load::call(rest, Style::Fortio, true),
         "nc" => talk(rest),
         "report" => show(rest),
+        "server" => server::call(Servers::All, rest, Style::Fortio),
+        "redirect" => server::call(Servers::Redirect, rest, Style::Fortio),
+        "tcp-echo" => server::call(Servers::Tcp, rest, Style::Fortio),
+        "udp-echo" => server::call(Servers::Udp, rest, Style::Fortio),
         "version" => {
             output::out(FORTIO_VERSION);
             Ok(Exit::Ok)

@@ -16,6 +16,7 @@ pub(crate) mod pilot_agent;
 pub(crate) mod proxy_config;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod server;
 pub(crate) mod stats;
 pub(crate) mod version;
 pub(crate) mod why;

@@ -55,7 +55,7 @@ async fn another_name_explains_itself() {
     }
     let unknown = home.said(home.command(home.path("fortio"), "dance")).await;
     assert_eq!(unknown.code, Some(1));
-    assert!(unknown.err.ends_with("load, curl, nc, report, version and buildinfo\n"), "{unknown:?}");
+    assert!(unknown.err.ends_with("tcp-echo, udp-echo, version and buildinfo\n"), "{unknown:?}");
     let absent = home.said(home.command(home.path("fortio"), "grpcping localhost:8079")).await;
     assert_eq!(absent.code, Some(1));
     assert!(absent.err.ends_with("gRPC is not supported\n"), "{absent:?}");

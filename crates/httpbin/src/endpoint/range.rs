@@ -46,5 +46,7 @@ pub(super) async fn range(
     if request.method() != Method::HEAD {
         tokio::time::sleep(duration.mul_f64(served.carried as f64 / length as f64)).await;
     }
-    Ok(served.response)
+    let mut response = served.response;
+    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    Ok(response)
 }

@@ -77,7 +77,8 @@ pub(super) fn serve(
         [] => (StatusCode::OK, content.kind, slice(&Span { start: 0, end: length })),
         [single] => (StatusCode::PARTIAL_CONTENT, content.kind, slice(single)),
         several => {
-            let boundary = format!("{:016x}{:016x}", random.next(), random.next());
+            let mut word = || random.next() >> 4;
+            let boundary = format!("{:015x}{:015x}{:015x}{:015x}", word(), word(), word(), word());
             let kind = sendable(&format!("multipart/byteranges; boundary={boundary}"))?;
             let kind_of_part = content.kind.to_str().unwrap_or_default();
             let mut body = Vec::new();

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::header::{HeaderName, LOCATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderName, LOCATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::number;
 use crate::query::Args;
 use crate::random::Random;
 use crate::reply::{self, Refusal};
+use crate::style::Style;
 
 const MORE_INFO: HeaderName = HeaderName::from_static("x-more-info");
 const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"Fake Realm\"");
@@ -76,7 +77,8 @@ fn with_fixture(status: StatusCode, prefix: &str) -> Response<Body> {
         406 => {
             let accept = ["image/webp", "image/svg+xml", "image/jpeg", "image/png", "image/"];
             let message = "Client did not request a supported media type";
-            return reply::json(status, &json!({ "message": message, "accept": accept }));
+            let document = Style::Go.document().with("message", message).with("accept", json!(accept));
+            return document.answer(status);
         }
         407 => (String::new(), Some((PROXY_AUTHENTICATE, REALM))),
         418 => {
@@ -86,6 +88,10 @@ fn with_fixture(status: StatusCode, prefix: &str) -> Response<Body> {
         _ => (String::new(), None),
     };
     let mut response = reply::typed(status, reply::TEXT, body);
+    if status == StatusCode::NOT_MODIFIED {
+        // It has no content, and no type of it.
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
     response.headers_mut().extend(header);
     response
 }
