@@ -131,15 +131,15 @@ pub(super) async fn trailers(State(instance): State<Shared>, args: Args, request
         fields.push(field.ok_or_else(|| Refusal::bad(format!("invalid trailer: {name:?}: {value:?}")))?);
     }
     let document = shown_with_body(&instance, request).await?;
-    let names: Vec<HeaderName> = fields.iter().map(|(name, _)| name.clone()).collect();
+    let names = fields.iter().map(|(name, _)| canonical(name)).collect::<Vec<_>>().join(", ");
     let bytes = Bytes::from(document.pretty());
     let body = Paced::new(1, Duration::ZERO, move |_| bytes.clone())
         .with_trailers(move || fields.into_iter().collect());
     let mut response: Response<Body> = document.answer(StatusCode::OK).map(|_| body.into_body());
-    for name in names {
-        if let Ok(value) = HeaderValue::from_str(&canonical(&name)) {
-            response.headers_mut().append(TRAILER, value);
-        }
+    if !names.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&names)
+    {
+        response.headers_mut().insert(TRAILER, names);
     }
     Ok(response)
 }

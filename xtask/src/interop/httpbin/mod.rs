@@ -150,3 +150,27 @@ fn compare(cases: &[Case], theirs: SocketAddr, ours: SocketAddr, table: &mut Tab
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::repository;
+
+    #[test]
+    fn every_difference_is_a_row_of_the_page_and_every_row_is_compared() {
+        let page = std::fs::read_to_string(repository::root().join("docs/httpbin.md")).unwrap();
+        let listed: BTreeSet<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+            .map(|(first, _)| first)
+            .filter(|first| first[1..].parse::<u8>().is_ok() && first.starts_with(['H', 'F']))
+            .collect();
+        let parts = [cases::usual(), cases::bounded(), fortio::echoes(), fortio::redirects()];
+        let cases: Vec<Case> = parts.into_iter().flatten().collect();
+        let compared: BTreeSet<&str> = cases.iter().flat_map(Case::rows).collect();
+        assert_eq!(listed, compared);
+        assert!(cases.len() > 350, "{}", cases.len());
+    }
+}

@@ -1,66 +1,12 @@
-//! Bodies and headers over real sockets. Expected texts were copied from go-httpbin's own answers.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+//! What every endpoint does: methods, limits, counting, stopping; the endpoints that breakers are tested with.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use fuseboard_httpbin::{Options, Peak, Server, serve};
+use fuseboard_httpbin::{Options, Peak, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-/// Nothing here takes longer unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Answer {
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn status(&self) -> u16 {
-        self.head[9..12].parse().unwrap()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-}
-
-async fn start() -> Server {
-    serve(Options::on(ANY_PORT)).await.unwrap()
-}
-
-/// Sends one request with `Connection: close` and reads to the end.
-async fn ask(server: &Server, request_line: &str, headers: &[&str], body: &str) -> Answer {
-    let talk = async {
-        let mut socket = TcpStream::connect(server.addresses()[0]).await.unwrap();
-        let mut lines =
-            vec![format!("{request_line} HTTP/1.1"), "Host: test".into(), "Connection: close".into()];
-        lines.extend(headers.iter().map(|&header| header.to_owned()));
-        if !body.is_empty() {
-            lines.push(format!("Content-Length: {}", body.len()));
-        }
-        let request = format!("{}\r\n\r\n{body}", lines.join("\r\n"));
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut bytes = Vec::new();
-        socket.read_to_end(&mut bytes).await.unwrap();
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
-        Answer { head: String::from_utf8(bytes[..end].to_vec()).unwrap(), body: bytes[end..].to_vec() }
-    };
-    tokio::time::timeout(PATIENCE, talk).await.expect("an answer")
-}
-
-async fn get(server: &Server, path: &str) -> Answer {
-    ask(server, &format!("GET {path}"), &[], "").await
-}
+use crate::client::{ANY_PORT, ask, get, start, until};
 
 #[tokio::test]
 async fn get_shows_the_request() {
@@ -336,13 +282,4 @@ async fn a_taken_port_is_an_error_with_its_address() {
     let taken = first.addresses()[0];
     let error = serve(Options::on(taken)).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {taken}"));
-}
-
-async fn until(reached: impl Fn() -> bool) {
-    let wait = async {
-        while !reached() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("to be reached");
 }
