@@ -214,7 +214,7 @@ fn announce(running: &Fortio, style: Style) {
 
 fn log(message: String) {
     let line = LogLine { level: Level::Info, message, values: Vec::new() };
-    let now = Timestamp::now();
+    let now = Some(Timestamp::now());
     output::note(if output::stderr_is_terminal() { line.to_text(now) } else { line.to_json(now) });
 }
 

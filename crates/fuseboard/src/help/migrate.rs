@@ -39,6 +39,7 @@ pub(crate) const TOOLS: &[Tool] = &[
             step("fortio curl URL", "fuseboard curl URL", ""),
             step("fortio nc HOST:PORT", "fuseboard nc HOST:PORT", "answers go to stdout"),
             step("fortio report", "fuseboard report DIR", "a table in place of a web page"),
+            step("fortio server", "fuseboard server", "the same echo and redirector, on this machine; no UI"),
         ],
     },
     Tool {

@@ -15,3 +15,4 @@ mod istio;
 mod page;
 mod serving;
 mod talking;
+mod testing;
