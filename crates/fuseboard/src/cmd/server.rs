@@ -61,8 +61,8 @@ Examples:
   curl 'http://127.0.0.1:8080/any/path?status=503:20,429:1.5&delay=150us:10,2ms:5'
   curl 'http://127.0.0.1:8080/?size=1024:50&close=5&header=X-Answer:42'
   curl -d hello http://127.0.0.1:8080/debug
-  # HTTP only, for other machines too
-  fuseboard server -http-port 0.0.0.0:8080 -tcp-port disabled -udp-port disabled -redirect-port disabled
+  # for other machines too, without the redirector
+  fuseboard server -http-port 0.0.0.0:8080 -redirect-port disabled
 ";
 
 #[derive(Args)]
