@@ -4,6 +4,7 @@
 //! Transitions are return values: the adapter that calls a machine counts and logs them.
 
 pub mod balance;
+pub mod breaker;
 pub mod limit;
 pub mod outcome;
 pub mod outlier;

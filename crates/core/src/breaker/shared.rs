@@ -1,0 +1,275 @@
+//! One breaker, shared by all workers: a machine behind a short mutex, and in front of it the word that says how it stands.
+//! What a worker keeps for itself is `recorder`'s.
+
+use std::sync::Arc;
+
+use super::cell::{Cell, Stamp};
+use super::front::{Front, Sign, VERSION_MASK};
+use super::half_open::LeaseId;
+use super::machine::{Admission, Ended, Machine};
+use super::window::RecordId;
+use super::{BreakerPolicy, BreakerView, Override, Recorder, Refusal, State, Transitions, WindowPolicy};
+use crate::rng::Rng;
+use crate::sync::{Mutex, lock};
+use crate::time::Instant;
+
+/// Good calls that a worker keeps before it hands them over, at most.
+const BATCH: u32 = 32;
+
+/// The breaker of one destination, or of one endpoint.
+///
+/// Calls go through a [`Recorder`], one for each worker. What is here is for the one who owns the breaker: time
+/// ([`Self::deadline`], [`Self::tick`]), new numbers, overrides, and pictures.
+///
+/// While it is closed, a good call writes nothing that another worker reads. The mutex is taken for failures, slow calls,
+/// the end of a streak, a full batch, and for every call while half-open or on the ramp.
+#[derive(Debug)]
+pub struct Breaker {
+    front: Front,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    machine: Machine,
+    /// Grows with each change of the policy or of the number of recorders; recorders that see it grow look again.
+    version: u32,
+    cells: Vec<Arc<Cell>>,
+    /// What recorders that are gone had let pass in shadow mode.
+    let_pass: u64,
+}
+
+/// What a recorder goes by until the version grows.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) version: u32,
+    pub(super) policy: Arc<BreakerPolicy>,
+    /// Good calls are handed over when there are so many.
+    pub(super) batch: u16,
+}
+
+impl Breaker {
+    /// A closed breaker without a past.
+    pub fn new(policy: BreakerPolicy, now: Instant) -> Arc<Self> {
+        let machine = Machine::new(policy, now);
+        let front = Front::new(&machine, 0);
+        let inner = Inner { machine, version: 0, cells: Vec::new(), let_pass: 0 };
+        Arc::new(Self { front, inner: Mutex::new(inner) })
+    }
+
+    /// How it stands: one load of a word that only transitions write. Open stays until a call comes after its time.
+    pub fn state(&self) -> State {
+        self.front.sign().gist.state()
+    }
+
+    /// A way in for one more worker.
+    pub fn recorder(self: &Arc<Self>) -> Recorder {
+        let cell = Arc::new(Cell::new());
+        self.with(|inner| {
+            inner.cells.push(Arc::clone(&cell));
+            inner.renew();
+        });
+        Recorder::new(Arc::clone(self), cell)
+    }
+
+    /// When [`Self::tick`] has something to do next; `None`: nothing runs out by itself.
+    pub fn deadline(&self) -> Option<Instant> {
+        lock(&self.inner).machine.deadline()
+    }
+
+    /// Does what is due: ends overrides and ramps, takes back the leases of lost probes, opens again when none came back.
+    /// Calls do the same when they meet it, so a late tick delays only what nobody asked about.
+    pub fn tick(&self, now: Instant, rng: &mut Rng) -> Transitions {
+        self.with(|inner| {
+            let mut out = Transitions::new();
+            inner.machine.advance(now, rng, &mut out);
+            out
+        })
+    }
+
+    /// Other numbers, in place. What survives:
+    /// - the state and the calls in flight, always; a shadow's state when the mode becomes enforce is then acted on;
+    /// - the window, unless its own numbers change: then it starts empty;
+    /// - streaks and recent failures, if the condition is still there; conditions are judged with the next outcome;
+    /// - an open time, cut to the longest that the new numbers allow; the number of trips and the growth of open times;
+    /// - half-open: leases that are out keep their deadlines, even if more than are allowed now; good probes count on;
+    /// - the ramp, by its new length; overrides, always.
+    ///
+    /// Disabling forgets all of that but overrides and the number of trips.
+    pub fn reconfigure(&self, policy: BreakerPolicy, now: Instant) -> Transitions {
+        self.with(|inner| {
+            let mut out = Transitions::new();
+            inner.collect(now);
+            inner.machine.reconfigure(policy, now, &mut out);
+            inner.renew();
+            out
+        })
+    }
+
+    /// Puts an override in force, in the place of another one. It acts in every mode. One that has run out does nothing.
+    pub fn force(&self, order: Override, now: Instant) -> Transitions {
+        self.with(|inner| {
+            let mut out = Transitions::new();
+            inner.machine.force(order, now, &mut out);
+            out
+        })
+    }
+
+    /// Ends an override before its time, as if it had run out.
+    pub fn lift(&self, now: Instant) -> Transitions {
+        self.with(|inner| {
+            let mut out = Transitions::new();
+            inner.machine.lift(now, &mut out);
+            out
+        })
+    }
+
+    /// Closes it with nothing remembered but the number of trips; ends an override. `reason` goes into the transition.
+    pub fn reset(&self, reason: impl Into<Arc<str>>, now: Instant) -> Transitions {
+        self.with(|inner| {
+            let mut out = Transitions::new();
+            inner.machine.reset(reason.into(), now, &mut out);
+            out
+        })
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<BreakerPolicy> {
+        Arc::clone(lock(&self.inner).machine.policy())
+    }
+
+    /// The whole picture.
+    pub fn view(&self, now: Instant) -> BreakerView {
+        let mut inner = lock(&self.inner);
+        let let_pass = inner.cells.iter().map(|cell| cell.let_pass()).sum::<u64>();
+        BreakerView { would_have_refused: inner.let_pass + let_pass, ..inner.machine.view(now) }
+    }
+
+    pub(super) fn sign(&self) -> Sign {
+        self.front.sign()
+    }
+
+    pub(super) fn not_before(&self) -> Instant {
+        self.front.not_before()
+    }
+
+    pub(super) fn has_streak(&self) -> bool {
+        self.front.has_streak()
+    }
+
+    /// A step of the machine; what it came to is shown before the mutex is released.
+    pub(super) fn with<R>(&self, step: impl FnOnce(&mut Inner) -> R) -> R {
+        let mut inner = lock(&self.inner);
+        let result = step(&mut inner);
+        self.front.show(&inner.machine, inner.version);
+        result
+    }
+}
+
+impl Inner {
+    pub(super) fn terms(&self) -> Terms {
+        let policy = Arc::clone(self.machine.policy());
+        let batch = batch(&policy.window, self.cells.len());
+        Terms { version: self.version, policy, batch }
+    }
+
+    pub(super) fn sign(&self) -> Sign {
+        Sign::of(&self.machine, self.version)
+    }
+
+    /// Whether the ramp lets a call through, and of which generation it is.
+    pub(super) fn check_ramp(&mut self, now: Instant) -> Result<u32, Refusal> {
+        self.machine.admit_to_ramp(now).map(|()| self.machine.generation())
+    }
+
+    /// `on_ramp`: the generation in which the ramp has let the call through already.
+    pub(super) fn admit(
+        &mut self,
+        on_ramp: Option<u32>,
+        now: Instant,
+        rng: &mut Rng,
+        out: &mut Transitions,
+    ) -> Result<Admission, Refusal> {
+        let on_ramp = on_ramp == Some(self.machine.generation());
+        self.machine.admit(on_ramp, now, rng, out)
+    }
+
+    pub(super) fn count(&mut self, ended: Ended, now: Instant, rng: &mut Rng, out: &mut Transitions) {
+        self.machine.advance(now, rng, out);
+        self.machine.count(ended, now, rng, out);
+        self.judge(now, rng, out);
+    }
+
+    pub(super) fn count_slow_in_flight(
+        &mut self,
+        generation: u32,
+        lease: Option<LeaseId>,
+        now: Instant,
+        rng: &mut Rng,
+        out: &mut Transitions,
+    ) -> Option<RecordId> {
+        self.machine.advance(now, rng, out);
+        let counted = self.machine.count_slow_in_flight(generation, lease, now, rng, out);
+        self.judge(now, rng, out);
+        counted
+    }
+
+    /// Counts what a worker has kept; the machine is to be judged then.
+    pub(super) fn take(&mut self, cell: &Cell, now: Instant) {
+        let Some(batch) = cell.take() else { return };
+        if !batch.stamp.is_of_generation(self.machine.generation()) {
+            return;
+        }
+        let nanos = self.machine.policy().window.bucket_nanos();
+        let at = nanos.and_then(|nanos| {
+            let bucket = batch.stamp.bucket(self.version, now.as_nanos() / nanos)?;
+            Some(Instant::from_nanos(bucket * nanos))
+        });
+        self.machine.count_good(batch.count.into(), at.unwrap_or(now));
+    }
+
+    pub(super) fn judge(&mut self, now: Instant, rng: &mut Rng, out: &mut Transitions) {
+        if self.machine.suspects(now) {
+            self.collect(now);
+        }
+        self.machine.judge(now, rng, out);
+    }
+
+    pub(super) fn give_back(&mut self, generation: u32, lease: LeaseId) {
+        self.machine.give_back(generation, lease);
+    }
+
+    /// A recorder goes; what it kept stays.
+    pub(super) fn part_with(&mut self, cell: &Arc<Cell>) {
+        self.let_pass += cell.let_pass();
+        self.cells.retain(|other| !Arc::ptr_eq(other, cell));
+        self.renew();
+    }
+
+    fn renew(&mut self) {
+        self.version = self.version.wrapping_add(1) & VERSION_MASK;
+    }
+
+    fn collect(&mut self, now: Instant) {
+        for index in 0..self.cells.len() {
+            let cell = Arc::clone(&self.cells[index]);
+            self.take(&cell, now);
+        }
+    }
+}
+
+/// So few that the good calls of all workers together put no call further out of place than by half a window.
+fn batch(window: &WindowPolicy, recorders: usize) -> u16 {
+    let recorders = u32::try_from(recorders).unwrap_or(u32::MAX).max(1);
+    let size = match window {
+        WindowPolicy::Calls(_) => window.slots() / recorders.saturating_mul(2),
+        WindowPolicy::Time { .. } => BATCH,
+    };
+    u16::try_from(size.clamp(1, BATCH)).unwrap_or(1)
+}
+
+/// The stamp of a good call that ends now.
+pub(super) fn stamp(sign: Sign, window: &WindowPolicy, now: Instant) -> Stamp {
+    let bucket = window.bucket_nanos().map_or(0, |nanos| now.as_nanos() / nanos);
+    Stamp::new(sign.generation, sign.version, bucket)
+}
