@@ -109,7 +109,7 @@ fn p56_a_probe_that_is_dropped_while_another_asks_never_leaves_the_place_taken()
         };
         race(main, drops, move || call(&other, Outcome::Abandoned, 20));
         assert_eq!(breaker.view(at(20)).probes_out, 0);
-        assert_eq!(call(&breaker, OK, 20).0, true);
+        assert!(call(&breaker, OK, 20).0);
         assert_eq!(breaker.state(), State::Closed);
     });
 }
@@ -160,22 +160,26 @@ fn a_good_call_that_is_kept_while_another_worker_collects_is_counted_once() {
 }
 
 #[test]
-fn a_call_from_before_the_trip_does_not_count_after_the_reset() {
+fn a_call_from_before_the_trip_does_not_open_it_after_the_reset() {
     model(2, |main| {
         let breaker = Breaker::new(policy(1), at(0));
-        let (own, other) = (Arc::clone(&breaker), Arc::clone(&breaker));
+        let began = Arc::new(AtomicBool::new(false));
+        let (own, other, seen) = (Arc::clone(&breaker), Arc::clone(&breaker), Arc::clone(&began));
         let late = move || {
             let (recorder, mut rng) = (own.recorder(), Rng::new(1));
-            let ticket = recorder.admit(at(0), &mut rng).0;
-            ticket.map(|ticket| ticket.record(OK, at(1), &mut rng).len()).ok()
+            let ticket = recorder.admit(at(0), &mut rng).0.ok();
+            began.store(true, Ordering::Release);
+            ticket.map(|ticket| ticket.record(BAD, at(1), &mut rng).len())
         };
         let resets = move || {
+            let began = seen.load(Ordering::Acquire);
             call(&other, BAD, 1);
-            other.reset("over", at(2)).len()
+            assert_eq!(other.reset("over", at(2)).len(), 1);
+            began
         };
-        let (_, reset) = race(main, late, resets);
-        assert_eq!(reset, 1);
-        assert_eq!(breaker.state(), State::Closed);
-        assert!(breaker.view(at(2)).window.calls <= 1);
+        let (_, began_before) = race(main, late, resets);
+        if began_before {
+            assert_eq!(breaker.state(), State::Closed);
+        }
     });
 }

@@ -82,7 +82,7 @@ impl Sign {
         Self {
             gist: Gist::unpack(word),
             acts: word >> 3 & 1 == 1,
-            version: (word >> 4 & VERSION_MASK as u64) as u32,
+            version: (word >> 4 & 0x0FFF_FFFF) as u32,
             generation: (word >> 32) as u32,
         }
     }

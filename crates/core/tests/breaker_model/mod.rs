@@ -164,7 +164,7 @@ impl Model {
                 asked.push(RampPolicy::STEPS[usize::try_from(quarter).unwrap()]);
                 // What was due before this call, and with it.
                 let due =
-                    |asked: &[u8]| (99 + asked.iter().map(|share| u32::from(*share)).sum::<u32>()) / 100;
+                    |asked: &[u8]| asked.iter().map(|share| u32::from(*share)).sum::<u32>().div_ceil(100);
                 (due(asked) == due(&asked[..asked.len() - 1])).then_some(RefusedBy::Ramp)
             }
             Phase::Off | Phase::Closed | Phase::ForcedClosed(_) => None,
