@@ -3,14 +3,23 @@
 
 mod fb001_ejection_impossible;
 mod fb002_total_ejection;
+mod fb003_queue_never_used;
 mod fb004_gateway_errors_never_fire;
 mod fb005_keep_alive_off;
+mod fb007_two_bounds_for_retries;
 mod fb008_rule_shadowed;
 mod fb009_subset_drops_settings;
 mod fb010_port_drops_settings;
 mod fb012_interval_exceeds_ejection;
+mod fb014_plain_text_forced;
 mod fb015_misleading_names;
 mod fb016_two_rules_for_host;
+mod fb017_rules_of_two_namespaces;
+mod fb018_rule_out_of_sight;
+mod fb019_wider_rule_unused;
+mod fb020_no_detector;
+mod fb021_panic_undoes_ejection;
+mod fb022_no_such_port;
 mod ist0173_subset_selects_nothing;
 mod ist0174_unknown_host;
 mod scene;
@@ -22,19 +31,28 @@ use crate::workload::Workload;
 use scene::Scene;
 
 /// All lints.
-const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 12] = [
+const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 21] = [
     ist0173_subset_selects_nothing::check,
     ist0174_unknown_host::check,
     fb001_ejection_impossible::check,
     fb002_total_ejection::check,
+    fb003_queue_never_used::check,
     fb004_gateway_errors_never_fire::check,
     fb005_keep_alive_off::check,
+    fb007_two_bounds_for_retries::check,
     fb008_rule_shadowed::check,
     fb009_subset_drops_settings::check,
     fb010_port_drops_settings::check,
     fb012_interval_exceeds_ejection::check,
+    fb014_plain_text_forced::check,
     fb015_misleading_names::check,
     fb016_two_rules_for_host::check,
+    fb017_rules_of_two_namespaces::check,
+    fb018_rule_out_of_sight::check,
+    fb019_wider_rule_unused::check,
+    fb020_no_detector::check,
+    fb021_panic_undoes_ejection::check,
+    fb022_no_such_port::check,
 ];
 
 /// What is odd about the usable `resources`, seen by clients of `workload`; by file and line. What is wrong with them, and

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use fuseboard_api::Spanned;
 use fuseboard_api::istio::DestinationRule;
 use fuseboard_api::istio::destination_rule::{
     ConnectionPool, LoadBalancer, OutlierDetection, PortTrafficPolicy, Subset, TrafficPolicy,
 };
 use fuseboard_api::istio::tls::ClientTls;
+use fuseboard_api::kubernetes::Pod;
+use fuseboard_api::{Span, Spanned};
 
 use crate::diagnostic::Diagnostics;
 use crate::resolve::registry::{self, Backend, Port, Service};
@@ -22,6 +23,7 @@ pub(super) type Rule = Resource<DestinationRule>;
 pub(super) struct Scene<'a> {
     pub(super) rules: &'a [Rule],
     pub(super) services: Vec<Service<'a>>,
+    pub(super) pods: &'a [Resource<Pod>],
     pub(super) workload: &'a Workload,
 }
 
@@ -34,6 +36,8 @@ pub(super) struct Written<'a> {
     pub(super) subset: Option<&'a Subset>,
     /// The port it is for.
     pub(super) scope: Scope<'a>,
+    /// Where that is written, for an entry of `portLevelSettings`.
+    pub(super) port: Option<Span>,
     pub(super) connection_pool: Option<&'a Spanned<ConnectionPool>>,
     pub(super) outlier_detection: Option<&'a Spanned<OutlierDetection>>,
     pub(super) load_balancer: Option<&'a Spanned<LoadBalancer>>,
@@ -58,7 +62,7 @@ impl<'a> Scene<'a> {
     pub(super) fn new(resources: &'a ResourceSet, workload: &'a Workload) -> Self {
         // What is wrong with services, `resolve` says.
         let services = registry::services(resources, workload, &mut Diagnostics::new());
-        Self { rules: &resources.destination_rules, services, workload }
+        Self { rules: &resources.destination_rules, services, pods: &resources.pods, workload }
     }
 
     /// The full host of a rule.
@@ -148,6 +152,7 @@ fn add<'a>(
         path: path.to_owned(),
         subset,
         scope: Scope::AllBut(entries),
+        port: None,
         connection_pool: policy.connection_pool.as_ref(),
         outlier_detection: policy.outlier_detection.as_ref(),
         load_balancer: policy.load_balancer.as_ref(),
@@ -160,6 +165,7 @@ fn add<'a>(
             path: format!("{path}.portLevelSettings[{index}]"),
             subset,
             scope: Scope::Port(number),
+            port: entry.port.as_ref().and_then(|port| port.number).map(|number| number.span),
             connection_pool: entry.connection_pool.as_ref(),
             outlier_detection: entry.outlier_detection.as_ref(),
             load_balancer: entry.load_balancer.as_ref(),

@@ -85,11 +85,16 @@ codes! {
     /// All endpoints may be ejected at a time and `minHealthPercent` is 0: a failure that all of them share makes the
     /// service answer 503 until the ejections end.
     TotalEjectionPossible = "FB002", Warning, applies;
+    /// `http1MaxPendingRequests` bounds requests that wait for a connection, but none ever waits: `maxConnections` is not
+    /// set, or `http2MaxRequests` is below it and refuses first.
+    QueueNeverUsed = "FB003", Warning, applies;
     /// `consecutiveGatewayErrors` is not below `consecutive5xxErrors` (5 when absent). Gateway errors are 5xx too, so the
     /// detector for 5xx always ejects first.
     GatewayErrorsNeverFire = "FB004", Warning, applies;
     /// `maxRequestsPerConnection: 1` turns keep-alive off: each request pays for a new connection.
     KeepAliveOff = "FB005", Info, applies;
+    /// `maxRetries` and `retryBudget` are both written. Istio takes the budget, Fuseboard `maxRetries`.
+    TwoBoundsForRetries = "FB007", Warning, applies;
     /// A wider rule of the client's namespace (`host: "*"`) hides this one, which stands beside its service: the client's
     /// namespace goes first, whatever is closer to the service.
     RuleShadowed = "FB008", Warning, applies;
@@ -105,11 +110,30 @@ codes! {
     /// `interval` is longer than `baseEjectionTime`. Ejections end only on the tick of `interval`, so the first ejection
     /// lasts longer than written.
     IntervalExceedsEjection = "FB012", Warning, applies;
+    /// `tls` with mode `DISABLE` for a service of the mesh: automatic mTLS is off for it, and servers that ask for mTLS refuse.
+    PlainTextForced = "FB014", Info, applies;
     /// `http1MaxPendingRequests` and `http2MaxRequests` are named after protocols, but both apply to HTTP/1.1 and HTTP/2.
     MisleadingNames = "FB015", Info, applies;
     /// Two rules of one namespace are for the same host: the older one's policy applies whole, the later one adds only
     /// subsets with new names. Files have no age, so the name decides.
     TwoRulesForHost = "FB016", Warning, applies;
+    /// A rule of another namespace is for the same host and comes first for this client: first the client's namespace, then
+    /// the service's, then the root. Rules of two namespaces are not combined.
+    RulesOfTwoNamespaces = "FB017", Info, applies;
+    /// The rule is in a namespace where no client looks for it: a rule counts for clients of its own namespace, and for all
+    /// clients only in the service's namespace or the root. Nothing in the files runs in this one.
+    RuleOutOfSight = "FB018", Warning, applies;
+    /// Each service that a wildcard covers has a closer rule in the same namespace. Rules are not combined, so this one counts
+    /// for nothing.
+    WiderRuleUnused = "FB019", Warning, applies;
+    /// `consecutive5xxErrors: 0` turns off the only detector of an `outlierDetection` block.
+    NoDetector = "FB020", Warning, applies;
+    /// One ejection already leaves fewer healthy hosts than `minHealthPercent` asks for, and then ejected hosts are used as if
+    /// nothing had happened.
+    PanicUndoesEjection = "FB021", Warning, applies;
+    /// An entry of `portLevelSettings` is for a port that no service of the rule has. Clients call by the port of the service,
+    /// not by `targetPort`.
+    NoSuchPort = "FB022", Warning, applies;
 
     /// The file or folder cannot be read.
     Unreadable = "FB101", Error, applies;
