@@ -11,7 +11,6 @@ mod fb008_rule_shadowed;
 mod fb009_subset_drops_settings;
 mod fb010_port_drops_settings;
 mod fb012_interval_exceeds_ejection;
-mod fb014_plain_text_forced;
 mod fb015_misleading_names;
 mod fb016_two_rules_for_host;
 mod fb017_rules_of_two_namespaces;
@@ -31,7 +30,7 @@ use crate::workload::Workload;
 use scene::Scene;
 
 /// All lints.
-const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 21] = [
+const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 20] = [
     ist0173_subset_selects_nothing::check,
     ist0174_unknown_host::check,
     fb001_ejection_impossible::check,
@@ -44,7 +43,6 @@ const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 21] = [
     fb009_subset_drops_settings::check,
     fb010_port_drops_settings::check,
     fb012_interval_exceeds_ejection::check,
-    fb014_plain_text_forced::check,
     fb015_misleading_names::check,
     fb016_two_rules_for_host::check,
     fb017_rules_of_two_namespaces::check,

@@ -110,8 +110,6 @@ codes! {
     /// `interval` is longer than `baseEjectionTime`. Ejections end only on the tick of `interval`, so the first ejection
     /// lasts longer than written.
     IntervalExceedsEjection = "FB012", Warning, applies;
-    /// `tls` with mode `DISABLE` for a service of the mesh: automatic mTLS is off for it, and servers that ask for mTLS refuse.
-    PlainTextForced = "FB014", Info, applies;
     /// `http1MaxPendingRequests` and `http2MaxRequests` are named after protocols, but both apply to HTTP/1.1 and HTTP/2.
     MisleadingNames = "FB015", Info, applies;
     /// Two rules of one namespace are for the same host: the older one's policy applies whole, the later one adds only
