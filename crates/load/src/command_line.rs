@@ -458,9 +458,7 @@ Not supported:
 const FORTIO_COMMANDS: &str = "\
 where command is one of: load (load testing), curl (single URL debug),
  nc (single tcp or udp:// connection), report (saved results, as text),
- server (http-echo, redirect, tcp-echo and udp-echo servers), redirect, tcp-echo
- or udp-echo (only that server), version (prints the version)
- or buildinfo (and who built it).
+ version (prints the version) or buildinfo (and who builds it).
 where target is a URL (http load tests); flags come before it, with one dash or two.
 This is Fuseboard as fortio: what fortio has besides, says here why it has not.
 ";

@@ -1,6 +1,7 @@
 //! What the caller chooses when a proxy starts; nothing here changes while it runs.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub struct ProxyOptions {
     pub concurrency: usize,
     /// Where the admin server listens, a loopback address or a unix socket; `None`: there is none.
     pub admin: Option<AdminAddress>,
+    /// Where Prometheus asks, from other machines too: `/stats/prometheus` and `/ready`; `None`: nowhere but at the admin server.
+    pub metrics: Option<SocketAddr>,
     /// How long running exchanges may go on after [`crate::Proxy::drain`]. Envoy's default under Istio: 45 s.
     pub drain_time: Duration,
     /// `None`: no access log, as in Istio's default.
@@ -47,6 +50,7 @@ impl Default for ProxyOptions {
         Self {
             concurrency: 0,
             admin: None,
+            metrics: None,
             drain_time: Duration::from_secs(45),
             access_log: None,
             log: None,

@@ -37,6 +37,7 @@ pub struct Proxy {
     others: Vec<JoinHandle<()>>,
     log_writers: Vec<Writer>,
     admin: Option<AdminServer>,
+    metrics: Option<AdminServer>,
 }
 
 /// Threads share the handle.
@@ -75,6 +76,7 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
     descriptors::raise_limit();
     let workers = options.workers();
     let admin = options.admin.as_ref().map(bind_admin).transpose()?;
+    let metrics = options.metrics.map(bind_metrics).transpose()?;
     let (access_log, log_writer) = match &options.access_log {
         Some(log) => access_log::start(log).map(|(handle, writer)| (Some(handle), Some(writer)))?,
         None => (None, None),
@@ -103,29 +105,40 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
         others,
         log_writers: log_writer.into_iter().chain(outlier_writer).collect(),
         admin: None,
+        metrics: None,
     };
     for (index, inbox) in inboxes.into_iter().enumerate() {
         proxy.workers.push(worker::spawn(index, &shared, inbox)?);
     }
     proxy.put_in_force(initial)?;
     proxy.others.push(control::spawn(&shared)?);
+    let failed = |source| StartError::Thread { what: "admin server".to_owned(), source };
+    if let Some(socket) = metrics {
+        let source = Arc::clone(&shared);
+        proxy.metrics = Some(AdminServer::start_metrics(socket, source).map_err(failed)?);
+    }
     if let Some(socket) = admin {
-        let failed = |source| StartError::Thread { what: "admin server".to_owned(), source };
         proxy.admin = Some(AdminServer::start(socket, shared).map_err(failed)?);
     }
     Ok(proxy)
 }
 
 fn bind_admin(address: &AdminAddress) -> Result<AdminSocket, StartError> {
-    AdminSocket::bind(address).map_err(|source| {
-        let holder = match (&source, address) {
-            (BindError::System { source, .. }, AdminAddress::Tcp(address)) => {
-                listener::holder_text(source, *address)
-            }
-            _ => String::new(),
-        };
-        StartError::Admin { holder, source }
-    })
+    AdminSocket::bind(address).map_err(not_bound)
+}
+
+fn bind_metrics(address: SocketAddr) -> Result<AdminSocket, StartError> {
+    AdminSocket::bind_open(address).map_err(not_bound)
+}
+
+fn not_bound(source: BindError) -> StartError {
+    let holder = match &source {
+        BindError::System { source, address: AdminAddress::Tcp(address) } => {
+            listener::holder_text(source, *address)
+        }
+        _ => String::new(),
+    };
+    StartError::Admin { holder, source }
 }
 
 impl Proxy {
@@ -186,6 +199,11 @@ impl Proxy {
     /// Where the admin server listens, with the port that the system chose.
     pub fn admin_address(&self) -> Option<&AdminAddress> {
         self.admin.as_ref().map(AdminServer::address)
+    }
+
+    /// Where Prometheus asks besides, with the port that the system chose.
+    pub fn metrics_address(&self) -> Option<&AdminAddress> {
+        self.metrics.as_ref().map(AdminServer::address)
     }
 
     /// What runs, with its live state.

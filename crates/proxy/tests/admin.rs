@@ -282,6 +282,28 @@ fn a_page_of_another_origin_cannot_shut_the_proxy_down() {
 }
 
 #[test]
+fn the_address_for_prometheus_shows_two_pages_to_anybody_and_changes_nothing() {
+    let proxy = fake();
+    let socket = AdminSocket::bind_open("127.0.0.1:0".parse().unwrap()).unwrap();
+    let source = Arc::clone(&proxy) as Arc<dyn AdminSource>;
+    let server = AdminServer::start_metrics(socket, source).unwrap();
+    let ask = |method: &str, path: &str| {
+        raw(&server, &format!("{method} {path} HTTP/1.1\r\nhost: proxy:15090\r\nconnection: close\r\n\r\n"))
+    };
+    let scraped = ask("GET", "/stats/prometheus");
+    assert_eq!(status_line(&scraped), "HTTP/1.1 200 OK");
+    assert!(scraped.contains("\nenvoy_server_uptime{} 7\n"), "{scraped}");
+    assert!(ask("GET", "/ready").ends_with("LIVE\n"));
+    for (method, path) in
+        [("GET", "/stats"), ("GET", "/config_dump"), ("GET", "/"), ("POST", "/quitquitquit")]
+    {
+        assert_eq!(status_line(&ask(method, path)), "HTTP/1.1 404 Not Found", "{path}");
+    }
+    assert_eq!(status_line(&ask("DELETE", "/ready")), "HTTP/1.1 405 Method Not Allowed");
+    assert_eq!(proxy.quits.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn a_reset_is_seen_by_the_next_reading_and_leaves_gauges() {
     let (server, proxy) = started();
     let block = &proxy.listener.shard(0).listener;

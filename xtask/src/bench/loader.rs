@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 
 use super::{Bench, PROXY_CORE, note};
 use crate::process;
+use crate::repository;
 
 /// Connections of both.
 const CONNECTIONS: usize = 64;
@@ -25,11 +26,12 @@ impl Measured {
     }
 }
 
-pub(super) fn run(bench: &Bench, ours: &Path, rounds: usize) -> anyhow::Result<()> {
+pub(super) fn run(bench: &Bench, rounds: usize) -> anyhow::Result<()> {
+    let ours = repository::build()?;
     let (mut rates, mut costs) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
         let theirs = measured(|| bench.wrk_on(PROXY_CORE, bench.origin, CONNECTIONS, bench.seconds))?;
-        let us = measured(|| calls_of_ours(bench, ours))?;
+        let us = measured(|| calls_of_ours(bench, &ours))?;
         rates.push(us.calls as f64 / theirs.calls as f64);
         costs.push(us.cpu_us() / theirs.cpu_us());
         let second = |measured: &Measured| measured.calls / bench.seconds;

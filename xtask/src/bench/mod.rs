@@ -36,9 +36,6 @@ pub(crate) struct Arguments {
     /// Rounds; ratios are medians over them
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Measure this binary instead of building one
-    #[arg(long, value_name = "PATH")]
-    binary: Option<PathBuf>,
     /// Measure the loader beside wrk instead of the proxy
     #[arg(long)]
     loader: bool,
@@ -48,15 +45,6 @@ pub(crate) struct Arguments {
     /// Write the result to docs/benchmarks.md
     #[arg(long)]
     write: bool,
-}
-
-impl Arguments {
-    fn fuseboard(&self) -> anyhow::Result<PathBuf> {
-        match &self.binary {
-            Some(path) => Ok(path.canonicalize()?),
-            None => repository::build(),
-        }
-    }
 }
 
 /// What every measurement of a run shares.
@@ -84,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let _origin = start_origin(&nginx, origin, &scratch)?;
     let bench = Bench { wrk, scratch, seconds, origin };
     if arguments.loader {
-        return loader::run(&bench, &arguments.fuseboard()?, rounds);
+        return loader::run(&bench, rounds);
     }
     let haproxy = match peers::debian("haproxy", "haproxy") {
         Ok(haproxy) => haproxy,
@@ -93,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let mut contenders = vec![Contender::HAProxy(haproxy), Contender::Fuseboard(arguments.fuseboard()?)];
+    let mut contenders = vec![Contender::HAProxy(haproxy), Contender::Fuseboard(repository::build()?)];
     if !arguments.no_envoy {
         match peers::envoy() {
             Ok(envoy) => contenders.push(Contender::Envoy(envoy)),

@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// Start no admin server
     #[arg(long, conflicts_with = "admin")]
     no_admin: bool,
+    /// Address for Prometheus, which other machines may reach: /stats/prometheus and /ready, nothing else
+    #[arg(long, value_name = "ADDR", value_parser = argument::listen)]
+    metrics: Option<std::net::SocketAddr>,
     /// Worker threads; 0 means one for each processor
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     concurrency: u16,
@@ -192,6 +195,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         proxy: ProxyOptions {
             concurrency: arguments.concurrency.into(),
             admin: admin.then_some(arguments.admin),
+            metrics: arguments.metrics,
             drain_time: arguments.drain_time,
             access_log: arguments.access_log.map(|path| AccessLog { format, sink: sink(path) }),
             outlier_log: arguments.outlier_log.map(sink),
@@ -208,7 +212,10 @@ fn ready_line(serving: &Serving) -> String {
     let listeners: Vec<String> =
         proxy.listeners().iter().map(|listener| format!("http://{}", listener.address)).collect();
     let admin = proxy.admin_address().map_or_else(|| "none".to_owned(), ToString::to_string);
-    format!("ready  listen {}  admin {admin}", listeners.join(" "))
+    let metrics = proxy
+        .metrics_address()
+        .map_or_else(String::new, |at| format!("  metrics http://{at}/stats/prometheus"));
+    format!("ready  listen {}  admin {admin}{metrics}", listeners.join(" "))
 }
 
 fn tell(told: Told<'_>) {

@@ -21,6 +21,7 @@ async fn the_services_of_the_compose_file_work_together() {
     let addresses = [
         ("0.0.0.0:9000", "127.0.0.1:0 --admin 127.0.0.1:0"),
         ("httpbin:8080", httpbin_at),
+        ("0.0.0.0:15090", "127.0.0.1:0"),
         ("/rules", rules.to_str().unwrap()),
     ];
     let mut proxy = start(&home, &file, "proxy", &addresses);

@@ -1,6 +1,7 @@
 //! The admin server: the pages of the admin crate over HTTP, on a thread of its own, for this machine only.
 //!
-//! It listens on a loopback address or a unix socket and on nothing else; [`guard`] keeps web pages out. Nothing here runs
+//! It listens on a loopback address or a unix socket and on nothing else; [`guard`] keeps web pages out. What other machines
+//! may ask has a server of its own, with two pages that only read ([`AdminServer::start_metrics`]). Nothing here runs
 //! on a worker: a slow or hostile admin client costs the request path nothing. Connections are bounded in number, in the
 //! size of a head and in time.
 
@@ -57,6 +58,17 @@ pub enum ListenerDrain {
     AskOnly,
 }
 
+/// What a server shows, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Face {
+    /// Everything, to whoever may open the unix socket.
+    Whole,
+    /// Everything, but to no web page: browsers can reach the address.
+    Guarded,
+    /// What only reads and tells nothing of rules and requests, to anybody.
+    Metrics,
+}
+
 /// A running admin server. Dropped, it ends.
 #[derive(Debug)]
 pub struct AdminServer {
@@ -66,16 +78,28 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Serves `source` on `socket` until dropped.
+    /// Serves all pages of `source` on `socket` until dropped.
     pub fn start(socket: AdminSocket, source: Arc<dyn AdminSource>) -> io::Result<Self> {
+        let face = match socket.address() {
+            AdminAddress::Tcp(_) => Face::Guarded,
+            AdminAddress::Unix(_) => Face::Whole,
+        };
+        Self::spawn("admin", socket, source, face)
+    }
+
+    /// Serves `/stats/prometheus` and `/ready` of `source`, for whoever can reach `socket`, until dropped.
+    pub fn start_metrics(socket: AdminSocket, source: Arc<dyn AdminSource>) -> io::Result<Self> {
+        Self::spawn("metrics", socket, source, Face::Metrics)
+    }
+
+    fn spawn(name: &str, socket: AdminSocket, source: Arc<dyn AdminSource>, face: Face) -> io::Result<Self> {
         let address = socket.address().clone();
         let (stop, stopped) = watch::channel(false);
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let pages = Arc::new(pages::Pages::new(source));
-        let guarded = matches!(address, AdminAddress::Tcp(_));
         let thread = thread::Builder::new()
-            .name("admin".to_owned())
-            .spawn(move || runtime.block_on(serve::serve(socket, pages, guarded, stopped)))?;
+            .name(name.to_owned())
+            .spawn(move || runtime.block_on(serve::serve(socket, pages, face, stopped)))?;
         Ok(Self { address, stop, thread: Some(thread) })
     }
 

@@ -21,9 +21,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 use tracing::{debug, info, warn};
 
-use super::guard;
 use super::pages::Pages;
 use super::socket::{AdminSocket, Listener};
+use super::{Face, guard};
 
 /// Connections at a time; a further one takes the place of the one that has said nothing for longest.
 const MAX_CONNECTIONS: usize = 64;
@@ -35,14 +35,17 @@ const CONNECTION_LIFE: Duration = Duration::from_mins(2);
 const MAX_HEAD: usize = 16 * 1024;
 /// A larger form is refused.
 const MAX_FORM: usize = 16 * 1024;
+/// What anybody else asks of the address for Prometheus.
+const ONLY_METRICS: &str =
+    "only /stats/prometheus and /ready are served here; the rest is on the admin address\n";
 /// Pause after the system could not give us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stopped`. `guarded`: browsers can reach the socket.
+/// Serves until `stopped`.
 pub(super) async fn serve(
     socket: AdminSocket,
     pages: Arc<Pages>,
-    guarded: bool,
+    face: Face,
     mut stopped: watch::Receiver<bool>,
 ) {
     let AdminSocket { listener, file: _removed_at_the_end, .. } = socket;
@@ -56,7 +59,7 @@ pub(super) async fn serve(
             accepted = acceptor.accept() => match accepted {
                 Ok(stream) => {
                     let heard = places.make_room();
-                    let serving = connection(stream, Arc::clone(&pages), guarded, heard.clone());
+                    let serving = connection(stream, Arc::clone(&pages), face, heard.clone());
                     places.taken.push(Place { task: connections.spawn(serving), heard });
                 }
                 Err(_) => time::sleep(ACCEPT_PAUSE).await,
@@ -132,11 +135,11 @@ impl Acceptor {
     }
 }
 
-async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, guarded: bool, heard: Heard) {
+async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, face: Face, heard: Heard) {
     let service = service_fn(move |request: Request<Incoming>| {
         heard.now();
         let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(answer(&pages, guarded, request).await) }
+        async move { Ok::<_, Infallible>(answer(&pages, face, request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -147,9 +150,9 @@ async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, guarded: bool, h
     let _ = time::timeout(CONNECTION_LIFE, serving).await;
 }
 
-async fn answer(pages: &Pages, guarded: bool, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(pages: &Pages, face: Face, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let posts_only = Endpoint::find(request.uri().path()).is_some_and(Endpoint::changes_state);
-    let page = match permitted(&request, guarded) {
+    let page = match permitted(&request, face) {
         Ok(endpoint) => match parameters(request).await {
             Ok(query) => pages.page(endpoint, &query),
             Err(page) => page,
@@ -174,15 +177,19 @@ async fn answer(pages: &Pages, guarded: bool, request: Request<Incoming>) -> Res
 }
 
 /// The endpoint that `request` may have; else the page that says why not.
-fn permitted(request: &Request<Incoming>, guarded: bool) -> Result<Endpoint, Page> {
+fn permitted(request: &Request<Incoming>, face: Face) -> Result<Endpoint, Page> {
     let refuse = |(status, text): guard::Refusal| {
         warn!(target: logger::ADMIN, "{} {} refused: {}", request.method(), request.uri(), text.trim_end());
         Page::text_with(status, text)
     };
-    if guarded {
-        guard::check_host(request).map_err(refuse)?;
+    let endpoint = Endpoint::find(request.uri().path());
+    match face {
+        Face::Whole => {}
+        Face::Guarded => guard::check_host(request).map_err(refuse)?,
+        Face::Metrics if matches!(endpoint, Some(Endpoint::StatsPrometheus | Endpoint::Ready)) => {}
+        Face::Metrics => return Err(Page::text_with(404, ONLY_METRICS)),
     }
-    let endpoint = Endpoint::find(request.uri().path()).ok_or_else(endpoint::unknown_path)?;
+    let endpoint = endpoint.ok_or_else(endpoint::unknown_path)?;
     match request.method() {
         method if endpoint.changes_state() && method != Method::POST => {
             Err(endpoint::method_refused(method.as_str(), "POST"))
