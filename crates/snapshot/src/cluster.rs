@@ -11,10 +11,11 @@ use fuseboard_core::limit::{Priority, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
 
+use crate::breaker::ClusterBreaker;
 use crate::provenance::{Provenance, ResourceRef};
 
 /// One Envoy cluster: `outbound|<port>|<subset>|<host>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     /// Envoy's name; the identity under which live state (limits, ejections, counters) survives a new snapshot.
     pub name: Arc<str>,
@@ -34,6 +35,8 @@ pub struct Cluster {
     pub outlier: Option<OutlierPolicy>,
     /// Envoy's `healthy_panic_threshold` in percent; 0: never send to hosts that are not healthy.
     pub panic_threshold: u32,
+    /// `None`: no breaker, and none of its stats. Ours, from `CircuitBreaker`.
+    pub breaker: Option<ClusterBreaker>,
     /// Longest wait in the pending queue; `None`: no bound (Envoy's behaviour). Ours, from `DestinationPolicy`.
     pub queue_timeout: Option<Duration>,
     /// Addresses, in the order of the source.

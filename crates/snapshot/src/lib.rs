@@ -4,11 +4,13 @@
 //! takes it. Nothing in it refers to something outside it, and no `Option` means "some default": where `None` occurs it
 //! means "off", and says so.
 
+mod breaker;
 mod cluster;
 mod listener;
 mod provenance;
 mod route;
 
+pub use breaker::{BreakerSetting, ClusterBreaker};
 pub use cluster::{
     Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Locality, PerPriority,
     ServiceName, TcpKeepalive,

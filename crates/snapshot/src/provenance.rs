@@ -122,23 +122,29 @@ pub struct Origin {
     pub location: Option<Location>,
 }
 
-/// The origin of each setting that somebody wrote.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Provenance(BTreeMap<Setting, Arc<Origin>>);
+/// The origin of each setting that somebody wrote. `S` names the settings of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance<S: Ord = Setting>(BTreeMap<S, Arc<Origin>>);
 
-impl Provenance {
+impl<S: Ord> Default for Provenance<S> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<S: Ord + Copy> Provenance<S> {
     /// Remembers where `setting` was written.
-    pub fn insert(&mut self, setting: Setting, origin: Arc<Origin>) {
+    pub fn insert(&mut self, setting: S, origin: Arc<Origin>) {
         self.0.insert(setting, origin);
     }
 
     /// Where `setting` was written; `None`: it is a default.
-    pub fn get(&self, setting: Setting) -> Option<&Arc<Origin>> {
+    pub fn get(&self, setting: S) -> Option<&Arc<Origin>> {
         self.0.get(&setting)
     }
 
     /// All remembered settings, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Setting, &Arc<Origin>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (S, &Arc<Origin>)> {
         self.0.iter().map(|(setting, origin)| (*setting, origin))
     }
 }

@@ -81,6 +81,7 @@ impl ClusterSketch {
             lb: self.lb,
             outlier: self.outlier.clone(),
             panic_threshold: 0,
+            breaker: None,
             queue_timeout: None,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
             availability: Availability::Serving,

@@ -35,6 +35,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
         lb: LbPolicy::RoundRobin,
         outlier: None,
         panic_threshold: 0,
+        breaker: None,
         queue_timeout: None,
         endpoints: vec![Endpoint {
             id: EndpointId::new("", address),

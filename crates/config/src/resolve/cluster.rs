@@ -100,6 +100,7 @@ pub(super) fn build(
         lb: settings.load_balancer.as_ref().map_or_else(LbPolicy::default, |lb| lb_policy(lb.block)),
         outlier: outlier.map(|outlier| outlier::policy(outlier.block)),
         panic_threshold,
+        breaker: None,
         queue_timeout: bounds.queue_timeout.as_ref().and_then(|(bound, _)| *bound),
         endpoints,
         availability: settings

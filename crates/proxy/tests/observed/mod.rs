@@ -40,6 +40,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         lb: LbPolicy::LeastRequest,
         outlier: Some(OutlierPolicy::default()),
         panic_threshold: 0,
+        breaker: None,
         queue_timeout: None,
         endpoints: Vec::new(),
         availability: Availability::Serving,

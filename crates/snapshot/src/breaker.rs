@@ -1,0 +1,231 @@
+//! The breaker of a cluster: the numbers in force, and where each of them was written.
+
+use std::fmt;
+use std::time::Duration;
+
+use fuseboard_core::breaker::{BreakerPolicy, Cause, Mode, StatusSet, Verdict, WindowPolicy};
+
+use crate::provenance::{Provenance, ResourceRef};
+
+/// What all `CircuitBreaker`s for a cluster make together, field by field: subset before port before service before `*`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterBreaker {
+    /// What the breaker goes by; a field that nobody wrote is at its default.
+    pub policy: BreakerPolicy,
+    /// The resources that say something, the closest first; never empty.
+    pub rules: Vec<ResourceRef>,
+    /// Where each setting was written; settings at their default are absent.
+    pub provenance: Provenance<BreakerSetting>,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $variant:ident = $path:literal;)*) => {
+        /// Settings of a breaker whose place is remembered.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum BreakerSetting {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl BreakerSetting {
+            /// Every setting, in the order in which one writes them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Its field below `spec`, as the user writes it: `trip.consecutiveFailures`.
+            pub const fn path(self) -> &'static str {
+                match self { $(Self::$variant => $path,)* }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Whether decisions are acted on.
+    Mode = "mode";
+    /// So many failures with no success between them.
+    ConsecutiveFailures = "trip.consecutiveFailures";
+    /// The share of failures.
+    FailurePercent = "trip.failurePercent";
+    /// The share of slow calls.
+    SlowPercent = "trip.slowPercent";
+    /// What a slow call is.
+    SlowerThan = "trip.slowerThan";
+    /// A number of failures …
+    FailuresCount = "trip.failures.count";
+    /// … in this time.
+    FailuresWithin = "trip.failures.within";
+    /// The smallest number of calls that percentages are computed of.
+    MinimumCalls = "trip.minimumCalls";
+    /// A window of calls.
+    WindowCalls = "window.calls";
+    /// A window of time.
+    WindowTime = "window.time";
+    /// Answers that are failures.
+    Statuses = "failures.statuses";
+    /// Answers that say nothing.
+    IgnoredStatuses = "failures.ignoredStatuses";
+    /// Connections that were refused.
+    ConnectFailures = "failures.connectFailures";
+    /// Connections that were not there in time.
+    ConnectTimeouts = "failures.connectTimeouts";
+    /// Answers that were not there in time.
+    Timeouts = "failures.timeouts";
+    /// Connections that ended before the answer.
+    Resets = "failures.resets";
+    /// Answers that were not HTTP.
+    ProtocolErrors = "failures.protocolErrors";
+    /// How long it is open at first.
+    OpenFor = "open.openFor";
+    /// How much longer the next time.
+    Factor = "open.factor";
+    /// How long at most.
+    MaxOpenFor = "open.maxOpenFor";
+    /// The random part of it.
+    JitterPercent = "open.jitterPercent";
+    /// How fast the next time gets shorter again.
+    Decay = "open.decay";
+    /// Probes at a time.
+    Probes = "halfOpen.probes";
+    /// Good probes that close it.
+    Successes = "halfOpen.successes";
+    /// How long a probe keeps its place.
+    Lease = "halfOpen.lease";
+    /// How long to wait for the result of any probe.
+    Patience = "halfOpen.patience";
+    /// How long traffic takes to come back.
+    RampFor = "ramp.rampFor";
+    /// The share of failures that opens it again meanwhile.
+    RampFailurePercent = "ramp.failurePercent";
+    /// The smallest number of calls that this share is computed of.
+    RampMinimumCalls = "ramp.minimumCalls";
+}
+
+impl BreakerSetting {
+    /// The setting that decides where a state changes because of `cause`; `None` where no rule does.
+    pub const fn deciding(cause: &Cause) -> Option<Self> {
+        match cause {
+            Cause::ConsecutiveFailures { .. } => Some(Self::ConsecutiveFailures),
+            Cause::Failures { .. } => Some(Self::FailuresCount),
+            Cause::FailurePercent(_) => Some(Self::FailurePercent),
+            Cause::SlowPercent(_) => Some(Self::SlowPercent),
+            Cause::RampFailed { .. } => Some(Self::RampFailurePercent),
+            Cause::ProbeSlow => Some(Self::SlowerThan),
+            Cause::ProbesLost => Some(Self::Patience),
+            Cause::OpenTimeOver => Some(Self::OpenFor),
+            Cause::ProbesSucceeded { .. } => Some(Self::Successes),
+            Cause::RampCompleted => Some(Self::RampFor),
+            Cause::Disabled => Some(Self::Mode),
+            Cause::Started
+            | Cause::ProbeFailed
+            | Cause::Forced(_)
+            | Cause::OverrideEnded(_)
+            | Cause::Reset { .. } => None,
+        }
+    }
+}
+
+impl ClusterBreaker {
+    /// The value in force, as one would write it; `None`: off, or replaced by another field (a window of time by one of
+    /// calls).
+    pub fn value(&self, setting: BreakerSetting) -> Option<String> {
+        let BreakerPolicy { classifier, trip, open, half_open, ramp, .. } = &self.policy;
+        Some(match setting {
+            BreakerSetting::Mode => mode(self.policy.mode).to_owned(),
+            BreakerSetting::ConsecutiveFailures => trip.consecutive_failures?.to_string(),
+            BreakerSetting::FailurePercent => trip.failure_percent?.get().to_string(),
+            BreakerSetting::SlowPercent => trip.slow?.percent.get().to_string(),
+            BreakerSetting::SlowerThan => time(trip.slow?.slower_than),
+            BreakerSetting::FailuresCount => trip.failures?.count.to_string(),
+            BreakerSetting::FailuresWithin => time(trip.failures?.within),
+            BreakerSetting::MinimumCalls => trip.minimum_calls.to_string(),
+            BreakerSetting::WindowCalls => match self.policy.window {
+                WindowPolicy::Calls(calls) => calls.to_string(),
+                WindowPolicy::Time { .. } => return None,
+            },
+            BreakerSetting::WindowTime => match self.policy.window {
+                WindowPolicy::Time { length, .. } => time(length),
+                WindowPolicy::Calls(_) => return None,
+            },
+            BreakerSetting::Statuses => Statuses(classifier.failures).to_string(),
+            BreakerSetting::IgnoredStatuses => Statuses(classifier.ignored).to_string(),
+            BreakerSetting::ConnectFailures => verdict(classifier.connect_failed).to_owned(),
+            BreakerSetting::ConnectTimeouts => verdict(classifier.connect_timeout).to_owned(),
+            BreakerSetting::Timeouts => verdict(classifier.timeout).to_owned(),
+            BreakerSetting::Resets => verdict(classifier.reset).to_owned(),
+            BreakerSetting::ProtocolErrors => verdict(classifier.protocol_error).to_owned(),
+            BreakerSetting::OpenFor => time(open.open_for),
+            BreakerSetting::Factor => open.factor.to_string(),
+            BreakerSetting::MaxOpenFor => time(open.max_open_for),
+            BreakerSetting::JitterPercent => open.jitter_percent.to_string(),
+            BreakerSetting::Decay => time(open.decay),
+            BreakerSetting::Probes => half_open.probes.to_string(),
+            BreakerSetting::Successes => half_open.successes.to_string(),
+            BreakerSetting::Lease => time(half_open.lease),
+            BreakerSetting::Patience => time(half_open.patience),
+            BreakerSetting::RampFor => time(ramp.ramp_for),
+            BreakerSetting::RampFailurePercent => ramp.failure_percent.get().to_string(),
+            BreakerSetting::RampMinimumCalls => ramp.minimum_calls.to_string(),
+        })
+    }
+}
+
+/// The word of a mode.
+const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+        Mode::Disabled => "disabled",
+    }
+}
+
+/// The word of a verdict.
+const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Success => "success",
+        Verdict::Failure => "failure",
+        Verdict::Ignored => "ignored",
+    }
+}
+
+fn time(time: Duration) -> String {
+    format!("{time:?}")
+}
+
+/// A set of statuses as a list: whole classes as `5xx`.
+struct Statuses(StatusSet);
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = Vec::new();
+        for class in 1..=5 {
+            let own = class * 100..class * 100 + 100;
+            let members: Vec<u16> = own.filter(|status| self.0.contains(*status)).collect();
+            if members.len() == 100 {
+                written.push(format!("{class}xx"));
+            } else {
+                written.extend(members.iter().map(u16::to_string));
+            }
+        }
+        write!(f, "[{}]", written.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_shown_as_one_would_write_them() {
+        let set = StatusSet::class(5).with(404).with(429);
+        assert_eq!(Statuses(set).to_string(), "[404, 429, 5xx]");
+        assert_eq!(Statuses(StatusSet::class(5).without(501).without(500)).to_string().len(), 2 + 97 * 5 + 3);
+        assert_eq!(Statuses(StatusSet::EMPTY).to_string(), "[]");
+    }
+
+    #[test]
+    fn each_setting_has_a_path_of_its_own() {
+        let mut paths: Vec<_> = BreakerSetting::ALL.iter().map(|setting| setting.path()).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), BreakerSetting::ALL.len());
+    }
+}
