@@ -22,6 +22,8 @@ pub enum Endpoint {
     Ejections,
     /// `/fuseboard/v1/endpoints`
     Hosts,
+    /// `/fuseboard/v1/explain`
+    Explain,
     /// `/fuseboard/v1/refusals`
     Refusals,
     /// `/healthcheck/fail`
@@ -117,7 +119,7 @@ const INVERT: Param = flag("invert_filter", "what the filter does not match");
 const FORMAT: Param = one_of("format", "how it is written", &["text", "json"]);
 
 /// Sorted by path.
-pub(crate) const TABLE: [Entry; 22] = [
+pub(crate) const TABLE: [Entry; 23] = [
     reads(Endpoint::Home, "/", "this list, to click", &[]),
     reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
     reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
@@ -157,6 +159,12 @@ pub(crate) const TABLE: [Entry; 22] = [
         Endpoint::Hosts,
         "/fuseboard/v1/endpoints",
         "all endpoints: pod, state, why ejected and until when (JSON)",
+        &[],
+    ),
+    reads(
+        Endpoint::Explain,
+        "/fuseboard/v1/explain",
+        "what limits and outlier detection mean for each service, with rule and line (JSON)",
         &[],
     ),
     reads(

@@ -8,6 +8,7 @@ pub mod clusters;
 pub mod config_dump;
 pub mod ejections;
 pub mod endpoint;
+pub mod explain;
 mod histogram;
 pub mod home;
 pub mod hosts;

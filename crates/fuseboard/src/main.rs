@@ -81,6 +81,7 @@ enum Command {
     /// server -h` lists the flags
     Server(cmd::server::Arguments),
     Analyze(cmd::analyze::Arguments),
+    Explain(cmd::explain::Arguments),
     Why(cmd::why::Arguments),
     Stats(cmd::stats::Arguments),
     Endpoints(cmd::endpoints::Arguments),
@@ -142,6 +143,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Httpbin(arguments) => cmd::httpbin::run(&arguments),
         Command::Server(arguments) => cmd::server::run(&arguments),
         Command::Analyze(arguments) => cmd::analyze::run(&arguments),
+        Command::Explain(arguments) => cmd::explain::run(&arguments),
         Command::Why(arguments) => cmd::why::run(&arguments),
         Command::Stats(arguments) => cmd::stats::run(&arguments),
         Command::Endpoints(arguments) => cmd::endpoints::run(&arguments),

@@ -25,6 +25,16 @@ pub enum Setting {
     IdleTimeout,
     /// `outlierDetection`
     OutlierDetection,
+    /// `outlierDetection.consecutive5xxErrors`
+    Consecutive5xxErrors,
+    /// `outlierDetection.consecutiveGatewayErrors`, or the deprecated `consecutiveErrors`
+    ConsecutiveGatewayErrors,
+    /// `outlierDetection.consecutiveLocalOriginFailures`
+    ConsecutiveLocalOriginFailures,
+    /// `outlierDetection.interval`
+    Interval,
+    /// `outlierDetection.baseEjectionTime`
+    BaseEjectionTime,
     /// `outlierDetection.maxEjectionPercent`
     MaxEjectionPercent,
     /// `outlierDetection.minHealthPercent`
@@ -65,6 +75,11 @@ impl Setting {
             Self::ConnectTimeout => "connectTimeout",
             Self::IdleTimeout => "idleTimeout",
             Self::OutlierDetection => "outlierDetection",
+            Self::Consecutive5xxErrors => "consecutive5xxErrors",
+            Self::ConsecutiveGatewayErrors => "consecutiveGatewayErrors",
+            Self::ConsecutiveLocalOriginFailures => "consecutiveLocalOriginFailures",
+            Self::Interval => "interval",
+            Self::BaseEjectionTime => "baseEjectionTime",
             Self::MaxEjectionPercent => "maxEjectionPercent",
             Self::MinHealthPercent => "minHealthPercent",
             Self::LoadBalancer => "loadBalancer",

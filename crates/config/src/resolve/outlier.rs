@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use fuseboard_api::istio::destination_rule::OutlierDetection;
+use fuseboard_api::{Span, Spanned};
 use fuseboard_core::outlier::{Detector, OutlierPolicy};
 use fuseboard_snapshot::{Provenance, Setting};
 
@@ -42,19 +43,40 @@ pub(super) fn panic_threshold(raw: &OutlierDetection) -> u32 {
     positive(raw.min_health_percent.as_ref().map(|percent| percent.value)).unwrap_or(0)
 }
 
-/// Notes where the block and its shares were written.
+/// Notes where the block and its values were written.
 pub(super) fn remember(outlier: &BlockAt<OutlierDetection>, provenance: &mut Provenance) {
-    provenance.insert(Setting::OutlierDetection, outlier.origin("outlierDetection", outlier.block));
-    let shares = [
-        (Setting::MaxEjectionPercent, outlier.block.max_ejection_percent.as_ref()),
-        (Setting::MinHealthPercent, outlier.block.min_health_percent.as_ref()),
-    ];
-    for (setting, written) in shares {
-        if let Some(written) = written.filter(|written| written.value > 0) {
-            let field = format!("outlierDetection.{}", setting.field());
-            provenance.insert(setting, outlier.origin(&field, written));
+    let raw = outlier.block;
+    provenance.insert(Setting::OutlierDetection, outlier.origin("outlierDetection", raw));
+    let mut note = |setting: Setting, field: &str, span: Option<Span>| {
+        if let Some(span) = span {
+            let field = format!("outlierDetection.{field}");
+            provenance.insert(setting, outlier.origin(&field, &Spanned { value: (), span }));
         }
+    };
+    // A number that means "unset" is written nowhere.
+    let number =
+        |written: Option<Spanned<i32>>| written.filter(|number| number.value > 0).map(|number| number.span);
+    let gateway = raw.consecutive_gateway_errors.map(|errors| errors.span);
+    match (gateway, raw.consecutive_5xx_errors) {
+        (None, None) => {
+            note(Setting::ConsecutiveGatewayErrors, "consecutiveErrors", number(raw.consecutive_errors));
+        }
+        _ => note(Setting::ConsecutiveGatewayErrors, "consecutiveGatewayErrors", gateway),
     }
+    note(
+        Setting::Consecutive5xxErrors,
+        "consecutive5xxErrors",
+        raw.consecutive_5xx_errors.map(|errors| errors.span),
+    );
+    note(
+        Setting::ConsecutiveLocalOriginFailures,
+        "consecutiveLocalOriginFailures",
+        raw.consecutive_local_origin_failures.map(|failures| failures.span),
+    );
+    note(Setting::Interval, "interval", raw.interval.map(|interval| interval.span));
+    note(Setting::BaseEjectionTime, "baseEjectionTime", raw.base_ejection_time.map(|base| base.span));
+    note(Setting::MaxEjectionPercent, "maxEjectionPercent", number(raw.max_ejection_percent));
+    note(Setting::MinHealthPercent, "minHealthPercent", number(raw.min_health_percent));
 }
 
 /// The detectors of answers: 5xx, and gateway failures.

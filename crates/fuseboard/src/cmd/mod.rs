@@ -5,6 +5,7 @@ pub(crate) mod analyze;
 pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod endpoints;
+pub(crate) mod explain;
 pub(crate) mod fortio;
 pub(crate) mod help;
 pub(crate) mod httpbin;

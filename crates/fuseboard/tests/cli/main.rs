@@ -8,6 +8,7 @@ mod editing;
 mod ending;
 mod endpoints;
 mod expecting;
+mod explaining;
 mod finding;
 mod getting_started;
 mod home;

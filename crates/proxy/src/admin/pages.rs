@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use fuseboard_admin::{
-    Endpoint, Page, Query, clusters, config_dump, ejections, endpoint, home, hosts, listeners, logging,
-    memory, refusals, server_info, stats, without,
+    Endpoint, Page, Query, clusters, config_dump, ejections, endpoint, explain, home, hosts, listeners,
+    logging, memory, refusals, server_info, stats, without,
 };
 use fuseboard_stats::{Baseline, Reading};
 
@@ -38,6 +38,7 @@ impl Pages {
             Endpoint::ConfigDump => config_dump::page(&self.source.observe().status, query),
             Endpoint::Ejections => ejections::page(&self.source.observe().status.clusters),
             Endpoint::Hosts => hosts::page(&self.source.observe().status.clusters, SystemTime::now()),
+            Endpoint::Explain => explain::page(&self.source.observe().status.snapshot),
             Endpoint::Refusals => self.refusals(query),
             Endpoint::Listeners => listeners::page(&self.source.observe().status.listeners, query),
             Endpoint::Ready => server_info::ready(self.source.observe().status.server.state),

@@ -1,0 +1,77 @@
+//! When a host is ejected, for how long, how many at a time, and what happens when too many are.
+
+use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
+use fuseboard_snapshot::Cluster;
+
+use super::word;
+
+pub(super) fn sentences(cluster: &Cluster) -> Vec<String> {
+    let Some(policy) = &cluster.outlier else {
+        return vec!["No outlierDetection: no host is ever ejected.".to_owned()];
+    };
+    let Some(cause) = cause(policy) else {
+        return vec!["Every detector is off: no host is ever ejected.".to_owned()];
+    };
+    let hosts = cluster.endpoints.len();
+    let most = u64::from(policy.max_ejection_percent) * hosts as u64 / 100;
+    if most == 0 {
+        return vec![format!(
+            "{} % of {} is less than one: no host is ever ejected.",
+            policy.max_ejection_percent,
+            word::count(hosts, "host")
+        )];
+    }
+    vec![format!("A host is ejected after {cause}."), duration(policy), extent(cluster, most)]
+}
+
+/// `five answers 5xx in a row, or three of 502, 503, 504`
+fn cause(policy: &OutlierPolicy) -> Option<String> {
+    let acts = |kind: DetectionKind| {
+        let detector = policy.detector(kind);
+        (detector.threshold > 0 && detector.enforcing_percent > 0).then_some(detector.threshold)
+    };
+    let split = policy.split_external_local_origin_errors;
+    // Without split, failures of the connection count as answers 5xx.
+    let local = if split { "" } else { ", failed connections and time-outs included" };
+    let all = [
+        acts(DetectionKind::Consecutive5xx)
+            .map(|number| format!("{} answers 5xx in a row", word::cardinal(number.into()))),
+        acts(DetectionKind::ConsecutiveGatewayFailure)
+            .map(|number| format!("{} of 502, 503 or 504 in a row", word::cardinal(number.into()))),
+        acts(DetectionKind::ConsecutiveLocalOriginFailure).filter(|_| split).map(|number| {
+            format!("{} failed connections or time-outs in a row", word::cardinal(number.into()))
+        }),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| format!("{}{local}", all.join(", or ")))
+}
+
+/// How long it is out, and how that grows.
+fn duration(policy: &OutlierPolicy) -> String {
+    let nth = |n: u32| word::time((policy.base_ejection_time * n).min(policy.max_ejection_time));
+    let sweep = word::time(policy.interval);
+    if nth(1) == nth(2) {
+        return format!("It is out for {}; the next sweep, each {sweep}, returns it.", nth(1));
+    }
+    format!(
+        "It is out for {}, the second time in a row for {}, and so on up to {}; the next sweep, each {sweep}, returns it. Each \
+         interval that it stays makes the next ejection one step shorter.",
+        nth(1),
+        nth(2),
+        word::time(policy.max_ejection_time),
+    )
+}
+
+/// How many are out at a time, and what is then.
+fn extent(cluster: &Cluster, most: u64) -> String {
+    let hosts = cluster.endpoints.len();
+    let verb = if most == 1 { "is" } else { "are" };
+    let at_most = format!("At most {most} of {} {verb} out at a time", word::count(hosts, "host"));
+    match cluster.panic_threshold {
+        0 if most >= hosts as u64 => {
+            format!("{at_most}; then every request is refused with 503 (UH, no_healthy).")
+        }
+        0 => format!("{at_most}."),
+        percent => format!("{at_most}; with fewer than {percent} % healthy, ejected hosts get requests too."),
+    }
+}

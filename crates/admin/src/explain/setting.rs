@@ -1,0 +1,168 @@
+//! Every value of a service: what it is, what it means for HTTP/1.1, and where it was written.
+
+use std::time::Duration;
+
+use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::limit::UNLIMITED;
+use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
+use fuseboard_snapshot::{Cluster, Route, Setting};
+
+use super::{ExplainedSetting, place, word};
+
+/// In the order in which a rule writes them.
+pub(super) fn all(cluster: &Cluster, route: Option<&Route>) -> Vec<ExplainedSetting> {
+    let mut told = limits(cluster);
+    told.extend(connection(cluster));
+    let off_or = |bound: Option<Duration>| bound.map_or_else(|| "off".to_owned(), word::time);
+    told.push(one(
+        cluster,
+        Setting::LoadBalancer,
+        balancer(cluster.lb).0.to_owned(),
+        balancer(cluster.lb).1.to_owned(),
+    ));
+    if let Some(policy) = &cluster.outlier {
+        told.extend(outlier(cluster, policy));
+    }
+    let timeout = route.and_then(|route| route.timeout);
+    told.push(one(
+        cluster,
+        Setting::Timeout,
+        off_or(timeout),
+        "of the whole exchange, waiting and retries included; then 504 (UT)".to_owned(),
+    ));
+    told.push(one(
+        cluster,
+        Setting::QueueTimeout,
+        off_or(cluster.queue_timeout),
+        "of the wait for a connection; then 503 (UO, limit.queue_timeout)".to_owned(),
+    ));
+    told
+}
+
+fn one(cluster: &Cluster, setting: Setting, value: String, meaning: String) -> ExplainedSetting {
+    let from = cluster.provenance.get(setting).map(|origin| place(origin));
+    ExplainedSetting { setting: setting.field().to_owned(), value, meaning, from }
+}
+
+fn limits(cluster: &Cluster) -> Vec<ExplainedSetting> {
+    let limits = &cluster.thresholds.default;
+    let queue = if limits.max_connections == UNLIMITED {
+        "requests that wait for a connection; without maxConnections none ever waits".to_owned()
+    } else {
+        "requests that wait for a connection, on HTTP/2 too; one more is refused (limit.queue_full)"
+            .to_owned()
+    };
+    vec![
+        one(
+            cluster,
+            Setting::MaxConnections,
+            word::bound(limits.max_connections),
+            "connections to all hosts together; on HTTP/1.1 each carries one request at a time".to_owned(),
+        ),
+        one(cluster, Setting::MaxPendingRequests, word::bound(limits.max_pending_requests), queue),
+        one(
+            cluster,
+            Setting::MaxRequests,
+            word::bound(limits.max_requests),
+            "requests in flight, on HTTP/1.1 too; one more is refused (limit.requests)".to_owned(),
+        ),
+        one(
+            cluster,
+            Setting::MaxRetries,
+            word::bound(limits.max_retries),
+            "retries in flight; one more is not made, and the caller gets the answer that was there"
+                .to_owned(),
+        ),
+    ]
+}
+
+fn connection(cluster: &Cluster) -> Vec<ExplainedSetting> {
+    let policy = &cluster.connection;
+    let reuse = match policy.max_requests.map(std::num::NonZero::get) {
+        None => "a connection is used again and again".to_owned(),
+        Some(1) => "no keep-alive: every request pays for a connection of its own".to_owned(),
+        Some(_) => "after so many requests a connection is closed".to_owned(),
+    };
+    let requests = policy.max_requests.map_or_else(|| "unlimited".to_owned(), |bound| bound.to_string());
+    let idle = policy.idle_timeout.map_or_else(|| "off".to_owned(), word::time);
+    vec![
+        one(cluster, Setting::MaxRequestsPerConnection, requests, reuse),
+        one(
+            cluster,
+            Setting::ConnectTimeout,
+            word::time(cluster.connect_timeout),
+            "a host that takes longer to connect counts as failed".to_owned(),
+        ),
+        one(
+            cluster,
+            Setting::IdleTimeout,
+            idle,
+            "a connection that nobody used for so long is closed".to_owned(),
+        ),
+    ]
+}
+
+const fn balancer(policy: LbPolicy) -> (&'static str, &'static str) {
+    match policy {
+        LbPolicy::LeastRequest => ("LEAST_REQUEST", "of two hosts at random the one with fewer requests"),
+        LbPolicy::RoundRobin => ("ROUND_ROBIN", "one host after the other"),
+        LbPolicy::Random => ("RANDOM", "any host"),
+    }
+}
+
+fn outlier(cluster: &Cluster, policy: &OutlierPolicy) -> Vec<ExplainedSetting> {
+    let threshold = |kind: DetectionKind| {
+        let detector = policy.detector(kind);
+        let acts = detector.threshold > 0 && detector.enforcing_percent > 0;
+        if acts { detector.threshold.to_string() } else { "off".to_owned() }
+    };
+    let mut told = vec![
+        one(
+            cluster,
+            Setting::Consecutive5xxErrors,
+            threshold(DetectionKind::Consecutive5xx),
+            "answers 5xx in a row that eject a host".to_owned(),
+        ),
+        one(
+            cluster,
+            Setting::ConsecutiveGatewayErrors,
+            threshold(DetectionKind::ConsecutiveGatewayFailure),
+            "answers 502, 503, 504 in a row that eject a host".to_owned(),
+        ),
+    ];
+    if policy.split_external_local_origin_errors {
+        told.push(one(
+            cluster,
+            Setting::ConsecutiveLocalOriginFailures,
+            threshold(DetectionKind::ConsecutiveLocalOriginFailure),
+            "failed connections and time-outs in a row that eject a host".to_owned(),
+        ));
+    }
+    told.extend([
+        one(
+            cluster,
+            Setting::Interval,
+            word::time(policy.interval),
+            "time between sweeps, which return hosts whose time is over".to_owned(),
+        ),
+        one(
+            cluster,
+            Setting::BaseEjectionTime,
+            word::time(policy.base_ejection_time),
+            "the first ejection; the n-th in a row lasts n times as long".to_owned(),
+        ),
+        one(
+            cluster,
+            Setting::MaxEjectionPercent,
+            policy.max_ejection_percent.to_string(),
+            "percent of the hosts, rounded down, that may be out at a time".to_owned(),
+        ),
+        one(
+            cluster,
+            Setting::MinHealthPercent,
+            cluster.panic_threshold.to_string(),
+            "percent of healthy hosts below which ejected ones are used too; 0: never".to_owned(),
+        ),
+    ]);
+    told
+}
