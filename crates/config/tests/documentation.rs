@@ -17,10 +17,11 @@ fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The blocks of a page that are marked as YAML.
+/// The blocks of a page that are marked as YAML and hold resources; Prometheus and others have YAML of their own.
 fn yaml_blocks(page: &str) -> Vec<&str> {
     let fenced = page.split("```").skip(1).step_by(2);
-    fenced.filter_map(|block| block.strip_prefix("yaml\n")).collect()
+    let marked = fenced.filter_map(|block| block.strip_prefix("yaml\n"));
+    marked.filter(|block| block.contains("apiVersion:") || block.contains("kind:")).collect()
 }
 
 #[test]
