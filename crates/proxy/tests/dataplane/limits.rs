@@ -116,15 +116,20 @@ async fn two_callers_of_one_connection_and_one_place_are_never_refused() {
 async fn a_waiter_that_leaves_frees_its_place_and_one_that_waits_too_long_is_told() {
     for workers in WORKERS {
         let (gate, upstream) = held().await;
-        let rig = Rig::start(workers, &[upstream.address()], |d| {
+        let mut rig = Rig::start(workers, &[upstream.address()], |d| {
             d.cluster.thresholds.default = limits(1, 1, u32::MAX);
-            d.cluster.queue_timeout = Some(Duration::from_millis(50));
         });
         let first = burst(&rig, 1).await;
         upstream.until(|counts| counts.in_flight == 1).await;
         let second = burst(&rig, 1).await;
+        rig.until_pending(1).await;
         drop(second);
         rig.until_pending(0).await;
+        // Only now: the one that leaves shall not be told before it goes.
+        rig.apply(|d| {
+            d.cluster.thresholds.default = limits(1, 1, u32::MAX);
+            d.cluster.queue_timeout = Some(Duration::from_millis(50));
+        });
         let third = rig.client().await.get("a", "/").await;
         assert_eq!((third.status, third.field("x-fuseboard-refused")), (503, Some("limit.queue_timeout")));
         assert_eq!(rig.refused(RefusalReason::LimitQueueTimeout), 1);
