@@ -1,6 +1,6 @@
 //! Which kinds of resources are known, and what becomes of each.
 
-use crate::fuseboard::DestinationPolicy;
+use crate::fuseboard::{CircuitBreaker, DestinationPolicy};
 use crate::istio::{DestinationRule, ServiceEntry};
 use crate::kubernetes::{EndpointSlice, Endpoints, Pod, Service};
 use crate::schema::Schema;
@@ -22,6 +22,8 @@ pub enum Kind {
     Pod,
     /// `fuseboard.dev` `DestinationPolicy`
     DestinationPolicy,
+    /// `fuseboard.dev` `CircuitBreaker`
+    CircuitBreaker,
 }
 
 /// Where the fields of a kind stand.
@@ -59,6 +61,7 @@ pub struct KnownKind {
 
 const ISTIO: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 const NETWORKING: &str = "networking.istio.io";
+const FUSEBOARD: &str = "fuseboard.dev";
 
 /// All known kinds.
 pub const KINDS: &[KnownKind] = &[
@@ -68,7 +71,8 @@ pub const KINDS: &[KnownKind] = &[
     read(Kind::Endpoints, "Endpoints", "", &["v1"]),
     read(Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
     read(Kind::Pod, "Pod", "", &["v1"]),
-    read(Kind::DestinationPolicy, "DestinationPolicy", "fuseboard.dev", &["v1alpha1"]),
+    read(Kind::DestinationPolicy, "DestinationPolicy", FUSEBOARD, &["v1alpha1"]),
+    read(Kind::CircuitBreaker, "CircuitBreaker", FUSEBOARD, &["v1alpha1"]),
     later("VirtualService", NETWORKING, "requests go to the service that their host names"),
     later("Gateway", NETWORKING, "no gateway is opened"),
     later("Sidecar", NETWORKING, "all services and rules are visible"),
@@ -125,7 +129,7 @@ pub const KINDS: &[KnownKind] = &[
 
 impl Kind {
     /// All kinds that are read.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DestinationRule,
         Self::ServiceEntry,
         Self::Service,
@@ -133,14 +137,17 @@ impl Kind {
         Self::EndpointSlice,
         Self::Pod,
         Self::DestinationPolicy,
+        Self::CircuitBreaker,
     ];
 
     /// Where its fields stand.
     pub const fn envelope(self) -> Envelope {
         match self {
-            Self::DestinationRule | Self::ServiceEntry | Self::Service | Self::DestinationPolicy => {
-                Envelope::Spec
-            }
+            Self::DestinationRule
+            | Self::ServiceEntry
+            | Self::Service
+            | Self::DestinationPolicy
+            | Self::CircuitBreaker => Envelope::Spec,
             Self::Endpoints | Self::EndpointSlice | Self::Pod => Envelope::Inline,
         }
     }
@@ -155,6 +162,7 @@ impl Kind {
             Self::EndpointSlice => EndpointSlice::SCHEMA,
             Self::Pod => Pod::SCHEMA,
             Self::DestinationPolicy => DestinationPolicy::SCHEMA,
+            Self::CircuitBreaker => CircuitBreaker::SCHEMA,
         }
     }
 }

@@ -8,6 +8,7 @@ mod load;
 mod resolve;
 mod set;
 mod source;
+mod status_class;
 mod workload;
 
 pub use analyze::analyze;

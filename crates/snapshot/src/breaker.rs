@@ -187,7 +187,7 @@ const fn verdict(verdict: Verdict) -> &'static str {
 }
 
 fn time(time: Duration) -> String {
-    format!("{time:?}")
+    if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
 }
 
 /// A set of statuses as a list: whole classes as `5xx`.

@@ -175,6 +175,8 @@ codes! {
     TooManyProblems = "FB119", Error, applies;
     /// A name that Kubernetes does not take; hosts and statistics are named after it.
     InvalidName = "FB120", Error, rejects;
+    /// Two fields that exclude each other.
+    FieldsExclude = "FB121", Error, rejects;
 
     /// Two services have the same host. A Kubernetes `Service` goes before a `ServiceEntry`, then the older resource.
     HostTaken = "FB201", Warning, applies;
@@ -211,6 +213,27 @@ codes! {
     TwoPoliciesForHost = "FB214", Warning, applies;
     /// The host of a `DestinationPolicy` is the name of no service in the files, so the policy has no effect.
     UnknownPolicyHost = "FB215", Warning, applies;
+    /// Two `CircuitBreaker`s of one namespace are for the same host, port and subset: the older one counts, or that of the
+    /// smaller name.
+    TwoBreakersForHost = "FB216", Warning, applies;
+    /// A `CircuitBreaker` is for a host, port or subset that no service has, so it has no effect.
+    UnknownBreakerTarget = "FB217", Warning, applies;
+    /// No `CircuitBreaker` for the cluster, closer or wider, says what trips it. It can only be opened by hand.
+    BreakerNeverTrips = "FB218", Warning, applies;
+    /// A setting of a `CircuitBreaker` has no effect without another one, which no `CircuitBreaker` for the cluster has:
+    /// `slowPercent` and `slowerThan`, `count` and `within`, `minimumCalls` or a window and a percentage.
+    HalfATripCondition = "FB219", Warning, applies;
+    /// `minimumCalls` is more than a window of calls ever holds. The size of the window is taken.
+    MinimumCallsOutOfReach = "FB220", Warning, applies;
+    /// `slowerThan` is not below the time-out of the call, which ends it before it is slow. It still counts as a failure,
+    /// unless `timeouts` is `ignored`.
+    SlowerThanTimeout = "FB221", Warning, applies;
+    /// `maxOpenFor` is less than `openFor`, so the breaker is never open for as long as `openFor` says.
+    MaxOpenBelowOpen = "FB222", Warning, applies;
+    /// More probes go out at a time than good ones are needed: those that come back after the breaker closed tell nothing.
+    ProbesForNothing = "FB223", Warning, applies;
+    /// `lease` is longer than `patience`, after which the breaker opens again: no probe ever gives its place to another.
+    LeaseBeyondPatience = "FB224", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

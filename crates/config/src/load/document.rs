@@ -106,7 +106,7 @@ fn known(kind: &str, api_version: &str) -> Result<&'static KnownKind, (&'static 
     let help = match suggest::nearest(kind, KINDS.iter().map(|known| known.name)) {
         Some(name) => format!("did you mean {name}?"),
         None => {
-            "Service, EndpointSlice, Endpoints, ServiceEntry, DestinationRule and DestinationPolicy are read"
+            "Service, EndpointSlice, Endpoints, ServiceEntry, DestinationRule, DestinationPolicy and CircuitBreaker are read"
                 .to_owned()
         }
     };
@@ -256,6 +256,7 @@ fn keep(
         Kind::EndpointSlice => frame.decode_into(&mut set.endpoint_slices),
         Kind::Pod => frame.decode_into(&mut set.pods),
         Kind::DestinationPolicy => frame.decode_into(&mut set.destination_policies),
+        Kind::CircuitBreaker => frame.decode_into(&mut set.circuit_breakers),
     }
 }
 

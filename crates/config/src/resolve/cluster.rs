@@ -67,7 +67,7 @@ fn report_unlabelled(subset: &SubsetAt, port: &Port, diagnostics: &mut Diagnosti
     }
 }
 
-/// The cluster called `service`, with the blocks in force for it.
+/// The cluster called `service`, with the blocks in force for it. Its breaker, which is not the rule's, comes later.
 pub(super) fn build(
     service: ServiceName,
     mut endpoints: Vec<Endpoint>,

@@ -8,8 +8,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use fuseboard_snapshot::{Cluster, Endpoint, EndpointHealth, EndpointId, Locality, ServiceName};
+use fuseboard_snapshot::{
+    Cluster, ClusterBreaker, Endpoint, EndpointHealth, EndpointId, Locality, ServiceName,
+};
 
+use super::circuit_breaker::{self, BreakerIndex};
 use super::destination_policy::{Bounds, PolicyIndex};
 use super::destination_rule::Effective;
 use super::registry::Service;
@@ -27,6 +30,7 @@ pub(super) struct FixedPlan<'p, 'a> {
     pub(super) services: &'p [Service<'a>],
     pub(super) rules: &'p RuleIndex<'a>,
     pub(super) policies: &'p PolicyIndex<'a>,
+    pub(super) breakers: &'p BreakerIndex<'a>,
     pub(super) workload: &'p Workload,
 }
 
@@ -63,8 +67,13 @@ impl<'a> FixedPlan<'_, 'a> {
             subset: "".into(),
         };
         let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port);
-        let cluster = cluster::build(name, self.endpoints(), rule, &settings, &bounds, diagnostics);
-        (cluster, bounds.timeout.map_or(default_timeout, |(timeout, _)| timeout))
+        let timeout = bounds.timeout.as_ref().map_or(default_timeout, |(timeout, _)| *timeout);
+        let mut cluster = cluster::build(name, self.endpoints(), rule, &settings, &bounds, diagnostics);
+        if let Some(host) = host {
+            cluster.breaker =
+                self.breaker(&ServiceName { host, ..cluster.service.clone() }, timeout, diagnostics);
+        }
+        (cluster, timeout)
     }
 
     /// The name by which rules are found.
@@ -75,9 +84,11 @@ impl<'a> FixedPlan<'_, 'a> {
         }
         let rules = self.resources.destination_rules.iter();
         let policies = self.resources.destination_policies.iter();
+        let breakers = self.resources.circuit_breakers.iter();
         let named: BTreeSet<Arc<str>> = rules
             .map(|rule| hostname::expand(&rule.spec.host, &rule.id.namespace, suffix))
             .chain(policies.map(|policy| destination_policy::host(policy, self.workload)))
+            .chain(breakers.map(|breaker| circuit_breaker::host(breaker, self.workload)))
             .collect();
         // A wildcard beside the one name is for it too.
         let (wildcards, exact): (Vec<_>, Vec<_>) =
@@ -129,6 +140,22 @@ impl<'a> FixedPlan<'_, 'a> {
             diagnostics.push(Diagnostic::new(Code::NoRuleForHost, message).help(help));
         }
         bounds
+    }
+
+    /// What `CircuitBreaker`s say, seen from the workload's namespace.
+    fn breaker(
+        &self,
+        name: &ServiceName,
+        timeout: Timeout,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<ClusterBreaker> {
+        let breaker = self.breakers.breaker(name, timeout, diagnostics);
+        if breaker.is_none() && !self.resources.circuit_breakers.is_empty() {
+            let message = format!("no CircuitBreaker applies to {}, port {}", name.host, name.port);
+            let help = "compare the breaker's host, port and subset with --host and --namespace";
+            diagnostics.push(Diagnostic::new(Code::NoRuleForHost, message).help(help));
+        }
+        breaker
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {

@@ -6,6 +6,8 @@
 //! calls.
 
 mod addresses;
+mod circuit_breaker;
+mod circuit_breaker_sense;
 mod cluster;
 mod connection_pool;
 mod destination_policy;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 use fuseboard_snapshot::{Cluster, HttpSettings, Listener, ListenerTarget, RouteConfig, Snapshot};
 
+use self::circuit_breaker::BreakerIndex;
 use self::destination_policy::PolicyIndex;
 use self::fixed::FixedPlan;
 use self::protocol::Protocol;
@@ -90,6 +93,8 @@ fn by_host(
         workload,
         diagnostics,
     );
+    let breakers = BreakerIndex::new(&resources.circuit_breakers, workload, diagnostics);
+    breakers.report_unknown(&services, &rules, diagnostics);
     let mut clusters = Vec::new();
     let mut ways_in = Vec::new();
     for service in &services {
@@ -97,9 +102,12 @@ fn by_host(
         let rule = rules.choose(&service.host, &service.namespace, workload);
         for port in &service.ports {
             let bounds = policies.bounds(&service.host, &service.namespace, port.number, workload);
-            let made = cluster::of_port(service, port, rule, &bounds, diagnostics);
+            let mut made = cluster::of_port(service, port, rule, &bounds, diagnostics);
+            let timeout = bounds.timeout.map_or(default_timeout, |(timeout, _)| timeout);
+            for cluster in &mut made {
+                cluster.breaker = breakers.breaker(&cluster.service, timeout, diagnostics);
+            }
             if port.protocol.is_http() {
-                let timeout = bounds.timeout.map_or(default_timeout, |(timeout, _)| timeout);
                 ways_in.extend(made.first().map(|default| (service, port, default.name.clone(), timeout)));
             }
             clusters.extend(made);
@@ -127,8 +135,17 @@ fn fixed(
     let services = registry::services(resources, workload, &mut Diagnostics::new());
     let rules = RuleIndex::new(&resources.destination_rules, workload);
     let policies = PolicyIndex::new(&resources.destination_policies, workload, diagnostics);
-    let plan =
-        FixedPlan { to, host, resources, services: &services, rules: &rules, policies: &policies, workload };
+    let breakers = BreakerIndex::new(&resources.circuit_breakers, workload, diagnostics);
+    let plan = FixedPlan {
+        to,
+        host,
+        resources,
+        services: &services,
+        rules: &rules,
+        policies: &policies,
+        breakers: &breakers,
+        workload,
+    };
     let (cluster, timeout) = plan.cluster(default_timeout, diagnostics);
     let mut table = RouteTable::new();
     table.add_any(&format!("{}:{}", cluster.service.host, cluster.service.port), 0, timeout);

@@ -8,8 +8,8 @@ use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::retry::RetryPolicy;
 use fuseboard_snapshot::{
-    Availability, Cluster, ConnectionPolicy, Domain, Endpoint, EndpointHealth, ListenerTarget, RouteConfig,
-    Snapshot,
+    Availability, BreakerSetting, Cluster, ClusterBreaker, ConnectionPolicy, Domain, Endpoint,
+    EndpointHealth, ListenerTarget, RouteConfig, Snapshot,
 };
 
 pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
@@ -90,6 +90,9 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     if let Some(outlier) = &cluster.outlier {
         self::outlier(out, outlier);
     }
+    if let Some(breaker) = &cluster.breaker {
+        self::breaker(out, breaker);
+    }
     if let Some(bound) = cluster.queue_timeout {
         line(out, 1, &format!("queue timeout {bound:?}"));
     }
@@ -99,6 +102,17 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     for (setting, origin) in cluster.provenance.iter() {
         let place = origin.location.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         line(out, 1, &format!("{} from {} {} {place}", setting.field(), origin.resource, origin.field));
+    }
+}
+
+fn breaker(out: &mut String, breaker: &ClusterBreaker) {
+    let rules: Vec<String> = breaker.rules.iter().map(ToString::to_string).collect();
+    line(out, 1, &format!("breaker of {}", rules.join(", ")));
+    for &setting in BreakerSetting::ALL {
+        let Some(origin) = breaker.provenance.get(setting) else { continue };
+        let value = breaker.value(setting).unwrap_or_else(|| "off".to_owned());
+        let place = origin.location.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        line(out, 2, &format!("{} {value} from {} {place}", setting.path(), origin.resource));
     }
 }
 

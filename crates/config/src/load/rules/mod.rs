@@ -2,6 +2,7 @@
 //! API server would refuse. Each function looks at the tree and decodes block by block, so that a mistake in one block does
 //! not hide those in another.
 
+mod circuit_breaker;
 mod destination_rule;
 mod kubernetes;
 mod load_balancer;
@@ -26,6 +27,7 @@ pub(super) fn check(kind: Kind, namespace: &str, node: &Node, path: &FieldPath<'
         Kind::EndpointSlice => kubernetes::endpoint_slice(node, path, report),
         Kind::Pod => {}
         Kind::DestinationPolicy => destination_policy(node, path, report),
+        Kind::CircuitBreaker => circuit_breaker::check(node, path, report),
     }
 }
 

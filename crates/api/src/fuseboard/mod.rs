@@ -1,4 +1,8 @@
-//! Our own resource, `fuseboard.dev/v1alpha1`: what Istio's fields cannot say. It never changes what an Istio rule means.
+//! Our own resources, `fuseboard.dev/v1alpha1`: what Istio's fields cannot say. They never change what an Istio rule means.
+
+pub mod circuit_breaker;
+
+pub use circuit_breaker::CircuitBreaker;
 
 use std::time::Duration;
 

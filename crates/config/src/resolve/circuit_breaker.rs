@@ -1,0 +1,392 @@
+//! What all `CircuitBreaker`s (our own resource) for a cluster make together, field by field. Whether the result makes sense
+//! is left to [`super::circuit_breaker_sense`].
+//!
+//! The closer host goes first: a name before a wildcard, a longer wildcard before a shorter one. Of one host, the client's
+//! namespace goes before the service's and that before the root namespace; of one namespace, a subset before a port before
+//! neither.
+
+use std::cmp::Reverse;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuseboard_api::fuseboard::CircuitBreaker;
+use fuseboard_api::fuseboard::circuit_breaker::{self as raw, Weight};
+use fuseboard_api::scalar::IntOrText;
+use fuseboard_api::{List, Spanned};
+use fuseboard_core::breaker::{
+    BreakerPolicy, FailureClassifier, FailureCount, HalfOpenPolicy, Mode, OpenPolicy, Percent, RampPolicy,
+    SlowPolicy, StatusSet, TripPolicy, Verdict, WindowPolicy,
+};
+use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Provenance, ServiceName};
+
+use super::circuit_breaker_sense::{self, Written};
+use super::hostname;
+use super::registry::Service;
+use super::rule_index::RuleIndex;
+use crate::diagnostic::{Code, Diagnostics};
+use crate::set::Resource;
+use crate::status_class;
+use crate::workload::Workload;
+
+/// A resource and its full host.
+#[derive(Debug)]
+struct Layer<'a> {
+    host: Arc<str>,
+    breaker: &'a Resource<CircuitBreaker>,
+}
+
+/// All `CircuitBreaker`s that count, the closest hosts first.
+#[derive(Debug)]
+pub(super) struct BreakerIndex<'a> {
+    layers: Vec<Layer<'a>>,
+    workload: &'a Workload,
+}
+
+impl<'a> BreakerIndex<'a> {
+    /// The index of `breakers`. Two of one namespace for the same host, port and subset are reported; the older one counts.
+    pub(super) fn new(
+        breakers: &'a [Resource<CircuitBreaker>],
+        workload: &'a Workload,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let mut sorted: Vec<_> = breakers.iter().collect();
+        sorted.sort_by_key(|breaker| (breaker.created.as_deref(), &breaker.id.name, &breaker.id.namespace));
+        let mut layers: Vec<Layer<'a>> = Vec::new();
+        for breaker in sorted {
+            let host = host(breaker, workload);
+            let same = |layer: &&Layer<'_>| {
+                layer.host == host
+                    && layer.breaker.id.namespace == breaker.id.namespace
+                    && port(layer.breaker) == port(breaker)
+                    && subset(layer.breaker) == subset(breaker)
+            };
+            if let Some(older) = layers.iter().find(same) {
+                let message = format!(
+                    "{} ({}) is for the same host, port and subset: it counts, this one does not",
+                    older.breaker.id,
+                    older.breaker.location(older.breaker.span)
+                );
+                let found = breaker.diagnostic(Code::TwoBreakersForHost, breaker.spec.host.span, message);
+                diagnostics.push(found.field("spec.host").help("write all settings in one of them"));
+            } else {
+                layers.push(Layer { host, breaker });
+            }
+        }
+        Self { layers, workload }
+    }
+
+    /// The breaker of the cluster called `name`; `None`: no resource is for it. `timeout` is the bound of its calls.
+    pub(super) fn breaker(
+        &self,
+        name: &ServiceName,
+        timeout: Option<Duration>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<ClusterBreaker> {
+        let cascade = Cascade::new(self.layers_for(name));
+        let rules: Vec<_> = cascade.layers.iter().map(|breaker| breaker.id.clone()).collect();
+        let mut written = Written::default();
+        let policy = policy(&cascade, &mut written);
+        written.may_be_completed = self.layers.len() > 1;
+        circuit_breaker_sense::check(&policy, &written, cascade.layers.first()?, timeout, diagnostics);
+        let mut provenance = Provenance::default();
+        for (setting, at) in written.iter() {
+            provenance.insert(setting, Arc::new(at.origin(setting)));
+        }
+        Some(ClusterBreaker { policy, rules, provenance })
+    }
+
+    /// The resources for a cluster, the closest first.
+    fn layers_for(&self, name: &ServiceName) -> Vec<&'a Resource<CircuitBreaker>> {
+        let namespaces = [&*self.workload.namespace, &*name.namespace, &*self.workload.root_namespace];
+        let mut found: Vec<_> = self
+            .layers
+            .iter()
+            .filter(|layer| hostname::covers(&layer.host, &name.host))
+            .filter(|layer| port(layer.breaker).is_none_or(|port| port == u32::from(name.port)))
+            .filter(|layer| subset(layer.breaker).is_none_or(|subset| subset == &*name.subset))
+            .filter_map(|layer| {
+                let place = namespaces.iter().position(|own| *own == &*layer.breaker.id.namespace)?;
+                Some((layer, place))
+            })
+            .collect();
+        found.sort_by_key(|(layer, place)| {
+            let breaker = layer.breaker;
+            let exact = !hostname::is_wildcard(&layer.host);
+            let closeness = (exact, layer.host.len());
+            (Reverse(closeness), *place, Reverse((subset(breaker).is_some(), port(breaker).is_some())))
+        });
+        found.into_iter().map(|(layer, _)| layer.breaker).collect()
+    }
+
+    /// Says which resources are for no service, port or subset. Where there is no service at all, nothing can be said.
+    pub(super) fn report_unknown(
+        &self,
+        services: &[Service<'_>],
+        rules: &RuleIndex<'_>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        for Layer { host, breaker } in self.layers.iter().filter(|_| !services.is_empty()) {
+            let covered: Vec<_> =
+                services.iter().filter(|service| hostname::covers(host, &service.host)).collect();
+            let has_port = |service: &&&Service<'_>| {
+                let mut ports = service.ports.iter().map(|own| u32::from(own.number));
+                port(breaker).is_none_or(|port| ports.any(|own| own == port))
+            };
+            let has_subset = |service: &&&Service<'_>| {
+                subset(breaker).is_none_or(|wanted| {
+                    let rule = rules.choose(&service.host, &service.namespace, self.workload);
+                    rule.is_some_and(|rule| rule.subsets.iter().any(|own| own.subset.name.value == wanted))
+                })
+            };
+            let spec = &breaker.spec;
+            let (at, field, message, help) = if covered.is_empty() {
+                let message = format!("no service is called {host}: the breaker has no effect");
+                let help = "write the name of the service; with a dot in it, its full name";
+                (spec.host.span, "spec.host", message, help)
+            } else if let Some(port) =
+                spec.port.as_ref().filter(|_| !covered.iter().any(|one| has_port(&one)))
+            {
+                let message = format!("{host} has no port {}: the breaker has no effect", port.value);
+                (port.span, "spec.port", message, "write the number of a port of the Service, not of the pod")
+            } else if let Some(subset) =
+                spec.subset.as_ref().filter(|_| !covered.iter().any(|one| has_subset(&one)))
+            {
+                let message = format!(
+                    "no DestinationRule gives {host} a subset {}: the breaker has no effect",
+                    subset.value
+                );
+                (
+                    subset.span,
+                    "spec.subset",
+                    message,
+                    "write the name of a subset of the host's DestinationRule",
+                )
+            } else {
+                continue;
+            };
+            diagnostics
+                .push(breaker.diagnostic(Code::UnknownBreakerTarget, at, message).field(field).help(help));
+        }
+    }
+}
+
+/// The full host of a resource.
+pub(super) fn host(breaker: &Resource<CircuitBreaker>, workload: &Workload) -> Arc<str> {
+    hostname::expand(&breaker.spec.host, &breaker.id.namespace, &workload.domain_suffix)
+}
+
+fn port(breaker: &Resource<CircuitBreaker>) -> Option<u32> {
+    breaker.spec.port.as_ref().map(|port| port.value)
+}
+
+fn subset(breaker: &Resource<CircuitBreaker>) -> Option<&str> {
+    breaker.spec.subset.as_ref().map(|subset| subset.value.as_str())
+}
+
+/// The resources for one cluster, the closest first.
+struct Cascade<'a> {
+    layers: Vec<&'a Resource<CircuitBreaker>>,
+}
+
+/// Where a block of a resource is.
+type BlockOf<B> = fn(&CircuitBreaker) -> Option<&Spanned<B>>;
+
+impl<'a> Cascade<'a> {
+    const fn new(layers: Vec<&'a Resource<CircuitBreaker>>) -> Self {
+        Self { layers }
+    }
+
+    /// The closest value of a field of `block`, which is noted in `written`.
+    fn take<B: 'a, T: Clone + 'a>(
+        &self,
+        setting: BreakerSetting,
+        block: BlockOf<B>,
+        field: impl Fn(&'a B) -> Option<&'a Spanned<T>>,
+        written: &mut Written<'a>,
+    ) -> Option<T> {
+        let (layer, found) =
+            self.layers.iter().find_map(|layer| Some((*layer, field(&block(&layer.spec)?.value)?)))?;
+        written.insert(setting, layer, found.span);
+        Some(found.value.clone())
+    }
+}
+
+fn policy<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> BreakerPolicy {
+    let mode = cascade.layers.iter().find_map(|layer| Some((*layer, layer.spec.mode.as_ref()?)));
+    if let Some((layer, mode)) = mode {
+        written.insert(BreakerSetting::Mode, layer, mode.span);
+    }
+    BreakerPolicy {
+        mode: match mode.map_or(raw::Mode::Enforce, |(_, mode)| mode.value) {
+            raw::Mode::Enforce => Mode::Enforce,
+            raw::Mode::Shadow => Mode::Shadow,
+            raw::Mode::Disabled => Mode::Disabled,
+        },
+        classifier: classifier(cascade, written),
+        window: window(cascade, written),
+        trip: trip(cascade, written),
+        open: open(cascade, written),
+        half_open: half_open(cascade, written),
+        ramp: ramp(cascade, written),
+    }
+}
+
+fn trip<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> TripPolicy {
+    let block: BlockOf<raw::Trip> = |spec| spec.trip.as_ref();
+    let mut number = |setting, field: fn(&raw::Trip) -> Option<&Spanned<u32>>| {
+        cascade.take(setting, block, field, written)
+    };
+    let consecutive = number(BreakerSetting::ConsecutiveFailures, |trip| trip.consecutive_failures.as_ref());
+    let failure_percent = number(BreakerSetting::FailurePercent, |trip| trip.failure_percent.as_ref());
+    let slow_percent = number(BreakerSetting::SlowPercent, |trip| trip.slow_percent.as_ref());
+    let minimum_calls = number(BreakerSetting::MinimumCalls, |trip| trip.minimum_calls.as_ref());
+    let count = number(BreakerSetting::FailuresCount, |trip| trip.failures.as_ref()?.count.as_ref());
+    let mut time = |setting, field: fn(&raw::Trip) -> Option<&Spanned<Duration>>| {
+        cascade.take(setting, block, field, written)
+    };
+    let slower_than = time(BreakerSetting::SlowerThan, |trip| trip.slower_than.as_ref());
+    let within = time(BreakerSetting::FailuresWithin, |trip| trip.failures.as_ref()?.within.as_ref());
+    TripPolicy {
+        consecutive_failures: consecutive.and_then(NonZeroU32::new),
+        failures: count
+            .and_then(NonZeroU32::new)
+            .zip(within)
+            .map(|(count, within)| FailureCount { count, within }),
+        failure_percent: percent(failure_percent),
+        slow: percent(slow_percent)
+            .zip(slower_than)
+            .map(|(percent, slower_than)| SlowPolicy { slower_than, percent }),
+        minimum_calls: minimum_calls.unwrap_or(TripPolicy::default().minimum_calls),
+    }
+}
+
+/// The closest resource that says anything of the window decides its kind.
+fn window<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> WindowPolicy {
+    for layer in &cascade.layers {
+        let Some(window) = &layer.spec.window else { continue };
+        if let Some((span, calls)) =
+            window.calls.as_ref().and_then(|calls| Some((calls.span, NonZeroU32::new(calls.value)?)))
+        {
+            written.insert(BreakerSetting::WindowCalls, layer, span);
+            return WindowPolicy::Calls(calls);
+        }
+        if let Some(time) = &window.time {
+            written.insert(BreakerSetting::WindowTime, layer, time.span);
+            return match WindowPolicy::default() {
+                WindowPolicy::Time { buckets, .. } => WindowPolicy::Time { length: time.value, buckets },
+                WindowPolicy::Calls(calls) => WindowPolicy::Calls(calls),
+            };
+        }
+    }
+    WindowPolicy::default()
+}
+
+fn classifier<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> FailureClassifier {
+    let default = FailureClassifier::default();
+    let block: BlockOf<raw::Failures> = |spec| spec.failures.as_ref();
+    let mut list = |setting, field: fn(&raw::Failures) -> Option<&Spanned<List<IntOrText>>>| {
+        cascade.take(setting, block, field, written).map(|list| statuses(&list))
+    };
+    let failures = list(BreakerSetting::Statuses, |failures| failures.statuses.as_ref());
+    let ignored = list(BreakerSetting::IgnoredStatuses, |failures| failures.ignored_statuses.as_ref());
+    let mut verdict = |setting, field: fn(&raw::Failures) -> Option<&Spanned<Weight>>, default| {
+        cascade.take(setting, block, field, written).map_or(default, |weight| match weight {
+            Weight::Failure => Verdict::Failure,
+            Weight::Ignored => Verdict::Ignored,
+        })
+    };
+    FailureClassifier {
+        failures: failures.unwrap_or(default.failures),
+        ignored: ignored.unwrap_or(default.ignored),
+        connect_failed: verdict(
+            BreakerSetting::ConnectFailures,
+            |failures| failures.connect_failures.as_ref(),
+            default.connect_failed,
+        ),
+        connect_timeout: verdict(
+            BreakerSetting::ConnectTimeouts,
+            |failures| failures.connect_timeouts.as_ref(),
+            default.connect_timeout,
+        ),
+        timeout: verdict(BreakerSetting::Timeouts, |failures| failures.timeouts.as_ref(), default.timeout),
+        reset: verdict(BreakerSetting::Resets, |failures| failures.resets.as_ref(), default.reset),
+        protocol_error: verdict(
+            BreakerSetting::ProtocolErrors,
+            |failures| failures.protocol_errors.as_ref(),
+            default.protocol_error,
+        ),
+    }
+}
+
+fn open<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> OpenPolicy {
+    let default = OpenPolicy::default();
+    let block: BlockOf<raw::Open> = |spec| spec.open.as_ref();
+    let mut time = |setting, field: fn(&raw::Open) -> Option<&Spanned<Duration>>| {
+        cascade.take(setting, block, field, written)
+    };
+    let open_for = time(BreakerSetting::OpenFor, |open| open.open_for.as_ref()).unwrap_or(default.open_for);
+    let max_open_for = time(BreakerSetting::MaxOpenFor, |open| open.max_open_for.as_ref());
+    let decay = time(BreakerSetting::Decay, |open| open.decay.as_ref()).unwrap_or(default.decay);
+    let factor = cascade.take(BreakerSetting::Factor, block, |open| open.factor.as_ref(), written);
+    let jitter =
+        cascade.take(BreakerSetting::JitterPercent, block, |open| open.jitter_percent.as_ref(), written);
+    OpenPolicy {
+        open_for,
+        factor: factor.unwrap_or(default.factor),
+        // Who writes only a long openFor does not want it cut.
+        max_open_for: max_open_for.unwrap_or(default.max_open_for.max(open_for)),
+        jitter_percent: jitter.and_then(|jitter| u8::try_from(jitter).ok()).unwrap_or(default.jitter_percent),
+        decay,
+    }
+}
+
+fn half_open<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> HalfOpenPolicy {
+    let default = HalfOpenPolicy::default();
+    let block: BlockOf<raw::HalfOpen> = |spec| spec.half_open.as_ref();
+    let mut number = |setting, field: fn(&raw::HalfOpen) -> Option<&Spanned<u32>>| {
+        cascade.take(setting, block, field, written).and_then(NonZeroU32::new)
+    };
+    let probes = number(BreakerSetting::Probes, |half| half.probes.as_ref()).unwrap_or(default.probes);
+    let successes =
+        number(BreakerSetting::Successes, |half| half.successes.as_ref()).unwrap_or(default.successes);
+    let mut time = |setting, field: fn(&raw::HalfOpen) -> Option<&Spanned<Duration>>| {
+        cascade.take(setting, block, field, written)
+    };
+    let lease = time(BreakerSetting::Lease, |half| half.lease.as_ref()).unwrap_or(default.lease);
+    let patience = time(BreakerSetting::Patience, |half| half.patience.as_ref()).unwrap_or(default.patience);
+    HalfOpenPolicy { probes, successes, lease, patience }
+}
+
+fn ramp<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> RampPolicy {
+    let default = RampPolicy::default();
+    let block: BlockOf<raw::Ramp> = |spec| spec.ramp.as_ref();
+    let share = cascade.take(
+        BreakerSetting::RampFailurePercent,
+        block,
+        |ramp| ramp.failure_percent.as_ref(),
+        written,
+    );
+    RampPolicy {
+        ramp_for: cascade
+            .take(BreakerSetting::RampFor, block, |ramp| ramp.ramp_for.as_ref(), written)
+            .unwrap_or(default.ramp_for),
+        failure_percent: percent(share).unwrap_or(default.failure_percent),
+        minimum_calls: cascade
+            .take(BreakerSetting::RampMinimumCalls, block, |ramp| ramp.minimum_calls.as_ref(), written)
+            .unwrap_or(default.minimum_calls),
+    }
+}
+
+/// 0 is off.
+fn percent(written: Option<u32>) -> Option<Percent> {
+    Percent::new(u8::try_from(written?).ok()?)
+}
+
+fn statuses(list: &List<IntOrText>) -> StatusSet {
+    list.iter().fold(StatusSet::EMPTY, |set, status| match &status.value {
+        IntOrText::Int(number) => u16::try_from(*number).map_or(set, |status| set.with(status)),
+        IntOrText::Text(text) => status_class::parse(text)
+            .map_or(set, |class| (0..100).fold(set, |set, rest| set.with(class * 100 + rest))),
+    })
+}
