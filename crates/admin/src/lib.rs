@@ -3,6 +3,7 @@
 //! The proxy fills [`status`] and a [`fuseboard_stats::Reading`]; the modules named after endpoints turn them into the text
 //! that Envoy would print. Nothing here listens on a socket; the proxy serves the [`Page`]s.
 
+pub mod breakers;
 pub mod client;
 pub mod clusters;
 pub mod config_dump;

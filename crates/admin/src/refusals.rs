@@ -57,6 +57,9 @@ pub struct Refusal {
     /// The rule that set the bound; absent: a default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
+    /// Why the breaker had opened, in words; absent where no breaker refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trip: Option<String>,
 }
 
 /// Where a rule stands.
@@ -121,6 +124,7 @@ pub fn page(records: &[RefusalRecord], truncated: bool, window: Duration, now: S
             value: record.value,
             queue: record.queue,
             rule: record.rule.as_ref().map(Rule::from),
+            trip: record.trip.clone(),
         })
         .collect();
     Page::json(&Refusals { version: 1, window_ms: millis(window), truncated, refusals })

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fuseboard_core::Instant;
+use fuseboard_core::breaker::{BreakerView, Transition};
 use fuseboard_core::limit::{LimitView, Priority};
 use fuseboard_core::outlier::DetectionKind;
 use fuseboard_core::refusal::RefusalReason;
@@ -80,6 +82,8 @@ pub struct ClusterStatus {
     pub limits: PerPriority<LimitView>,
     /// Hosts, in the order of the snapshot.
     pub hosts: Vec<HostStatus>,
+    /// Its breaker, if it has one.
+    pub breaker: Option<BreakerStatus>,
     /// How often the set of hosts changed.
     pub membership_changes: u64,
     /// Whether a control plane sent it (Envoy's `added_via_api`); false for files.
@@ -201,6 +205,47 @@ pub struct EjectionStatus {
     pub detector: DetectionKind,
 }
 
+/// A breaker at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerStatus {
+    /// How it stands.
+    pub view: BreakerView,
+    /// The moment, by the clock of the view's own times.
+    pub read_at: Instant,
+}
+
+/// Something that happened to a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRecord {
+    /// When.
+    pub at: SystemTime,
+    /// What.
+    pub event: HistoryEvent,
+}
+
+/// What can happen to a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryEvent {
+    /// Its breaker changed.
+    Breaker(Transition),
+    /// A host was taken out of rotation.
+    Ejected {
+        /// Its address.
+        address: SocketAddr,
+        /// What found it, in Envoy's spelling.
+        detector: &'static str,
+        /// How often the host was ejected so far.
+        number: u32,
+        /// For how long, at least.
+        time: Duration,
+    },
+    /// A host is back.
+    Returned {
+        /// Its address.
+        address: SocketAddr,
+    },
+}
+
 /// One answer that we gave in place of the upstream, kept in a bounded ring. Made when refusing only: requests that pass
 /// pay nothing for it.
 #[derive(Clone, Debug)]
@@ -227,6 +272,8 @@ pub struct RefusalRecord {
     pub queue: u32,
     /// The rule that set the bound; `None`: it is a default.
     pub rule: Option<RulePlace>,
+    /// Why the breaker had opened, in words; `None` where no breaker refused.
+    pub trip: Option<String>,
 }
 
 /// Where the rule stands that set something.

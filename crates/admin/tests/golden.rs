@@ -141,6 +141,7 @@ fn ejections_say_which_host_why_and_for_how_long() {
 fn refusals_carry_limit_value_and_the_rules_place_and_read_back() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_400_867_643);
     let record = RefusalRecord {
+        trip: None,
         at: now - Duration::from_millis(1_250),
         cluster: Some(Arc::from("outbound|8000||httpbin.default.svc.cluster.local")),
         listener: Arc::from("outbound"),

@@ -1,6 +1,8 @@
 //! The closed list of reasons for which Fuseboard answers in place of the upstream.
 //! The same token appears in the access log, metric label, refusal record, `fuseboard why` and the documentation.
 
+use crate::breaker::RefusedBy;
+
 /// Why a request was refused or failed on our side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -19,13 +21,19 @@ pub enum RefusalReason {
     LimitDownstreamConnections,
     /// Nobody healthy to send to.
     NoHealthy,
+    /// The destination's breaker is open.
+    BreakerOpen,
+    /// The destination's breaker is half-open, and all its probes are out.
+    BreakerProbeBusy,
+    /// The destination's breaker closed lately, and this request is not in the part of the traffic that is let through.
+    BreakerRamp,
     /// The cluster's `tls` settings are not supported yet; plaintext would be wrong.
     TlsUnsupported,
 }
 
 impl RefusalReason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::LimitConnections,
         Self::LimitQueueFull,
         Self::LimitQueueTimeout,
@@ -33,6 +41,9 @@ impl RefusalReason {
         Self::LimitRetries,
         Self::LimitDownstreamConnections,
         Self::NoHealthy,
+        Self::BreakerOpen,
+        Self::BreakerProbeBusy,
+        Self::BreakerRamp,
         Self::TlsUnsupported,
     ];
 
@@ -46,6 +57,9 @@ impl RefusalReason {
             Self::LimitRetries => "limit.retries",
             Self::LimitDownstreamConnections => "limit.downstream_connections",
             Self::NoHealthy => "no_healthy",
+            Self::BreakerOpen => RefusedBy::Open.token(),
+            Self::BreakerProbeBusy => RefusedBy::ProbeBusy.token(),
+            Self::BreakerRamp => RefusedBy::Ramp.token(),
             Self::TlsUnsupported => "tls.unsupported",
         }
     }
@@ -60,13 +74,31 @@ impl RefusalReason {
             Self::LimitRetries => "as many retries in flight as the rule allows; the earlier answer goes on",
             Self::LimitDownstreamConnections => "the listener had all the connections it may have",
             Self::NoHealthy => "every host was ejected or not ready, or there is none",
+            Self::BreakerOpen => "the breaker is open: the destination failed or hung, and has a rest",
+            Self::BreakerProbeBusy => "the breaker is half-open, and its probes are still out",
+            Self::BreakerRamp => "the breaker has closed lately, and traffic comes back in steps",
             Self::TlsUnsupported => "the rule asks for TLS, which is not there yet; never plaintext instead",
         }
+    }
+
+    /// Whether a breaker refused, and neither a limit nor the want of a host.
+    pub const fn is_of_breaker(self) -> bool {
+        matches!(self, Self::BreakerOpen | Self::BreakerProbeBusy | Self::BreakerRamp)
     }
 
     /// The reason with this token.
     pub fn from_token(token: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.token() == token)
+    }
+}
+
+impl From<RefusedBy> for RefusalReason {
+    fn from(by: RefusedBy) -> Self {
+        match by {
+            RefusedBy::Open => Self::BreakerOpen,
+            RefusedBy::ProbeBusy => Self::BreakerProbeBusy,
+            RefusedBy::Ramp => Self::BreakerRamp,
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Explanation {
     pub(crate) limit: Option<(String, u32)>,
     /// The most that was wanted at once: what counted against the limit, and the one that was refused.
     pub(crate) wanted: Option<u32>,
+    /// Why the breaker had opened; `None` where no breaker refused.
+    pub(crate) trip: Option<String>,
     /// `DestinationRule httpbin.default`; `None` where nobody wrote the bound.
     pub(crate) rule: Option<String>,
     /// `httpbin.yaml:12`
@@ -30,7 +32,14 @@ pub(crate) fn explain(refusals: &[Refusal]) -> Vec<Explanation> {
     let mut groups: BTreeMap<_, Explanation> = BTreeMap::new();
     for refusal in refusals {
         let one = Explanation::of(refusal);
-        let key = (one.cluster.clone(), one.reason.clone(), one.limit.clone(), one.place.clone(), one.status);
+        let key = (
+            one.cluster.clone(),
+            one.reason.clone(),
+            one.limit.clone(),
+            one.place.clone(),
+            one.status,
+            one.trip.clone(),
+        );
         let group = groups.entry(key).or_insert(Explanation { count: 0, ..one });
         group.count += 1;
         group.wanted = group.wanted.max(wanted(refusal));
@@ -51,6 +60,10 @@ impl Explanation {
             reason: refusal.reason.clone(),
             limit: refusal.setting.clone().zip(refusal.bound),
             wanted: wanted(refusal),
+            trip: refusal.trip.as_ref().map(|words| match &refusal.setting {
+                Some(setting) => format!("{words} ({setting})"),
+                None => words.clone(),
+            }),
             rule: rule.map(|rule| format!("{} {}.{}", rule.kind, rule.name, rule.namespace)),
             place: rule
                 .filter(|rule| !rule.file.is_empty())
@@ -69,6 +82,9 @@ impl Explanation {
         )];
         if let Some(limit) = self.limit() {
             lines.push(format!("  {} {limit}", styled(FAINT, "limit")));
+        }
+        if let Some(trip) = &self.trip {
+            lines.push(format!("  {}  {trip}", styled(FAINT, "trip")));
         }
         if self.limit.is_some() || self.rule.is_some() {
             lines.push(format!("  {}  {}", styled(FAINT, "rule"), self.whose()));
@@ -125,6 +141,7 @@ mod tests {
             value: Some(value),
             queue: 1,
             rule: None,
+            trip: None,
         }
     }
 
@@ -162,6 +179,25 @@ mod tests {
             [
                 "1 × 503 UO  limit.queue_full: every connection was busy and the queue was full",
                 "  limit http1MaxPendingRequests = 1, up to 2 wanted",
+                "  rule  DestinationRule httpbin.default, httpbin.yaml:12",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_breaker_refused_names_the_trip_and_its_line() {
+        let refusal = Refusal {
+            trip: Some("60 % of 10 calls were slow".into()),
+            setting: Some("trip.slowPercent".into()),
+            bound: None,
+            value: None,
+            ..ruled("breaker.open")
+        };
+        assert_eq!(
+            plain(&[refusal]),
+            [
+                "1 × 503 UO  breaker.open: the breaker is open: the destination failed or hung, and has a rest",
+                "  trip  60 % of 10 calls were slow (trip.slowPercent)",
                 "  rule  DestinationRule httpbin.default, httpbin.yaml:12",
             ]
         );

@@ -182,6 +182,7 @@ impl Listening {
             value: Some(narrow(value)),
             queue: 0,
             rule: None,
+            trip: None,
         });
     }
 

@@ -1,10 +1,10 @@
-//! The control thread: the sweeps that return ejected hosts, and the end of drained listeners. Nothing on it can delay a request.
+//! The control thread: the sweeps that return ejected hosts, what runs out in breakers, and the end of drained listeners. Nothing on it can delay a request.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fuseboard_core::Instant;
+use fuseboard_core::{Instant, Rng};
 
 use crate::clock;
 use crate::error::StartError;
@@ -29,12 +29,13 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> Result<JoinHandle<()>, StartError> 
 }
 
 async fn run(shared: Arc<Shared>) {
+    let mut rng = Rng::new(shared.options.seed);
     let mut phase = shared.phase.subscribe();
     loop {
         let now = clock::now();
         let next = {
             let _only_writer = shared.registry.control();
-            sweep(&shared.registry.current(), now)
+            sweep(&shared.registry.current(), now, &mut rng)
         };
         let next = next.into_iter().chain(shared.stop_due_listeners(now)).min();
         let pause = next.map_or(RESTING, |next| next.saturating_since(now)).max(GRANULARITY);
@@ -46,14 +47,12 @@ async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Returns the hosts whose time is over; says when the next sweep is due.
-fn sweep(live: &LiveSnapshot, now: Instant) -> Option<Instant> {
-    let mut earliest = None;
+/// Returns the hosts whose time is over, and ends what is over in breakers; says when the next sweep is due.
+fn sweep(live: &LiveSnapshot, now: Instant, rng: &mut Rng) -> Option<Instant> {
+    let mut earliest: Option<Instant> = None;
     for view in &live.clusters {
-        earliest = match (earliest, view.live.sweep(&view.hosts, now)) {
-            (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
-            (a, b) => a.or(b),
-        };
+        let breaker = view.breaker.as_ref().and_then(|breaker| view.live.tick(breaker, now, rng));
+        earliest = [earliest, view.live.sweep(&view.hosts, now), breaker].into_iter().flatten().min();
     }
     earliest
 }

@@ -17,6 +17,12 @@ pub enum Cause {
     ConnectionLimit,
     /// Nobody to send to.
     NoHealthyHost,
+    /// The cluster's breaker is open.
+    BreakerOpen,
+    /// The cluster's breaker is half-open, and its probes are out.
+    BreakerProbeBusy,
+    /// The cluster's breaker lets a part of the traffic through, without this request.
+    BreakerRamp,
     /// The cluster's rule asks for TLS.
     TlsUnsupported,
     /// No route for the authority.
@@ -126,6 +132,9 @@ const PROTOCOL_ERROR: &str = "upstream_reset_before_response_started{protocol_er
 const LATE_TERMINATION: &str = "upstream_reset_after_response_started{connection_termination}";
 const LATE_PROTOCOL_ERROR: &str = "upstream_reset_after_response_started{protocol_error}";
 const NO_TLS: &str = "upstream TLS is not supported yet";
+const BREAKER_OPEN: &str = "circuit breaker open";
+const BREAKER_PROBES: &str = "circuit breaker half-open, probes in flight";
+const BREAKER_RAMP: &str = "circuit breaker closing, part of the traffic";
 const NO_CONNECT: &str = "CONNECT is not supported; send the request itself with an absolute target";
 const TIME_IS_UP: &str = "upstream request timeout";
 const NONE: Body = Body::Text("");
@@ -150,6 +159,14 @@ const fn overflow(counter: &'static str, reason: RefusalReason) -> Row {
     Row {
         overloaded: true,
         ..row(503, "UO", OVERFLOW, Body::Reset("overflow")).counted(counter).refused(reason)
+    }
+}
+
+/// The breaker refuses. `x-envoy-overloaded` keeps a caller's proxy from trying again at once.
+const fn broken(details: &'static str, body: &'static str, reason: RefusalReason) -> Row {
+    Row {
+        overloaded: true,
+        ..row(503, "UO", details, Body::Text(body)).counted("fuseboard.breaker.refused").refused(reason)
     }
 }
 
@@ -178,12 +195,15 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
         Self::ConnectionLimit,
         Self::NoHealthyHost,
+        Self::BreakerOpen,
+        Self::BreakerProbeBusy,
+        Self::BreakerRamp,
         Self::TlsUnsupported,
         Self::NoRoute,
         Self::ConnectMethod,
@@ -217,6 +237,9 @@ impl Cause {
             Self::RequestLimit => "too many requests in flight",
             Self::ConnectionLimit => "an upgrade, and all connections busy",
             Self::NoHealthyHost => "no host to send to",
+            Self::BreakerOpen => "the breaker is open",
+            Self::BreakerProbeBusy => "the breaker is half-open, its probes are out",
+            Self::BreakerRamp => "the breaker lets a part of the traffic through",
             Self::TlsUnsupported => "the rule asks for TLS",
             Self::NoRoute => "no route for the authority",
             Self::ConnectMethod => "method CONNECT",
@@ -256,6 +279,9 @@ impl Cause {
             Self::NoHealthyHost => row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream"))
                 .counted("upstream_cx_none_healthy")
                 .refused(R::NoHealthy),
+            Self::BreakerOpen => broken("breaker_open", BREAKER_OPEN, R::BreakerOpen),
+            Self::BreakerProbeBusy => broken("breaker_probe_busy", BREAKER_PROBES, R::BreakerProbeBusy),
+            Self::BreakerRamp => broken("breaker_ramp", BREAKER_RAMP, R::BreakerRamp),
             Self::TlsUnsupported => {
                 row(503, "UF", "tls_unsupported", Body::Text(NO_TLS)).refused(R::TlsUnsupported)
             }
@@ -343,6 +369,9 @@ impl Cause {
             RefusalReason::LimitConnections => Self::ConnectionLimit,
             RefusalReason::LimitQueueTimeout => Self::QueueTimeout,
             RefusalReason::NoHealthy => Self::NoHealthyHost,
+            RefusalReason::BreakerOpen => Self::BreakerOpen,
+            RefusalReason::BreakerProbeBusy => Self::BreakerProbeBusy,
+            RefusalReason::BreakerRamp => Self::BreakerRamp,
             RefusalReason::TlsUnsupported => Self::TlsUnsupported,
             _ => Self::QueueFull,
         }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::status::{
-    ClusterStatus, EjectionStatus, HostStatus, ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo,
-    ServerState,
+    BreakerStatus, ClusterStatus, EjectionStatus, HostStatus, ListenerStatus, ProxyStatus, RefusalRecord,
+    ServerInfo, ServerState,
 };
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
@@ -142,6 +142,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
                 }
             })
             .collect(),
+        breaker: view.breaker.as_ref().map(|breaker| BreakerStatus { view: breaker.view(now), read_at: now }),
         membership_changes: view.live.membership_changes.get(),
         added_via_api: false,
     }

@@ -72,6 +72,7 @@ mod tests {
             value: None,
             queue: 0,
             rule: None,
+            trip: None,
         }
     }
 

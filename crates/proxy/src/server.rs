@@ -183,6 +183,7 @@ impl Proxy {
             listener.stop();
         }
         self.shared.applied.notify_one();
+        self.shared.snapshots.send_replace(());
         Ok(())
     }
 

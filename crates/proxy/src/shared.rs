@@ -42,8 +42,10 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// Sockets that are accepted from; workers end when there is none and their connections are gone.
     pub(crate) accepting: AtomicUsize,
-    /// Told after each applied snapshot, so that sweeps are planned anew.
+    /// Told after each applied snapshot and each change of a breaker, so that sweeps are planned anew.
     pub(crate) applied: Notify,
+    /// Tells workers of each applied snapshot.
+    pub(crate) snapshots: watch::Sender<()>,
     /// Whether clients are asked to close their connections although the proxy goes on.
     pub(crate) farewell: Farewell,
     /// When listeners stop; the control thread sees to it.
@@ -87,6 +89,7 @@ impl Shared {
             phase: watch::Sender::new(Phase::Serving),
             accepting: AtomicUsize::new(0),
             applied: Notify::new(),
+            snapshots: watch::Sender::new(()),
             farewell: Farewell::default(),
             listeners_end: Mutex::default(),
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fuseboard_core::balance::Balancer;
+use fuseboard_core::breaker::Transitions;
 use fuseboard_core::limit::WorkerId;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_http1::write::{DATE_LENGTH, http_date};
@@ -15,6 +16,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::acceptor::{Accepted, Acceptor, Listening, accept_loop};
+use crate::breaker::{self, WorkerBreaker};
 use crate::buffer::BufferPool;
 use crate::clock;
 use crate::deadline::Deadlines;
@@ -41,6 +43,7 @@ pub(crate) enum ToWorker {
 pub(crate) struct WorkerCluster {
     pub(crate) view: Arc<ClusterView>,
     pub(crate) balancer: RefCell<Balancer>,
+    pub(crate) breaker: Option<Rc<WorkerBreaker>>,
 }
 
 /// What runs, as one worker sees it.
@@ -49,6 +52,8 @@ pub(crate) struct WorkerView {
     pub(crate) live: Arc<LiveSnapshot>,
     /// In the order of the snapshot.
     pub(crate) clusters: Vec<Rc<WorkerCluster>>,
+    /// Those of them that have a breaker.
+    pub(crate) breakers: Vec<Rc<WorkerCluster>>,
 }
 
 impl WorkerView {
@@ -60,14 +65,18 @@ impl WorkerView {
     /// Keeps the rotations of clusters that did not change.
     fn next(&self, live: Arc<LiveSnapshot>) -> Self {
         let cluster = |view: &Arc<ClusterView>| {
-            let old = self.cluster(&view.live.name).filter(|old| Arc::ptr_eq(&old.view, view));
-            old.cloned().unwrap_or_else(|| {
-                let balancer = Balancer::new(view.config.lb, Arc::clone(&view.host_set));
-                Rc::new(WorkerCluster { view: Arc::clone(view), balancer: RefCell::new(balancer) })
-            })
+            let old = self.cluster(&view.live.name);
+            if let Some(same) = old.filter(|old| Arc::ptr_eq(&old.view, view)) {
+                return Rc::clone(same);
+            }
+            let balancer = RefCell::new(Balancer::new(view.config.lb, Arc::clone(&view.host_set)));
+            let before = old.and_then(|old| old.breaker.as_ref());
+            let breaker = view.breaker.as_ref().map(|live| WorkerBreaker::of(live, before));
+            Rc::new(WorkerCluster { view: Arc::clone(view), balancer, breaker })
         };
-        let clusters = live.clusters.iter().map(cluster).collect();
-        Self { live, clusters }
+        let clusters: Vec<_> = live.clusters.iter().map(cluster).collect();
+        let breakers = clusters.iter().filter(|cluster| cluster.breaker.is_some()).cloned().collect();
+        Self { live, clusters, breakers }
     }
 }
 
@@ -88,7 +97,8 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
         let seed = shared.options.seed;
-        let empty = WorkerView { live: Arc::new(LiveSnapshot::empty()), clusters: Vec::new() };
+        let empty =
+            WorkerView { live: Arc::new(LiveSnapshot::empty()), clusters: Vec::new(), breakers: Vec::new() };
         let view = empty.next(shared.registry.current());
         Self {
             id: WorkerId(u16::try_from(index).unwrap_or(u16::MAX)),
@@ -127,6 +137,15 @@ impl Worker {
         let view = self.view();
         let current = view.cluster(&cluster.live.name).map(|current| &current.view);
         Arc::clone(current.filter(|current| Arc::ptr_eq(&current.live, &cluster.live)).unwrap_or(cluster))
+    }
+
+    /// Counts, logs and remembers what a cluster's breaker did, if anything.
+    pub(crate) fn note_transitions(&self, cluster: &WorkerCluster, transitions: &Transitions) {
+        let Some(breaker) = cluster.breaker.as_ref().filter(|_| !transitions.is_empty()) else { return };
+        let live = &cluster.view.live;
+        live.on_transitions(&breaker.live, transitions, live.stats.shard(self.index));
+        // What runs out next has changed.
+        self.shared.applied.notify_one();
     }
 
     /// Whether connections are to be closed after what they do now.
@@ -189,6 +208,7 @@ pub(crate) fn spawn(
 async fn run(worker: Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<ToWorker>) {
     tokio::task::spawn_local(Rc::clone(&worker.deadlines).run());
     tokio::task::spawn_local(reaper::run(Rc::clone(&worker)));
+    tokio::task::spawn_local(breaker::run(Rc::clone(&worker)));
     let mut phase = worker.shared.phase.subscribe();
     let mut open = true;
     loop {

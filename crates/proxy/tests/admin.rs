@@ -58,6 +58,7 @@ impl AdminSource for FakeProxy {
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {
         self.asked_windows.lock().unwrap().push(window);
         let record = RefusalRecord {
+            trip: None,
             at: SystemTime::now(),
             cluster: None,
             listener: Arc::from("outbound"),

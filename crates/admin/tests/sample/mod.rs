@@ -69,6 +69,7 @@ pub(crate) fn unused() -> ClusterStatus {
         cluster: Arc::new(cluster),
         limits: PerPriority { default: limits, high: limits },
         hosts: vec![host],
+        breaker: None,
         membership_changes: 0,
         added_via_api: false,
     }
@@ -118,6 +119,7 @@ pub(crate) fn httpbin() -> ClusterStatus {
             high: idle(Thresholds::ENVOY),
         },
         hosts: vec![host],
+        breaker: None,
         membership_changes: 0,
         added_via_api: false,
     }

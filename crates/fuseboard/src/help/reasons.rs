@@ -29,7 +29,9 @@ pub(super) fn overview() -> (String, Vec<Entry>) {
 pub(super) fn find(word: &str) -> Option<String> {
     let reason = RefusalReason::from_token(&word.to_lowercase());
     if let Some(reason) = reason {
-        let setting = Setting::deciding(reason).map(|setting| format!(" (decided by {})", setting.field()));
+        let breaker = reason.is_of_breaker().then_some("CircuitBreaker");
+        let setting = Setting::deciding(reason).map(Setting::field).or(breaker);
+        let setting = setting.map(|setting| format!(" (decided by {setting})"));
         let meaning = format!("{}{}", reason.meaning(), setting.unwrap_or_default());
         let mut text = format!("{}\n\n{}", reason.token(), paragraph(&meaning));
         text.push_str(&causes(|row| row.reason == Some(reason)));

@@ -42,6 +42,8 @@ pub(super) struct Account {
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) upstream_local_address: Option<SocketAddr>,
+    /// When the breaker that refused may let another request through.
+    pub(super) retry_after: Option<Duration>,
     cluster: Option<Rc<WorkerCluster>>,
     route_name: Option<Arc<str>>,
     host: Option<SocketAddr>,
@@ -68,6 +70,7 @@ impl Account {
             bytes_received: 0,
             bytes_sent: 0,
             upstream_local_address: None,
+            retry_after: None,
             cluster: None,
             route_name: None,
             host: None,
@@ -165,8 +168,8 @@ impl Account {
     }
 
     /// Where it went, once that is known.
-    pub(super) fn destination(&self) -> Option<&WorkerCluster> {
-        self.cluster.as_deref()
+    pub(super) fn destination(&self) -> Option<&Rc<WorkerCluster>> {
+        self.cluster.as_ref()
     }
 
     pub(super) const fn reason(&self) -> Option<RefusalReason> {
@@ -196,17 +199,29 @@ impl Account {
 impl Exchange<'_> {
     /// Counts and remembers that one of our limits decided.
     pub(super) fn note_refusal(&mut self, reason: RefusalReason, refused: Option<Refused>) {
+        self.note_decision(reason, refused, false);
+    }
+
+    /// The same of a retry: the earlier answer stands.
+    pub(super) fn note_refused_retry(&mut self, reason: RefusalReason, refused: Option<Refused>) {
+        self.note_decision(reason, refused, true);
+        self.account.flag("UO");
+    }
+
+    fn note_decision(&mut self, reason: RefusalReason, refused: Option<Refused>, stands: bool) {
         self.account.reason = Some(reason);
         self.account.cluster_stats(&self.worker, |block| block.refused.inc(reason));
         let Some(cluster) = &self.account.cluster else { return };
         let config = &cluster.view.config;
-        let (status, flag) = match reason {
-            RefusalReason::LimitRetries => (0, "UO"),
-            reason => {
-                let row = Cause::of_refusal(reason).row();
-                (row.status, row.flag)
-            }
+        let (status, flag) = if stands {
+            (0, "UO")
+        } else {
+            let row = Cause::of_refusal(reason).row();
+            (row.status, row.flag)
         };
+        let breaker = cluster.breaker.as_ref().filter(|_| reason.is_of_breaker());
+        let trip = breaker.and_then(|breaker| breaker.live.trip());
+        let trip_setting = trip.as_ref().and_then(|trip| trip.setting);
         self.worker.shared.refusals.push(RefusalRecord {
             at: clock::wall(clock::now()),
             cluster: Some(Arc::clone(&config.name)),
@@ -214,11 +229,12 @@ impl Exchange<'_> {
             reason,
             status,
             flag,
-            setting: Setting::deciding(reason).map(Setting::field),
+            setting: Setting::deciding(reason).map(Setting::field).or(trip_setting),
             bound: refused.map(|refused| refused.bound),
             value: refused.map(|refused| refused.value),
             queue: refused.map_or(0, |refused| refused.waiting),
-            rule: rule_of(reason, config),
+            rule: rule_of(reason, config).or_else(|| trip.as_ref()?.rule.clone()),
+            trip: trip.map(|trip| trip.words.clone()),
         });
     }
 

@@ -6,6 +6,7 @@ use std::task::Poll;
 use fuseboard_core::limit::{Admission, Refused, Slot, Waiter};
 use fuseboard_core::refusal::RefusalReason;
 
+use super::breaker::{Checked, check};
 use super::route::Routed;
 use super::{Ended, Exchange, Interrupt};
 use crate::clock;
@@ -15,18 +16,24 @@ use crate::local_reply::Cause;
 
 impl Exchange<'_> {
     /// Waits for the right to have one request on one connection. Upgrades never wait: they would keep their place for life.
-    pub(super) async fn admit<'t>(&mut self, routed: &Routed, tier: &'t Tier) -> Result<Slot<'t>, Ended> {
-        if !self.has_hosts(routed)? {
-            return Err(self.no_healthy_host());
-        }
-        if self.upgrade_offered() {
-            return tier.limits.admit_now(self.worker.id).map_err(|refused| self.refused(refused));
-        }
-        match tier.limits.admit(self.worker.id) {
-            Admission::Admitted(slot) => Ok(slot),
-            Admission::Refused(refused) => Err(self.refused(refused)),
-            Admission::Queued(waiter) => self.queue(routed, tier, waiter).await,
-        }
+    /// `checked`: what the breaker said of this try when it was decided upon.
+    pub(super) async fn admit<'t>(
+        &mut self,
+        routed: &Routed,
+        tier: &'t Tier,
+        checked: Option<Checked>,
+    ) -> Result<(Slot<'t>, Checked), Ended> {
+        let checked = self.may_be_admitted(routed, checked)?;
+        let slot = if self.upgrade_offered() {
+            tier.limits.admit_now(self.worker.id).map_err(|refused| self.refused(refused))?
+        } else {
+            match tier.limits.admit(self.worker.id) {
+                Admission::Admitted(slot) => slot,
+                Admission::Refused(refused) => return Err(self.refused(refused)),
+                Admission::Queued(waiter) => self.queue(routed, tier, waiter).await?,
+            }
+        };
+        Ok((slot, checked))
     }
 
     /// Whether the client offers to switch protocols, and may.
@@ -34,9 +41,18 @@ impl Exchange<'_> {
         self.head().upgrade().is_some()
     }
 
-    fn has_hosts(&mut self, routed: &Routed) -> Result<bool, Ended> {
+    /// Whether it makes sense to ask the limits: the breaker lets it pass, and there is somebody to send to.
+    fn may_be_admitted(&mut self, routed: &Routed, checked: Option<Checked>) -> Result<Checked, Ended> {
         let cluster = self.usable(routed)?;
-        Ok(cluster.balancer.borrow_mut().has_candidates(self.now, &mut self.worker.rng.borrow_mut()))
+        let checked = match checked {
+            Some(checked) => checked,
+            None => {
+                check(&cluster, self.now).map_err(|refusal| self.refused_by_breaker(&cluster, refusal))?
+            }
+        };
+        let has_hosts =
+            cluster.balancer.borrow_mut().has_candidates(self.now, &mut self.worker.rng.borrow_mut());
+        if has_hosts { Ok(checked) } else { Err(self.no_healthy_host()) }
     }
 
     pub(super) fn no_healthy_host(&mut self) -> Ended {

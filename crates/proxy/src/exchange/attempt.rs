@@ -13,6 +13,7 @@ use fuseboard_core::limit::{CxPermit, Slot, WorkerId};
 use fuseboard_core::outcome::Outcome;
 use fuseboard_core::pool::{Checkout, Found};
 
+use super::breaker::Checked;
 use super::held::Held;
 use super::retry::Retries;
 use super::route::Routed;
@@ -43,15 +44,15 @@ impl Exchange<'_> {
     /// Makes one try.
     pub(super) async fn attempt(&mut self, routed: &Routed, retries: &mut Retries<'_>) -> Tried {
         let tier = routed.tier();
-        let slot = match self.admit(routed, tier).await {
-            Ok(slot) => slot,
+        let (slot, checked) = match self.admit(routed, tier, retries.take_checked()).await {
+            Ok(admitted) => admitted,
             Err(ended) => return Tried::Ended(ended),
         };
         let cluster = match self.usable(routed) {
             Ok(cluster) => cluster,
             Err(ended) => return Tried::Ended(ended),
         };
-        self.try_host(routed, &cluster, tier, slot, retries).await
+        self.try_host(routed, &cluster, tier, (slot, checked), retries).await
     }
 
     /// Picks a host and sends the request there; once more on another connection where the first was closed already (D18).
@@ -60,15 +61,19 @@ impl Exchange<'_> {
         routed: &Routed,
         cluster: &Rc<WorkerCluster>,
         tier: &Tier,
-        slot: Slot<'_>,
+        (slot, checked): (Slot<'_>, Checked),
         retries: &mut Retries<'_>,
     ) -> Tried {
         let Some(index) = self.pick(cluster, retries) else { return Tried::Ended(self.no_healthy_host()) };
+        let ticket = match self.take_ticket(cluster, checked) {
+            Ok(ticket) => ticket,
+            Err(ended) => return Tried::Ended(ended),
+        };
         let worker = Rc::clone(&self.worker);
         let host = &cluster.view.hosts[index];
         retries.note_host(host.key);
         self.account.host(host);
-        let mut held = Held::new(&worker, cluster, host, tier, slot);
+        let mut held = Held::new(&worker, cluster, host, tier, slot, ticket);
         if let Some(timeout) = routed.route().retry.as_ref().and_then(|policy| policy.per_try_timeout) {
             self.account.try_timeout = Some(timeout);
             self.down.timers.arm(Timer::Try, self.now + timeout);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fuseboard_core::balance::ActiveGuard;
 use fuseboard_core::limit::Slot;
 use fuseboard_core::outlier::Ticket;
-use fuseboard_core::{FailureKind, Instant, Outcome};
+use fuseboard_core::{FailureKind, Instant, Outcome, breaker};
 
 use crate::clock;
 use crate::live::{Host, Tier};
@@ -23,6 +23,7 @@ pub(super) struct Held<'t> {
     pub(super) connection: Option<UpstreamConnection>,
     active: Option<ActiveGuard<'t>>,
     ticket: Option<Ticket>,
+    breaker: Option<breaker::Ticket<'t>>,
     slot: Option<Slot<'t>>,
 }
 
@@ -33,6 +34,7 @@ impl<'t> Held<'t> {
         host: &'t Arc<Host>,
         tier: &'t Tier,
         slot: Slot<'t>,
+        breaker: Option<breaker::Ticket<'t>>,
     ) -> Self {
         Self {
             worker,
@@ -42,12 +44,17 @@ impl<'t> Held<'t> {
             connection: None,
             active: Some(host.load.begin()),
             ticket: Some(host.monitor.begin()),
+            breaker,
             slot: Some(slot),
         }
     }
 
-    /// Tells the host's health what became of the try; only the first outcome counts.
+    /// Tells the breaker and the host's health what became of the try; only the first outcome counts.
     pub(super) fn record(&mut self, outcome: Outcome, now: Instant) {
+        if let Some(ticket) = self.breaker.take() {
+            let transitions = ticket.record(outcome, now, &mut self.worker.rng.borrow_mut());
+            self.worker.note_transitions(self.cluster, &transitions);
+        }
         let Some(ticket) = self.ticket.take() else { return };
         let host_stats = self.host.stats.shard(self.worker.index);
         match outcome {
@@ -120,6 +127,8 @@ impl Drop for Held<'_> {
         if self.connection.is_some() {
             self.abort(ClosedBy::Local, clock::now());
         }
+        // A breaker's ticket that is dropped was abandoned.
+        self.breaker = None;
         self.record(Outcome::Abandoned, Instant::ZERO);
     }
 }

@@ -5,6 +5,7 @@ mod account;
 mod admit;
 mod answer;
 mod attempt;
+mod breaker;
 mod forward;
 mod held;
 mod metrics;

@@ -9,6 +9,7 @@ use fuseboard_core::Instant;
 use fuseboard_http1::{HeadError, Method, Version, write};
 use tracing::debug;
 
+use super::breaker::retry_after_seconds;
 use super::metrics::{self, Measured};
 use super::{After, Exchange};
 use crate::access_log::Entry;
@@ -39,6 +40,9 @@ impl Exchange<'_> {
         let mut out = std::mem::take(&mut self.down.output);
         let reason = self.account.reason().map(fuseboard_core::refusal::RefusalReason::token);
         write_head(&mut out, row, reason, body.len(), &self.worker.date(self.now));
+        if let Some(time) = self.account.retry_after {
+            write::field_number(&mut out, b"retry-after", retry_after_seconds(time));
+        }
         self.write_connection(&mut out);
         write::end_head(&mut out);
         if self.request.method != Method::Head {

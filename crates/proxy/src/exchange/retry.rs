@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_core::FailureKind;
+use fuseboard_core::breaker::Refusal;
 use fuseboard_core::limit::{Refused, RetryPermit};
 use fuseboard_core::pool::HostKey;
 use fuseboard_core::refusal::RefusalReason;
@@ -13,6 +14,7 @@ use fuseboard_core::retry::{Answer, RetryDecision, RetryPolicy, RetryState};
 use fuseboard_snapshot::Route;
 
 use super::attempt::Tried;
+use super::breaker::{Checked, check};
 use super::{Ended, Exchange};
 use crate::clock;
 use crate::deadline::Timer;
@@ -24,17 +26,37 @@ pub(super) struct Retries<'t> {
     state: Option<RetryState<HostKey>>,
     first_host: Option<HostKey>,
     permit: Option<RetryPermit<'t>>,
+    /// What the breaker said of the try that comes next.
+    checked: Option<Checked>,
     tier: &'t Tier,
+}
+
+/// Why a retry that was wanted is not made.
+enum Denied {
+    Limit(Refused),
+    Breaker(Refusal),
 }
 
 impl<'t> Retries<'t> {
     pub(super) fn new(route: &'t Route, tier: &'t Tier) -> Self {
-        Self { policy: route.retry.as_ref(), state: None, first_host: None, permit: None, tier }
+        Self {
+            policy: route.retry.as_ref(),
+            state: None,
+            first_host: None,
+            permit: None,
+            checked: None,
+            tier,
+        }
     }
 
     /// Whether there may be another try at all.
     pub(super) const fn may_retry(&self) -> bool {
         self.policy.is_some()
+    }
+
+    /// What the breaker said when the next try was decided upon; `None` before the first.
+    pub(super) fn take_checked(&mut self) -> Option<Checked> {
+        self.checked.take()
     }
 
     /// Remembers the host of a try.
@@ -102,9 +124,9 @@ impl Exchange<'_> {
         retries: &mut Retries<'t>,
         ask: impl FnOnce(
             &mut RetryState<HostKey>,
-            &dyn Fn() -> Result<RetryPermit<'t>, Refused>,
+            &dyn Fn() -> Result<(RetryPermit<'t>, Checked), Denied>,
             &mut fuseboard_core::Rng,
-        ) -> RetryDecision<RetryPermit<'t>, Refused>,
+        ) -> RetryDecision<(RetryPermit<'t>, Checked), Denied>,
     ) -> Decision {
         // The try that just ended no longer counts against the limit, whether or not there can be another.
         retries.permit = None;
@@ -113,11 +135,18 @@ impl Exchange<'_> {
         }
         let worker = std::rc::Rc::clone(&self.worker);
         let tier = retries.tier;
+        let cluster = self.account.destination().map(std::rc::Rc::clone)?;
         let state = retries.state()?;
-        let decision = ask(state, &|| tier.limits.try_retry(), &mut worker.rng.borrow_mut());
+        let acquire = || {
+            let permit = tier.limits.try_retry().map_err(Denied::Limit)?;
+            let checked = check(&cluster, self.now).map_err(Denied::Breaker)?;
+            Ok((permit, checked))
+        };
+        let decision = ask(state, &acquire, &mut worker.rng.borrow_mut());
         match decision {
-            RetryDecision::Retry { permit, after } => {
+            RetryDecision::Retry { permit: (permit, checked), after } => {
                 retries.permit = Some(permit);
+                retries.checked = Some(checked);
                 self.account.retried(&worker);
                 return Some(after);
             }
@@ -131,11 +160,11 @@ impl Exchange<'_> {
                     .cluster_stats(&worker, |block| block.stats.upstream_rq_retry_limit_exceeded.inc());
                 self.account.flag("URX");
             }
-            RetryDecision::Overflow(refused) => {
+            RetryDecision::Overflow(Denied::Limit(refused)) => {
                 self.account.cluster_stats(&worker, |block| block.stats.upstream_rq_retry_overflow.inc());
-                self.note_refusal(RefusalReason::LimitRetries, Some(refused));
-                self.account.flag("UO");
+                self.note_refused_retry(RefusalReason::LimitRetries, Some(refused));
             }
+            RetryDecision::Overflow(Denied::Breaker(refusal)) => self.retry_refused_by_breaker(refusal),
         }
         None
     }

@@ -3,9 +3,13 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use fuseboard_admin::breakers::cause_words;
 use fuseboard_admin::logging::logger;
+use fuseboard_admin::status::{HistoryEvent, HistoryRecord};
 use fuseboard_core::balance::HostSet;
+use fuseboard_core::breaker::{State, Transition, Transitions};
 use fuseboard_core::limit::{LimitView, Priority, ResourceManager};
 use fuseboard_core::outlier::{
     HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierPolicy, OutlierView, Trip,
@@ -15,8 +19,11 @@ use fuseboard_snapshot::{Availability, Cluster, PerPriority};
 use fuseboard_stats::{Counter, Sharded};
 use tracing::{debug, info, warn};
 
+use super::history::History;
 use super::host::Host;
 use super::tier::{LateTier, Tier};
+use crate::breaker::LiveBreaker;
+use crate::clock;
 use crate::outlier_log::OutlierLog;
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
@@ -35,6 +42,7 @@ pub struct LiveCluster {
     tiers: PerPriority<LateTier>,
     detector: Mutex<Option<OutlierDetector>>,
     outlier_log: Option<Arc<OutlierLog>>,
+    history: History,
 }
 
 impl LiveCluster {
@@ -49,6 +57,7 @@ impl LiveCluster {
             tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
             detector: Mutex::new(None),
             outlier_log,
+            history: History::default(),
         }
     }
 
@@ -110,6 +119,56 @@ impl LiveCluster {
         }
     }
 
+    /// The breaker under these settings: the one that runs, with the new numbers, or a new one. One that they do not have is dropped.
+    pub(crate) fn breaker(
+        &self,
+        cluster: &Arc<Cluster>,
+        running: Option<&Arc<LiveBreaker>>,
+        now: Instant,
+    ) -> Option<Arc<LiveBreaker>> {
+        let policy = &cluster.breaker.as_ref()?.policy;
+        let Some(running) = running else {
+            return Some(Arc::new(LiveBreaker::new(cluster, policy.clone(), now)));
+        };
+        let transitions = running.reconfigure(cluster, policy, now);
+        if !transitions.is_empty() {
+            self.on_transitions(running, &transitions, self.stats.control());
+        }
+        Some(Arc::clone(running))
+    }
+
+    /// Counts in `block`, logs and remembers what the breaker did.
+    pub(crate) fn on_transitions(
+        &self,
+        breaker: &LiveBreaker,
+        transitions: &Transitions,
+        block: &ClusterBlock,
+    ) {
+        breaker.remember(transitions);
+        for transition in transitions {
+            block.breaker.count(transition);
+            log_transition(&self.name, transition);
+            self.history.push(HistoryRecord {
+                at: clock::wall(transition.at),
+                event: HistoryEvent::Breaker(transition.clone()),
+            });
+        }
+    }
+
+    /// Ends what runs out by itself; says when the next thing does. Counts in the control block.
+    pub(crate) fn tick(&self, breaker: &LiveBreaker, now: Instant, rng: &mut Rng) -> Option<Instant> {
+        let machine = breaker.machine();
+        if machine.deadline()? <= now {
+            self.on_transitions(breaker, &machine.tick(now, rng), self.stats.control());
+        }
+        machine.deadline()
+    }
+
+    /// What happened lately, oldest first.
+    pub fn history(&self) -> Vec<HistoryRecord> {
+        self.history.records()
+    }
+
     /// Decides on what a worker saw, and counts that in its block. An ejected host's idle connections are closed before this returns.
     pub(crate) fn on_trip(&self, host: &Host, trip: Trip, block: &ClusterBlock, now: Instant, rng: &mut Rng) {
         let (events, policy) = {
@@ -153,6 +212,7 @@ impl LiveCluster {
         }
     }
 
+    /// Tells the logs and the history of it.
     fn log(&self, event: &OutlierEvent, policy: &OutlierPolicy, host: &Host, now: Instant) {
         let (cluster, id) = (&self.name, &event.host);
         match event.action {
@@ -166,6 +226,20 @@ impl LiveCluster {
             OutlierAction::NotEnforced { .. } => {
                 debug!(target: logger::UPSTREAM, "{cluster}: {id} not ejected: the detector is not enforced");
             }
+        }
+        let address = host.endpoint.address;
+        let happened = match event.action {
+            OutlierAction::Ejected { by, due } => Some(HistoryEvent::Ejected {
+                address,
+                detector: by.event_type(),
+                number: event.num_ejections,
+                time: due.saturating_since(now),
+            }),
+            OutlierAction::Returned { .. } => Some(HistoryEvent::Returned { address }),
+            OutlierAction::Blocked { .. } | OutlierAction::NotEnforced { .. } => None,
+        };
+        if let Some(event) = happened {
+            self.history.push(HistoryRecord { at: clock::wall(now), event });
         }
         if let Some(log) = &self.outlier_log {
             log.log(&self.name, &host.endpoint, event, policy, now);
@@ -199,6 +273,19 @@ impl LiveCluster {
     }
 }
 
+fn log_transition(cluster: &str, transition: &Transition) {
+    let Transition { from, to, .. } = transition;
+    let why = cause_words(&transition.cause);
+    let shadow = if transition.shadow { " (shadow: nothing is refused)" } else { "" };
+    if *to == State::Open {
+        let time =
+            transition.open_until.map_or(Duration::ZERO, |until| until.saturating_since(transition.at));
+        warn!(target: logger::UPSTREAM, "{cluster}: breaker {from} -> open for {time:.1?}: {why}{shadow}");
+    } else {
+        info!(target: logger::UPSTREAM, "{cluster}: breaker {from} -> {to}: {why}{shadow}");
+    }
+}
+
 fn close(connections: Vec<UpstreamConnection>, stats: &ClusterStats, now: Instant) {
     for connection in connections {
         connection.close(stats, ClosedBy::Local, false, now);
@@ -218,6 +305,8 @@ pub struct ClusterView {
     pub live: Arc<LiveCluster>,
     /// The settings.
     pub config: Arc<Cluster>,
+    /// The breaker, if the settings have one.
+    pub breaker: Option<Arc<LiveBreaker>>,
     /// The hosts, in the order of `config.endpoints`.
     pub hosts: Vec<Arc<Host>>,
     /// The hosts as balancers see them; same order.

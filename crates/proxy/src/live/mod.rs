@@ -2,6 +2,7 @@
 //! Everything is keyed by identity, so that a new snapshot changes limits in place and forgets no ejection (difference D7).
 
 mod cluster;
+mod history;
 mod host;
 mod registry;
 mod routing;

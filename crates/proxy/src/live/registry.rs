@@ -145,6 +145,7 @@ impl Registry {
             })
             .collect();
         live.reconfigure(cluster, &hosts, now);
+        let breaker = live.breaker(cluster, old.and_then(|old| old.breaker.as_ref()), now);
         let same_hosts = old.is_some_and(|old| {
             old.hosts.len() == hosts.len() && old.hosts.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b))
         });
@@ -152,7 +153,7 @@ impl Registry {
             live.membership_changes.inc();
         }
         let host_set = host_set(cluster, &hosts, &live);
-        Arc::new(ClusterView { live, config: Arc::clone(cluster), hosts, host_set })
+        Arc::new(ClusterView { live, config: Arc::clone(cluster), breaker, hosts, host_set })
     }
 
     fn next_key(&self) -> HostKey {

@@ -1,6 +1,7 @@
 //! Scope `cluster.<name>`: what one worker counts for one cluster.
 
-use fuseboard_admin::status::ClusterStatus;
+use fuseboard_admin::status::{BreakerStatus, ClusterStatus};
+use fuseboard_core::breaker::{State, Transition};
 use fuseboard_core::outlier::{OutlierAction, OutlierCounter, OutlierEvent};
 use fuseboard_stats::{Codes, Counter, stats};
 
@@ -19,6 +20,8 @@ pub struct ClusterBlock {
     pub outlier: OutlierStats,
     /// What Envoy does not count.
     pub own: OwnClusterStats,
+    /// What the breaker did.
+    pub breaker: BreakerStats,
     /// Refusals by reason.
     pub refused: Refused,
 }
@@ -175,6 +178,52 @@ stats! {
         retry_body_too_large: Counter,
         /// Requests that `istio_requests_total` counts under `response_code="other"`, because the cluster has as many series as it may.
         request_series_overflow_total: Counter,
+    }
+}
+
+stats! {
+    /// What the breaker did; exists where the cluster has one.
+    pub struct BreakerStats in "cluster.<name>.fuseboard.breaker" {
+        /// Times it opened, by itself or by order.
+        opened: Counter,
+        /// Times it went half-open.
+        half_opened: Counter,
+        /// Times it closed.
+        closed: Counter,
+        /// Requests that it refused, retries that were not made included.
+        refused: Counter,
+        /// Requests that were sent to see how the destination is.
+        probes: Counter,
+    }
+}
+
+stats! {
+    /// What a breaker in shadow mode would have done.
+    pub struct ShadowStats in "cluster.<name>.fuseboard.breaker" {
+        /// Requests that were let pass and that `enforce` would have refused.
+        refused_shadow: Counter,
+    }
+}
+
+impl BreakerStats {
+    /// Adds a change of state.
+    pub(crate) fn count(&self, transition: &Transition) {
+        if transition.from == transition.to {
+            return;
+        }
+        match transition.to {
+            State::Open => self.opened.inc(),
+            State::HalfOpen => self.half_opened.inc(),
+            State::Closed => self.closed.inc(),
+        }
+    }
+}
+
+impl From<&BreakerStatus> for ShadowStats {
+    fn from(status: &BreakerStatus) -> Self {
+        let block = Self::default();
+        block.refused_shadow.add(status.view.would_have_refused);
+        block
     }
 }
 

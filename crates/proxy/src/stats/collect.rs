@@ -7,8 +7,10 @@ use fuseboard_admin::status::{ClusterStatus, ListenerStatus, ProxyStatus, Server
 use fuseboard_core::limit::Priority;
 use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
 
-use super::cluster::{ClusterBlock, ClusterStats, MembershipStats, OutlierStats, OwnClusterStats};
-use super::levels::{BreakerLevels, ClusterLevels, LimitLevels, OutlierLevels, RemainingLevels};
+use super::cluster::{
+    BreakerStats, ClusterBlock, ClusterStats, MembershipStats, OutlierStats, OwnClusterStats, ShadowStats,
+};
+use super::levels::{BreakerLevels, ClusterLevels, LimitLevels, OutlierLevels, RemainingLevels, StateLevels};
 use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 use super::refused;
 use super::requests::{self, RequestSeries};
@@ -48,6 +50,9 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
         of::<OutlierLevels>(),
         of::<OwnClusterStats>(),
         of::<LimitLevels>(),
+        of::<BreakerStats>(),
+        of::<ShadowStats>(),
+        of::<StateLevels>(),
         of::<ListenerStats>(),
         of::<OwnListenerStats>(),
         of::<HttpStats>(),
@@ -109,6 +114,12 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
     refused::collect(reading, scope, blocks.iter().map(|block| &block.refused), |reason| {
         !refused::is_of_listener(reason)
     });
+    if let Some(breaker) = &status.breaker {
+        let scope = reading.scope(own.part("breaker"));
+        reading.block(scope, blocks.iter().map(|block| &block.breaker));
+        reading.block(scope, std::iter::once(&ShadowStats::from(breaker)));
+        reading.block(scope, std::iter::once(&StateLevels::from(breaker)));
+    }
     let scope = reading.scope(own.part("limit"));
     reading.block(scope, std::iter::once(&LimitLevels::from(status.limits.get(Priority::Default))));
 }

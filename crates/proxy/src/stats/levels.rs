@@ -1,6 +1,7 @@
 //! Gauges that follow from limits and hosts, computed when read (difference D13: Envoy refreshes them only on change).
 
-use fuseboard_admin::status::ClusterStatus;
+use fuseboard_admin::status::{BreakerStatus, ClusterStatus};
+use fuseboard_core::breaker::{Mode, State};
 use fuseboard_core::limit::LimitView;
 use fuseboard_stats::stats;
 
@@ -69,6 +70,35 @@ stats! {
         requests: Level,
         /// `maxRetries`
         retries: Level,
+    }
+}
+
+stats! {
+    /// How the breaker stands.
+    pub struct StateLevels in "cluster.<name>.fuseboard.breaker" {
+        /// 0 closed, 1 open, 2 half-open.
+        state: Level,
+        /// Share of the traffic that is let through, in percent; below 100 on the way back after closing, 0 while open or half-open.
+        traffic_percent: Level,
+        /// Probes in flight.
+        probes_active: Level,
+        /// 1 while an override is in force.
+        overridden: Level,
+        /// 1 if its decisions are not carried out (mode `shadow`).
+        shadow: Level,
+    }
+}
+
+impl From<&BreakerStatus> for StateLevels {
+    fn from(status: &BreakerStatus) -> Self {
+        let view = &status.view;
+        Self {
+            state: State::ALL.iter().position(|state| *state == view.state).map_or(0, |at| at as u64).into(),
+            traffic_percent: u64::from(view.traffic_percent).into(),
+            probes_active: view.probes_out.into(),
+            overridden: view.forced.is_some().into(),
+            shadow: (view.mode == Mode::Shadow).into(),
+        }
     }
 }
 

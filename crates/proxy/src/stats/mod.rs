@@ -13,7 +13,7 @@ mod refused;
 mod requests;
 mod server;
 
-pub use cluster::{ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
+pub use cluster::{BreakerStats, ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
 pub use collect::{Observation, collect, declared};
 pub use host::HostStats;
 pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};

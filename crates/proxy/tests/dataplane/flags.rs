@@ -8,6 +8,7 @@ use fuseboard_proxy::Cause;
 use fuseboard_snapshot::{Availability, Domain};
 use fuseboard_testkit::{Behaviour, Gate, RefusingPort, Reply, Script, UnansweringPort, Upstream, settle};
 
+use crate::breaker::{failing, probe, trips_at_once};
 use crate::rig::judge::{Connection, Expected, JUDGED, Seen, Stage, held};
 use crate::rig::limits;
 use crate::rig::numbers::Numbers;
@@ -63,6 +64,9 @@ rows! {
     RequestLimit: p04_a_request_above_the_request_limit_is_refused,
     ConnectionLimit: d15_p04_an_upgrade_never_waits_for_a_connection,
     NoHealthyHost: p04_without_a_host_nobody_is_asked,
+    BreakerOpen: d32_an_open_breaker_refuses_at_once,
+    BreakerProbeBusy: d32_a_half_open_breaker_refuses_all_but_its_probes,
+    BreakerRamp: d32_a_breaker_that_has_closed_lets_traffic_back_in_steps,
     TlsUnsupported: p04_a_rule_that_wants_tls_is_not_served_in_plaintext,
     NoRoute: an_unknown_host_is_not_found,
     ConnectMethod: connect_is_not_offered,
@@ -217,6 +221,77 @@ mod provoke {
             counters: &["upstream_cx_none_healthy"],
             host: false,
             ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    /// Waits until so many requests are under way, those that the client has the last byte of no longer among them.
+    async fn under_way(stage: &Stage, many: u64) {
+        let there = || stage.numbers().get("http.downstream_rq_active") == many;
+        assert!(settle(Duration::from_secs(5), there).await, "never {many} under way");
+    }
+
+    const REFUSED_BY_BREAKER: Expected =
+        Expected { counters: &["fuseboard.breaker.refused"], ..REFUSED_BY_LIMIT };
+
+    pub(super) async fn d32_an_open_breaker_refuses_at_once(workers: usize) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::always(failing())).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.breaker = Some(trips_at_once(Duration::from_secs(60)));
+        });
+        assert_eq!(stage.rig.client().await.get("a", "/").await.status, 500);
+        under_way(&stage, 0).await;
+        let expected = Expected {
+            details: "breaker_open",
+            body: "circuit breaker open",
+            reason: Some(RefusalReason::BreakerOpen),
+            ..REFUSED_BY_BREAKER
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn d32_a_half_open_breaker_refuses_all_but_its_probes(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::always(failing())).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.breaker = Some(trips_at_once(SHORT));
+        });
+        assert_eq!(stage.rig.client().await.get("a", "/").await.status, 500);
+        let gate = Gate::new();
+        upstream.follow(Script::always(Behaviour::answer(&Reply::ok("held")).after(&gate)));
+        let _probe = probe(&stage.rig, &upstream).await;
+        under_way(&stage, 1).await;
+        let expected = Expected {
+            details: "breaker_probe_busy",
+            body: "circuit breaker half-open, probes in flight",
+            reason: Some(RefusalReason::BreakerProbeBusy),
+            ..REFUSED_BY_BREAKER
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn d32_a_breaker_that_has_closed_lets_traffic_back_in_steps(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let upstream =
+            Upstream::start(Script::in_order([failing(), Behaviour::answer(&Reply::ok("well"))])).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            let mut breaker = trips_at_once(SHORT);
+            breaker.policy.ramp.ramp_for = Duration::from_secs(600);
+            draft.cluster.breaker = Some(breaker);
+        });
+        assert_eq!(stage.rig.client().await.get("a", "/").await.status, 500);
+        let mut probe = probe(&stage.rig, &upstream).await;
+        assert_eq!(probe.response().await.text(), "well");
+        // The first call on the ramp passes, one in ten of the others.
+        assert_eq!(stage.rig.client().await.get("a", "/").await.text(), "well");
+        under_way(&stage, 0).await;
+        let expected = Expected {
+            details: "breaker_ramp",
+            body: "circuit breaker closing, part of the traffic",
+            reason: Some(RefusalReason::BreakerRamp),
+            ..REFUSED_BY_BREAKER
         };
         (stage.judge_get().await, expected)
     }

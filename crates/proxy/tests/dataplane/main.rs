@@ -4,6 +4,7 @@
 mod access_log;
 mod bad_luck;
 mod bodies;
+mod breaker;
 mod differences;
 mod drain;
 mod failures;

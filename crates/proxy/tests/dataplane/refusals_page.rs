@@ -21,7 +21,7 @@ limits; so there is one *reason* beside it, a token from a closed list, the same
 | `fuseboard why`, `/fuseboard/v1/refusals` | the last refusals with limit, bound, value, queue, and the rule's file and line |
 
 Local answers say `server: fuseboard`; an upstream's own `server` field is passed on as it is. A client's connection stays usable after a
-local answer if its request was complete.
+local answer if its request was complete. What a breaker refuses has `Retry-After`: whole seconds until another request may be let through.
 
 ## Reasons
 
@@ -42,7 +42,8 @@ default policy does; a refusal by our own limits is never retried. Status 0: the
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for reason in RefusalReason::ALL {
-        let setting = Setting::deciding(reason).map_or("-".to_owned(), |set| format!("`{}`", set.field()));
+        let none = if reason.is_of_breaker() { "`CircuitBreaker`" } else { "-" };
+        let setting = Setting::deciding(reason).map_or(none.to_owned(), |set| format!("`{}`", set.field()));
         writeln!(page, "| `{}` | {setting} | {} |", reason.token(), reason.meaning()).unwrap();
     }
     page.push_str(CAUSES);

@@ -51,6 +51,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         cluster: Arc::new(cluster),
         limits: PerPriority { default: idle(thresholds), high: idle(Thresholds::ENVOY) },
         hosts: vec![HostStatus::idle("127.0.0.1:8000".parse().unwrap())],
+        breaker: None,
         membership_changes: 0,
         added_via_api: false,
     }

@@ -110,11 +110,12 @@ impl Stage {
     pub async fn judge_with(self, request: &str, meanwhile: impl AsyncFnOnce()) -> Seen {
         let mut client = self.rig.client().await;
         let (before, series) = (self.numbers(), self.rig.series());
+        let earlier = self.rig.refusals().len();
         client.send(request).await;
         let mut answer = client.head().await.unwrap();
         meanwhile().await;
         let whole = client.body(&mut answer).await;
-        let refusals = self.rig.refusals();
+        let refusals = self.rig.refusals().split_off(earlier);
         self.settled(&before).await;
         let (grew, ended) = (self.grown(&before), self.rig.series().since(&series));
         let connection = match (whole, answer.field("connection")) {

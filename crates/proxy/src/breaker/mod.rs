@@ -1,0 +1,109 @@
+//! The breaker of a cluster as it runs: one machine for all workers, a way in for each of them, and what is remembered of its trips.
+//! When it opens and closes is `core::breaker`'s decision; asking it is the exchange's business.
+
+mod sweep;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use fuseboard_admin::breakers::cause_words;
+use fuseboard_admin::status::RulePlace;
+use fuseboard_core::Instant;
+use fuseboard_core::breaker::{
+    Breaker, BreakerPolicy, BreakerView, Recorder, State, Transition, Transitions,
+};
+use fuseboard_snapshot::{BreakerSetting, Cluster};
+
+pub(crate) use sweep::run;
+
+/// A breaker that survives snapshots, until one has none for its cluster.
+#[derive(Debug)]
+pub struct LiveBreaker {
+    machine: Arc<Breaker>,
+    /// The settings in force.
+    config: ArcSwap<Cluster>,
+    trip: ArcSwapOption<Trip>,
+}
+
+/// Why a breaker opened.
+#[derive(Debug)]
+pub(crate) struct Trip {
+    /// In words.
+    pub(crate) words: String,
+    /// The field that decided, below `spec`; `None` where none did.
+    pub(crate) setting: Option<&'static str>,
+    /// Where that was written; `None`: it is a default.
+    pub(crate) rule: Option<RulePlace>,
+}
+
+impl LiveBreaker {
+    /// Under the settings of a cluster that has one.
+    pub(crate) fn new(cluster: &Arc<Cluster>, policy: BreakerPolicy, now: Instant) -> Self {
+        Self {
+            machine: Breaker::new(policy, now),
+            config: ArcSwap::new(Arc::clone(cluster)),
+            trip: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Puts other numbers in force, where they are others.
+    pub(crate) fn reconfigure(
+        &self,
+        cluster: &Arc<Cluster>,
+        policy: &BreakerPolicy,
+        now: Instant,
+    ) -> Transitions {
+        self.config.store(Arc::clone(cluster));
+        if *self.machine.policy() == *policy {
+            return Transitions::new();
+        }
+        self.machine.reconfigure(policy.clone(), now)
+    }
+
+    /// The machine.
+    pub(crate) const fn machine(&self) -> &Arc<Breaker> {
+        &self.machine
+    }
+
+    /// The whole picture at `now`.
+    pub(crate) fn view(&self, now: Instant) -> BreakerView {
+        self.machine.view(now)
+    }
+
+    /// Why it opened last; `None`: it never did.
+    pub(crate) fn trip(&self) -> Option<Arc<Trip>> {
+        self.trip.load_full()
+    }
+
+    /// Remembers why it opened.
+    pub(crate) fn remember(&self, transitions: &Transitions) {
+        let opened = transitions.iter().rev().find(|transition| transition.to == State::Open);
+        let Some(Transition { cause, .. }) = opened else { return };
+        let setting = BreakerSetting::deciding(cause);
+        let config = self.config.load();
+        let origin = setting.and_then(|setting| config.breaker.as_ref()?.provenance.get(setting));
+        self.trip.store(Some(Arc::new(Trip {
+            words: cause_words(cause),
+            setting: setting.map(BreakerSetting::path),
+            rule: origin.map(|origin| RulePlace::from(&**origin)),
+        })));
+    }
+}
+
+/// A breaker as one worker uses it.
+#[derive(Debug)]
+pub(crate) struct WorkerBreaker {
+    pub(crate) live: Arc<LiveBreaker>,
+    pub(crate) recorder: Recorder,
+}
+
+impl WorkerBreaker {
+    /// The worker's way into `live`: the one that it had, where it is the same breaker.
+    pub(crate) fn of(live: &Arc<LiveBreaker>, before: Option<&Rc<Self>>) -> Rc<Self> {
+        match before.filter(|before| Arc::ptr_eq(&before.live, live)) {
+            Some(before) => Rc::clone(before),
+            None => Rc::new(Self { live: Arc::clone(live), recorder: live.machine.recorder() }),
+        }
+    }
+}
