@@ -1,6 +1,7 @@
 //! Holds a run against its expectations: reads them from files, asks the proxy for its counters before the first call
 //! and after the last, prints the verdicts. What an expectation means is decided in `fuseboard_load`.
 
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ const SETTLING: Duration = Duration::from_secs(1);
 pub(crate) struct Expecting {
     expectations: Vec<Expectation>,
     proxy: Option<AdminClient>,
-    before: Mutex<Stats>,
+    /// The counters when the warm-up was over.
+    before: Mutex<Result<Option<Stats>, Failure>>,
     junit: Option<String>,
 }
 
@@ -35,40 +37,53 @@ impl Expecting {
         }
         let needs_proxy = expectations.iter().any(|one| one.stats().next().is_some());
         let proxy = if needs_proxy { Some(proxy(beyond.admin.as_deref())?) } else { None };
-        let expecting = Self { expectations, proxy, before: Mutex::default(), junit: beyond.junit.clone() };
-        expecting.look().map_err(|failure| failure.next("an expectation speaks of the proxy's own counters: name its admin address with -admin HOST:PORT"))?;
+        let expecting =
+            Self { expectations, proxy, before: Mutex::new(Ok(None)), junit: beyond.junit.clone() };
+        expecting.look()?;
         Ok(expecting)
     }
 
     /// To be called when the warm-up is over: it is not part of what is compared.
     pub(crate) fn begin(&self) {
-        if let Ok(Some(stats)) = self.look() {
-            *self.before.lock().unwrap_or_else(PoisonError::into_inner) = stats;
-        }
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = self.look();
     }
 
     /// Judges, and says whether everything holds. Blocks for as long as the proxy needs to count what its callers saw.
+    /// A proxy that did not answer is an error, but the report has its verdicts all the same.
     pub(crate) fn judge(&self, report: &mut Report) -> Result<bool, Failure> {
-        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = mem::replace(&mut *self.before.lock().unwrap_or_else(PoisonError::into_inner), Ok(None));
         let deadline = Instant::now() + SETTLING;
         loop {
-            let after = self.look()?;
-            let holds = report.judge(&self.expectations, after.as_ref().map(|after| (&*before, after)));
-            if holds || after.is_none() || Instant::now() >= deadline {
-                break;
+            let after = self.look();
+            let stats = match (&before, &after) {
+                (Ok(Some(before)), Ok(Some(after))) => Some((before, after)),
+                _ => None,
+            };
+            let holds = report.judge(&self.expectations, stats);
+            if holds || stats.is_none() || Instant::now() >= deadline {
+                return before.and(after).map(|_| holds);
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// `-junit`.
+    pub(crate) fn save(&self, report: &Report) -> Result<(), Failure> {
         if let Some(path) = &self.junit {
             let xml = junit(&report.options().http.url, report.elapsed(), report.verdicts());
             std::fs::write(path, xml).with_context(|| format!("the verdicts cannot be written to {path}"))?;
         }
-        Ok(report.verdicts().iter().all(|verdict| verdict.holds))
+        Ok(())
     }
 
     fn look(&self) -> Result<Option<Stats>, Failure> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
-        Ok(Some(Stats::parse(&asking::text(proxy, "/stats")?)))
+        let text = asking::text(proxy, "/stats").map_err(|failure| {
+            failure.next(
+                "an expectation speaks of the proxy's own counters: name its admin address with -admin HOST:PORT",
+            )
+        })?;
+        Ok(Some(Stats::parse(&text)))
     }
 }
 

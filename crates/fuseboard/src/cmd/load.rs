@@ -161,7 +161,7 @@ async fn measure(
     let run = fuseboard_load::run_observed(line.options.clone(), cancel, observer).await;
     progress.end();
     let mut report = run.map_err(failed)?;
-    let holds = expecting.judge(&mut report)?;
+    let judged = expecting.judge(&mut report);
     // fortio prints to stderr. Here the result is data, unless the JSON result takes its place.
     if line.options.style == Style::Fuseboard && line.json.as_deref() != Some("-") {
         output::out_raw(&report.text());
@@ -170,7 +170,10 @@ async fn measure(
         output::note_raw(&report.text());
         output::note_raw(&expecting::verdicts(report.verdicts()));
     }
-    save(line, &report)?;
+    // Whatever cannot be written or asked any more, the rest of the result is not lost.
+    let saved = [save(line, &report), expecting.save(&report)];
+    let holds = judged?;
+    saved.into_iter().collect::<Result<(), Failure>>()?;
     Ok(if holds { Exit::Ok } else { Exit::ExpectationFailed })
 }
 

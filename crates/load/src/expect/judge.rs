@@ -27,7 +27,8 @@ pub(crate) struct Measured<'a> {
     pub(crate) sockets: u64,
     /// Calls that were due and not made.
     pub(crate) missed: u64,
-    /// The proxy's counters before the first call and after the last; `None`: it was not asked.
+    /// The proxy's counters before the first call and after the last; `None`: it did not answer, or nothing of it was
+    /// expected.
     pub(crate) stats: Option<(&'a Stats, &'a Stats)>,
 }
 
@@ -113,7 +114,7 @@ impl Measured<'_> {
     }
 
     fn stat(&self, query: &StatQuery) -> Result<u64, String> {
-        let (before, after) = self.stats.ok_or("the proxy was not asked")?;
+        let (before, after) = self.stats.ok_or("the proxy did not answer")?;
         after.rise(before, query).ok_or_else(|| format!("the proxy has no statistic {query}"))
     }
 }
@@ -233,7 +234,7 @@ mod tests {
             ("min < 1ms", false, "1ms"),
             ("p100 < 99ms", true, "80.019ms"),
             ("p100 since due < 99ms", false, "100.008ms"),
-            ("ejected == 1", false, "the proxy was not asked"),
+            ("ejected == 1", false, "the proxy did not answer"),
         ] {
             let (does, said) = verdict(text);
             assert_eq!((does, said.as_str()), (holds, measured), "{text}");

@@ -50,7 +50,7 @@ impl Report {
     }
 
     /// Judges what was expected, and returns whether all of it holds. `stats` are the proxy's counters before the first
-    /// call and after the last, when it was asked.
+    /// call and after the last, when it answered.
     pub fn judge(&mut self, expectations: &[Expectation], stats: Option<(&Stats, &Stats)>) -> bool {
         let (elapsed, sockets) = (self.elapsed, self.sockets_used());
         let measured = Measured { tally: &self.tally, elapsed, sockets, missed: self.missed(), stats };
