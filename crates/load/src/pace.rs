@@ -67,7 +67,9 @@ impl Pace {
     fn phase_of(&self, slot: u64) -> usize {
         match &self.timing {
             Timing::Even { .. } => 0,
-            Timing::Share { profile, id, of } => profile.phase_of(slot * of + id),
+            Timing::Share { profile, id, of } => {
+                profile.phase_of(slot.saturating_mul(*of).saturating_add(*id))
+            }
         }
     }
 }

@@ -73,7 +73,9 @@ impl Phase {
         match self.shape {
             // Call 0 is due at once, so what is begun counts.
             Shape::Line { from, to } => whole((f64::midpoint(from, to) * seconds - EPSILON).ceil()),
-            Shape::Burst { size, every } => size * whole((seconds / every.as_secs_f64() - EPSILON).ceil()),
+            Shape::Burst { size, every } => {
+                size.saturating_mul(whole((seconds / every.as_secs_f64() - EPSILON).ceil()))
+            }
         }
     }
 
@@ -246,6 +248,14 @@ mod tests {
     fn bursts_are_due_at_once() {
         let bursts = profile(&[Phase::burst("3:2s:5s").unwrap()]);
         assert_eq!(dues(&bursts), [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 4.0, 4.0, 4.0].map(seconds));
+    }
+
+    #[test]
+    fn more_calls_than_can_be_counted_are_endless() {
+        let burst = Phase::burst("1000000:1ns:10h").unwrap();
+        let bursts = profile(&[burst, burst]);
+        assert_eq!(bursts.calls(), u64::MAX);
+        assert_eq!(bursts.due(3_000_000), Duration::from_nanos(3));
     }
 
     #[test]
