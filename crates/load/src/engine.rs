@@ -52,6 +52,9 @@ pub enum RunError {
     /// The operating system gave no thread, or no runtime for it.
     #[error("Aborting because of {0}")]
     Threads(#[from] std::io::Error),
+    /// Ended from outside before the first call that counts.
+    #[error("Interrupted during the warm-up: nothing was measured")]
+    Interrupted,
     /// A thread of the run ended without its result.
     #[error("Aborting because a thread of the run was lost")]
     Lost,
@@ -234,7 +237,12 @@ async fn warm_up(run: &Run, received: &mut mpsc::UnboundedReceiver<Message>) -> 
     for answered in 0..run.plan.warmups {
         let allowed = if run.options.sequential_warmup { answered + 1 } else { run.plan.warmups };
         run.phase.send_replace(Phase::WarmUp(allowed));
-        let Some(Message::WarmedUp(reply)) = received.recv().await else {
+        let message = tokio::select! {
+            biased;
+            () = run.stop.cancelled() => return Err(RunError::Interrupted),
+            message = received.recv() => message,
+        };
+        let Some(Message::WarmedUp(reply)) = message else {
             return Err(RunError::Lost);
         };
         if !reply.is_ok() && !run.options.allow_initial_errors {

@@ -150,15 +150,25 @@ async fn cancelling_returns_what_was_measured_so_far() {
 }
 
 #[tokio::test]
-async fn cancelling_the_warm_up_makes_no_measured_call() {
+async fn cancelling_the_warm_up_waits_for_no_answer() {
     let server = start().await;
-    let mut options = options(&server, "/delay/100ms");
-    (options.connections, options.qps, options.duration) = (1, 0.0, None);
-    let cancel = Cancel::new();
-    cancel.cancel();
-    let report = tokio::time::timeout(PATIENCE, run(options, cancel)).await.unwrap().unwrap();
-    assert_eq!((report.calls(), server.control().counts().requests.total), (0, 1));
-    assert!(report.text().contains("0 calls"), "{}", report.text());
+    for sequential in [false, true] {
+        let mut options = options(&server, "/delay/10");
+        (options.connections, options.qps, options.duration) = (3, 0.0, None);
+        (options.http.timeout, options.sequential_warmup) = (4 * PATIENCE, sequential);
+        let cancel = Cancel::new();
+        let control = server.control();
+        let before = control.counts().requests.total;
+        let interrupt = async {
+            while control.counts().requests.total == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            cancel.cancel();
+        };
+        let both = async { tokio::join!(run(options, cancel.clone()), interrupt) };
+        let (run, ()) = tokio::time::timeout(Duration::from_secs(5), both).await.unwrap();
+        assert!(matches!(run, Err(RunError::Interrupted)), "{run:?}");
+    }
 }
 
 #[tokio::test]

@@ -198,7 +198,8 @@ fn save(line: &CommandLine, report: &Report) -> Result<(), Failure> {
 }
 
 fn failed(error: RunError) -> Failure {
-    Failure::new(Exit::Error, error)
+    let exit = if matches!(error, RunError::Interrupted) { Exit::Interrupted } else { Exit::Error };
+    Failure::new(exit, error)
 }
 
 fn usage(error: &UsageError, style: Style) -> Exit {
