@@ -32,23 +32,21 @@ impl StatQuery {
         Self { of: Some(cluster.to_owned()), ..self }
     }
 
-    fn means(&self, full: &str) -> bool {
+    /// Whether the counter `full` of `stats` is one of those meant.
+    fn means(&self, full: &str, stats: &Stats) -> bool {
         self.names.iter().any(|name| match full.strip_suffix(name.as_str()) {
             Some("") => self.of.is_none(),
-            Some(owner) => self.is_owner(owner),
+            Some(owner) => self.is_owner(owner) && !stats.counts_again(owner),
             None => false,
         })
     }
 
-    /// `cluster.<name>.`, but not `cluster.<name>.external.`: these count the same calls once more.
+    /// `cluster.<name>.`
     fn is_owner(&self, owner: &str) -> bool {
         let (kind, name) = owner.split_once('.').unwrap_or((owner, ""));
         let Some(name) = name.strip_suffix('.') else { return false };
-        let again = ["external", "internal", "canary", "retry"]
-            .iter()
-            .any(|group| name.strip_suffix(group).is_some_and(|cluster| cluster.ends_with('.')));
         let wanted = self.of.as_ref().is_none_or(|of| name.contains(of.as_str()));
-        matches!(kind, "cluster" | "listener" | "http") && !again && wanted
+        matches!(kind, "cluster" | "listener" | "http") && wanted
     }
 
     /// Counters of codes exist only once they counted something, those of ejections only where a rule asks for them.
@@ -68,12 +66,12 @@ impl fmt::Display for StatQuery {
     }
 }
 
-/// A proxy's counters and gauges at one moment, by their full names.
+/// A proxy's counters at one moment, by their full names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats(BTreeMap<String, u64>);
 
 impl Stats {
-    /// Reads what `/stats` prints: `name: value` lines. Lines whose value is no whole number (histograms) are left out.
+    /// Reads what `/stats?type=Counters` prints: `name: value` lines. Lines whose value is no whole number are left out.
     pub fn parse(text: &str) -> Self {
         let line = |line: &str| {
             let (name, value) = line.rsplit_once(": ")?;
@@ -82,9 +80,19 @@ impl Stats {
         Self(text.lines().filter_map(line).collect())
     }
 
+    /// Whether `cluster.<name>.external.` is no cluster of this name, but a group of answers that count the same calls
+    /// of `cluster.<name>.` once more: a group has counters of codes, and none of calls.
+    fn counts_again(&self, owner: &str) -> bool {
+        owner.starts_with("cluster.")
+            && ["external.", "internal.", "canary.", "retry."]
+                .iter()
+                .any(|group| owner.strip_suffix(group).is_some_and(|cluster| cluster.ends_with('.')))
+            && !self.0.contains_key(&format!("{owner}upstream_rq_total"))
+    }
+
     /// How far the counters rose since `before`. `None`: the proxy has none of this name.
     pub(super) fn rise(&self, before: &Self, query: &StatQuery) -> Option<u64> {
-        let meant = || self.0.iter().filter(|(name, _)| query.means(name));
+        let meant = || self.0.iter().filter(|(name, _)| query.means(name, self));
         if meant().next().is_none() {
             return query.may_be_missing().then_some(0);
         }
@@ -123,6 +131,21 @@ http.ingress.downstream_rq_completed: 9
         assert_eq!(rise(&StatQuery::named("upstream_rq_503").of("a.b")), Some(6));
         assert_eq!(rise(&StatQuery::named("http.ingress.downstream_rq_completed")), Some(9));
         assert_eq!(rise(&StatQuery::named("downstream_rq_completed")), Some(9));
+    }
+
+    #[test]
+    fn a_cluster_may_have_the_name_of_a_group() {
+        let after = "cluster.a.upstream_rq_200: 3
+cluster.a.upstream_rq_total: 3
+cluster.a.internal.upstream_rq_200: 3
+cluster.api.internal.upstream_rq_200: 4
+cluster.api.internal.upstream_rq_total: 4
+cluster.api.internal.internal.upstream_rq_200: 4
+cluster.again.retry.upstream_rq_200: 9
+";
+        let rise = |query| Stats::parse(after).rise(&Stats::default(), &query);
+        assert_eq!(rise(StatQuery::named("upstream_rq_200")), Some(3 + 4));
+        assert_eq!(rise(StatQuery::named("upstream_rq_200").of("api.internal")), Some(4));
     }
 
     #[test]
