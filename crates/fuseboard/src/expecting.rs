@@ -78,7 +78,7 @@ impl Expecting {
 
     fn look(&self) -> Result<Option<Stats>, Failure> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
-        let text = asking::text(proxy, "/stats").map_err(|failure| {
+        let text = asking::text(proxy, "/stats?type=Counters").map_err(|failure| {
             failure.next(
                 "an expectation speaks of the proxy's own counters: name its admin address with -admin HOST:PORT",
             )

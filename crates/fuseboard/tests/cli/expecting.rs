@@ -53,6 +53,14 @@ async fn p66_what_callers_saw_and_what_the_proxy_counted_is_compared() {
     assert!(load.out.contains("\n  holds  refused limit.queue_full == stat  "), "{load:?}");
     assert!(load.out.contains("  10, and the proxy counted 10\n"), "{load:?}");
     assert_eq!(upstream.counts().requests, 20);
+
+    // It is 0 before and after, which a counter may be too.
+    let said = self::load(&home, &line, &["stat upstream_rq_active == 0"]).await;
+    assert_eq!(said.code, Some(99), "{said:?}");
+    assert!(
+        said.out.contains("no counter upstream_rq_active, and only counters can be compared"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]

@@ -115,7 +115,9 @@ impl Measured<'_> {
 
     fn stat(&self, query: &StatQuery) -> Result<u64, String> {
         let (before, after) = self.stats.ok_or("the proxy did not answer")?;
-        after.rise(before, query).ok_or_else(|| format!("the proxy has no statistic {query}"))
+        after
+            .rise(before, query)
+            .ok_or_else(|| format!("the proxy has no counter {query}, and only counters can be compared"))
     }
 }
 
@@ -253,7 +255,7 @@ mod tests {
         let verdict = verdict_with("errors == stat upstream_rq_nosuch", Some((&before, &after)));
         assert_eq!(
             (verdict.holds, verdict.measured.as_str()),
-            (false, "the proxy has no statistic upstream_rq_nosuch")
+            (false, "the proxy has no counter upstream_rq_nosuch, and only counters can be compared")
         );
     }
 
