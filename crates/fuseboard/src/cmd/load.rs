@@ -160,7 +160,7 @@ async fn measure(
     });
     let run = fuseboard_load::run_observed(line.options.clone(), cancel, observer).await;
     progress.end();
-    let mut report = run.map_err(failed)?;
+    let mut report = run.map_err(|error| not_run(error, line.options.style))?;
     let judged = expecting.judge(&mut report);
     // fortio prints to stderr. Here the result is data, unless the JSON result takes its place.
     if line.options.style == Style::Fuseboard && line.json.as_deref() != Some("-") {
@@ -195,6 +195,17 @@ fn save(line: &CommandLine, report: &Report) -> Result<(), Failure> {
     };
     output::note(format_args!("Successfully wrote {} bytes of Json data to {shown}", json.len()));
     Ok(())
+}
+
+fn not_run(error: RunError, style: Style) -> Failure {
+    let helps = style == Style::Fuseboard && matches!(error, RunError::Warmup { .. });
+    let failure = failed(error);
+    if helps {
+        return failure.next(
+            "a warm-up call failed: begin with fewer connections (-c), warm up one by one (-sequential-warmup), or go on all the same (-allow-initial-errors)",
+        );
+    }
+    failure
 }
 
 fn failed(error: RunError) -> Failure {
