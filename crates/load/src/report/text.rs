@@ -213,8 +213,8 @@ mod tests {
             added,
             [
                 "Exact latency           p50          p75          p90          p99        p99.9",
-                "  since sent       5.001 ms     7.000 ms    30.015 ms    30.015 ms    30.015 ms",
-                "  since due        5.001 ms     7.000 ms    50.004 ms    50.004 ms    50.004 ms",
+                "  since sent       5.001 ms     7.000 ms    30.000 ms    30.000 ms    30.000 ms",
+                "  since due        5.001 ms     7.000 ms    50.000 ms    50.000 ms    50.000 ms",
             ]
         );
         let theirs = include_str!("../../tests/golden/quiet.txt");
