@@ -41,7 +41,7 @@ pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome 
     let parsed = CommandLine::parse(&words, style);
     let mut line = match if curl { parsed } else { parsed.and_then(CommandLine::for_load) } {
         Ok(line) => line,
-        Err(error) => return Ok(usage(&error, style)),
+        Err(error) => return Ok(usage(&error, style, if curl { "curl" } else { "load" })),
     };
     let curl = curl || line.curl;
     if curl && line.beyond != Beyond::default() {
@@ -213,7 +213,7 @@ fn failed(error: RunError) -> Failure {
     Failure::new(exit, error)
 }
 
-fn usage(error: &UsageError, style: Style) -> Exit {
+fn usage(error: &UsageError, style: Style, command: &str) -> Exit {
     if matches!(error, UsageError::Flag(FlagError::Help)) {
         output::out_raw(&fuseboard_load::usage(style));
         return Exit::Ok;
@@ -230,8 +230,8 @@ fn usage(error: &UsageError, style: Style) -> Exit {
         return exit;
     }
     output::note(error);
-    output::note(
-        "\nUsage: fuseboard load [FLAGS] URL, flags first\n\nFor more information, try 'fuseboard load -h'.",
-    );
+    output::note(format_args!(
+        "\nUsage: fuseboard {command} [FLAGS] URL, flags first\n\nFor more information, try 'fuseboard {command} -h'.",
+    ));
     Exit::Usage
 }

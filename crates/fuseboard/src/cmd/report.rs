@@ -1,13 +1,15 @@
 //! `fuseboard report`: saved results of `load` and of fortio, side by side.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::Args;
 use fuseboard_load::{Saved, SavedError};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
+
+const SAVE_ONE: &str = "save one with `fuseboard load -a` or `-json result.json`";
 
 /// Show saved results of load and of fortio, side by side
 #[derive(Args)]
@@ -45,7 +47,7 @@ pub(crate) fn show(files: &[PathBuf], as_json: bool) -> Outcome {
     if results.is_empty() {
         let folders: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         return Err(Failure::message(Exit::Error, format_args!("no saved result in {}", folders.join(", ")))
-            .next("save one with `fuseboard load -a` or `-json result.json`"));
+            .next(SAVE_ONE));
     }
     if as_json {
         output::out(format_args!("{:#}", fuseboard_load::document(&results)));
@@ -76,8 +78,9 @@ fn read(path: &Path) -> Result<Result<Saved, SavedError>, Failure> {
     Ok(Saved::read(name, &text))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::message(Exit::BadInput, format_args!("{}: {error}", path.display()))
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::Error } else { Exit::BadInput };
+    Failure::message(exit, format_args!("{}: {error}", path.display())).next(SAVE_ONE)
 }
 
 fn bad_input(path: &Path, error: &SavedError) -> Failure {
