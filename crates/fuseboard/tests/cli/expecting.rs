@@ -139,23 +139,24 @@ async fn p66_faults_injected_at_the_server_trip_the_breaker_in_k_calls() {
 }
 
 /// An admin server that has a counter at 7 and answers only those requests that `answers` says, then is gone.
-fn admin(answers: &'static [bool]) -> std::net::SocketAddr {
+fn admin(answers: &'static [bool]) -> std::io::Result<std::net::SocketAddr> {
     use std::io::{Read as _, Write as _};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
     std::thread::spawn(move || {
         for (answers, stream) in answers.iter().zip(listener.incoming()) {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let mut stream = stream?;
+            let _ = stream.read(&mut [0; 4096])?;
             if *answers {
                 let body = "cluster.a.upstream_rq_total: 7\n";
                 let head =
                     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+                stream.write_all(format!("{head}{body}").as_bytes())?;
             }
         }
+        std::io::Result::Ok(())
     });
-    address
+    Ok(address)
 }
 
 #[tokio::test]
@@ -163,8 +164,11 @@ async fn a_proxy_that_does_not_answer_in_between_fails_what_is_expected_of_it_an
     let home = Home::new();
     let upstream = Upstream::start(Script::ok("hi")).await;
     for (name, answers) in [("begin.json", &[true, false, true][..]), ("end.json", &[true, true])] {
-        let line =
-            format!("-c 1 -qps 0 -n 7 -json {name} -admin {} http://{}/", admin(answers), upstream.address());
+        let line = format!(
+            "-c 1 -qps 0 -n 7 -json {name} -admin {} http://{}/",
+            admin(answers).unwrap(),
+            upstream.address()
+        );
         let said = load(&home, &line, &["stat upstream_rq_total == 7", "calls == 7"]).await;
         assert_eq!(said.code, Some(69), "{name}: {said:?}");
         assert!(said.out.contains("\nExpectations: 1 of 2 hold\n"), "{name}: {said:?}");
