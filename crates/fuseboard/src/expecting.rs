@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A proxy may count a call a moment after its caller has the answer.
 const SETTLING: Duration = Duration::from_secs(1);
 
+const ONE_A_LINE: &str = "name a file with one expectation a line, such as errors == 0";
+
 /// The expectations of one run, and the proxy to ask.
 pub(crate) struct Expecting {
     expectations: Vec<Expectation>,
@@ -97,8 +99,9 @@ fn proxy(address: Option<&str>) -> Result<AdminClient, Failure> {
 
 /// One expectation a line; every mistake of the file at once.
 fn read(path: &str) -> Result<Vec<Expectation>, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(Exit::BadInput, anyhow::Error::new(error).context(path.to_owned())))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::message(Exit::BadInput, format_args!("-expect-file {path}: {error}")).next(ONE_A_LINE)
+    })?;
     let (mut expectations, mut mistakes) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or(line).trim();
@@ -109,6 +112,11 @@ fn read(path: &str) -> Result<Vec<Expectation>, Failure> {
             Ok(expectation) => expectations.push(expectation),
             Err(mistake) => mistakes.push(format!("{path}:{number}: {mistake}")),
         }
+    }
+    if expectations.is_empty() && mistakes.is_empty() {
+        return Err(
+            Failure::message(Exit::BadInput, format_args!("{path}: no expectation in it")).next(ONE_A_LINE)
+        );
     }
     if mistakes.is_empty() {
         return Ok(expectations);
@@ -151,6 +159,19 @@ mod tests {
             said.contains(":1: write == for equal") && said.contains(":3: expected a duration"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_file_without_an_expectation_is_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_string_lossy().into_owned();
+        std::fs::write(&path, "# later\n\n").unwrap();
+        let failure = read(&path).unwrap_err();
+        assert_eq!(
+            (failure.exit, failure.error.to_string()),
+            (Exit::BadInput, format!("{path}: no expectation in it"))
+        );
+        assert!(read("no/such").unwrap_err().error.to_string().starts_with("-expect-file no/such: "));
     }
 
     #[test]

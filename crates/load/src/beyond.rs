@@ -73,6 +73,9 @@ pub enum Misfit {
         "Error: -open starts calls when they are due and needs a rate: add -qps, -ramp, -steps or -burst"
     )]
     OpenWithoutRate,
+    /// There would be no verdict to write.
+    #[error("Error: -junit writes verdicts, and nothing is expected: add -expect or -expect-file")]
+    JunitOfNothing,
 }
 
 /// Every expectation that cannot be understood.
@@ -128,6 +131,9 @@ impl Beyond {
             .filter(|_| !self.phases.is_empty())
         {
             return Err(Misfit::BesidePhases(flag));
+        }
+        if self.junit.is_some() && self.expectations.is_empty() && self.expectation_files.is_empty() {
+            return Err(Misfit::JunitOfNothing);
         }
         if let Some(profile) = Profile::of(&self.phases) {
             options.duration = Some(profile.length());

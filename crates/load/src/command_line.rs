@@ -651,6 +651,12 @@ mod tests {
     }
 
     #[test]
+    fn verdicts_are_written_only_of_expectations() {
+        assert_eq!(ours("-junit x u").err(), Some(UsageError::Misfit(Misfit::JunitOfNothing)));
+        assert!(ours("-junit x -expect-file f u").is_ok());
+    }
+
+    #[test]
     fn open_arrivals_need_a_rate_and_have_a_bound() {
         let connections = |arguments: &str| ours(arguments).map(|line| line.options.connections);
         assert_eq!(connections("-open -qps 5 u"), Ok(256));
