@@ -64,12 +64,14 @@ impl<B: Default> Keyed<B> {
 
     /// Each key that was counted, in the order of first use, with the blocks of all workers; `None` is what further keys share.
     pub fn iter(&self) -> impl Iterator<Item = (Option<NonZeroU64>, Vec<&B>)> {
-        let keys = self.keys.iter().map(|slot| NonZeroU64::new(slot.load(Ordering::Relaxed))).chain([None]);
-        let blocks =
-            |place: usize| self.shards.iter().filter_map(move |row| row.0[place].get().map(|block| &**block));
-        keys.enumerate()
-            .map(move |(place, key)| (key, blocks(place).collect::<Vec<_>>()))
-            .filter(|(_, blocks)| !blocks.is_empty())
+        (0..=KEYS).filter_map(move |place| {
+            let made = self.shards.iter().filter_map(|row| row.0[place].get());
+            let blocks: Vec<&B> = made.map(|block| &**block).collect();
+            // After the blocks: whoever made one knew the key. The other way round a first use in between would pass for
+            // what further keys share.
+            let key = self.keys.get(place).and_then(|slot| NonZeroU64::new(slot.load(Ordering::Relaxed)));
+            (!blocks.is_empty()).then_some((key, blocks))
+        })
     }
 }
 

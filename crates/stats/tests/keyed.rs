@@ -123,3 +123,25 @@ fn values_beyond_the_last_bound_are_counted_and_summed() {
     let buckets = read(&[3_600_000, 3_600_001]);
     assert_eq!((buckets.count_up_to(3_600_000.0), buckets.count(), buckets.sum()), (1, 2, 7_200_001.0));
 }
+
+#[test]
+fn who_reads_while_a_key_is_first_used_never_takes_it_for_what_is_shared() {
+    for _ in 0..1_000 {
+        let calls = Keyed::<CallStats>::new(1);
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                calls.block(0, key(1)).0.calls_total.inc();
+            });
+            start.wait();
+            let read = loop {
+                let read = totals(&calls);
+                if !read.is_empty() {
+                    break read;
+                }
+            };
+            assert!(!read.contains_key(&None), "{read:?}");
+        });
+    }
+}
