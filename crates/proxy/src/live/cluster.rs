@@ -221,7 +221,7 @@ impl LiveCluster {
             }
             OutlierAction::Returned { .. } => info!(target: logger::UPSTREAM, "{cluster}: {id} returned"),
             OutlierAction::Blocked { ejected, hosts, .. } => {
-                info!(target: logger::UPSTREAM, "{cluster}: {id} not ejected: {ejected} of {hosts} hosts already are");
+                debug!(target: logger::UPSTREAM, "{cluster}: {id} not ejected: {ejected} of {hosts} hosts already are");
             }
             OutlierAction::NotEnforced { .. } => {
                 debug!(target: logger::UPSTREAM, "{cluster}: {id} not ejected: the detector is not enforced");
