@@ -119,6 +119,9 @@ fn not_started(error: StartError) -> Failure {
         StartError::Admin { holder, .. } if !holder.is_empty() => {
             "choose another one with --admin; port 0 takes a free one"
         }
+        StartError::Metrics { holder, .. } if !holder.is_empty() => {
+            "choose another one with --metrics; port 0 takes a free one"
+        }
         StartError::Listen(error) if !error.holder.is_empty() => {
             "choose another one with --listen; port 0 takes a free one"
         }

@@ -22,6 +22,16 @@ pub enum StartError {
         /// What is wrong with the address.
         source: BindError,
     },
+    /// The address for Prometheus could not be bound.
+    #[error("cannot serve metrics on {address}{holder}")]
+    Metrics {
+        /// As given.
+        address: SocketAddr,
+        /// `: in use by envoy (pid 17)`, or empty.
+        holder: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file of a log could not be opened.
     #[error("{what} {path} cannot be written")]
     Log {

@@ -1,5 +1,6 @@
 //! What the admin pages see: the live state put into plain data, at the moment of the question.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -96,10 +97,10 @@ impl Shared {
 
 fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
     let limits = |priority| view.live.limit_view(priority);
-    // Few hosts are ejected; a cluster may have thousands.
     let seen = view.live.ejections().map(|seen| seen.hosts).unwrap_or_default();
-    let ejected: Vec<_> = seen.iter().filter(|host| host.num_ejections > 0).collect();
-    let history = |host: &Host| ejected.iter().find(|seen| seen.host == *host.monitor.id()).copied();
+    let ejected: HashMap<&str, &HostView> =
+        seen.iter().filter(|host| host.num_ejections > 0).map(|host| (&*host.host, host)).collect();
+    let history = |host: &Host| ejected.get(&**host.monitor.id()).copied();
     let ejection = |seen: &HostView| {
         let ejection = seen.ejection?;
         Some(EjectionStatus {

@@ -112,33 +112,38 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
     }
     proxy.put_in_force(initial)?;
     proxy.others.push(control::spawn(&shared)?);
-    let failed = |source| StartError::Thread { what: "admin server".to_owned(), source };
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        |source| StartError::Thread { what, source }
+    };
     if let Some(socket) = metrics {
         let source = Arc::clone(&shared);
-        proxy.metrics = Some(AdminServer::start_metrics(socket, source).map_err(failed)?);
+        let server = AdminServer::start_metrics(socket, source).map_err(failed("metrics server"))?;
+        proxy.metrics = Some(server);
     }
     if let Some(socket) = admin {
-        proxy.admin = Some(AdminServer::start(socket, shared).map_err(failed)?);
+        proxy.admin = Some(AdminServer::start(socket, shared).map_err(failed("admin server"))?);
     }
     Ok(proxy)
 }
 
 fn bind_admin(address: &AdminAddress) -> Result<AdminSocket, StartError> {
-    AdminSocket::bind(address).map_err(not_bound)
+    AdminSocket::bind(address).map_err(|source| {
+        let holder = match (&source, address) {
+            (BindError::System { source, .. }, AdminAddress::Tcp(address)) => {
+                listener::holder_text(source, *address)
+            }
+            _ => String::new(),
+        };
+        StartError::Admin { holder, source }
+    })
 }
 
 fn bind_metrics(address: SocketAddr) -> Result<AdminSocket, StartError> {
-    AdminSocket::bind_open(address).map_err(not_bound)
-}
-
-fn not_bound(source: BindError) -> StartError {
-    let holder = match &source {
-        BindError::System { source, address: AdminAddress::Tcp(address) } => {
-            listener::holder_text(source, *address)
-        }
-        _ => String::new(),
-    };
-    StartError::Admin { holder, source }
+    AdminSocket::bind_open(address).map_err(|source| {
+        let holder = listener::holder_text(&source, address);
+        StartError::Metrics { address, holder, source }
+    })
 }
 
 impl Proxy {
@@ -251,6 +256,7 @@ impl Proxy {
         }
         self.shared.enter(Phase::Ended);
         self.admin = None;
+        self.metrics = None;
         for thread in self.others.drain(..) {
             drop(thread.join());
         }
@@ -260,8 +266,10 @@ impl Proxy {
         if let Some(log) = &self.shared.outlier_log {
             log.finish();
         }
+        // One patience for all of them.
+        let end = std::time::Instant::now() + log_writer::PATIENCE;
         for writer in self.log_writers.drain(..) {
-            writer.join(log_writer::PATIENCE);
+            writer.join(end.saturating_duration_since(std::time::Instant::now()));
         }
     }
 

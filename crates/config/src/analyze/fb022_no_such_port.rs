@@ -1,5 +1,7 @@
 //! FB022: an entry of `portLevelSettings` for a port that the service does not have; often its target port.
 
+use std::collections::BTreeSet;
+
 use super::scene::{Scene, Scope, Written};
 use crate::diagnostic::{Code, Diagnostics};
 
@@ -17,8 +19,8 @@ fn check_entry(scene: &Scene<'_>, policy: &Written<'_>, number: u32, diagnostics
     if ports().next().is_none() || ports().any(|port| port == number) {
         return;
     }
-    let mut known: Vec<String> = ports().map(|port| port.to_string()).collect();
-    known.dedup();
+    let known: BTreeSet<_> = ports().collect();
+    let known: Vec<String> = known.into_iter().map(|port| port.to_string()).collect();
     let Some(written) = policy.port else { return };
     let message = format!("no service of this rule has port {number}: the entry has no effect");
     diagnostics.push(

@@ -27,10 +27,14 @@ use super::{Face, guard};
 
 /// Connections at a time; a further one takes the place of the one that has said nothing for longest.
 const MAX_CONNECTIONS: usize = 64;
+/// The same where anybody may come: each may hold a page of many megabytes.
+const MAX_OPEN_CONNECTIONS: usize = 8;
 /// A request's head, and the pause between requests, take at most this long.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection lives at most this long, so that a client that does not read its answer is cut.
 const CONNECTION_LIFE: Duration = Duration::from_mins(2);
+/// The same where anybody may come.
+const OPEN_CONNECTION_LIFE: Duration = Duration::from_secs(30);
 /// A larger head is refused.
 const MAX_HEAD: usize = 16 * 1024;
 /// A larger form is refused.
@@ -58,12 +62,28 @@ pub(super) async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = acceptor.accept() => match accepted {
                 Ok(stream) => {
-                    let heard = places.make_room();
+                    let heard = places.make_room(face.connections());
                     let serving = connection(stream, Arc::clone(&pages), face, heard.clone());
                     places.taken.push(Place { task: connections.spawn(serving), heard });
                 }
                 Err(_) => time::sleep(ACCEPT_PAUSE).await,
             },
+        }
+    }
+}
+
+impl Face {
+    const fn connections(self) -> usize {
+        match self {
+            Self::Whole | Self::Guarded => MAX_CONNECTIONS,
+            Self::Metrics => MAX_OPEN_CONNECTIONS,
+        }
+    }
+
+    const fn connection_life(self) -> Duration {
+        match self {
+            Self::Whole | Self::Guarded => CONNECTION_LIFE,
+            Self::Metrics => OPEN_CONNECTION_LIFE,
         }
     }
 }
@@ -96,9 +116,9 @@ struct Places {
 
 impl Places {
     /// Makes room for one more, which is heard of by coming.
-    fn make_room(&mut self) -> Heard {
+    fn make_room(&mut self, most: usize) -> Heard {
         self.taken.retain(|place| !place.task.is_finished());
-        if self.taken.len() >= MAX_CONNECTIONS {
+        if self.taken.len() >= most {
             let silent = self.taken.iter().enumerate();
             let silent = silent.min_by_key(|(_, place)| place.heard.last.load(Ordering::Relaxed));
             if let Some((index, _)) = silent {
@@ -147,7 +167,7 @@ async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, face: Face, hear
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     // How it ended concerns nobody: the client knows, and nothing of ours hangs on it.
-    let _ = time::timeout(CONNECTION_LIFE, serving).await;
+    let _ = time::timeout(face.connection_life(), serving).await;
 }
 
 async fn answer(pages: &Pages, face: Face, request: Request<Incoming>) -> Response<Full<Bytes>> {

@@ -58,7 +58,7 @@ impl AdminSocket {
             AdminAddress::Tcp(wanted) if !wanted.ip().to_canonical().is_loopback() => {
                 Err(BindError::NotLoopback(*wanted))
             }
-            AdminAddress::Tcp(wanted) => Self::bind_tcp(*wanted).map_err(failed),
+            AdminAddress::Tcp(wanted) => Self::bind_open(*wanted).map_err(failed),
             AdminAddress::Unix(path) => {
                 let (listener, file) = bind_unix(path).map_err(failed)?;
                 Ok(Self { address: address.clone(), listener: Listener::Unix(listener), file: Some(file) })
@@ -67,12 +67,7 @@ impl AdminSocket {
     }
 
     /// Binds an address that other machines may reach; for [`super::AdminServer::start_metrics`].
-    pub fn bind_open(wanted: SocketAddr) -> Result<Self, BindError> {
-        Self::bind_tcp(wanted)
-            .map_err(|source| BindError::System { address: AdminAddress::Tcp(wanted), source })
-    }
-
-    fn bind_tcp(wanted: SocketAddr) -> io::Result<Self> {
+    pub fn bind_open(wanted: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(wanted)?;
         listener.set_nonblocking(true)?;
         let address = AdminAddress::Tcp(listener.local_addr()?);

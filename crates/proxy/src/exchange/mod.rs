@@ -200,7 +200,10 @@ impl<'c> Exchange<'c> {
 
     /// Answers locally where that is due, writes the log, and decides on the connection.
     async fn finish(mut self, ended: Ended) -> After {
-        for timer in [Timer::Route, Timer::Try, Timer::Queue, Timer::Connect, Timer::RequestBody] {
+        // Of a tunnel the answer's timer may still run.
+        for timer in
+            [Timer::Route, Timer::Try, Timer::Queue, Timer::Connect, Timer::RequestBody, Timer::Answer]
+        {
             self.down.timers.disarm(timer);
         }
         let request_complete = self.body.decoder.is_complete();

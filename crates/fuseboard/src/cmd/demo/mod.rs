@@ -92,7 +92,8 @@ fn set(arguments: &Arguments, stop: &Cancel) -> Result<Stage, Failure> {
     let on = |ports| Stage::set(arguments.show.rule(), ports, seed, stop.clone());
     if let Some(base) = arguments.port_base {
         let next = "give other ports with --port-base N, or leave it out for free ones";
-        return on(Ports::from(base)).map_err(|failure| failure.next(next));
+        let advise = |failure: Failure| if failure.next.is_some() { failure } else { failure.next(next) };
+        return on(Ports::from(base)).map_err(advise);
     }
     // Trying is the only way to know: what is free now may be taken a moment later.
     let usual = if arguments.once { None } else { on(Ports::USUAL).ok() };
