@@ -89,15 +89,15 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 /// On the ports asked for; else on those that people know, where somebody stays to use them; else on free ones.
 fn set(arguments: &Arguments, stop: &Cancel) -> Result<Stage, Failure> {
     let seed = arguments.seed.unwrap_or_else(argument::random_seed);
-    let on = |ports| Stage::set(arguments.show.rule(), ports, seed, stop.clone());
+    let on = |folder, ports| Stage::set(arguments.show.rule(), folder, ports, seed, stop.clone());
+    let folder = stage::folder;
     if let Some(base) = arguments.port_base {
         let next = "give other ports with --port-base N, or leave it out for free ones";
-        let advise = |failure: Failure| if failure.next.is_some() { failure } else { failure.next(next) };
-        return on(Ports::from(base)).map_err(advise);
+        return on(folder()?, Ports::from(base)).map_err(|failure| failure.next(next));
     }
     // Trying is the only way to know: what is free now may be taken a moment later.
-    let usual = if arguments.once { None } else { on(Ports::USUAL).ok() };
-    usual.map_or_else(|| on(Ports::ANY), Ok)
+    let usual = if arguments.once { None } else { on(folder()?, Ports::USUAL).ok() };
+    usual.map_or_else(|| on(folder()?, Ports::ANY), Ok)
 }
 
 /// The walk, what came of it, and what there is to try.

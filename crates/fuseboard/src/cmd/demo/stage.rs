@@ -78,15 +78,25 @@ impl Ports {
     }
 }
 
+/// Where the rules lie while the demo runs.
+pub(super) fn folder() -> Result<TempDir, Failure> {
+    let folder = tempfile::Builder::new().prefix("fuseboard-demo-").tempdir();
+    folder.context("no temporary folder for the rules").map_err(|error| {
+        Failure::from(error)
+            .next("set TMPDIR to a folder that can be written; in a container give it a tmpfs on /tmp")
+    })
+}
+
 impl Stage {
     /// Brings everything up. What `stop` is cancelled for ends the walk.
-    pub(super) fn set(rule: &str, ports: Ports, seed: u64, stop: Cancel) -> Result<Self, Failure> {
+    pub(super) fn set(
+        rule: &str,
+        folder: TempDir,
+        ports: Ports,
+        seed: u64,
+        stop: Cancel,
+    ) -> Result<Self, Failure> {
         let servers = ReplicaThread::start([ports.address(2), ports.address(3)], seed)?;
-        let folder = tempfile::Builder::new().prefix("fuseboard-demo-").tempdir();
-        let folder = folder.context("no temporary folder for the rules").map_err(|error| {
-            Failure::from(error)
-                .next("set TMPDIR to a folder that can be written; in a container give it a tmpfs on /tmp")
-        })?;
         let rule_file = folder.path().join("httpbin.yaml");
         std::fs::write(&rule_file, rule)?;
         std::fs::write(folder.path().join("service.yaml"), service(&servers.replicas))?;
