@@ -85,7 +85,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "Hystrix",
-        about: "What was Java in the caller is a DestinationRule beside it. The three-state breaker and fallbacks are not there yet.",
+        about: "What was Java in the caller is a DestinationRule and a CircuitBreaker beside it. Fallbacks are not there yet.",
         steps: &[
             step(
                 "execution.isolation.semaphore.maxConcurrentRequests",
@@ -103,10 +103,16 @@ pub(crate) const TOOLS: &[Tool] = &[
                 "timeout of a DestinationPolicy",
                 "or run --timeout",
             ),
+            step("circuitBreaker.errorThresholdPercentage", "trip.failurePercent of a CircuitBreaker", ""),
             step(
-                "circuit opens on errors",
-                "outlierDetection",
-                "the failing endpoint is ejected, not the service",
+                "circuitBreaker.requestVolumeThreshold",
+                "trip.minimumCalls of a CircuitBreaker",
+                "calls in its window",
+            ),
+            step(
+                "circuitBreaker.sleepWindowInMilliseconds",
+                "open.openFor of a CircuitBreaker",
+                "then probes, then a ramp",
             ),
         ],
     },
@@ -114,6 +120,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "resilience4j",
         about: "As Hystrix: rules beside the caller, for every language.",
         steps: &[
+            step("CircuitBreaker failureRateThreshold", "trip.failurePercent of a CircuitBreaker", ""),
+            step(
+                "CircuitBreaker slowCallRateThreshold",
+                "trip.slowPercent, slowerThan",
+                "calls that hang count while they run",
+            ),
             step(
                 "Bulkhead maxConcurrentCalls",
                 "connectionPool.http.http2MaxRequests",
