@@ -1,6 +1,363 @@
-//! What breakers say of themselves, in words.
+//! `/fuseboard/v1/breakers`: the breaker of every cluster, why it is in its state, what it goes by and where that was written,
+//! beside the limits and hosts of the cluster and what happened to it lately. What `fuseboard breaker` reads. Version 1; fields
+//! are only ever added.
 
-use fuseboard_core::breaker::Cause;
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fuseboard_core::Instant;
+use fuseboard_core::breaker::{BreakerView, Cause, Force};
+use fuseboard_core::limit::{LimitView, UNLIMITED};
+use fuseboard_snapshot::{BreakerSetting, ClusterBreaker};
+use serde::{Deserialize, Serialize};
+
+use crate::hosts::Service;
+use crate::page::Page;
+use crate::refusals::{Rule, millis, timestamp};
+use crate::status::{BreakerStatus, ClusterStatus, HistoryEvent, HistoryRecord, RulePlace};
+
+/// The breakers of all clusters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Breakers {
+    /// 1
+    pub version: u32,
+    /// One entry per cluster, with a breaker or without; sorted by name.
+    pub clusters: Vec<ClusterState>,
+}
+
+/// One cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClusterState {
+    /// Envoy's name.
+    pub cluster: String,
+    /// The service it is for.
+    pub service: Service,
+    /// Its breaker; null where no `CircuitBreaker` is for it.
+    pub breaker: Option<Breaker>,
+    /// What counts against its limits now, at default priority.
+    pub limits: Limits,
+    /// Its hosts.
+    pub hosts: Hosts,
+    /// Changes of the breaker and ejections of hosts, the last 128, oldest first.
+    pub history: Vec<Event>,
+}
+
+/// A breaker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// `closed`, `open` or `half_open`.
+    pub state: String,
+    /// When that began; RFC 3339, UTC, milliseconds.
+    pub since: String,
+    /// Milliseconds since then.
+    pub since_ms: u64,
+    /// Why.
+    pub cause: Reason,
+    /// Until when it is open; null unless it is.
+    pub open_until: Option<String>,
+    /// Milliseconds until a call may be a probe, 0: the next one; null unless it is open.
+    pub next_probe_in_ms: Option<u64>,
+    /// The calls that percentages are of.
+    pub window: Window,
+    /// Failures in a row now; 0 where the policy does not ask for them.
+    pub consecutive_failures: u32,
+    /// Probes in flight.
+    pub probes_out: u32,
+    /// Good probes since half-open began.
+    pub good_probes: u32,
+    /// The share of traffic that is let through.
+    pub traffic_percent: u8,
+    /// How often it opened by itself.
+    pub trips: u64,
+    /// Calls that shadow mode let pass and enforce would have refused.
+    pub would_have_refused: u64,
+    /// `enforce`, `shadow` or `disabled`.
+    pub mode: String,
+    /// The order in force, if there is one.
+    pub r#override: Option<Order>,
+    /// The settings in force or written; what is off and was not written is absent.
+    pub settings: Vec<Setting>,
+}
+
+/// Why something happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The stable token: `consecutive_failures`.
+    pub token: String,
+    /// In words, with what was measured.
+    pub words: String,
+}
+
+/// The calls of a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// How many.
+    pub calls: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Those that were slow.
+    pub slow: u64,
+    /// Share of failures; null of no calls.
+    pub failure_percent: Option<f64>,
+    /// Share of slow calls; null of no calls.
+    pub slow_percent: Option<f64>,
+}
+
+/// An order that stands above the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// `open` or `closed`.
+    pub force: String,
+    /// When it runs out.
+    pub until: String,
+    /// Milliseconds until then.
+    pub left_ms: u64,
+    /// As given by whoever ordered it.
+    pub reason: String,
+}
+
+/// A setting and where it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its field below `spec`.
+    pub setting: String,
+    /// As one would write it; null: switched off.
+    pub value: Option<String>,
+    /// The file; absent for a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line; absent for a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The resource; absent for a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+}
+
+/// The limits of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: Limit,
+    /// Waiting requests.
+    pub pending: Limit,
+    /// Requests in flight.
+    pub requests: Limit,
+    /// Retries in flight.
+    pub retries: Limit,
+}
+
+/// One limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// So many now.
+    pub now: u32,
+    /// At most so many; null: no limit.
+    pub limit: Option<u32>,
+}
+
+/// The hosts of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hosts {
+    /// In rotation.
+    pub healthy: usize,
+    /// Kept out by outlier detection.
+    pub ejected: usize,
+    /// All.
+    pub total: usize,
+}
+
+/// Something that happened to a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When; RFC 3339, UTC, milliseconds.
+    pub at: String,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// The breaker changed.
+    Breaker {
+        /// The state before.
+        from: String,
+        /// The state after.
+        to: String,
+        /// Why.
+        cause: Reason,
+        /// How long it was to be open; null unless it opened.
+        open_for_ms: Option<u64>,
+        /// Nothing is refused because of it.
+        shadow: bool,
+    },
+    /// A host was taken out of rotation.
+    Ejected {
+        /// Its address.
+        host: String,
+        /// What found it, in Envoy's spelling.
+        cause: Reason,
+        /// How often it was ejected so far.
+        number: u32,
+        /// For how long, at least.
+        time_ms: u64,
+    },
+    /// A host is back.
+    Returned {
+        /// Its address.
+        host: String,
+    },
+}
+
+/// The page. `histories`: what happened, by the name of the cluster.
+pub fn page<S: BuildHasher>(
+    clusters: &[ClusterStatus],
+    histories: &HashMap<Arc<str>, Vec<HistoryRecord>, S>,
+    now: SystemTime,
+) -> Page {
+    let state = |status: &ClusterStatus| {
+        let history = histories.get(&status.cluster.name).map(Vec::as_slice).unwrap_or_default();
+        of_cluster(status, history, now)
+    };
+    Page::json(&Breakers { version: 1, clusters: clusters.iter().map(state).collect() })
+}
+
+fn of_cluster(status: &ClusterStatus, history: &[HistoryRecord], now: SystemTime) -> ClusterState {
+    let rule = status.cluster.breaker.as_ref();
+    ClusterState {
+        cluster: status.cluster.name.to_string(),
+        service: Service::of(&status.cluster.service),
+        breaker: status.breaker.as_ref().zip(rule).map(|(breaker, rule)| of_breaker(breaker, rule, now)),
+        limits: Limits::of(&status.limits.default),
+        hosts: Hosts {
+            healthy: status.healthy_hosts(),
+            ejected: status.ejected_hosts(),
+            total: status.hosts.len(),
+        },
+        history: history.iter().map(Event::of).collect(),
+    }
+}
+
+fn of_breaker(status: &BreakerStatus, rule: &ClusterBreaker, now: SystemTime) -> Breaker {
+    let BreakerStatus { view, read_at } = status;
+    let left = |until: Instant| until.saturating_since(*read_at);
+    let since = read_at.saturating_since(view.since);
+    let wall = |at: Instant| timestamp(now + left(at) - read_at.saturating_since(at));
+    Breaker {
+        state: view.state.token().to_owned(),
+        since: wall(view.since),
+        since_ms: millis(since),
+        cause: Reason::of(&view.cause),
+        open_until: view.open_until.map(wall),
+        next_probe_in_ms: view.open_until.map(|until| millis(left(until))),
+        window: Window::of(view),
+        consecutive_failures: view.consecutive_failures,
+        probes_out: view.probes_out,
+        good_probes: view.good_probes,
+        traffic_percent: view.traffic_percent,
+        trips: view.trips,
+        would_have_refused: view.would_have_refused,
+        mode: rule.value(BreakerSetting::Mode).unwrap_or_default(),
+        r#override: view.forced.as_ref().map(|order| Order {
+            force: match order.force {
+                Force::Open => "open".to_owned(),
+                Force::Closed => "closed".to_owned(),
+            },
+            until: wall(order.until),
+            left_ms: millis(left(order.until)),
+            reason: order.reason.to_string(),
+        }),
+        settings: BreakerSetting::ALL.iter().filter_map(|setting| Setting::of(rule, *setting)).collect(),
+    }
+}
+
+impl Reason {
+    fn of(cause: &Cause) -> Self {
+        Self { token: cause.token().to_owned(), words: cause_words(cause) }
+    }
+}
+
+impl Window {
+    fn of(view: &BreakerView) -> Self {
+        let tenths = |percent: f64| (percent * 10.0).round() / 10.0;
+        Self {
+            calls: view.window.calls,
+            failures: view.window.failures,
+            slow: view.window.slow,
+            failure_percent: view.failure_percent().map(tenths),
+            slow_percent: view.slow_percent().map(tenths),
+        }
+    }
+}
+
+impl Setting {
+    /// `None` for what is off and was not written.
+    fn of(rule: &ClusterBreaker, setting: BreakerSetting) -> Option<Self> {
+        let (value, place) = (rule.value(setting), rule.provenance.get(setting));
+        if value.is_none() && place.is_none() {
+            return None;
+        }
+        let rule = place.map(|origin| Rule::from(&RulePlace::from(&**origin)));
+        let text = rule.as_ref().filter(|rule| !rule.file.is_empty());
+        Some(Self {
+            setting: setting.path().to_owned(),
+            value,
+            file: text.map(|rule| rule.file.clone()),
+            line: text.map(|rule| rule.line),
+            rule,
+        })
+    }
+}
+
+impl Limits {
+    fn of(view: &LimitView) -> Self {
+        let bounds = &view.thresholds;
+        let limit = |now, bound| Limit { now, limit: (bound != UNLIMITED).then_some(bound) };
+        Self {
+            connections: limit(view.connections, bounds.max_connections),
+            pending: limit(view.pending, bounds.max_pending_requests),
+            requests: limit(view.requests, bounds.max_requests),
+            retries: limit(view.retries, bounds.max_retries),
+        }
+    }
+}
+
+impl Limit {
+    /// Whether it is used up.
+    pub fn is_full(self) -> bool {
+        self.now > 0 && self.limit.is_some_and(|limit| self.now >= limit)
+    }
+}
+
+impl Event {
+    fn of(record: &HistoryRecord) -> Self {
+        let what = match &record.event {
+            HistoryEvent::Breaker(change) => What::Breaker {
+                from: change.from.token().to_owned(),
+                to: change.to.token().to_owned(),
+                cause: Reason::of(&change.cause),
+                open_for_ms: change.open_until.map(|until| millis(until.saturating_since(change.at))),
+                shadow: change.shadow,
+            },
+            HistoryEvent::Ejected { address, detector, number, time } => What::Ejected {
+                host: address.to_string(),
+                cause: Reason {
+                    token: (*detector).to_owned(),
+                    words: detector.to_lowercase().replace('_', " "),
+                },
+                number: *number,
+                time_ms: millis(*time),
+            },
+            HistoryEvent::Returned { address } => What::Returned { host: address.to_string() },
+        };
+        Self { at: timestamp(record.at), what }
+    }
+}
 
 /// Why a breaker is in its state, as a sentence of a log has it.
 pub fn cause_words(cause: &Cause) -> String {

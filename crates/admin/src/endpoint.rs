@@ -18,6 +18,8 @@ pub enum Endpoint {
     ConfigDump,
     /// `/drain_listeners`
     DrainListeners,
+    /// `/fuseboard/v1/breakers`
+    Breakers,
     /// `/fuseboard/v1/ejections`
     Ejections,
     /// `/fuseboard/v1/endpoints`
@@ -119,7 +121,7 @@ const INVERT: Param = flag("invert_filter", "what the filter does not match");
 const FORMAT: Param = one_of("format", "how it is written", &["text", "json"]);
 
 /// Sorted by path.
-pub(crate) const TABLE: [Entry; 23] = [
+pub(crate) const TABLE: [Entry; 24] = [
     reads(Endpoint::Home, "/", "this list, to click", &[]),
     reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
     reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
@@ -153,6 +155,12 @@ pub(crate) const TABLE: [Entry; 23] = [
             flag("skip_exit", "ask clients to go, and go on listening"),
             flag("inboundonly", "inbound listeners only; a stand-alone proxy has none"),
         ],
+    ),
+    reads(
+        Endpoint::Breakers,
+        "/fuseboard/v1/breakers",
+        "breakers: state, why, settings with rule and line, limits, what happened lately (JSON)",
+        &[],
     ),
     reads(Endpoint::Ejections, "/fuseboard/v1/ejections", "hosts that are ejected now (JSON)", &[]),
     reads(

@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use fuseboard_core::outlier::DetectionKind;
+use fuseboard_snapshot::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use crate::page::Page;
@@ -117,6 +118,18 @@ pub struct Streak {
     pub threshold: u32,
 }
 
+impl Service {
+    pub(crate) fn of(service: &ServiceName) -> Self {
+        Self {
+            host: service.host.to_string(),
+            name: service.name.to_string(),
+            namespace: service.namespace.to_string(),
+            port: service.port,
+            subset: service.subset.to_string(),
+        }
+    }
+}
+
 /// The page.
 pub fn page(clusters: &[ClusterStatus], now: SystemTime) -> Page {
     let clusters = clusters.iter().map(|status| of_cluster(status, now)).collect();
@@ -124,16 +137,9 @@ pub fn page(clusters: &[ClusterStatus], now: SystemTime) -> Page {
 }
 
 fn of_cluster(status: &ClusterStatus, now: SystemTime) -> ClusterEndpoints {
-    let service = &status.cluster.service;
     ClusterEndpoints {
         cluster: status.cluster.name.to_string(),
-        service: Service {
-            host: service.host.to_string(),
-            name: service.name.to_string(),
-            namespace: service.namespace.to_string(),
-            port: service.port,
-            subset: service.subset.to_string(),
-        },
+        service: Service::of(&status.cluster.service),
         outlier_detection: status.cluster.outlier.is_some(),
         endpoints: status.hosts.iter().map(|host| of_host(status, host, now)).collect(),
     }

@@ -5,15 +5,24 @@
 
 mod sample;
 
+use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::memory::{self, Memory};
-use fuseboard_admin::status::{EjectionStatus, RefusalRecord, RulePlace};
-use fuseboard_admin::{Page, Query, config_dump, ejections, endpoint, hosts, refusals, server_info};
+use fuseboard_admin::status::{
+    BreakerStatus, EjectionStatus, HistoryEvent, HistoryRecord, RefusalRecord, RulePlace,
+};
+use fuseboard_admin::{
+    Page, Query, breakers, config_dump, ejections, endpoint, hosts, refusals, server_info,
+};
+use fuseboard_core::Instant;
+use fuseboard_core::breaker::{BreakerPolicy, BreakerView, Cause, Mode, State, Tally, Transition};
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
 use fuseboard_core::refusal::RefusalReason;
+use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Location, Origin, Provenance, ResourceRef};
 
 fn assert_golden(name: &str, page: &Page) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -119,6 +128,69 @@ fn endpoints_say_which_pod_is_out_why_and_until_when() {
     assert_golden("endpoints.json", &page);
     let read: hosts::Endpoints = serde_json::from_str(&page.body).unwrap();
     assert_eq!(read.clusters[0].endpoints[0].state, hosts::State::Ejected);
+}
+
+#[test]
+fn breakers_say_why_by_which_line_and_what_happened() {
+    let at = Instant::from_millis;
+    let cause = Cause::ConsecutiveFailures { count: 3 };
+    let mut status = sample::httpbin();
+    let mut breaker = ClusterBreaker {
+        policy: BreakerPolicy::default(),
+        rules: Vec::new(),
+        provenance: Provenance::default(),
+    };
+    breaker.policy.trip.consecutive_failures = NonZeroU32::new(3);
+    let resource = ResourceRef {
+        kind: Arc::from("CircuitBreaker"),
+        namespace: Arc::from("default"),
+        name: Arc::from("httpbin"),
+    };
+    let place = Location { file: Arc::from("breaker.yaml"), line: 7, column: 5 };
+    let field = Arc::from("spec.trip.consecutiveFailures");
+    let origin = Origin { resource, field, location: Some(place) };
+    breaker.provenance.insert(BreakerSetting::ConsecutiveFailures, Arc::new(origin));
+    Arc::make_mut(&mut status.cluster).breaker = Some(breaker);
+    status.breaker = Some(BreakerStatus {
+        view: BreakerView {
+            mode: Mode::Enforce,
+            state: State::Open,
+            since: at(1_000),
+            cause: cause.clone(),
+            window: Tally { calls: 3, failures: 2, slow: 0 },
+            consecutive_failures: 3,
+            probes_out: 0,
+            good_probes: 0,
+            open_until: Some(at(31_000)),
+            traffic_percent: 0,
+            trips: 1,
+            would_have_refused: 0,
+            forced: None,
+        },
+        read_at: at(13_500),
+    });
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_829_461);
+    let opened = Transition {
+        from: State::Closed,
+        to: State::Open,
+        at: at(1_000),
+        cause,
+        open_until: Some(at(31_000)),
+        shadow: false,
+    };
+    let address = status.hosts[0].address;
+    let detector = DetectionKind::Consecutive5xx.event_type();
+    let ejected = HistoryEvent::Ejected { address, detector, number: 1, time: Duration::from_secs(30) };
+    let history = [ejected, HistoryEvent::Returned { address }, HistoryEvent::Breaker(opened)]
+        .map(|event| HistoryRecord { at: now - Duration::from_millis(12_500), event });
+    let histories = HashMap::from([(Arc::clone(&status.cluster.name), history.to_vec())]);
+    let page = breakers::page(&[status, sample::unused()], &histories, now);
+    assert_golden("breakers.json", &page);
+    let read: breakers::Breakers = serde_json::from_str(&page.body).unwrap();
+    let breaker = read.clusters[0].breaker.as_ref().unwrap();
+    assert_eq!(breaker.next_probe_in_ms, Some(17_500));
+    assert_eq!(breaker.since, read.clusters[0].history[2].at, "one moment, one time");
+    assert_eq!(read.clusters[1].breaker, None);
 }
 
 #[test]

@@ -85,6 +85,8 @@ enum Command {
     Why(cmd::why::Arguments),
     Stats(cmd::stats::Arguments),
     Endpoints(cmd::endpoints::Arguments),
+    #[command(visible_alias = "br")]
+    Breaker(cmd::breaker::Arguments),
     Admin(cmd::admin::Arguments),
     #[command(visible_alias = "pc")]
     ProxyConfig(cmd::proxy_config::Arguments),
@@ -147,6 +149,7 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Why(arguments) => cmd::why::run(&arguments),
         Command::Stats(arguments) => cmd::stats::run(&arguments),
         Command::Endpoints(arguments) => cmd::endpoints::run(&arguments),
+        Command::Breaker(arguments) => cmd::breaker::run(&arguments),
         Command::Admin(arguments) => cmd::admin::run(&arguments),
         Command::ProxyConfig(arguments) => cmd::proxy_config::run(&arguments),
         Command::Version(arguments) => Ok(cmd::version::run(&arguments)),

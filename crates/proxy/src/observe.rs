@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::status::{
-    BreakerStatus, ClusterStatus, EjectionStatus, HostStatus, ListenerStatus, ProxyStatus, RefusalRecord,
-    ServerInfo, ServerState,
+    BreakerStatus, ClusterStatus, EjectionStatus, HistoryRecord, HostStatus, ListenerStatus, ProxyStatus,
+    RefusalRecord, ServerInfo, ServerState,
 };
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
@@ -52,6 +52,12 @@ impl AdminSource for Shared {
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {
         let since = SystemTime::now().checked_sub(window).unwrap_or(SystemTime::UNIX_EPOCH);
         (self.refusals.since(since), self.refusals.has_lost_since(since))
+    }
+
+    fn histories(&self) -> HashMap<Arc<str>, Vec<HistoryRecord>> {
+        let live = self.registry.current();
+        let histories = live.clusters.iter().map(|view| (Arc::clone(&view.config.name), view.live.history()));
+        histories.filter(|(_, history)| !history.is_empty()).collect()
     }
 
     fn fail_health_check(&self, fails: bool) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::logging::LogControl;
-use fuseboard_admin::status::{ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState};
+use fuseboard_admin::status::{
+    HistoryRecord, ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState,
+};
 use fuseboard_admin::{AdminAddress, AdminClient};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::Source;
@@ -53,6 +56,10 @@ impl AdminSource for FakeProxy {
             source: Source::default(),
             rules_held_back: false,
         }
+    }
+
+    fn histories(&self) -> HashMap<Arc<str>, Vec<HistoryRecord>> {
+        HashMap::new()
     }
 
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod analyze;
+pub(crate) mod breaker;
 pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod endpoints;

@@ -1,6 +1,7 @@
 //! The binary as a stranger meets it: spawned, spoken to through sockets and signals, read from its two streams. Every test
 //! has a home of its own (working directory, temporary and runtime folder), takes port 0, and waits with a deadline.
 
+mod breaking;
 mod completing;
 mod compose;
 mod demo;

@@ -10,6 +10,7 @@ mod pages;
 mod serve;
 mod socket;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use fuseboard_admin::AdminAddress;
 use fuseboard_admin::logging::LogControl;
-use fuseboard_admin::status::RefusalRecord;
+use fuseboard_admin::status::{HistoryRecord, RefusalRecord};
 use tokio::runtime;
 use tokio::sync::watch;
 
@@ -32,6 +33,9 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// Refusals of the last `window`, oldest first, and whether older ones of it were already overwritten.
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool);
+
+    /// What happened to clusters lately, by name, oldest first; those that nothing happened to are absent.
+    fn histories(&self) -> HashMap<Arc<str>, Vec<HistoryRecord>>;
 
     /// Answers as if a health check failed, or not any more (POST `/healthcheck/fail` and `/healthcheck/ok`): the server's state is draining,
     /// and clients are asked to close their connections.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use fuseboard_admin::{
-    Endpoint, Page, Query, clusters, config_dump, ejections, endpoint, explain, home, hosts, listeners,
-    logging, memory, refusals, server_info, stats, without,
+    Endpoint, Page, Query, breakers, clusters, config_dump, ejections, endpoint, explain, home, hosts,
+    listeners, logging, memory, refusals, server_info, stats, without,
 };
 use fuseboard_stats::{Baseline, Reading};
 
@@ -36,6 +36,10 @@ impl Pages {
             Endpoint::Memory => memory::page(proxy_stats::memory()),
             Endpoint::Clusters => clusters::page(&self.source.observe().status.clusters, query),
             Endpoint::ConfigDump => config_dump::page(&self.source.observe().status, query),
+            Endpoint::Breakers => {
+                let clusters = self.source.observe().status.clusters;
+                breakers::page(&clusters, &self.source.histories(), SystemTime::now())
+            }
             Endpoint::Ejections => ejections::page(&self.source.observe().status.clusters),
             Endpoint::Hosts => hosts::page(&self.source.observe().status.clusters, SystemTime::now()),
             Endpoint::Explain => explain::page(&self.source.observe().status.snapshot),

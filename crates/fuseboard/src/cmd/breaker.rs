@@ -1,0 +1,309 @@
+//! `fuseboard breaker`: which breaker is open, why, by which setting of which rule, and what happened before.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use fuseboard_admin::breakers::{Breaker, Breakers, ClusterState, Event, Limit, Setting, What};
+use fuseboard_admin::hosts::Service;
+
+use crate::asking::{self, Target};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output;
+use crate::table::{self, Cell};
+use crate::wanted::Wanted;
+
+/// Print breakers: which one is open, why, by which setting of which rule, and what happened before
+#[derive(Args)]
+#[command(after_help = "Examples:
+  fuseboard breaker list
+  fuseboard breaker show httpbin
+  fuseboard br history httpbin.default:8000 -o json")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// All services: state of the breaker, why, how full the limits are, hosts in rotation
+    #[command(after_help = "Examples:
+  fuseboard breaker list
+  fuseboard breaker list -o json
+
+STATE is the breaker's: - where no CircuitBreaker is for the service. REASON also
+has limits that are full and hosts that are ejected. CONN, PENDING, REQ and RETRY
+are what counts now and the limit, - for none; HOSTS are those in rotation of all.")]
+    List(All),
+    /// One service: its state in words, and every setting with the place it came from
+    #[command(after_help = "Examples:
+  fuseboard breaker show httpbin
+  fuseboard breaker show httpbin.default:8000 -o json")]
+    Show(One),
+    /// One service: changes of its breaker and ejections of its hosts, the last 128
+    #[command(after_help = "Examples:
+  fuseboard breaker history httpbin
+  fuseboard breaker history httpbin.default:8000 -o json
+
+Times are UTC. What happened is kept while the proxy runs.")]
+    History(One),
+}
+
+#[derive(Args)]
+struct All {
+    #[command(flatten)]
+    asked: Asked,
+}
+
+#[derive(Args)]
+struct One {
+    /// Service: httpbin, httpbin.default or in full, with :PORT for one port
+    #[arg(value_name = "HOST", value_parser = Wanted::parse)]
+    service: Wanted,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+#[derive(Args)]
+struct Asked {
+    #[command(flatten)]
+    target: Target,
+    /// text or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    output: String,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    match &arguments.what {
+        Command::List(All { asked }) => print(&asked.read()?, asked, list),
+        Command::Show(one) => print(&one.read("show")?, &one.asked, |found| sections(found, show)),
+        Command::History(one) => print(&one.read("history")?, &one.asked, |found| sections(found, history)),
+    }
+}
+
+impl Asked {
+    fn read(&self) -> Result<Breakers, Failure> {
+        asking::document(&self.target.client()?, "/fuseboard/v1/breakers")
+    }
+}
+
+impl One {
+    fn read(&self, command: &str) -> Result<Breakers, Failure> {
+        let mut found = self.asked.read()?;
+        let known = found.clusters.first().map(|cluster| cluster.service.host.clone());
+        found.clusters.retain(|cluster| {
+            let service = &cluster.service;
+            self.service.is(&service.host, &service.name, &service.namespace, service.port)
+        });
+        if found.clusters.is_empty() {
+            let failure = Failure::message(Exit::Error, "the proxy has no such service");
+            return Err(match known {
+                Some(one) => failure.next(format!("fuseboard breaker {command} {one}")),
+                None => failure,
+            });
+        }
+        Ok(found)
+    }
+}
+
+fn print(found: &Breakers, asked: &Asked, text: impl Fn(&Breakers) -> String) -> Outcome {
+    output::out_raw(&if asked.output == "json" { asking::pretty(found)? } else { text(found) });
+    Ok(Exit::Ok)
+}
+
+fn list(found: &Breakers) -> String {
+    if found.clusters.is_empty() {
+        return "The proxy has no service.\n".to_owned();
+    }
+    let heads = [
+        "SERVICE", "PORT", "STATE", "REASON", "OPEN FOR", "PROBE IN", "CONN", "PENDING", "REQ", "RETRY",
+        "HOSTS",
+    ];
+    let rows: Vec<_> = found.clusters.iter().map(row).collect();
+    table::lines("", &heads, &rows)
+}
+
+fn row(cluster: &ClusterState) -> Vec<Cell> {
+    let breaker = cluster.breaker.as_ref();
+    let open = breaker.filter(|breaker| breaker.state == "open");
+    let limits = &cluster.limits;
+    let mut row = vec![
+        Cell::plain(short(&cluster.service)),
+        Cell::plain(cluster.service.port.to_string()),
+        breaker.map_or_else(|| Cell::plain("-"), state),
+        Cell::plain(reason(cluster)),
+        Cell::plain(open.map(|breaker| in_words(breaker.since_ms / 1000)).unwrap_or_default()),
+        Cell::plain(open.and_then(|breaker| breaker.next_probe_in_ms).map(next_probe).unwrap_or_default()),
+    ];
+    row.extend([limits.connections, limits.pending, limits.requests, limits.retries].map(usage));
+    row.push(Cell::plain(format!("{}/{}", cluster.hosts.healthy, cluster.hosts.total)));
+    row
+}
+
+/// `httpbin.default`, with the subset if it is for one.
+fn short(service: &Service) -> String {
+    let subset = if service.subset.is_empty() { String::new() } else { format!(" ({})", service.subset) };
+    if service.name == service.host || service.namespace.is_empty() {
+        format!("{}{subset}", service.host)
+    } else {
+        format!("{}.{}{subset}", service.name, service.namespace)
+    }
+}
+
+fn state(breaker: &Breaker) -> Cell {
+    let style = match breaker.state.as_str() {
+        "closed" => output::GOOD,
+        "open" => output::BAD,
+        _ => output::WARN,
+    };
+    Cell::styled(style, breaker.state.to_uppercase().replace('_', "-"))
+}
+
+/// Why the breaker is not simply closed, which limits are full, how many hosts are out.
+fn reason(cluster: &ClusterState) -> String {
+    let mut reasons = Vec::new();
+    if let Some(breaker) = &cluster.breaker {
+        if breaker.state != "closed" {
+            reasons.push(breaker.cause.words.clone());
+        } else if breaker.traffic_percent < 100 {
+            reasons.push(format!("{} % of traffic", breaker.traffic_percent));
+        }
+        if breaker.mode != "enforce" {
+            reasons.push(breaker.mode.clone());
+        }
+    }
+    let limits = &cluster.limits;
+    let named = [
+        ("connections", limits.connections),
+        ("pending", limits.pending),
+        ("requests", limits.requests),
+        ("retries", limits.retries),
+    ];
+    let full = named.iter().filter(|(_, limit)| limit.is_full());
+    reasons.extend(full.map(|(name, _)| format!("LIMIT {name} FULL")));
+    match cluster.hosts.ejected {
+        0 => {}
+        1 => reasons.push("1 host ejected".to_owned()),
+        ejected => reasons.push(format!("{ejected} hosts ejected")),
+    }
+    if reasons.is_empty() { "-".to_owned() } else { reasons.join(", ") }
+}
+
+fn usage(limit: Limit) -> Cell {
+    let style = if limit.is_full() { output::WARN } else { anstyle::Style::new() };
+    let bound = limit.limit.map_or_else(|| "-".to_owned(), |bound| bound.to_string());
+    Cell::styled(style, format!("{}/{bound}", limit.now))
+}
+
+fn next_probe(millis: u64) -> String {
+    if millis == 0 { "next call".to_owned() } else { in_words(millis.div_ceil(1000)) }
+}
+
+fn sections(found: &Breakers, of: fn(&ClusterState) -> String) -> String {
+    let section = |cluster: &ClusterState| {
+        format!("{}\n{}", output::styled(output::STRONG, &cluster.cluster), of(cluster))
+    };
+    found.clusters.iter().map(section).collect::<Vec<_>>().join("\n")
+}
+
+fn show(cluster: &ClusterState) -> String {
+    let Some(breaker) = &cluster.breaker else {
+        return "no breaker: no CircuitBreaker is for this service\n".to_owned();
+    };
+    let mut text = sentences(breaker).join("\n") + "\n";
+    let rows: Vec<_> = breaker.settings.iter().map(setting).collect();
+    text.push_str(&table::lines("  ", &["SETTING", "VALUE", "SET BY"], &rows));
+    text
+}
+
+/// What the state is and means, one line for each thing that is worth one.
+fn sentences(breaker: &Breaker) -> Vec<String> {
+    let for_time = in_words(breaker.since_ms / 1000);
+    let mut lines = vec![match breaker.state.as_str() {
+        "open" => {
+            let shadow = if breaker.mode == "shadow" && breaker.r#override.is_none() {
+                "shadow: nothing is refused"
+            } else {
+                "calls are refused"
+            };
+            let next = match breaker.next_probe_in_ms {
+                Some(0) => "; the next call is a probe".to_owned(),
+                Some(left) => format!("; a probe in {}", in_words(left.div_ceil(1000))),
+                None => String::new(),
+            };
+            format!("open for {for_time}: {} ({shadow}{next})", breaker.cause.words)
+        }
+        "half_open" => format!(
+            "half-open for {for_time}: {} (probes out {}, good {})",
+            breaker.cause.words, breaker.probes_out, breaker.good_probes
+        ),
+        _ => {
+            format!(
+                "closed for {for_time}: {} ({} % of traffic)",
+                breaker.cause.words, breaker.traffic_percent
+            )
+        }
+    }];
+    let window = &breaker.window;
+    let percent = |percent: Option<f64>| percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+    lines.push(format!(
+        "calls in the window {}, failed {}{}, slow {}{}; failures in a row {}; trips {}",
+        window.calls,
+        window.failures,
+        percent(window.failure_percent),
+        window.slow,
+        percent(window.slow_percent),
+        breaker.consecutive_failures,
+        breaker.trips
+    ));
+    if breaker.mode == "shadow" || breaker.would_have_refused > 0 {
+        lines.push(format!("calls that enforce would have refused: {}", breaker.would_have_refused));
+    }
+    if let Some(order) = &breaker.r#override {
+        let left = in_words(order.left_ms.div_ceil(1000));
+        lines.push(format!("ordered {} for another {left}: {}", order.force, order.reason));
+    }
+    lines
+}
+
+fn setting(setting: &Setting) -> Vec<Cell> {
+    let place = match (&setting.file, setting.line) {
+        (Some(file), Some(line)) => format!(", {file}:{line}"),
+        _ => String::new(),
+    };
+    let by = match &setting.rule {
+        Some(rule) => Cell::plain(format!("{} {}.{}{place}", rule.kind, rule.name, rule.namespace)),
+        None => Cell::styled(output::FAINT, "default"),
+    };
+    vec![Cell::plain(&setting.setting), Cell::plain(setting.value.as_deref().unwrap_or("off")), by]
+}
+
+fn history(cluster: &ClusterState) -> String {
+    if cluster.history.is_empty() {
+        return "nothing happened yet\n".to_owned();
+    }
+    let rows: Vec<_> = cluster.history.iter().map(happened).collect();
+    table::lines("  ", &["TIME", "WHAT", "WHERE", "WHY", "FOR"], &rows)
+}
+
+fn happened(event: &Event) -> Vec<Cell> {
+    let (what, place, why, time) = match &event.what {
+        What::Breaker { from, to, cause, open_for_ms, shadow } => {
+            let style = if to == "open" { output::BAD } else { output::WARN };
+            let shadow = if *shadow { " (shadow)" } else { "" };
+            let style = if to == "closed" { output::GOOD } else { style };
+            let change = format!("{from} -> {to}").replace('_', "-").to_uppercase();
+            (Cell::styled(style, change + shadow), String::new(), cause.words.clone(), *open_for_ms)
+        }
+        What::Ejected { host, cause, number, time_ms } => {
+            let why = format!("{}, number {number}", cause.words);
+            (Cell::styled(output::BAD, "EJECT"), host.clone(), why, Some(*time_ms))
+        }
+        What::Returned { host } => (Cell::styled(output::GOOD, "RETURN"), host.clone(), String::new(), None),
+    };
+    let time = time.map(|millis| in_words(millis.div_ceil(1000))).unwrap_or_default();
+    vec![Cell::plain(&event.at), what, Cell::plain(place), Cell::plain(why), Cell::plain(time)]
+}
+
+fn in_words(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
