@@ -45,12 +45,15 @@ pub(crate) async fn probe(rig: &Rig, upstream: &Upstream) -> Client {
     loop {
         let mut client = rig.client().await;
         client.send(GET).await;
-        let arrived = || upstream.counts().requests > before;
-        if settle(Duration::from_millis(20), arrived).await {
-            return client;
-        }
+        let refusal = tokio::select! {
+            arrived = settle(PATIENCE, || upstream.counts().requests > before) => {
+                assert!(arrived, "neither refused nor let through");
+                return client;
+            }
+            response = client.response() => response,
+        };
+        assert_eq!(reason(&refusal), Some("breaker.open"));
         assert!(Instant::now() < deadline, "no probe was let through");
-        assert_eq!(client.response().await.field("x-fuseboard-refused"), Some("breaker.open"));
     }
 }
 
