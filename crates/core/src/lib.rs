@@ -5,6 +5,7 @@
 
 pub mod balance;
 pub mod breaker;
+pub mod classifier;
 pub mod limit;
 pub mod outcome;
 pub mod outlier;

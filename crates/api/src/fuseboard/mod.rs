@@ -1,6 +1,7 @@
 //! Our own resources, `fuseboard.dev/v1alpha1`: what Istio's fields cannot say. They never change what an Istio rule means.
 
 pub mod circuit_breaker;
+pub mod failures;
 
 pub use circuit_breaker::CircuitBreaker;
 

@@ -24,7 +24,6 @@
 //! ```
 
 mod cell;
-mod classifier;
 mod front;
 mod half_open;
 mod in_flight;
@@ -39,7 +38,7 @@ mod transition;
 mod view;
 mod window;
 
-pub use classifier::{FailureClassifier, StatusSet, Verdict};
+pub use crate::classifier::{FailureClassifier, StatusSet, Verdict};
 pub use policy::{
     BreakerPolicy, FailureCount, HalfOpenPolicy, Mode, OpenPolicy, Percent, RampPolicy, SlowPolicy,
     TripPolicy, WindowPolicy,

@@ -1,8 +1,9 @@
-//! Which outcomes count against a destination, which for it, and which say nothing. One value per policy (P11).
+//! Which outcomes count against a destination, which for it, and which say nothing. One value per policy (P11): what its
+//! verdicts lead to is the breaker's or the outlier detection's matter.
 
 use crate::outcome::{FailureKind, Outcome};
 
-/// How a breaker reads an outcome.
+/// How a policy reads an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Counts for the destination.
@@ -57,7 +58,7 @@ impl StatusSet {
     }
 }
 
-/// What counts as a failure. An answer is judged by its status alone, whatever the outlier detection of the same
+/// What counts as a failure. An answer is judged by its status alone, whatever another policy of the same
 /// destination makes of it; what ended without an answer is judged by its kind.
 ///
 /// Calls that we abandoned, because the client went away, are always ignored. Calls that one of our own limits
