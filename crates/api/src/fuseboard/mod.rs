@@ -12,7 +12,7 @@ use crate::schema::object;
 object! {
     /// `DestinationPolicy`: what is written under `spec`.
     pub struct DestinationPolicy {
-        /// The service, as in a `DestinationRule`.
+        /// The service, as in a `DestinationRule`; a wildcard (`"*"`) gives defaults to the services that it covers.
         host: required String = "host", Supported;
         /// Service port; absent: all ports.
         port: optional u32 = "port", Supported;

@@ -1,11 +1,6 @@
 //! What all `CircuitBreaker`s (our own resource) for a cluster make together, field by field. Whether the result makes sense
-//! is left to [`super::circuit_breaker_sense`].
-//!
-//! The closer host goes first: a name before a wildcard, a longer wildcard before a shorter one. Of one host, the client's
-//! namespace goes before the service's and that before the root namespace; of one namespace, a subset before a port before
-//! neither.
+//! is left to [`super::circuit_breaker_sense`], and which resource is closer to [`super::layers`].
 
-use std::cmp::Reverse;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +17,7 @@ use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Provenance, ServiceName
 
 use super::circuit_breaker_sense::{self, Written};
 use super::hostname;
+use super::layers::{Cascade, Layer, Layers, Targeted as _, Twice};
 use super::registry::Service;
 use super::rule_index::RuleIndex;
 use crate::diagnostic::{Code, Diagnostics};
@@ -29,51 +25,19 @@ use crate::set::Resource;
 use crate::status_class;
 use crate::workload::Workload;
 
-/// A resource and its full host.
+/// All `CircuitBreaker`s that count.
 #[derive(Debug)]
-struct Layer<'a> {
-    host: Arc<str>,
-    breaker: &'a Resource<CircuitBreaker>,
-}
-
-/// All `CircuitBreaker`s that count, the closest hosts first.
-#[derive(Debug)]
-pub(super) struct BreakerIndex<'a> {
-    layers: Vec<Layer<'a>>,
-    workload: &'a Workload,
-}
+pub(super) struct BreakerIndex<'a>(Layers<'a, CircuitBreaker>);
 
 impl<'a> BreakerIndex<'a> {
-    /// The index of `breakers`. Two of one namespace for the same host, port and subset are reported; the older one counts.
+    /// The index of `breakers`.
     pub(super) fn new(
         breakers: &'a [Resource<CircuitBreaker>],
         workload: &'a Workload,
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let mut sorted: Vec<_> = breakers.iter().collect();
-        sorted.sort_by_key(|breaker| (breaker.created.as_deref(), &breaker.id.name, &breaker.id.namespace));
-        let mut layers: Vec<Layer<'a>> = Vec::new();
-        for breaker in sorted {
-            let host = host(breaker, workload);
-            let same = |layer: &&Layer<'_>| {
-                layer.host == host
-                    && layer.breaker.id.namespace == breaker.id.namespace
-                    && port(layer.breaker) == port(breaker)
-                    && subset(layer.breaker) == subset(breaker)
-            };
-            if let Some(older) = layers.iter().find(same) {
-                let message = format!(
-                    "{} ({}) is for the same host, port and subset: it counts, this one does not",
-                    older.breaker.id,
-                    older.breaker.location(older.breaker.span)
-                );
-                let found = breaker.diagnostic(Code::TwoBreakersForHost, breaker.spec.host.span, message);
-                diagnostics.push(found.field("spec.host").help("write all settings in one of them"));
-            } else {
-                layers.push(Layer { host, breaker });
-            }
-        }
-        Self { layers, workload }
+        let twice = Twice { code: Code::TwoBreakersForHost, target: "host, port and subset" };
+        Self(Layers::new(breakers, workload, &twice, diagnostics))
     }
 
     /// The breaker of the cluster called `name`; `None`: no resource is for it. `timeout` is the bound of its calls.
@@ -83,40 +47,17 @@ impl<'a> BreakerIndex<'a> {
         timeout: Option<Duration>,
         diagnostics: &mut Diagnostics,
     ) -> Option<ClusterBreaker> {
-        let cascade = Cascade::new(self.layers_for(name));
+        let cascade = self.0.of(&name.host, &name.namespace, name.port, &name.subset);
         let rules: Vec<_> = cascade.layers.iter().map(|breaker| breaker.id.clone()).collect();
         let mut written = Written::default();
         let policy = policy(&cascade, &mut written);
-        written.may_be_completed = self.layers.len() > 1;
+        written.may_be_completed = self.0.len() > 1;
         circuit_breaker_sense::check(&policy, &written, cascade.layers.first()?, timeout, diagnostics);
         let mut provenance = Provenance::default();
         for (setting, at) in written.iter() {
             provenance.insert(setting, Arc::new(at.origin(setting)));
         }
         Some(ClusterBreaker { policy, rules, provenance })
-    }
-
-    /// The resources for a cluster, the closest first.
-    fn layers_for(&self, name: &ServiceName) -> Vec<&'a Resource<CircuitBreaker>> {
-        let namespaces = [&*self.workload.namespace, &*name.namespace, &*self.workload.root_namespace];
-        let mut found: Vec<_> = self
-            .layers
-            .iter()
-            .filter(|layer| hostname::covers(&layer.host, &name.host))
-            .filter(|layer| port(layer.breaker).is_none_or(|port| port == u32::from(name.port)))
-            .filter(|layer| subset(layer.breaker).is_none_or(|subset| subset == &*name.subset))
-            .filter_map(|layer| {
-                let place = namespaces.iter().position(|own| *own == &*layer.breaker.id.namespace)?;
-                Some((layer, place))
-            })
-            .collect();
-        found.sort_by_key(|(layer, place)| {
-            let breaker = layer.breaker;
-            let exact = !hostname::is_wildcard(&layer.host);
-            let closeness = (exact, layer.host.len());
-            (Reverse(closeness), *place, Reverse((subset(breaker).is_some(), port(breaker).is_some())))
-        });
-        found.into_iter().map(|(layer, _)| layer.breaker).collect()
     }
 
     /// Says which resources are for no service, port or subset. Where there is no service at all, nothing can be said.
@@ -126,16 +67,16 @@ impl<'a> BreakerIndex<'a> {
         rules: &RuleIndex<'_>,
         diagnostics: &mut Diagnostics,
     ) {
-        for Layer { host, breaker } in self.layers.iter().filter(|_| !services.is_empty()) {
+        for Layer { host, resource: breaker } in self.0.iter().filter(|_| !services.is_empty()) {
             let covered: Vec<_> =
                 services.iter().filter(|service| hostname::covers(host, &service.host)).collect();
             let has_port = |service: &&&Service<'_>| {
                 let mut ports = service.ports.iter().map(|own| u32::from(own.number));
-                port(breaker).is_none_or(|port| ports.any(|own| own == port))
+                breaker.spec.port().is_none_or(|port| ports.any(|own| own == port))
             };
             let has_subset = |service: &&&Service<'_>| {
-                subset(breaker).is_none_or(|wanted| {
-                    let rule = rules.choose(&service.host, &service.namespace, self.workload);
+                breaker.spec.subset().is_none_or(|wanted| {
+                    let rule = rules.choose(&service.host, &service.namespace, self.0.workload());
                     rule.is_some_and(|rule| rule.subsets.iter().any(|own| own.subset.name.value == wanted))
                 })
             };
@@ -171,32 +112,10 @@ impl<'a> BreakerIndex<'a> {
     }
 }
 
-/// The full host of a resource.
-pub(super) fn host(breaker: &Resource<CircuitBreaker>, workload: &Workload) -> Arc<str> {
-    hostname::expand(&breaker.spec.host, &breaker.id.namespace, &workload.domain_suffix)
-}
-
-fn port(breaker: &Resource<CircuitBreaker>) -> Option<u32> {
-    breaker.spec.port.as_ref().map(|port| port.value)
-}
-
-fn subset(breaker: &Resource<CircuitBreaker>) -> Option<&str> {
-    breaker.spec.subset.as_ref().map(|subset| subset.value.as_str())
-}
-
-/// The resources for one cluster, the closest first.
-struct Cascade<'a> {
-    layers: Vec<&'a Resource<CircuitBreaker>>,
-}
-
 /// Where a block of a resource is.
 type BlockOf<B> = fn(&CircuitBreaker) -> Option<&Spanned<B>>;
 
-impl<'a> Cascade<'a> {
-    const fn new(layers: Vec<&'a Resource<CircuitBreaker>>) -> Self {
-        Self { layers }
-    }
-
+impl<'a> Cascade<'a, CircuitBreaker> {
     /// The closest value of a field of `block`, which is noted in `written`.
     fn take<B: 'a, T: Clone + 'a>(
         &self,
@@ -205,15 +124,14 @@ impl<'a> Cascade<'a> {
         field: impl Fn(&'a B) -> Option<&'a Spanned<T>>,
         written: &mut Written<'a>,
     ) -> Option<T> {
-        let (layer, found) =
-            self.layers.iter().find_map(|layer| Some((*layer, field(&block(&layer.spec)?.value)?)))?;
+        let (layer, found) = self.find(|spec| field(&block(spec)?.value))?;
         written.insert(setting, layer, found.span);
         Some(found.value.clone())
     }
 }
 
-fn policy<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> BreakerPolicy {
-    let mode = cascade.layers.iter().find_map(|layer| Some((*layer, layer.spec.mode.as_ref()?)));
+fn policy<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> BreakerPolicy {
+    let mode = cascade.find(|spec| spec.mode.as_ref());
     if let Some((layer, mode)) = mode {
         written.insert(BreakerSetting::Mode, layer, mode.span);
     }
@@ -232,7 +150,7 @@ fn policy<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> BreakerPolicy
     }
 }
 
-fn trip<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> TripPolicy {
+fn trip<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> TripPolicy {
     let block: BlockOf<raw::Trip> = |spec| spec.trip.as_ref();
     let mut number = |setting, field: fn(&raw::Trip) -> Option<&Spanned<u32>>| {
         cascade.take(setting, block, field, written)
@@ -262,7 +180,7 @@ fn trip<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> TripPolicy {
 }
 
 /// The closest resource that says anything of the window decides its kind.
-fn window<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> WindowPolicy {
+fn window<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> WindowPolicy {
     for layer in &cascade.layers {
         let Some(window) = &layer.spec.window else { continue };
         if let Some((span, calls)) =
@@ -282,7 +200,7 @@ fn window<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> WindowPolicy 
     WindowPolicy::default()
 }
 
-fn classifier<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> FailureClassifier {
+fn classifier<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> FailureClassifier {
     let default = FailureClassifier::default();
     let block: BlockOf<raw::Failures> = |spec| spec.failures.as_ref();
     let mut list = |setting, field: fn(&raw::Failures) -> Option<&Spanned<List<IntOrText>>>| {
@@ -319,7 +237,7 @@ fn classifier<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> FailureCl
     }
 }
 
-fn open<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> OpenPolicy {
+fn open<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> OpenPolicy {
     let default = OpenPolicy::default();
     let block: BlockOf<raw::Open> = |spec| spec.open.as_ref();
     let mut time = |setting, field: fn(&raw::Open) -> Option<&Spanned<Duration>>| {
@@ -341,7 +259,7 @@ fn open<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> OpenPolicy {
     }
 }
 
-fn half_open<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> HalfOpenPolicy {
+fn half_open<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> HalfOpenPolicy {
     let default = HalfOpenPolicy::default();
     let block: BlockOf<raw::HalfOpen> = |spec| spec.half_open.as_ref();
     let mut number = |setting, field: fn(&raw::HalfOpen) -> Option<&Spanned<u32>>| {
@@ -358,7 +276,7 @@ fn half_open<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> HalfOpenPo
     HalfOpenPolicy { probes, successes, lease, patience }
 }
 
-fn ramp<'a>(cascade: &Cascade<'a>, written: &mut Written<'a>) -> RampPolicy {
+fn ramp<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> RampPolicy {
     let default = RampPolicy::default();
     let block: BlockOf<raw::Ramp> = |spec| spec.ramp.as_ref();
     let share = cascade.take(

@@ -9,7 +9,7 @@ use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, Endpoint, EndpointHealth, Provenance, ServiceName, Setting};
 
-use super::destination_policy::Bounds;
+use super::destination_policy::Policies;
 use super::destination_rule::{BlockAt, Effective, SubsetAt};
 use super::labels::{self, Labels};
 use super::registry::{Backend, Port, Service};
@@ -22,7 +22,7 @@ pub(super) fn of_port(
     service: &Service,
     port: &Port,
     rule: Option<&MergedRule>,
-    bounds: &Bounds,
+    policies: &Policies<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Cluster> {
     let name = |subset: &str| ServiceName {
@@ -34,14 +34,14 @@ pub(super) fn of_port(
     };
     let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port.number);
     let all = port.backends.iter().map(|backend| backend.endpoint.clone()).collect();
-    let mut clusters = vec![build(name(""), all, rule, &settings, bounds, diagnostics)];
+    let mut clusters = vec![build(name(""), all, rule, &settings, policies, diagnostics)];
     for subset in rule.into_iter().flat_map(|rule| &rule.subsets) {
         let selector = labels::plain(subset.subset.labels.as_ref());
         report_unlabelled(subset, port, diagnostics);
         let chosen = port.backends.iter().filter(|backend| backend.has(&selector));
         let endpoints = chosen.map(|backend| backend.endpoint.clone()).collect();
         let settings = settings.of_subset(subset, port.number);
-        clusters.push(build(name(&subset.subset.name), endpoints, rule, &settings, bounds, diagnostics));
+        clusters.push(build(name(&subset.subset.name), endpoints, rule, &settings, policies, diagnostics));
     }
     clusters
 }
@@ -73,7 +73,7 @@ pub(super) fn build(
     mut endpoints: Vec<Endpoint>,
     rule: Option<&MergedRule>,
     settings: &Effective,
-    bounds: &Bounds,
+    policies: &Policies<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Cluster {
     // As Envoy: one address is one host, however often it is listed.
@@ -101,14 +101,14 @@ pub(super) fn build(
         outlier: outlier.map(|outlier| outlier::policy(outlier.block)),
         panic_threshold,
         breaker: None,
-        queue_timeout: bounds.queue_timeout.as_ref().and_then(|(bound, _)| *bound),
+        queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
         endpoints,
         availability: settings
             .tls
             .as_ref()
             .map_or(Availability::Serving, |tls| availability(tls, diagnostics)),
         rule: rule.map(|rule| rule.first.id.clone()),
-        provenance: provenance(settings, bounds),
+        provenance: provenance(settings, policies),
     }
 }
 
@@ -156,7 +156,7 @@ fn names_certificates(raw: &ClientTls) -> bool {
         || raw.sni.is_some()
 }
 
-fn provenance(settings: &Effective, bounds: &Bounds) -> Provenance {
+fn provenance(settings: &Effective, policies: &Policies<'_>) -> Provenance {
     let mut provenance = Provenance::default();
     if let Some(pool) = &settings.connection_pool {
         connection_pool::remember(pool, &mut provenance);
@@ -171,10 +171,10 @@ fn provenance(settings: &Effective, bounds: &Bounds) -> Provenance {
         provenance.insert(Setting::Tls, tls.origin("tls", tls.block));
     }
     for (setting, bound) in
-        [(Setting::Timeout, &bounds.timeout), (Setting::QueueTimeout, &bounds.queue_timeout)]
+        [(Setting::Timeout, policies.timeout()), (Setting::QueueTimeout, policies.queue_timeout())]
     {
         if let Some((_, origin)) = bound {
-            provenance.insert(setting, origin.clone());
+            provenance.insert(setting, origin);
         }
     }
     provenance

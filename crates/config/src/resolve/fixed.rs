@@ -12,12 +12,12 @@ use fuseboard_snapshot::{
     Cluster, ClusterBreaker, Endpoint, EndpointHealth, EndpointId, Locality, ServiceName,
 };
 
-use super::circuit_breaker::{self, BreakerIndex};
-use super::destination_policy::{Bounds, PolicyIndex};
+use super::circuit_breaker::BreakerIndex;
+use super::destination_policy::{Policies, PolicyIndex};
 use super::destination_rule::Effective;
 use super::registry::Service;
 use super::rule_index::{MergedRule, RuleIndex};
-use super::{Timeout, cluster, destination_policy, hostname};
+use super::{Timeout, cluster, hostname, layers};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::set::ResourceSet;
 use crate::workload::Workload;
@@ -53,8 +53,8 @@ impl<'a> FixedPlan<'_, 'a> {
         let own_port = self.to.first().map_or(0, SocketAddr::port);
         let port = service.and_then(Service::default_port).unwrap_or(own_port);
         let rule = host.as_deref().and_then(|host| self.rule(host, &namespace, diagnostics));
-        let bounds = host.as_deref().map(|host| self.bounds(host, &namespace, port, diagnostics));
-        let bounds = bounds.unwrap_or_default();
+        let policies = host.as_deref().map(|host| self.policies(host, &namespace, port, diagnostics));
+        let policies = policies.unwrap_or_default();
         let label: Arc<str> = match &host {
             Some(host) if !hostname::is_wildcard(host) => host.clone(),
             _ => self.to.first().map_or_else(|| "nowhere".into(), |to| to.ip().to_string().into()),
@@ -67,8 +67,8 @@ impl<'a> FixedPlan<'_, 'a> {
             subset: "".into(),
         };
         let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port);
-        let timeout = bounds.timeout.as_ref().map_or(default_timeout, |(timeout, _)| *timeout);
-        let mut cluster = cluster::build(name, self.endpoints(), rule, &settings, &bounds, diagnostics);
+        let timeout = policies.timeout().map_or(default_timeout, |(timeout, _)| timeout);
+        let mut cluster = cluster::build(name, self.endpoints(), rule, &settings, &policies, diagnostics);
         if let Some(host) = host {
             cluster.breaker =
                 self.breaker(&ServiceName { host, ..cluster.service.clone() }, timeout, diagnostics);
@@ -87,8 +87,8 @@ impl<'a> FixedPlan<'_, 'a> {
         let breakers = self.resources.circuit_breakers.iter();
         let named: BTreeSet<Arc<str>> = rules
             .map(|rule| hostname::expand(&rule.spec.host, &rule.id.namespace, suffix))
-            .chain(policies.map(|policy| destination_policy::host(policy, self.workload)))
-            .chain(breakers.map(|breaker| circuit_breaker::host(breaker, self.workload)))
+            .chain(policies.map(|policy| layers::host(policy, self.workload)))
+            .chain(breakers.map(|breaker| layers::host(breaker, self.workload)))
             .collect();
         // A wildcard beside the one name is for it too.
         let (wildcards, exact): (Vec<_>, Vec<_>) =
@@ -132,14 +132,20 @@ impl<'a> FixedPlan<'_, 'a> {
     }
 
     /// What `DestinationPolicy`s say, seen from the workload's namespace.
-    fn bounds(&self, host: &str, namespace: &str, port: u16, diagnostics: &mut Diagnostics) -> Bounds {
-        let bounds = self.policies.bounds(host, namespace, port, self.workload);
-        if bounds.is_empty() && !self.resources.destination_policies.is_empty() {
+    fn policies(
+        &self,
+        host: &str,
+        namespace: &str,
+        port: u16,
+        diagnostics: &mut Diagnostics,
+    ) -> Policies<'a> {
+        let found = self.policies.of(host, namespace, port);
+        if found.layers.is_empty() && !self.resources.destination_policies.is_empty() {
             let message = format!("no DestinationPolicy applies to {host}, port {port}");
             let help = "compare the policy's host and port with --host and --namespace";
             diagnostics.push(Diagnostic::new(Code::NoRuleForHost, message).help(help));
         }
-        bounds
+        found
     }
 
     /// What `CircuitBreaker`s say, seen from the workload's namespace.

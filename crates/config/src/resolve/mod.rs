@@ -17,6 +17,7 @@ mod host_table;
 pub(crate) mod hostname;
 mod kubernetes;
 pub(crate) mod labels;
+mod layers;
 mod outlier;
 mod pods;
 pub(crate) mod protocol;
@@ -101,9 +102,9 @@ fn by_host(
         report_protocols(service, diagnostics);
         let rule = rules.choose(&service.host, &service.namespace, workload);
         for port in &service.ports {
-            let bounds = policies.bounds(&service.host, &service.namespace, port.number, workload);
-            let mut made = cluster::of_port(service, port, rule, &bounds, diagnostics);
-            let timeout = bounds.timeout.map_or(default_timeout, |(timeout, _)| timeout);
+            let own = policies.of(&service.host, &service.namespace, port.number);
+            let mut made = cluster::of_port(service, port, rule, &own, diagnostics);
+            let timeout = own.timeout().map_or(default_timeout, |(timeout, _)| timeout);
             for cluster in &mut made {
                 cluster.breaker = breakers.breaker(&cluster.service, timeout, diagnostics);
             }
