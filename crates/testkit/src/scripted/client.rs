@@ -110,6 +110,11 @@ impl Client {
         self.response().await
     }
 
+    /// Whether the first bytes of a response, or the end of the connection, are there.
+    pub fn was_answered(&mut self) -> bool {
+        self.wire.has_come()
+    }
+
     /// Reads the response to anything but HEAD, interim ones included, or panics.
     pub async fn response(&mut self) -> Response {
         self.try_response().await.unwrap_or_else(|failure| panic!("no whole response: {failure:?}"))

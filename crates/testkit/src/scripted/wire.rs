@@ -53,6 +53,12 @@ impl Wire {
         }
     }
 
+    /// Whether there is something to take, or an end to see.
+    pub(crate) fn has_come(&mut self) -> bool {
+        let read = self.stream.try_read_buf(&mut self.buffer);
+        !self.buffer.is_empty() || !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     async fn fill_or_fail(&mut self) -> Result<(), ReadFailure> {
         if self.fill().await? { Ok(()) } else { Err(ReadFailure::Closed(self.buffer.clone())) }
     }
