@@ -413,6 +413,32 @@ fn p43_an_override_holds_whatever_happens_and_runs_out_by_itself() {
 }
 
 #[test]
+fn time_spent_closed_makes_the_next_open_time_shorter_though_an_order_ended_it() {
+    let mut rig = Rig::open(quick());
+    rig.call(BAD, 1_000).unwrap();
+    rig.calls(&[OK, OK], 3_000);
+    assert_eq!(rig.breaker.state(), State::Closed);
+    let order = Override { force: Force::Open, until: at(30_001), reason: "drill".into() };
+    rig.breaker.force(order, at(30_000));
+    let opened = rig.call(BAD, 30_001).unwrap();
+    assert_eq!(
+        opened.last().unwrap().open_until,
+        Some(at(31_001)),
+        "it was closed for longer than two steps"
+    );
+}
+
+#[test]
+fn a_breaker_that_was_switched_off_opens_for_the_first_time_again() {
+    let mut rig = Rig::open(quick());
+    rig.call(BAD, 1_000).unwrap();
+    rig.breaker.reconfigure(BreakerPolicy { mode: Mode::Disabled, ..quick() }, at(1_001));
+    rig.breaker.reconfigure(quick(), at(1_002));
+    let opened = rig.calls(&[BAD, BAD], 1_003);
+    assert_eq!(opened[0].open_until, Some(at(2_003)));
+}
+
+#[test]
 fn p43_an_override_can_be_lifted_replaced_and_reset_and_is_not_given_for_the_past() {
     let order = |force, until| Override { force, until: at(until), reason: "drill".into() };
     let mut rig = Rig::open(quick());

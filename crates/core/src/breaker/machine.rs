@@ -372,9 +372,7 @@ impl Machine {
     }
 
     fn trip(&mut self, cause: Cause, now: Instant, rng: &mut Rng, out: &mut Transitions) {
-        if self.phase.state() == State::Closed {
-            self.backoff.decay(&self.policy.open, now.saturating_since(self.since));
-        }
+        self.leave_closed(now);
         self.trips += 1;
         let time = self.backoff.grow(&self.policy.open, rng);
         self.open(time, cause, now, out);
@@ -382,6 +380,13 @@ impl Machine {
 
     fn open(&mut self, time: Duration, cause: Cause, now: Instant, out: &mut Transitions) {
         self.enter(Phase::Open { until: now + time, forced: None }, cause, now, out);
+    }
+
+    /// Time spent closed takes growth of open times back, whatever ends it: a trip, or an order by hand.
+    fn leave_closed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Closed | Phase::Ramp(_)) {
+            self.backoff.decay(&self.policy.open, now.saturating_since(self.since));
+        }
     }
 
     /// The only way from one phase to another.
@@ -406,6 +411,7 @@ impl Machine {
         if order.until <= now {
             return;
         }
+        self.leave_closed(now);
         let cause = Cause::Forced(order.clone());
         let phase = match order.force {
             Force::Open => Phase::Open { until: order.until, forced: Some(order) },
@@ -438,6 +444,9 @@ impl Machine {
         }
         if policy.trip.failures.is_none() {
             self.failures.clear();
+        }
+        if policy.mode == Mode::Disabled {
+            self.backoff = Backoff::default();
         }
         self.policy = Arc::new(policy);
         let longest = longest(&self.policy.open);

@@ -105,14 +105,18 @@ impl Model {
     }
 
     fn trip(&mut self, why: &'static str, now: Instant) {
-        if self.state() == State::Closed {
-            let healthy = now.saturating_since(self.since).as_nanos() / self.policy.open.decay.as_nanos();
-            self.growth = self.growth.saturating_sub(u32::try_from(healthy).unwrap());
-        }
+        self.leave_closed(now);
         let until = now + self.open_time(self.growth);
         self.growth += 1;
         self.trips += 1;
         self.enter(Phase::Open { until, forced: None }, why, now);
+    }
+
+    fn leave_closed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Closed | Phase::Ramp { .. }) {
+            let healthy = now.saturating_since(self.since).as_nanos() / self.policy.open.decay.as_nanos();
+            self.growth = self.growth.saturating_sub(u32::try_from(healthy).unwrap());
+        }
     }
 
     pub(crate) fn advance(&mut self, now: Instant) {
@@ -348,6 +352,7 @@ impl Model {
 
     pub(crate) fn force(&mut self, order: Override, now: Instant) {
         if order.until > now {
+            self.leave_closed(now);
             let phase = match order.force {
                 Force::Open => Phase::Open { until: order.until, forced: Some(order) },
                 Force::Closed => Phase::ForcedClosed(order),
@@ -381,6 +386,9 @@ impl Model {
         }
         if policy.trip.failures.is_none() {
             self.failures.clear();
+        }
+        if policy.mode == Mode::Disabled {
+            self.growth = 0;
         }
         self.policy = policy;
         let longest = self.policy.open.max_open_for.max(self.policy.open.open_for);
