@@ -127,6 +127,55 @@ pub(crate) fn go_httpbin() -> Result<PathBuf, Missing> {
     go("go-httpbin", "github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin", "v2.26.0")
 }
 
+/// The version of resilience4j whose states ours are compared with.
+pub(crate) const RESILIENCE4J_VERSION: &str = "2.4.0";
+
+/// A program of one Java file that uses resilience4j's breaker: the command that runs it, built once below `scratch`.
+pub(crate) fn resilience4j(source: &str, scratch: &Path) -> Result<Command, Missing> {
+    let missing = |reason: String| Missing { peer: "resilience4j", reason };
+    let tool = |name: &str| on_path(name).ok_or_else(|| missing(format!("no {name}")));
+    let (java, javac, maven) = (tool("java")?, tool("javac")?, tool("mvn")?);
+    let home = folder().join("resilience4j").join(RESILIENCE4J_VERSION);
+    let jars = home.join("jars");
+    if !jars.is_dir() {
+        std::fs::create_dir_all(&home).map_err(|error| missing(error.to_string()))?;
+        let project = RESILIENCE4J_PROJECT.replace("VERSION", RESILIENCE4J_VERSION);
+        std::fs::write(home.join("pom.xml"), project).map_err(|error| missing(error.to_string()))?;
+        let copy = ["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"];
+        quietly(Command::new(maven).args(copy).current_dir(&home)).map_err(missing)?;
+    }
+    let classes = scratch.join("breaker");
+    std::fs::create_dir_all(&classes).map_err(|error| missing(error.to_string()))?;
+    let file = classes.join("Driver.java");
+    std::fs::write(&file, source).map_err(|error| missing(error.to_string()))?;
+    let path = format!("{}/*:{}", jars.display(), classes.display());
+    quietly(Command::new(javac).args(["-cp", &path, "-d"]).arg(&classes).arg(&file)).map_err(missing)?;
+    let mut command = Command::new(java);
+    command.args(["-cp", &path, "Driver"]);
+    Ok(command)
+}
+
+/// What Maven is told to fetch.
+const RESILIENCE4J_PROJECT: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>dev.fuseboard</groupId>
+  <artifactId>interop</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>io.github.resilience4j</groupId>
+      <artifactId>resilience4j-circuitbreaker</artifactId>
+      <version>VERSION</version>
+    </dependency>
+    <dependency>
+      <groupId>org.slf4j</groupId>
+      <artifactId>slf4j-nop</artifactId>
+      <version>1.7.36</version>
+    </dependency>
+  </dependencies>
+</project>
+";
+
 fn folder() -> PathBuf {
     repository::root().join("target/peers")
 }
@@ -157,5 +206,8 @@ fn quietly(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(stderr.lines().last().unwrap_or("failed without a word").to_owned())
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    // Maven complains on stdout, and says first what is wrong.
+    let complaint = stdout.lines().find(|line| line.starts_with("[ERROR]"));
+    Err(complaint.or(stderr.lines().last()).unwrap_or("failed without a word").to_owned())
 }

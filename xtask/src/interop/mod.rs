@@ -1,6 +1,7 @@
 //! `cargo xtask interop`: the same rules and the same traffic to the real thing and to Fuseboard, side by side.
 //! A peer that can't be had here is skipped with its reason; a difference that docs/differences.md does not list fails.
 
+mod breaker;
 mod envoy;
 mod experiment;
 mod httpbin;
@@ -20,7 +21,7 @@ use clap::{Args, ValueEnum};
 use crate::{peers, repository};
 use table::Table;
 
-/// Run real Envoy, fortio, go-httpbin and Prometheus beside Fuseboard and print what each of them and Fuseboard say
+/// Run real Envoy, fortio, go-httpbin, resilience4j and Prometheus beside Fuseboard and print what each of them and Fuseboard say
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// One part only; without it, all
@@ -44,6 +45,8 @@ enum Part {
     Loader,
     /// The test servers and go-httpbin, and fortio server
     Httpbin,
+    /// The breaker's machine and resilience4j's
+    Breaker,
 }
 
 /// Where everything of a run lives.
@@ -60,8 +63,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if wanted(Part::Httpbin) {
         httpbin::run(&scratch, &mut table)?;
     }
-    // The test servers run in this process; all else needs the binary.
-    if arguments.part != Some(Part::Httpbin) {
+    if wanted(Part::Breaker) {
+        breaker::run(&scratch, &mut table)?;
+    }
+    // The test servers and the breaker run in this process; all else needs the binary.
+    if !matches!(arguments.part, Some(Part::Httpbin | Part::Breaker)) {
         let fuseboard = match &arguments.binary {
             Some(path) => path.canonicalize()?,
             None => repository::build()?,
