@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fuseboard_core::Instant;
-use fuseboard_core::breaker::{BreakerView, Cause, Force};
+use fuseboard_core::breaker::{BreakerView, Cause, Force, Mode};
 use fuseboard_core::limit::{LimitView, UNLIMITED};
 use fuseboard_snapshot::{BreakerSetting, ClusterBreaker};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub struct Breaker {
     pub trips: u64,
     /// Calls that shadow mode let pass and enforce would have refused.
     pub would_have_refused: u64,
-    /// `enforce`, `shadow` or `disabled`.
+    /// `enforce`, `shadow` or `disabled`; the last is that of a breaker that only an override made.
     pub mode: String,
     /// The order in force, if there is one.
     pub r#override: Option<Order>,
@@ -116,6 +116,9 @@ pub struct Order {
     pub left_ms: u64,
     /// As given by whoever ordered it.
     pub reason: String,
+    /// Who ordered it, as far as they said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
 }
 
 /// A setting and where it was written.
@@ -227,12 +230,13 @@ pub fn page<S: BuildHasher>(
     Page::json(&Breakers { version: 1, clusters: clusters.iter().map(state).collect() })
 }
 
-fn of_cluster(status: &ClusterStatus, history: &[HistoryRecord], now: SystemTime) -> ClusterState {
+/// One cluster as the page has it.
+pub(crate) fn of_cluster(status: &ClusterStatus, history: &[HistoryRecord], now: SystemTime) -> ClusterState {
     let rule = status.cluster.breaker.as_ref();
     ClusterState {
         cluster: status.cluster.name.to_string(),
         service: Service::of(&status.cluster.service),
-        breaker: status.breaker.as_ref().zip(rule).map(|(breaker, rule)| of_breaker(breaker, rule, now)),
+        breaker: status.breaker.as_ref().map(|breaker| of_breaker(breaker, rule, now)),
         limits: Limits::of(&status.limits.default),
         hosts: Hosts {
             healthy: status.healthy_hosts(),
@@ -243,7 +247,8 @@ fn of_cluster(status: &ClusterStatus, history: &[HistoryRecord], now: SystemTime
     }
 }
 
-fn of_breaker(status: &BreakerStatus, rule: &ClusterBreaker, now: SystemTime) -> Breaker {
+/// Without a rule it is there because of an override alone.
+fn of_breaker(status: &BreakerStatus, rule: Option<&ClusterBreaker>, now: SystemTime) -> Breaker {
     let BreakerStatus { view, read_at } = status;
     let left = |until: Instant| until.saturating_since(*read_at);
     let since = read_at.saturating_since(view.since);
@@ -262,7 +267,7 @@ fn of_breaker(status: &BreakerStatus, rule: &ClusterBreaker, now: SystemTime) ->
         traffic_percent: view.traffic_percent,
         trips: view.trips,
         would_have_refused: view.would_have_refused,
-        mode: rule.value(BreakerSetting::Mode).unwrap_or_default(),
+        mode: mode_word(view.mode).to_owned(),
         r#override: view.forced.as_ref().map(|order| Order {
             force: match order.force {
                 Force::Open => "open".to_owned(),
@@ -271,8 +276,19 @@ fn of_breaker(status: &BreakerStatus, rule: &ClusterBreaker, now: SystemTime) ->
             until: wall(order.until),
             left_ms: millis(left(order.until)),
             reason: order.reason.to_string(),
+            by: order.by.to_string(),
         }),
-        settings: BreakerSetting::ALL.iter().filter_map(|setting| Setting::of(rule, *setting)).collect(),
+        settings: rule.map_or_else(Vec::new, |rule| {
+            BreakerSetting::ALL.iter().filter_map(|setting| Setting::of(rule, *setting)).collect()
+        }),
+    }
+}
+
+const fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+        Mode::Disabled => "disabled",
     }
 }
 
@@ -378,9 +394,16 @@ pub fn cause_words(cause: &Cause) -> String {
         Cause::ProbesSucceeded { count: 1 } => "a good probe".to_owned(),
         Cause::ProbesSucceeded { count } => format!("{count} good probes"),
         Cause::RampCompleted => "all traffic is back".to_owned(),
-        Cause::Forced(order) => format!("ordered: {}", order.reason),
-        Cause::OverrideEnded(_) => "the order has ended".to_owned(),
-        Cause::Reset { reason } => format!("reset: {reason}"),
+        Cause::Forced(order) => match order.force {
+            Force::Open => format!("opened by hand: {}", order.reason),
+            Force::Closed => format!("closed by hand: {}", order.reason),
+        },
+        Cause::OverrideEnded(order) => match order.force {
+            Force::Open => "opening by hand has ended".to_owned(),
+            Force::Closed => "closing by hand has ended".to_owned(),
+        },
+        Cause::Reset { reason } if reason.is_empty() => "reset by hand".to_owned(),
+        Cause::Reset { reason } => format!("reset by hand: {reason}"),
         Cause::Disabled => "switched off".to_owned(),
     }
 }

@@ -20,6 +20,12 @@ pub enum Endpoint {
     DrainListeners,
     /// `/fuseboard/v1/breakers`
     Breakers,
+    /// `/fuseboard/v1/breakers/close`
+    CloseBreaker,
+    /// `/fuseboard/v1/breakers/open`
+    OpenBreaker,
+    /// `/fuseboard/v1/breakers/reset`
+    ResetBreaker,
     /// `/fuseboard/v1/ejections`
     Ejections,
     /// `/fuseboard/v1/endpoints`
@@ -120,8 +126,13 @@ const USED_ONLY: Param = flag("usedonly", "only what was written since start");
 const INVERT: Param = flag("invert_filter", "what the filter does not match");
 const FORMAT: Param = one_of("format", "how it is written", &["text", "json"]);
 
+const CLUSTER: Param = text("cluster", "name of the cluster, as /clusters has it");
+const FOR: Param = text("for", "how long, for example 10m; needed, at most 7 days");
+const REASON: Param = text("reason", "why; needed, everybody who is refused can be told");
+const BY: Param = text("by", "who orders it");
+
 /// Sorted by path.
-pub(crate) const TABLE: [Entry; 24] = [
+pub(crate) const TABLE: [Entry; 27] = [
     reads(Endpoint::Home, "/", "this list, to click", &[]),
     reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
     reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
@@ -161,6 +172,24 @@ pub(crate) const TABLE: [Entry; 24] = [
         "/fuseboard/v1/breakers",
         "breakers: state, why, settings with rule and line, limits, what happened lately (JSON)",
         &[],
+    ),
+    changes(
+        Endpoint::CloseBreaker,
+        "/fuseboard/v1/breakers/close",
+        "let every call through for a time, whatever the breaker says (JSON)",
+        &[CLUSTER, FOR, REASON, BY],
+    ),
+    changes(
+        Endpoint::OpenBreaker,
+        "/fuseboard/v1/breakers/open",
+        "refuse every call for a time (JSON)",
+        &[CLUSTER, FOR, REASON, BY],
+    ),
+    changes(
+        Endpoint::ResetBreaker,
+        "/fuseboard/v1/breakers/reset",
+        "end such an order, and close the breaker with nothing remembered (JSON)",
+        &[CLUSTER, text("reason", "why, if anybody should know"), BY],
     ),
     reads(Endpoint::Ejections, "/fuseboard/v1/ejections", "hosts that are ejected now (JSON)", &[]),
     reads(

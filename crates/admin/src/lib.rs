@@ -18,6 +18,7 @@ pub mod listeners;
 pub mod logging;
 mod mask;
 pub mod memory;
+pub mod orders;
 pub mod outlier_log;
 mod page;
 pub mod prometheus;

@@ -1,6 +1,6 @@
 //! Query parameters, and the regular expressions that some of them hold.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use regex::{Regex, RegexBuilder};
 
 use crate::page::Page;
@@ -29,6 +29,11 @@ impl Query {
     pub fn of_target(target: &str) -> (&str, Self) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         (path, Self::parse(query))
+    }
+
+    /// A name or value as a target has it.
+    pub fn escape(text: &str) -> String {
+        utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
     }
 
     /// The first value of `name`; empty for a parameter without `=`.
@@ -71,6 +76,12 @@ mod tests {
         assert!(query.has("usedonly"));
         assert_eq!(query.get("x"), Some("1=2"));
         assert_eq!(query.get("y"), None);
+    }
+
+    #[test]
+    fn whatever_is_escaped_reads_back() {
+        let text = "a|b: 50 % & \"ü\"\n+?#=";
+        assert_eq!(Query::parse(&format!("x={}&y", Query::escape(text))).get("x"), Some(text));
     }
 
     #[test]

@@ -389,7 +389,7 @@ fn what_a_recorder_let_pass_stays_counted_when_it_goes() {
 
 #[test]
 fn p43_an_override_holds_whatever_happens_and_runs_out_by_itself() {
-    let order = |force, until| Override { force, until: at(until), reason: "drill".into() };
+    let order = |force, until| Override { force, until: at(until), reason: "drill".into(), by: "me".into() };
     for mode in [Mode::Enforce, Mode::Shadow] {
         let mut rig = Rig::new(BreakerPolicy { mode, ..quick() });
         let closed = order(Force::Closed, 500);
@@ -440,7 +440,7 @@ fn a_breaker_that_was_switched_off_opens_for_the_first_time_again() {
 
 #[test]
 fn p43_an_override_can_be_lifted_replaced_and_reset_and_is_not_given_for_the_past() {
-    let order = |force, until| Override { force, until: at(until), reason: "drill".into() };
+    let order = |force, until| Override { force, until: at(until), reason: "drill".into(), by: "me".into() };
     let mut rig = Rig::open(quick());
     assert!(rig.breaker.force(order(Force::Closed, 100), at(100)).is_empty(), "has run out");
     assert!(rig.breaker.lift(at(100)).is_empty(), "there is none");
@@ -459,7 +459,7 @@ fn p43_an_override_can_be_lifted_replaced_and_reset_and_is_not_given_for_the_pas
 #[test]
 fn p43_an_override_acts_on_a_disabled_breaker_too_and_leaves_it_disabled() {
     let mut rig = Rig::new(BreakerPolicy { mode: Mode::Disabled, ..quick() });
-    let order = Override { force: Force::Open, until: at(100), reason: "drill".into() };
+    let order = Override { force: Force::Open, until: at(100), reason: "drill".into(), by: "me".into() };
     let _ = rig.breaker.force(order, at(0));
     assert_eq!(rig.call(OK, 99), Err(RefusedBy::Open));
     rig.tick(100);

@@ -186,7 +186,7 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Force { open, millis } => {
                 let force = if open { Force::Open } else { Force::Closed };
                 let until = now + Duration::from_millis(millis);
-                let order = Override { force, until, reason: "drill".into() };
+                let order = Override { force, until, reason: "drill".into(), by: "me".into() };
                 changes.extend(seen(breaker.force(order.clone(), now)));
                 model.force(order, now);
             }

@@ -24,11 +24,23 @@ impl Wanted {
         Ok(Self { host, port })
     }
 
+    /// The name as it was written, without the port.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, if one was written.
+    pub(crate) const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// Whether the service of this full host and port is meant; `name` and `namespace` as in Kubernetes.
     pub(crate) fn is(&self, host: &str, name: &str, namespace: &str, port: u16) -> bool {
-        if self.port.is_some_and(|wanted| wanted != port) {
-            return false;
-        }
+        self.port.is_none_or(|wanted| wanted == port) && self.is_at_any_port(host, name, namespace)
+    }
+
+    /// The same without looking at the port.
+    pub(crate) fn is_at_any_port(&self, host: &str, name: &str, namespace: &str) -> bool {
         let rest = self.host.strip_prefix(&name.to_ascii_lowercase());
         let in_namespace =
             rest.is_some_and(|rest| matches!(rest.strip_prefix('.'), Some(rest) if rest == namespace || rest == format!("{namespace}.svc")));

@@ -35,7 +35,10 @@ async fn run(shared: Arc<Shared>) {
         let now = clock::now();
         let next = {
             let _only_writer = shared.registry.control();
-            sweep(&shared.registry.current(), now, &mut rng)
+            let live = shared.registry.current();
+            let next = sweep(&live, now, &mut rng);
+            shared.drop_idle_breakers(&live, now);
+            next
         };
         let next = next.into_iter().chain(shared.stop_due_listeners(now)).min();
         let pause = next.map_or(RESTING, |next| next.saturating_since(now)).max(GRANULARITY);

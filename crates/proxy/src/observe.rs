@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::logging::LogControl;
+use fuseboard_admin::orders::{self, Order};
 use fuseboard_admin::status::{
     BreakerStatus, ClusterStatus, EjectionStatus, HistoryRecord, HostStatus, ListenerStatus, ProxyStatus,
     RefusalRecord, ServerInfo, ServerState,
@@ -58,6 +59,10 @@ impl AdminSource for Shared {
         let live = self.registry.current();
         let histories = live.clusters.iter().map(|view| (Arc::clone(&view.config.name), view.live.history()));
         histories.filter(|(_, history)| !history.is_empty()).collect()
+    }
+
+    fn order_breaker(&self, order: &Order) -> orders::Outcome {
+        self.carry_out(order)
     }
 
     fn fail_health_check(&self, fails: bool) {

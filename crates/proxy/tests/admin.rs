@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::logging::LogControl;
+use fuseboard_admin::orders::{Order, Outcome};
 use fuseboard_admin::status::{
     HistoryRecord, ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState,
 };
@@ -28,6 +29,7 @@ struct FakeProxy {
     fails: AtomicBool,
     drains: Mutex<Vec<ListenerDrain>>,
     asked_windows: Mutex<Vec<Duration>>,
+    orders: Mutex<Vec<Order>>,
 }
 
 impl AdminSource for FakeProxy {
@@ -60,6 +62,11 @@ impl AdminSource for FakeProxy {
 
     fn histories(&self) -> HashMap<Arc<str>, Vec<HistoryRecord>> {
         HashMap::new()
+    }
+
+    fn order_breaker(&self, order: &Order) -> Outcome {
+        self.orders.lock().unwrap().push(order.clone());
+        Outcome::UnknownCluster
     }
 
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {
@@ -105,6 +112,7 @@ fn fake() -> Arc<FakeProxy> {
         fails: AtomicBool::new(false),
         drains: Mutex::default(),
         asked_windows: Mutex::default(),
+        orders: Mutex::default(),
     })
 }
 
@@ -200,6 +208,9 @@ fn get_on_what_changes_state_is_405_with_envoys_words() {
         "/healthcheck/ok",
         "/drain_listeners",
         "/logging",
+        "/fuseboard/v1/breakers/open",
+        "/fuseboard/v1/breakers/close",
+        "/fuseboard/v1/breakers/reset",
     ] {
         let answer = client(&server).get(path).unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (405, "Method GET not allowed, POST required."));
@@ -287,6 +298,30 @@ fn a_page_of_another_origin_cannot_shut_the_proxy_down() {
         assert_eq!(status_line(&raw(&server, &request)), "HTTP/1.1 403 Forbidden", "{field}");
     }
     assert_eq!(proxy.quits.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn p43_nobody_but_a_tool_of_this_machine_orders_a_breaker() {
+    let (server, proxy) = started();
+    let ask = |host: &str, field: &str| {
+        let target = "/fuseboard/v1/breakers/open?cluster=a&for=1m&reason=x";
+        raw(
+            &server,
+            &format!(
+                "POST {target} HTTP/1.1\r\nhost: {host}\r\n{field}content-length: 0\r\nconnection: close\r\n\r\n"
+            ),
+        )
+    };
+    for (host, field) in [
+        ("evil.example", ""),
+        ("localhost", "origin: http://evil.example\r\n"),
+        ("localhost", "sec-fetch-site: cross-site\r\n"),
+    ] {
+        assert_eq!(status_line(&ask(host, field)), "HTTP/1.1 403 Forbidden", "{host} {field}");
+    }
+    assert!(proxy.orders.lock().unwrap().is_empty());
+    assert_eq!(status_line(&ask("localhost", "")), "HTTP/1.1 404 Not Found");
+    assert_eq!(proxy.orders.lock().unwrap()[0].reason.as_ref(), "x");
 }
 
 #[test]

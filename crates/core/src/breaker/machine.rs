@@ -113,6 +113,11 @@ impl Machine {
         self.generation
     }
 
+    /// The override in force, as far as anybody has looked.
+    pub(super) fn forced(&self) -> Option<&Override> {
+        self.phase.forced()
+    }
+
     /// A success must be told at once, to end the streak.
     pub(super) fn has_streak(&self) -> bool {
         self.streak > 0

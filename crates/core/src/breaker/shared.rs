@@ -115,6 +115,11 @@ impl Breaker {
         })
     }
 
+    /// The override that is in force at `now`.
+    pub fn forced(&self, now: Instant) -> Option<Override> {
+        lock(&self.inner).machine.forced().filter(|order| now < order.until).cloned()
+    }
+
     /// Ends an override before its time, as if it had run out.
     pub fn lift(&self, now: Instant) -> Transitions {
         self.with(|inner| {

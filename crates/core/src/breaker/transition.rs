@@ -165,6 +165,8 @@ pub struct Override {
     pub until: Instant,
     /// Why, as given by whoever ordered it.
     pub reason: Arc<str>,
+    /// Who ordered it, as far as they said; empty where they did not.
+    pub by: Arc<str>,
 }
 
 /// Why a call was refused.

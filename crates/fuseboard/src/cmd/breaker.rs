@@ -1,9 +1,12 @@
-//! `fuseboard breaker`: which breaker is open, why, by which setting of which rule, and what happened before.
+//! `fuseboard breaker`: which breaker is open, why, by which setting of which rule, and what happened before; and opening or closing one
+//! by hand.
+
+mod order;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use fuseboard_admin::breakers::{Breaker, Breakers, ClusterState, Event, Limit, Setting, What};
+use fuseboard_admin::breakers::{Breaker, Breakers, ClusterState, Event, Limit, Order, Setting, What};
 use fuseboard_admin::hosts::Service;
 
 use crate::asking::{self, Target};
@@ -12,12 +15,13 @@ use crate::output;
 use crate::table::{self, Cell};
 use crate::wanted::Wanted;
 
-/// Print breakers: which one is open, why, by which setting of which rule, and what happened before
+/// Print breakers: which one is open, why, by which setting, what happened before; open or close one by hand
 #[derive(Args)]
 #[command(after_help = "Examples:
   fuseboard breaker list
   fuseboard breaker show httpbin
-  fuseboard br history httpbin.default:8000 -o json")]
+  fuseboard br history httpbin.default:8000 -o json
+  fuseboard breaker open reports --for 10m --reason 'INC-42: database is down'")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: Command,
@@ -46,6 +50,30 @@ are what counts now and the limit, - for none; HOSTS are those in rotation of al
 
 Times are UTC. What happened is kept while the proxy runs.")]
     History(One),
+    /// Refuse every call to a service for a time
+    #[command(after_help = "Examples:
+  fuseboard breaker open reports --for 10m --reason 'INC-42: database is down'
+  fuseboard breaker open reports.shop --port 8080 --for 1h --reason migration -o json
+
+Every call to the service is refused with 503, breaker.open and Retry-After, with a
+CircuitBreaker or without one. It ends by itself after --for; probes follow where a
+CircuitBreaker is, else all traffic. It outlives changes of rules and endpoints,
+but not the proxy. A second order takes the place of the first.")]
+    Open(order::Forced),
+    /// Let every call to a service through for a time, whatever its breaker says
+    #[command(after_help = "Examples:
+  fuseboard breaker close reports --for 30m --reason 'false alarm, see INC-43'
+
+Nothing is counted meanwhile. It ends by itself after --for; the breaker is then
+closed and remembers nothing.")]
+    Close(order::Forced),
+    /// End an override, and close the breaker with nothing remembered
+    #[command(after_help = "Examples:
+  fuseboard breaker reset reports
+  fuseboard breaker reset reports --reason 'fixed, see INC-42' -o json
+
+For a breaker that opened by itself too: the next call goes through.")]
+    Reset(order::Reset),
 }
 
 #[derive(Args)]
@@ -77,6 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         Command::List(All { asked }) => print(&asked.read()?, asked, list),
         Command::Show(one) => print(&one.read("show")?, &one.asked, |found| sections(found, show)),
         Command::History(one) => print(&one.read("history")?, &one.asked, |found| sections(found, history)),
+        Command::Open(forced) => order::open(forced),
+        Command::Close(forced) => order::close(forced),
+        Command::Reset(arguments) => order::reset(arguments),
     }
 }
 
@@ -164,10 +195,12 @@ fn reason(cluster: &ClusterState) -> String {
     if let Some(breaker) = &cluster.breaker {
         if breaker.state != "closed" {
             reasons.push(breaker.cause.words.clone());
+        } else if let Some(order) = &breaker.r#override {
+            reasons.push(format!("closed by hand: {}", order.reason));
         } else if breaker.traffic_percent < 100 {
             reasons.push(format!("{} % of traffic", breaker.traffic_percent));
         }
-        if breaker.mode != "enforce" {
+        if breaker.mode != "enforce" && !breaker.settings.is_empty() {
             reasons.push(breaker.mode.clone());
         }
     }
@@ -210,6 +243,10 @@ fn show(cluster: &ClusterState) -> String {
         return "no breaker: no CircuitBreaker is for this service\n".to_owned();
     };
     let mut text = sentences(breaker).join("\n") + "\n";
+    if breaker.settings.is_empty() {
+        text.push_str("no CircuitBreaker is for this service: the breaker goes with the override\n");
+        return text;
+    }
     let rows: Vec<_> = breaker.settings.iter().map(setting).collect();
     text.push_str(&table::lines("  ", &["SETTING", "VALUE", "SET BY"], &rows));
     text
@@ -259,10 +296,17 @@ fn sentences(breaker: &Breaker) -> Vec<String> {
         lines.push(format!("calls that enforce would have refused: {}", breaker.would_have_refused));
     }
     if let Some(order) = &breaker.r#override {
-        let left = in_words(order.left_ms.div_ceil(1000));
-        lines.push(format!("ordered {} for another {left}: {}", order.force, order.reason));
+        lines.push(by_hand(order));
     }
     lines
+}
+
+/// `held open by hand for another 10m, until 2026-11-23T12:03:11.000Z, by anna: on fire`
+fn by_hand(order: &Order) -> String {
+    let held = if order.force == "open" { "open" } else { "closed" };
+    let by = if order.by.is_empty() { String::new() } else { format!(", by {}", order.by) };
+    let left = in_words(order.left_ms.div_ceil(1000));
+    format!("held {held} by hand for another {left}, until {}{by}: {}", order.until, order.reason)
 }
 
 fn setting(setting: &Setting) -> Vec<Cell> {

@@ -2,6 +2,7 @@
 //! has a home of its own (working directory, temporary and runtime folder), takes port 0, and waits with a deadline.
 
 mod breaking;
+mod by_hand;
 mod completing;
 mod compose;
 mod demo;

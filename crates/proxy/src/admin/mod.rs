@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use fuseboard_admin::AdminAddress;
 use fuseboard_admin::logging::LogControl;
+use fuseboard_admin::orders::{self, Order};
 use fuseboard_admin::status::{HistoryRecord, RefusalRecord};
 use tokio::runtime;
 use tokio::sync::watch;
@@ -36,6 +37,9 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// What happened to clusters lately, by name, oldest first; those that nothing happened to are absent.
     fn histories(&self) -> HashMap<Arc<str>, Vec<HistoryRecord>>;
+
+    /// Carries out what somebody ordered of a breaker (POST `/fuseboard/v1/breakers/…`).
+    fn order_breaker(&self, order: &Order) -> orders::Outcome;
 
     /// Answers as if a health check failed, or not any more (POST `/healthcheck/fail` and `/healthcheck/ok`): the server's state is draining,
     /// and clients are asked to close their connections.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use fuseboard_admin::orders::Order;
 use fuseboard_admin::{
     Endpoint, Page, Query, breakers, clusters, config_dump, ejections, endpoint, explain, home, hosts,
     listeners, logging, memory, refusals, server_info, stats, without,
@@ -39,6 +40,9 @@ impl Pages {
             Endpoint::Breakers => {
                 let clusters = self.source.observe().status.clusters;
                 breakers::page(&clusters, &self.source.histories(), SystemTime::now())
+            }
+            Endpoint::OpenBreaker | Endpoint::CloseBreaker | Endpoint::ResetBreaker => {
+                self.order(endpoint, query)
             }
             Endpoint::Ejections => ejections::page(&self.source.observe().status.clusters),
             Endpoint::Hosts => hosts::page(&self.source.observe().status.clusters, SystemTime::now()),
@@ -81,6 +85,16 @@ impl Pages {
             Endpoint::Quit => self.source.quit(),
             _ => {}
         }
+    }
+
+    /// Carries out what a POST orders of a breaker, and shows what came of it.
+    fn order(&self, endpoint: Endpoint, query: &Query) -> Page {
+        let order = match Order::read(endpoint, query) {
+            Ok(order) => order,
+            Err(page) => return page,
+        };
+        let outcome = self.source.order_breaker(&order);
+        order.page(outcome, &self.source.observe().status.clusters, SystemTime::now())
     }
 
     fn reading(&self) -> Reading {

@@ -1,6 +1,7 @@
 //! The breaker of a cluster as it runs: one machine for all workers, a way in for each of them, and what is remembered of its trips.
 //! When it opens and closes is `core::breaker`'s decision; asking it is the exchange's business.
 
+mod by_hand;
 mod sweep;
 
 use std::rc::Rc;
@@ -11,13 +12,13 @@ use fuseboard_admin::breakers::cause_words;
 use fuseboard_admin::status::RulePlace;
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{
-    Breaker, BreakerPolicy, BreakerView, Recorder, State, Transition, Transitions,
+    Breaker, BreakerPolicy, BreakerView, Mode, Recorder, State, Transition, Transitions,
 };
 use fuseboard_snapshot::{BreakerSetting, Cluster};
 
 pub(crate) use sweep::run;
 
-/// A breaker that survives snapshots, until one has none for its cluster.
+/// A breaker that survives snapshots, until one has none for its cluster and no override is in force.
 #[derive(Debug)]
 pub struct LiveBreaker {
     machine: Arc<Breaker>,
@@ -45,6 +46,22 @@ impl LiveBreaker {
             config: ArcSwap::new(Arc::clone(cluster)),
             trip: ArcSwapOption::empty(),
         }
+    }
+
+    /// For a cluster that has none: it carries out overrides and does nothing else.
+    pub(crate) fn by_hand(cluster: &Arc<Cluster>, now: Instant) -> Self {
+        Self::new(cluster, overrides_only(), now)
+    }
+
+    /// The cluster has none any more. Stays, with nothing but its override, while there is one.
+    pub(crate) fn disarm(&self, cluster: &Arc<Cluster>, now: Instant) -> Option<Transitions> {
+        self.machine.forced(now)?;
+        Some(self.reconfigure(cluster, &overrides_only(), now))
+    }
+
+    /// Nothing asks for it any more: no rule, and no override.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        self.config.load().breaker.is_none() && self.machine.forced(now).is_none()
     }
 
     /// Puts other numbers in force, where they are others.
@@ -89,6 +106,11 @@ impl LiveBreaker {
             rule: origin.map(|origin| RulePlace::from(&**origin)),
         })));
     }
+}
+
+/// What a breaker goes by that nobody wrote.
+fn overrides_only() -> BreakerPolicy {
+    BreakerPolicy { mode: Mode::Disabled, ..BreakerPolicy::default() }
 }
 
 /// A breaker as one worker uses it.

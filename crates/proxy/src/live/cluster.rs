@@ -119,18 +119,22 @@ impl LiveCluster {
         }
     }
 
-    /// The breaker under these settings: the one that runs, with the new numbers, or a new one. One that they do not have is dropped.
+    /// The breaker under these settings: the one that runs, with the new numbers, or a new one. One that they do not have is dropped,
+    /// once no override holds it.
     pub(crate) fn breaker(
         &self,
         cluster: &Arc<Cluster>,
         running: Option<&Arc<LiveBreaker>>,
         now: Instant,
     ) -> Option<Arc<LiveBreaker>> {
-        let policy = &cluster.breaker.as_ref()?.policy;
+        let policy = cluster.breaker.as_ref().map(|rule| &rule.policy);
         let Some(running) = running else {
-            return Some(Arc::new(LiveBreaker::new(cluster, policy.clone(), now)));
+            return policy.map(|policy| Arc::new(LiveBreaker::new(cluster, policy.clone(), now)));
         };
-        let transitions = running.reconfigure(cluster, policy, now);
+        let transitions = match policy {
+            Some(policy) => running.reconfigure(cluster, policy, now),
+            None => running.disarm(cluster, now)?,
+        };
         if !transitions.is_empty() {
             self.on_transitions(running, &transitions, self.stats.control());
         }
@@ -305,7 +309,7 @@ pub struct ClusterView {
     pub live: Arc<LiveCluster>,
     /// The settings.
     pub config: Arc<Cluster>,
-    /// The breaker, if the settings have one.
+    /// The breaker, if the settings have one or an override is in force.
     pub breaker: Option<Arc<LiveBreaker>>,
     /// The hosts, in the order of `config.endpoints`.
     pub hosts: Vec<Arc<Host>>,

@@ -14,13 +14,14 @@ use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snap
 use super::cluster::{ClusterView, LiveCluster};
 use super::host::Host;
 use super::routing::RoutingTable;
+use crate::breaker::LiveBreaker;
 use crate::listener::LiveListener;
 use crate::outlier_log::OutlierLog;
 
 /// A snapshot with the live state behind it. Never changes; the next snapshot makes the next one.
 #[derive(Debug)]
 pub struct LiveSnapshot {
-    /// Grows with each applied snapshot.
+    /// Grows with each applied snapshot, and when an override adds or removes a breaker.
     pub generation: u64,
     /// When it was put into effect.
     pub applied_at: Instant,
@@ -28,10 +29,10 @@ pub struct LiveSnapshot {
     pub snapshot: Arc<Snapshot>,
     /// Its clusters, in its order.
     pub clusters: Vec<Arc<ClusterView>>,
-    pub(crate) tables: Vec<RoutingTable>,
+    pub(crate) tables: Arc<[RoutingTable]>,
     /// Running listeners, in the snapshot's order.
     pub(crate) listeners: Vec<Arc<LiveListener>>,
-    by_name: HashMap<Arc<str>, usize>,
+    by_name: Arc<HashMap<Arc<str>, usize>>,
 }
 
 impl LiveSnapshot {
@@ -57,9 +58,9 @@ impl LiveSnapshot {
             applied_at: Instant::ZERO,
             snapshot: Arc::new(Snapshot::default()),
             clusters: Vec::new(),
-            tables: Vec::new(),
+            tables: Arc::default(),
             listeners: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: Arc::default(),
         }
     }
 }
@@ -119,11 +120,42 @@ impl Registry {
             snapshot,
             clusters,
             listeners,
-            by_name,
+            by_name: Arc::new(by_name),
         });
-        self.current.store(Arc::clone(&live));
-        self.generation.store(generation, Ordering::Release);
+        self.publish(Arc::clone(&live));
         retire_gone(&before, &live, now);
+    }
+
+    /// Gives the clusters at these positions these breakers, or none; everything else goes on as it runs. The caller holds
+    /// [`Self::control`].
+    pub(crate) fn set_breakers(&self, breakers: Vec<(usize, Option<Arc<LiveBreaker>>)>) {
+        let before = self.current();
+        let mut clusters = before.clusters.clone();
+        for (position, breaker) in breakers {
+            let view = &clusters[position];
+            clusters[position] = Arc::new(ClusterView {
+                live: Arc::clone(&view.live),
+                config: Arc::clone(&view.config),
+                breaker,
+                hosts: view.hosts.clone(),
+                host_set: Arc::clone(&view.host_set),
+            });
+        }
+        self.publish(Arc::new(LiveSnapshot {
+            generation: before.generation + 1,
+            applied_at: before.applied_at,
+            snapshot: Arc::clone(&before.snapshot),
+            clusters,
+            tables: Arc::clone(&before.tables),
+            listeners: before.listeners.clone(),
+            by_name: Arc::clone(&before.by_name),
+        }));
+    }
+
+    fn publish(&self, live: Arc<LiveSnapshot>) {
+        let generation = live.generation;
+        self.current.store(live);
+        self.generation.store(generation, Ordering::Release);
     }
 
     /// The view of one cluster: its state and hosts as they ran before, or new ones.

@@ -1,7 +1,7 @@
 //! Gauges that follow from limits and hosts, computed when read (difference D13: Envoy refreshes them only on change).
 
 use fuseboard_admin::status::{BreakerStatus, ClusterStatus};
-use fuseboard_core::breaker::{Mode, State};
+use fuseboard_core::breaker::{Force, Mode, State};
 use fuseboard_core::limit::LimitView;
 use fuseboard_stats::stats;
 
@@ -84,6 +84,10 @@ stats! {
         probes_active: Level,
         /// 1 while an override is in force.
         overridden: Level,
+        /// 1 while somebody has opened it by hand.
+        forced_open: Level,
+        /// 1 while somebody holds it closed by hand.
+        forced_closed: Level,
         /// 1 if its decisions are not carried out (mode `shadow`).
         shadow: Level,
     }
@@ -92,11 +96,14 @@ stats! {
 impl From<&BreakerStatus> for StateLevels {
     fn from(status: &BreakerStatus) -> Self {
         let view = &status.view;
+        let is_forced = |force| view.forced.as_ref().is_some_and(|order| order.force == force);
         Self {
             state: State::ALL.iter().position(|state| *state == view.state).map_or(0, |at| at as u64).into(),
             traffic_percent: u64::from(view.traffic_percent).into(),
             probes_active: view.probes_out.into(),
             overridden: view.forced.is_some().into(),
+            forced_open: is_forced(Force::Open).into(),
+            forced_closed: is_forced(Force::Closed).into(),
             shadow: (view.mode == Mode::Shadow).into(),
         }
     }

@@ -59,7 +59,7 @@ fn state(rig: &Rig) -> u64 {
     rig.numbers().get("fuseboard.breaker.state")
 }
 
-async fn until_state(rig: &Rig, wanted: State) {
+pub(crate) async fn until_state(rig: &Rig, wanted: State) {
     let wanted = State::ALL.iter().position(|state| *state == wanted).unwrap() as u64;
     assert!(settle(PATIENCE, || state(rig) == wanted).await, "state {} in place of {wanted}", state(rig));
 }

@@ -5,6 +5,7 @@ mod access_log;
 mod bad_luck;
 mod bodies;
 mod breaker;
+mod by_hand;
 mod differences;
 mod drain;
 mod failures;

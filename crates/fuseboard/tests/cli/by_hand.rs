@@ -1,0 +1,101 @@
+//! Opening and closing a breaker by hand, as somebody does in an incident: what is said, what is seen, what is refused.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
+
+use serde_json::Value;
+
+use fuseboard_testkit::Client;
+
+use crate::home::{Home, Process, Proxy, Said, service};
+
+/// Two services: `httpbin` with one port, and `web`, which has two and is in two namespaces.
+async fn running(home: &Home) -> (Process, Proxy) {
+    let (httpbin, address) = home.httpbin().await;
+    home.write("rules/httpbin.yaml", &service(address));
+    home.write(
+        "rules/web.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n\
+         spec: {ports: [{name: http, port: 80}, {name: http-admin, port: 81}]}\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: bank}\nspec: {ports: [{name: http, port: 80}]}\n",
+    );
+    (httpbin, home.proxy("").await)
+}
+
+fn failed(said: &Said, code: i32, parts: &[&str]) {
+    assert_eq!(said.code, Some(code), "{said:?}");
+    for part in parts {
+        assert!(said.err.contains(part), "no {part:?} in {}", said.err);
+    }
+}
+
+#[tokio::test]
+async fn p43_a_breaker_that_nobody_wrote_is_opened_seen_everywhere_and_reset() {
+    let home = Home::new();
+    let (_httpbin, mut proxy) = running(&home).await;
+    let mut client = Client::connect(proxy.listen).await;
+    assert_eq!(client.get("httpbin", "/status/200").await.status, 200);
+
+    let opened = home.fuseboard("breaker open httpbin --for 10m --reason INC-42").await;
+    assert_eq!(opened.code, Some(0), "{opened:?}");
+    assert!(opened.out.contains("held open by hand for another "), "{}", opened.out);
+    let line = proxy.process.told("opened by hand for").await;
+    assert!(line.contains("warning admin: outbound|8000||httpbin"), "{line}");
+    assert!(line.contains("for 10m by ") && line.ends_with(": INC-42"), "{line}");
+
+    let refused = client.get("httpbin", "/status/200").await;
+    assert_eq!((refused.status, refused.field("x-fuseboard-refused")), (503, Some("breaker.open")));
+    let why = home.fuseboard("why").await.out;
+    assert!(why.contains("breaker.open") && why.contains("opened by hand: INC-42"), "{why}");
+    let list = home.fuseboard("breaker list").await.out;
+    let row = list.lines().find(|line| line.starts_with("httpbin.default")).unwrap();
+    assert!(row.contains("OPEN    opened by hand: INC-42"), "{list}");
+    let show = home.fuseboard("breaker show httpbin").await.out;
+    assert!(show.contains("no CircuitBreaker is for this service"), "{show}");
+    let history = home.fuseboard("breaker history httpbin").await.out;
+    assert!(history.contains("CLOSED -> OPEN   opened by hand: INC-42   10m"), "{history}");
+    let stats = home.fuseboard("stats").await.out;
+    assert!(stats.contains("fuseboard.breaker.forced_open: 1"), "{stats}");
+
+    let closed = home.fuseboard("breaker close httpbin --for 1h --reason INC-43 -o json").await;
+    let document: Value = serde_json::from_str(&closed.out).unwrap();
+    let held = &document["breaker"]["override"];
+    assert_eq!((&held["force"], &held["reason"]), (&"closed".into(), &"INC-43".into()), "{}", closed.out);
+    assert_eq!(client.get("httpbin", "/status/200").await.status, 200);
+    let list = home.fuseboard("breaker list").await.out;
+    assert!(list.contains("CLOSED   closed by hand: INC-43"), "{list}");
+
+    let reset = home.fuseboard("breaker reset httpbin").await;
+    assert!(reset.out.ends_with("no override any more, and no breaker\n"), "{}", reset.out);
+    let again = home.fuseboard("breaker reset httpbin").await;
+    assert_eq!(again.code, Some(0));
+    assert!(again.out.ends_with("nothing to reset: no breaker, and no override\n"), "{}", again.out);
+}
+
+#[tokio::test]
+async fn p43_what_is_not_clear_is_asked_back_and_nothing_is_opened() {
+    let home = Home::new();
+    let _running = running(&home).await;
+    let open = async |rest: &str| home.fuseboard(&format!("breaker open {rest}")).await;
+    failed(&open("httpbin --reason x").await, 2, &["--for"]);
+    failed(&open("httpbin --for 1m").await, 2, &["--reason"]);
+    failed(&open("httpbin --for soon --reason x").await, 2, &["a duration has a unit"]);
+    failed(&open("httpbin --for 9days --reason x").await, 2, &["at most 7days"]);
+    failed(&open("htpbin --for 1m --reason x").await, 1, &["no service `htpbin`", "did you mean `httpbin`?"]);
+    failed(&open("httpbin --port 9 --for 1m --reason x").await, 1, &["no such port; there is 8000"]);
+    failed(&open("httpbin:8000 --port 9 --for 1m --reason x").await, 2, &["contradict each other"]);
+    failed(&open("httpbin --subset v1 --for 1m --reason x").await, 1, &["no subset `v1`; there is none"]);
+    failed(
+        &open("web --for 1m --reason x").await,
+        2,
+        &[
+            "web.bank.svc.cluster.local:80, web.shop.svc.cluster.local:80, web.shop.svc.cluster.local:81",
+            "next: fuseboard breaker open web.bank.svc.cluster.local --port 80",
+        ],
+    );
+    failed(&open("web.shop --for 1m --reason x").await, 2, &["say which one"]);
+    let list = home.fuseboard("breaker list").await.out;
+    assert!(!list.contains("OPEN "), "{list}");
+    let opened = open("web.shop --port 81 --for 1m --reason x").await;
+    assert_eq!(opened.code, Some(0), "{opened:?}");
+    assert!(opened.out.starts_with("outbound|81||web.shop.svc.cluster.local\n"), "{}", opened.out);
+}
