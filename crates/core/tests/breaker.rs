@@ -418,7 +418,7 @@ fn time_spent_closed_makes_the_next_open_time_shorter_though_an_order_ended_it()
     rig.call(BAD, 1_000).unwrap();
     rig.calls(&[OK, OK], 3_000);
     assert_eq!(rig.breaker.state(), State::Closed);
-    let order = Override { force: Force::Open, until: at(30_001), reason: "drill".into() };
+    let order = Override { force: Force::Open, until: at(30_001), reason: "drill".into(), by: "me".into() };
     rig.breaker.force(order, at(30_000));
     let opened = rig.call(BAD, 30_001).unwrap();
     assert_eq!(

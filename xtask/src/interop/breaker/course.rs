@@ -221,7 +221,7 @@ impl Walk<'_> {
             _ => {
                 let millis = 1 + self.some(5_000);
                 let until = self.at() + Duration::from_millis(millis);
-                let order = Override { force: Force::Open, until, reason: "by hand".into() };
+                let order = Override { force: Force::Open, until, reason: "by hand".into(), by: "".into() };
                 (format!(" {millis}"), "open", self.breaker.force(order, self.at()))
             }
         };
