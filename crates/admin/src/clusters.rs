@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use fuseboard_core::limit::Thresholds;
+use fuseboard_core::outlier::{Rate, SuccessBar};
 use serde::Serialize;
 
 use crate::listeners::Address;
@@ -33,12 +34,14 @@ fn cluster_text(out: &mut String, status: &ClusterStatus) -> fmt::Result {
     let name = &status.cluster.name;
     writeln!(out, "{name}::observability_name::{}", status.cluster.stat_name)?;
     if status.cluster.outlier.is_some() {
-        // no detector here looks at success rates; Envoy prints -1 for "not computed"
-        for field in ["success_rate_average", "success_rate_ejection_threshold"] {
-            writeln!(out, "{name}::outlier::{field}::-1")?;
-        }
-        for field in ["local_origin_success_rate_average", "local_origin_success_rate_ejection_threshold"] {
-            writeln!(out, "{name}::outlier::{field}::-1")?;
+        for (prefix, bar) in [("", status.success.external), ("local_origin_", status.success.local)] {
+            let (average, threshold) = (bar.map(|bar| bar.average), bar.map(|bar| bar.threshold));
+            writeln!(out, "{name}::outlier::{prefix}success_rate_average::{}", computed(average))?;
+            writeln!(
+                out,
+                "{name}::outlier::{prefix}success_rate_ejection_threshold::{}",
+                computed(threshold)
+            )?;
         }
     }
     for (priority, limits) in [("default", &status.limits.default), ("high", &status.limits.high)] {
@@ -74,8 +77,13 @@ fn host_text(out: &mut String, cluster: &str, host: &HostStatus) -> fmt::Result 
     line("sub_zone", &host.locality.sub_zone)?;
     line("canary", &false)?;
     line("priority", &0)?;
-    line("success_rate", &-1)?;
-    line("local_origin_success_rate", &-1)
+    line("success_rate", &computed(host.success.external))?;
+    line("local_origin_success_rate", &computed(host.success.local))
+}
+
+/// In percent; -1 for "not computed", as Envoy prints it.
+fn computed(rate: Option<Rate>) -> f64 {
+    rate.map_or(-1.0, Rate::percent)
 }
 
 fn health_flags(host: &HostStatus) -> &'static str {
@@ -99,6 +107,10 @@ struct ClusterJson<'a> {
     added_via_api: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     host_statuses: Vec<HostJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate_ejection_threshold: Option<PercentJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_origin_success_rate_ejection_threshold: Option<PercentJson>,
     circuit_breakers: CircuitBreakers,
     observability_name: &'a str,
 }
@@ -126,10 +138,20 @@ struct HostJson<'a> {
     address: Address,
     stats: Vec<StatJson>,
     health_status: HealthJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate: Option<PercentJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_origin_success_rate: Option<PercentJson>,
     weight: u32,
     #[serde(skip_serializing_if = "str::is_empty")]
     hostname: &'a str,
     locality: LocalityJson<'a>,
+}
+
+/// Envoy's `Percent` message; absent where nothing was computed.
+#[derive(Serialize)]
+struct PercentJson {
+    value: f64,
 }
 
 #[derive(Serialize)]
@@ -205,9 +227,21 @@ impl<'a> From<&'a ClusterStatus> for ClusterJson<'a> {
             name: &status.cluster.name,
             added_via_api: status.added_via_api,
             host_statuses: status.hosts.iter().map(HostJson::from).collect(),
+            success_rate_ejection_threshold: threshold(status.success.external),
+            local_origin_success_rate_ejection_threshold: threshold(status.success.local),
             circuit_breakers: CircuitBreakers::live(limits.default.thresholds, limits.high.thresholds),
             observability_name: &status.cluster.stat_name,
         }
+    }
+}
+
+fn threshold(bar: Option<SuccessBar>) -> Option<PercentJson> {
+    bar.map(|bar| bar.threshold.into())
+}
+
+impl From<Rate> for PercentJson {
+    fn from(rate: Rate) -> Self {
+        Self { value: rate.percent() }
     }
 }
 
@@ -234,6 +268,8 @@ impl<'a> From<&'a HostStatus> for HostJson<'a> {
                 failed_outlier_check: host.ejection.is_some(),
                 eds_health_status: if host.unready { "UNHEALTHY" } else { "HEALTHY" },
             },
+            success_rate: host.success.external.map(PercentJson::from),
+            local_origin_success_rate: host.success.local.map(PercentJson::from),
             weight: host.weight,
             hostname: &host.hostname,
             locality: (&host.locality).into(),

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use fuseboard_core::outlier::DetectionKind;
+use fuseboard_core::outlier::{DetectionKind, RateEvidence, Volume};
 use fuseboard_snapshot::ServiceName;
 use serde::{Deserialize, Serialize};
 
@@ -93,8 +93,11 @@ pub enum State {
 pub struct EndpointEjection {
     /// What found it, in Envoy's spelling.
     pub detector: String,
-    /// Failures in a row that were enough.
+    /// Failures in a row that were enough; 0 where it looks at rates.
     pub threshold: u32,
+    /// What it saw, where it looks at rates: `40 of 200 tries failed`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seen: String,
     /// Which in a row; the n-th lasts n times the base ejection time.
     pub number: u32,
     /// Milliseconds since it was ejected.
@@ -145,12 +148,25 @@ fn of_cluster(status: &ClusterStatus, now: SystemTime) -> ClusterEndpoints {
     }
 }
 
+/// What a detector of rates saw.
+fn evidence(seen: &RateEvidence) -> String {
+    let Volume { requests, failures } = seen.volume;
+    let own = format!("{failures} of {requests} tries failed");
+    match &seen.bar {
+        None => own,
+        Some(bar) => format!("{own}; mean success {}, threshold {}", bar.average, bar.threshold),
+    }
+}
+
 fn of_host(status: &ClusterStatus, host: &HostStatus, now: SystemTime) -> EndpointState {
-    let threshold =
-        |kind: DetectionKind| status.cluster.outlier.as_ref().map_or(0, |set| set.detector(kind).threshold);
+    let threshold = |kind: DetectionKind| {
+        let streak = status.cluster.outlier.as_ref().and_then(|policy| policy.streak(kind));
+        streak.map_or(0, |streak| streak.threshold)
+    };
     let ejection = |ejection: &EjectionStatus| EndpointEjection {
         detector: ejection.detector.event_type().to_owned(),
         threshold: threshold(ejection.detector),
+        seen: ejection.evidence.as_ref().map(evidence).unwrap_or_default(),
         number: ejection.number,
         since_ms: millis(ejection.since),
         remaining_ms: millis(ejection.remaining),

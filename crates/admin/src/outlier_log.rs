@@ -32,8 +32,8 @@ pub struct OutlierRecord {
     pub caller: Arc<str>,
     /// What happened.
     pub event: OutlierEvent,
-    /// Failures in a row after which the detector fires.
-    pub threshold: u32,
+    /// Failures in a row after which the detector fires; `None`: it looks at rates.
+    pub threshold: Option<u32>,
     /// When its ejection time is over, for ejections.
     pub until: Option<SystemTime>,
 }
@@ -54,6 +54,10 @@ struct Line<'a> {
     enforced: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     eject_consecutive_event: Option<ConsecutiveEvent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eject_success_rate_event: Option<SuccessRateEvent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eject_failure_percentage_event: Option<FailurePercentageEvent>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pod: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -65,7 +69,25 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     consecutive_failures: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    interval_requests: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_failures: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ejected_until: Option<String>,
+}
+
+/// Envoy's message; whole percent.
+#[derive(Serialize)]
+struct SuccessRateEvent {
+    host_success_rate: i64,
+    cluster_average_success_rate: i64,
+    cluster_success_rate_ejection_threshold: i64,
+}
+
+/// Envoy's message; whole percent.
+#[derive(Serialize)]
+struct FailurePercentageEvent {
+    host_success_rate: i64,
 }
 
 /// Envoy's empty message.
@@ -83,6 +105,10 @@ impl OutlierRecord {
         let event = &self.event;
         let detected =
             matches!(event.action, OutlierAction::Ejected { .. } | OutlierAction::NotEnforced { .. });
+        let evidence = event.evidence.filter(|_| detected);
+        let volume = evidence.map(|evidence| evidence.volume);
+        let bar = evidence.and_then(|evidence| evidence.bar);
+        let own = volume.map(|volume| volume.success_rate().whole_percent());
         let line = Line {
             kind: event.logged_type(),
             timestamp: timestamp(self.at),
@@ -92,12 +118,22 @@ impl OutlierRecord {
             action: event.logged_action()?,
             num_ejections: event.num_ejections,
             enforced: event.is_enforced(),
-            eject_consecutive_event: detected.then_some(ConsecutiveEvent),
+            eject_consecutive_event: (detected && evidence.is_none()).then_some(ConsecutiveEvent),
+            eject_success_rate_event: own.zip(bar).map(|(own, bar)| SuccessRateEvent {
+                host_success_rate: own,
+                cluster_average_success_rate: bar.average.whole_percent(),
+                cluster_success_rate_ejection_threshold: bar.threshold.whole_percent(),
+            }),
+            eject_failure_percentage_event: own
+                .filter(|_| bar.is_none())
+                .map(|host_success_rate| FailurePercentageEvent { host_success_rate }),
             pod: &self.pod,
             node: &self.node,
             zone: &self.zone,
             caller: &self.caller,
-            consecutive_failures: detected.then_some(self.threshold),
+            consecutive_failures: self.threshold.filter(|_| detected),
+            interval_requests: volume.map(|volume| volume.requests),
+            interval_failures: volume.map(|volume| volume.failures),
             ejected_until: self.until.map(timestamp),
         };
         // Texts and numbers alone: this cannot fail.
@@ -112,7 +148,7 @@ mod tests {
     use std::time::Duration;
 
     use fuseboard_core::Instant;
-    use fuseboard_core::outlier::DetectionKind;
+    use fuseboard_core::outlier::{DetectionKind, Rate, RateEvidence, SuccessBar, Volume};
 
     use super::*;
 
@@ -127,8 +163,14 @@ mod tests {
             node: "".into(),
             zone: "".into(),
             caller: "".into(),
-            event: OutlierEvent { host: "x".into(), action, num_ejections: 1, since_last_action },
-            threshold: 5,
+            event: OutlierEvent {
+                host: "x".into(),
+                action,
+                num_ejections: 1,
+                since_last_action,
+                evidence: None,
+            },
+            threshold: Some(5),
             until,
         }
     }
@@ -146,6 +188,31 @@ mod tests {
         );
         let named = OutlierRecord { pod: "a\"b".into(), zone: "z".into(), caller: "me".into(), ..bare };
         assert!(named.line().unwrap().contains("{},\"pod\":\"a\\\"b\",\"zone\":\"z\",\"caller\":\"me\","));
+    }
+
+    #[test]
+    fn a_detection_by_rates_says_what_they_were_in_envoys_whole_percents() {
+        let by = DetectionKind::SuccessRate;
+        let mut seen = record(OutlierAction::Ejected { by, due: Instant::ZERO }, None);
+        let bar = SuccessBar { average: Rate::of(2, 3), threshold: Rate::from_billionths(195_262_000) };
+        let volume = Volume { requests: 200, failures: 199 };
+        seen.threshold = None;
+        seen.event.evidence = Some(RateEvidence { volume, bar: Some(bar) });
+        let line = seen.line().unwrap();
+        assert!(line.starts_with("{\"type\":\"SUCCESS_RATE\","), "{line}");
+        let told = "\"enforced\":true,\"eject_success_rate_event\":{\"host_success_rate\":0,\
+                    \"cluster_average_success_rate\":66,\"cluster_success_rate_ejection_threshold\":19},\
+                    \"interval_requests\":200,\"interval_failures\":199,\"ejected_until\"";
+        assert!(line.contains(told), "{line}");
+        let by = DetectionKind::LocalOriginFailurePercentage;
+        seen.event.action = OutlierAction::NotEnforced { by };
+        seen.event.evidence = Some(RateEvidence { volume, bar: None });
+        let line = seen.line().unwrap();
+        assert!(line.starts_with("{\"type\":\"FAILURE_PERCENTAGE_LOCAL_ORIGIN\","), "{line}");
+        assert!(line.contains("\"eject_failure_percentage_event\":{\"host_success_rate\":0},"), "{line}");
+        seen.event.action = OutlierAction::Returned { by };
+        seen.event.evidence = None;
+        assert!(!seen.line().unwrap().contains("_event"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{BreakerView, Transition};
 use fuseboard_core::limit::{LimitView, Priority};
-use fuseboard_core::outlier::DetectionKind;
+use fuseboard_core::outlier::{ByOrigin, DetectionKind, Rate, RateEvidence, SuccessBar};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Cluster, Locality, PerPriority, ResourceRef, Snapshot};
 
@@ -82,6 +82,8 @@ pub struct ClusterStatus {
     pub limits: PerPriority<LimitView>,
     /// Hosts, in the order of the snapshot.
     pub hosts: Vec<HostStatus>,
+    /// What success rates were judged by at the last sweep.
+    pub success: ByOrigin<Option<SuccessBar>>,
     /// Its breaker, if it has one.
     pub breaker: Option<BreakerStatus>,
     /// How often the set of hosts changed.
@@ -142,6 +144,8 @@ pub struct HostStatus {
     pub ejections: u32,
     /// Failures in a row now, for each detector that can eject it.
     pub streaks: Vec<(DetectionKind, u32)>,
+    /// Its success rates in the last interval, where a detector asks for them.
+    pub success: ByOrigin<Option<Rate>>,
     /// Open connections.
     pub cx_active: u64,
     /// Connections ever opened.
@@ -173,6 +177,7 @@ impl HostStatus {
             ejection: None,
             ejections: 0,
             streaks: Vec::new(),
+            success: ByOrigin::default(),
             cx_active: 0,
             cx_total: 0,
             cx_connect_fail: 0,
@@ -203,6 +208,8 @@ pub struct EjectionStatus {
     pub returns_in: Duration,
     /// What found it.
     pub detector: DetectionKind,
+    /// What it saw, if it looks at rates.
+    pub evidence: Option<RateEvidence>,
 }
 
 /// A breaker at one moment.

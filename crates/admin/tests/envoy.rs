@@ -76,6 +76,7 @@ fn an_ejected_host_has_envoys_flag_in_both_formats() {
         remaining: Duration::from_secs(29),
         returns_in: Duration::from_secs(29),
         detector: DetectionKind::Consecutive5xx,
+        evidence: None,
     });
     let text = clusters::page(std::slice::from_ref(&status), &Query::default()).body;
     assert!(text.contains("::127.0.0.1:28181::health_flags::/failed_outlier_check\n"), "{text}");

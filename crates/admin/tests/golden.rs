@@ -122,6 +122,7 @@ fn endpoints_say_which_pod_is_out_why_and_until_when() {
         remaining: Duration::from_millis(58_500),
         returns_in: Duration::from_millis(60_000),
         detector: DetectionKind::Consecutive5xx,
+        evidence: None,
     });
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_829_461);
     let page = hosts::page(&[status, sample::unused()], now);
@@ -202,6 +203,7 @@ fn ejections_say_which_host_why_and_for_how_long() {
         remaining: Duration::from_millis(58_500),
         returns_in: Duration::from_millis(60_000),
         detector: DetectionKind::Consecutive5xx,
+        evidence: None,
     });
     let page = ejections::page(&[status, sample::unused()]);
     assert_golden("ejections.json", &page);

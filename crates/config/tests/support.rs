@@ -186,6 +186,39 @@ fn each_supported_field_of_a_policy_changes_what_runs() {
     assert!(seen > 90, "only {seen}");
 }
 
+/// A rule that gives every detector something to do, for what a `DestinationPolicy` adds.
+const SPLIT_RULE: &str = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {outlierDetection: {splitExternalLocalOriginErrors: true}}}
+---
+apiVersion: fuseboard.dev/v1alpha1
+kind: DestinationPolicy
+metadata: {name: all}
+spec: {host: \"*\", outlierDetection: {successRate: {}, failurePercentage: {}}}
+";
+
+#[test]
+fn each_supported_field_of_a_destination_policy_changes_what_runs() {
+    let with_rule = |text: &str| clusters(&format!("{text}{SPLIT_RULE}"));
+    let mut seen = 0;
+    for place in fields::all(Kind::DestinationPolicy.schema()) {
+        let is_leaf = !matches!(place.ty, Type::Object(_));
+        let names_the_target = place.path.len() == 1 && matches!(place.name("").as_str(), "host" | "port");
+        // The bound of a request is the route's.
+        if !is_leaf || names_the_target || place.name("") == "timeout" {
+            continue;
+        }
+        let without = with_rule(&document(Kind::DestinationPolicy, "{host: web}"));
+        assert!(!without.is_empty());
+        let text = document(Kind::DestinationPolicy, &written(&place, Some(&sample(place.ty))));
+        assert_ne!(with_rule(&text), without, "{} changes nothing\n{text}", place.name("spec"));
+        seen += 1;
+    }
+    assert!(seen > 15, "only {seen}");
+}
+
 #[test]
 fn the_page_of_supported_fields_is_made_from_the_schema() {
     let mut page = String::from(

@@ -286,7 +286,7 @@ fn d06_an_ejection_and_a_return_reach_every_balancer_with_the_next_pick() {
             for worker in &mut workers {
                 assert_eq!(worker.pick(NOW, &mut Rng::new(1)), Pick::NoneHealthy { panic: false });
             }
-            cluster.detector.tick(Instant::from_millis(1_200));
+            cluster.detector.tick(Instant::from_millis(1_200), &mut Rng::new(1));
             assert!(picks(&mut workers, 1) > 0, "{policy:?} {weights:?}");
         }
     }
@@ -322,7 +322,7 @@ proptest! {
             if eject {
                 cluster.eject(host % weights.len(), Instant::from_millis(now));
             }
-            cluster.detector.tick(Instant::from_millis(now));
+            cluster.detector.tick(Instant::from_millis(now), &mut Rng::new(1));
             let available = |index: usize| cluster.set.hosts()[index].is_available();
             match balancer.pick(Instant::from_millis(now), &mut rng) {
                 Pick::Host { index, panic } => prop_assert!(panic || available(index)),

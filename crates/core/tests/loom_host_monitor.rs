@@ -56,7 +56,7 @@ impl Cluster {
     }
 
     fn sweep(&self) -> usize {
-        self.detector.lock().unwrap().tick(Instant::from_millis(60_000)).len()
+        self.detector.lock().unwrap().tick(Instant::from_millis(60_000), &mut Rng::new(1)).len()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The control thread: the sweeps that return ejected hosts, what runs out in breakers, and the end of drained listeners. Nothing on it can delay a request.
+//! The control thread: the sweeps that return ejected hosts and judge rates, what runs out in breakers, and the end of drained listeners. Nothing on it can delay a request.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -50,12 +50,12 @@ async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Returns the hosts whose time is over, and ends what is over in breakers; says when the next sweep is due.
+/// Returns the hosts whose time is over, ejects those whose rates are bad, and ends what is over in breakers; says when the next sweep is due.
 fn sweep(live: &LiveSnapshot, now: Instant, rng: &mut Rng) -> Option<Instant> {
     let mut earliest: Option<Instant> = None;
     for view in &live.clusters {
         let breaker = view.breaker.as_ref().and_then(|breaker| view.live.tick(breaker, now, rng));
-        earliest = [earliest, view.live.sweep(&view.hosts, now), breaker].into_iter().flatten().min();
+        earliest = [earliest, view.sweep(now, rng), breaker].into_iter().flatten().min();
     }
     earliest
 }

@@ -13,7 +13,7 @@ use fuseboard_admin::status::{
 };
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
-use fuseboard_core::outlier::{DetectionKind, HostView, OutlierPolicy};
+use fuseboard_core::outlier::{ByOrigin, DetectionKind, HostView, OutlierPolicy};
 use fuseboard_snapshot::{EndpointHealth, PerPriority};
 
 use crate::admin::{AdminSource, ListenerDrain};
@@ -108,10 +108,9 @@ impl Shared {
 
 fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
     let limits = |priority| view.live.limit_view(priority);
-    let seen = view.live.ejections().map(|seen| seen.hosts).unwrap_or_default();
-    let ejected: HashMap<&str, &HostView> =
-        seen.iter().filter(|host| host.num_ejections > 0).map(|host| (&*host.host, host)).collect();
-    let history = |host: &Host| ejected.get(&**host.monitor.id()).copied();
+    let (seen, success) = view.live.ejections().map(|seen| (seen.hosts, seen.success)).unwrap_or_default();
+    let seen: HashMap<&str, &HostView> = seen.iter().map(|host| (&*host.host, host)).collect();
+    let history = |host: &Host| seen.get(&**host.monitor.id()).copied();
     let ejection = |seen: &HostView| {
         let ejection = seen.ejection?;
         Some(EjectionStatus {
@@ -120,6 +119,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
             remaining: ejection.due.saturating_since(now),
             returns_in: ejection.returns.saturating_since(now),
             detector: ejection.by,
+            evidence: ejection.evidence,
         })
     };
     ClusterStatus {
@@ -143,6 +143,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
                     ejection: history.and_then(ejection),
                     ejections: history.map_or(0, |seen| seen.num_ejections),
                     streaks: view.config.outlier.as_ref().map_or_else(Vec::new, |set| streaks(host, set)),
+                    success: history.map_or_else(ByOrigin::default, |seen| seen.success),
                     cx_active: u64::from(host.connections()),
                     cx_total: sum(|stats| stats.cx_total.get()),
                     cx_connect_fail: sum(|stats| stats.cx_connect_fail.get()),
@@ -154,6 +155,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
                 }
             })
             .collect(),
+        success,
         breaker: view.breaker.as_ref().map(|breaker| BreakerStatus { view: breaker.view(now), read_at: now }),
         membership_changes: view.live.membership_changes.get(),
         added_via_api: false,
@@ -162,12 +164,6 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
 
 /// Failures in a row, by the detectors that act.
 fn streaks(host: &Host, policy: &OutlierPolicy) -> Vec<(DetectionKind, u32)> {
-    let acts = |kind: &DetectionKind| {
-        let detector = policy.detector(*kind);
-        let is_local = *kind == DetectionKind::ConsecutiveLocalOriginFailure;
-        detector.threshold > 0
-            && detector.enforcing_percent > 0
-            && (!is_local || policy.split_external_local_origin_errors)
-    };
-    DetectionKind::ALL.into_iter().filter(acts).map(|kind| (kind, host.monitor.streak(kind))).collect()
+    let acting = DetectionKind::STREAKS.into_iter().filter(|kind| policy.can_eject(*kind));
+    acting.map(|kind| (kind, host.monitor.streak(kind))).collect()
 }

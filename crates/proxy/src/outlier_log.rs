@@ -71,7 +71,7 @@ impl OutlierLog {
             zone: Arc::clone(&endpoint.locality.zone),
             caller: Arc::clone(&self.caller),
             event: event.clone(),
-            threshold: policy.detector(event.action.detector()).threshold,
+            threshold: policy.streak(event.action.detector()).map(|streak| streak.threshold),
             until,
         };
         // A writer that is gone has nothing to write to.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use fuseboard_core::outlier::DetectionKind;
 use fuseboard_core::refusal::RefusalReason;
 
 /// Settings whose place is remembered.
@@ -47,6 +48,30 @@ pub enum Setting {
     Timeout,
     /// `DestinationPolicy` `queueTimeout`
     QueueTimeout,
+    /// `DestinationPolicy` `outlierDetection.successRate`
+    SuccessRate,
+    /// `DestinationPolicy` `outlierDetection.successRate.minimumHosts`
+    SuccessRateMinimumHosts,
+    /// `DestinationPolicy` `outlierDetection.successRate.requestVolume`
+    SuccessRateRequestVolume,
+    /// `DestinationPolicy` `outlierDetection.successRate.stdevFactor`
+    SuccessRateStdevFactor,
+    /// `DestinationPolicy` `outlierDetection.failurePercentage`
+    FailurePercentage,
+    /// `DestinationPolicy` `outlierDetection.failurePercentage.threshold`
+    FailurePercentageThreshold,
+    /// `DestinationPolicy` `outlierDetection.failurePercentage.minimumHosts`
+    FailurePercentageMinimumHosts,
+    /// `DestinationPolicy` `outlierDetection.failurePercentage.requestVolume`
+    FailurePercentageRequestVolume,
+    /// `DestinationPolicy` `outlierDetection.enforcingPercent`, of one detector
+    EnforcingPercent(DetectionKind),
+    /// `DestinationPolicy` `outlierDetection.maxEjectionTime`
+    MaxEjectionTime,
+    /// `DestinationPolicy` `outlierDetection.maxEjectionTimeJitter`
+    MaxEjectionTimeJitter,
+    /// `DestinationPolicy` `outlierDetection.alwaysEjectOneHost`
+    AlwaysEjectOneHost,
 }
 
 impl Setting {
@@ -64,7 +89,7 @@ impl Setting {
         }
     }
 
-    /// The field's own name, as the user writes it.
+    /// The field's own name, as the user writes it; with its block, where the name alone says little.
     pub const fn field(self) -> &'static str {
         match self {
             Self::MaxConnections => "maxConnections",
@@ -86,6 +111,30 @@ impl Setting {
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::QueueTimeout => "queueTimeout",
+            Self::SuccessRate => "successRate",
+            Self::SuccessRateMinimumHosts => "successRate.minimumHosts",
+            Self::SuccessRateRequestVolume => "successRate.requestVolume",
+            Self::SuccessRateStdevFactor => "successRate.stdevFactor",
+            Self::FailurePercentage => "failurePercentage",
+            Self::FailurePercentageThreshold => "failurePercentage.threshold",
+            Self::FailurePercentageMinimumHosts => "failurePercentage.minimumHosts",
+            Self::FailurePercentageRequestVolume => "failurePercentage.requestVolume",
+            Self::EnforcingPercent(kind) => match kind {
+                DetectionKind::Consecutive5xx => "enforcingPercent.consecutive5xxErrors",
+                DetectionKind::ConsecutiveGatewayFailure => "enforcingPercent.consecutiveGatewayErrors",
+                DetectionKind::ConsecutiveLocalOriginFailure => {
+                    "enforcingPercent.consecutiveLocalOriginFailures"
+                }
+                DetectionKind::SuccessRate => "enforcingPercent.successRate",
+                DetectionKind::LocalOriginSuccessRate => "enforcingPercent.localOriginSuccessRate",
+                DetectionKind::FailurePercentage => "enforcingPercent.failurePercentage",
+                DetectionKind::LocalOriginFailurePercentage => {
+                    "enforcingPercent.localOriginFailurePercentage"
+                }
+            },
+            Self::MaxEjectionTime => "maxEjectionTime",
+            Self::MaxEjectionTimeJitter => "maxEjectionTimeJitter",
+            Self::AlwaysEjectOneHost => "alwaysEjectOneHost",
         }
     }
 }

@@ -57,12 +57,30 @@ struct OutlierJson {
     max_ejection_percent: u32,
     enforcing_consecutive_5xx: u32,
     enforcing_success_rate: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate_minimum_hosts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate_request_volume: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate_stdev_factor: Option<u32>,
     consecutive_gateway_failure: u32,
     enforcing_consecutive_gateway_failure: u32,
     #[serde(skip_serializing_if = "is_false")]
     split_external_local_origin_errors: bool,
     consecutive_local_origin_failure: u32,
     enforcing_consecutive_local_origin_failure: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforcing_local_origin_success_rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_percentage_threshold: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforcing_failure_percentage: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforcing_failure_percentage_local_origin: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_percentage_minimum_hosts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_percentage_request_volume: Option<u32>,
     max_ejection_time: String,
     max_ejection_time_jitter: String,
     always_eject_one_host: bool,
@@ -174,13 +192,24 @@ const fn lb_policy(policy: LbPolicy) -> Option<&'static str> {
 
 impl From<&OutlierPolicy> for OutlierJson {
     fn from(policy: &OutlierPolicy) -> Self {
+        let (success, failure) = (policy.success_rate, policy.failure_percentage);
         Self {
             consecutive_5xx: policy.consecutive_5xx.threshold,
             interval: proto_duration(policy.interval),
             base_ejection_time: proto_duration(policy.base_ejection_time),
             max_ejection_percent: policy.max_ejection_percent,
             enforcing_consecutive_5xx: policy.consecutive_5xx.enforcing_percent,
-            enforcing_success_rate: 0,
+            enforcing_success_rate: success.map_or(0, |rate| rate.enforcing_percent),
+            success_rate_minimum_hosts: success.map(|rate| rate.minimum_hosts),
+            success_rate_request_volume: success.map(|rate| rate.request_volume),
+            success_rate_stdev_factor: success.map(|rate| rate.stdev_factor_thousandths),
+            enforcing_local_origin_success_rate: success.map(|rate| rate.local_origin_enforcing_percent),
+            failure_percentage_threshold: failure.map(|share| share.threshold),
+            enforcing_failure_percentage: failure.map(|share| share.enforcing_percent),
+            enforcing_failure_percentage_local_origin: failure
+                .map(|share| share.local_origin_enforcing_percent),
+            failure_percentage_minimum_hosts: failure.map(|share| share.minimum_hosts),
+            failure_percentage_request_volume: failure.map(|share| share.request_volume),
             consecutive_gateway_failure: policy.consecutive_gateway_failure.threshold,
             enforcing_consecutive_gateway_failure: policy.consecutive_gateway_failure.enforcing_percent,
             split_external_local_origin_errors: policy.split_external_local_origin_errors,

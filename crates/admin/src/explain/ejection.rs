@@ -13,7 +13,8 @@ pub(super) fn sentences(cluster: &Cluster) -> Vec<String> {
         return vec!["Every detector is off: no host is ever ejected.".to_owned()];
     };
     let hosts = cluster.endpoints.len();
-    let most = u64::from(policy.max_ejection_percent) * hosts as u64 / 100;
+    let share = u64::from(policy.max_ejection_percent) * hosts as u64 / 100;
+    let most = if policy.always_eject_one_host && hosts > 0 { share.max(1) } else { share };
     if most == 0 {
         return vec![format!(
             "{} % of {} is less than one: no host is ever ejected.",
@@ -27,8 +28,7 @@ pub(super) fn sentences(cluster: &Cluster) -> Vec<String> {
 /// `five answers 5xx in a row, or three of 502, 503, 504`
 fn cause(policy: &OutlierPolicy) -> Option<String> {
     let acts = |kind: DetectionKind| {
-        let detector = policy.detector(kind);
-        (detector.threshold > 0 && detector.enforcing_percent > 0).then_some(detector.threshold)
+        policy.streak(kind).filter(|_| policy.can_eject(kind)).map(|streak| streak.threshold)
     };
     let split = policy.split_external_local_origin_errors;
     // Without split, failures of the connection count as answers 5xx.
@@ -38,12 +38,43 @@ fn cause(policy: &OutlierPolicy) -> Option<String> {
             .map(|number| format!("{} answers 5xx in a row", word::cardinal(number.into()))),
         acts(DetectionKind::ConsecutiveGatewayFailure)
             .map(|number| format!("{} of 502, 503 or 504 in a row", word::cardinal(number.into()))),
-        acts(DetectionKind::ConsecutiveLocalOriginFailure).filter(|_| split).map(|number| {
+        acts(DetectionKind::ConsecutiveLocalOriginFailure).map(|number| {
             format!("{} failed connections or time-outs in a row", word::cardinal(number.into()))
         }),
     ];
-    let all: Vec<String> = all.into_iter().flatten().collect();
+    let all: Vec<String> = all.into_iter().flatten().chain(rates(policy)).collect();
     (!all.is_empty()).then(|| format!("{}{local}", all.join(", or ")))
+}
+
+/// `20 % of its answers in 10s failing (of 50 or more, with 5 such hosts)`
+fn rates(policy: &OutlierPolicy) -> Vec<String> {
+    let interval = word::time(policy.interval);
+    let what = |local: bool| if local { "connections" } else { "calls" };
+    let mut told = Vec::new();
+    for (kind, local) in
+        [(DetectionKind::FailurePercentage, false), (DetectionKind::LocalOriginFailurePercentage, true)]
+    {
+        if let Some(share) = policy.failure_percentage.filter(|_| policy.can_eject(kind)) {
+            told.push(format!(
+                "an interval of {interval} in which {} % of its {} or more {} failed (if {} or more hosts had so many)",
+                share.threshold, share.request_volume, what(local), word::cardinal(share.minimum_hosts.into())
+            ));
+        }
+    }
+    for (kind, local) in [(DetectionKind::SuccessRate, false), (DetectionKind::LocalOriginSuccessRate, true)]
+    {
+        if let Some(rate) = policy.success_rate.filter(|_| policy.can_eject(kind)) {
+            told.push(format!(
+                "an interval of {interval} in which its {} or more {} succeeded less often than the mean of the hosts by {} standard \
+                 deviations (if {} or more hosts had so many)",
+                rate.request_volume,
+                what(local),
+                word::thousandths(rate.stdev_factor_thousandths),
+                word::cardinal(rate.minimum_hosts.into())
+            ));
+        }
+    }
+    told
 }
 
 /// How long it is out, and how that grows.

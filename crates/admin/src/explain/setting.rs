@@ -22,6 +22,8 @@ pub(super) fn all(cluster: &Cluster, route: Option<&Route>) -> Vec<ExplainedSett
     ));
     if let Some(policy) = &cluster.outlier {
         told.extend(outlier(cluster, policy));
+        told.extend(rates(cluster, policy));
+        told.extend(more(cluster, policy));
     }
     let timeout = route.and_then(|route| route.timeout);
     told.push(one(
@@ -110,11 +112,65 @@ const fn balancer(policy: LbPolicy) -> (&'static str, &'static str) {
     }
 }
 
+/// The detectors that Istio has no fields for, if they are on.
+fn rates(cluster: &Cluster, policy: &OutlierPolicy) -> Vec<ExplainedSetting> {
+    let mut told = Vec::new();
+    let mut tell = |setting, value: String, meaning: &str| {
+        told.push(one(cluster, setting, value, meaning.to_owned()));
+    };
+    let hosts = "with fewer hosts that had so many calls nobody is judged";
+    let volume = "calls in an interval that are enough to judge a host";
+    if let Some(rate) = policy.success_rate {
+        let factor = word::thousandths(rate.stdev_factor_thousandths);
+        let meaning = "standard deviations below the mean success rate of the hosts that eject one";
+        tell(Setting::SuccessRateStdevFactor, factor, meaning);
+        tell(Setting::SuccessRateMinimumHosts, rate.minimum_hosts.to_string(), hosts);
+        tell(Setting::SuccessRateRequestVolume, rate.request_volume.to_string(), volume);
+    }
+    if let Some(share) = policy.failure_percentage {
+        let meaning = "percent of failures in an interval that eject a host";
+        tell(Setting::FailurePercentageThreshold, share.threshold.to_string(), meaning);
+        tell(Setting::FailurePercentageMinimumHosts, share.minimum_hosts.to_string(), hosts);
+        tell(Setting::FailurePercentageRequestVolume, share.request_volume.to_string(), volume);
+    }
+    told
+}
+
+/// What else Istio has no fields for, if somebody wrote it.
+fn more(cluster: &Cluster, policy: &OutlierPolicy) -> Vec<ExplainedSetting> {
+    let enforcing = DetectionKind::ALL.map(|kind| {
+        let meaning = "percent of what this detector finds that eject; the rest is only counted";
+        (Setting::EnforcingPercent(kind), policy.enforcing_percent(kind).to_string(), meaning)
+    });
+    let times = [
+        (
+            Setting::MaxEjectionTime,
+            word::time(policy.max_ejection_time),
+            "no ejection is longer, apart from the jitter",
+        ),
+        (
+            Setting::MaxEjectionTimeJitter,
+            word::time(policy.max_ejection_time_jitter),
+            "up to so much is added at random to each ejection",
+        ),
+        (
+            Setting::AlwaysEjectOneHost,
+            policy.always_eject_one_host.to_string(),
+            "whether one host may go whatever maxEjectionPercent says",
+        ),
+    ];
+    enforcing
+        .into_iter()
+        .chain(times)
+        .filter(|(setting, ..)| cluster.provenance.get(*setting).is_some())
+        .map(|(setting, value, meaning)| one(cluster, setting, value, meaning.to_owned()))
+        .collect()
+}
+
 fn outlier(cluster: &Cluster, policy: &OutlierPolicy) -> Vec<ExplainedSetting> {
     let threshold = |kind: DetectionKind| {
-        let detector = policy.detector(kind);
-        let acts = detector.threshold > 0 && detector.enforcing_percent > 0;
-        if acts { detector.threshold.to_string() } else { "off".to_owned() }
+        let streak = policy.streak(kind).filter(|_| policy.can_eject(kind));
+        streak.map_or_else(|| "off".to_owned(), |streak| streak.threshold.to_string())
     };
     let mut told = vec![
         one(

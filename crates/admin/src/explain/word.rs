@@ -38,6 +38,12 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// `1.9`, of 1900.
+pub(super) fn thousandths(number: u32) -> String {
+    let text = format!("{}.{:03}", number / 1_000, number % 1_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A bound, or `unlimited`.
 pub(super) fn bound(number: u32) -> String {
     if number == UNLIMITED { "unlimited".to_owned() } else { number.to_string() }
@@ -68,6 +74,11 @@ mod tests {
     fn numbers_are_words_as_far_as_people_say_them() {
         assert_eq!([cardinal(1), cardinal(12), cardinal(13)], ["one", "twelve", "13"]);
         assert_eq!([3, 21, 111, 112, 102].map(ordinal), ["third", "21st", "111th", "112th", "102nd"]);
+    }
+
+    #[test]
+    fn thousandths_are_written_as_short_as_they_are() {
+        assert_eq!([1_900, 2_000, 1_005, 0].map(thousandths), ["1.9", "2", "1.005", "0"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use fuseboard_admin::status::{
 };
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::{LimitView, Thresholds, UNLIMITED};
-use fuseboard_core::outlier::{Detector, OutlierPolicy};
+use fuseboard_core::outlier::{ByOrigin, Detector, OutlierPolicy};
 use fuseboard_snapshot::{
     Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Locality, PerPriority,
     Provenance, ResourceRef, ServiceName, Snapshot, TcpKeepalive,
@@ -69,6 +69,7 @@ pub(crate) fn unused() -> ClusterStatus {
         cluster: Arc::new(cluster),
         limits: PerPriority { default: limits, high: limits },
         hosts: vec![host],
+        success: ByOrigin::default(),
         breaker: None,
         membership_changes: 0,
         added_via_api: false,
@@ -119,6 +120,7 @@ pub(crate) fn httpbin() -> ClusterStatus {
             high: idle(Thresholds::ENVOY),
         },
         hosts: vec![host],
+        success: ByOrigin::default(),
         breaker: None,
         membership_changes: 0,
         added_via_api: false,

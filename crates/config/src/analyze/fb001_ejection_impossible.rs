@@ -1,5 +1,7 @@
 //! FB001: of so few endpoints, `maxEjectionPercent` allows none to be ejected.
 
+use fuseboard_api::fuseboard::destination_policy::OutlierSettings;
+
 use super::scene::{Scene, Written};
 use crate::diagnostic::{Code, Diagnostics};
 
@@ -16,7 +18,9 @@ fn check_policy(scene: &Scene<'_>, policy: &Written<'_>, diagnostics: &mut Diagn
     let Some(detection) = policy.outlier_detection else { return };
     let written = detection.max_ejection_percent.filter(|percent| percent.value > 0);
     let percent = written.and_then(|percent| usize::try_from(percent.value).ok()).unwrap_or(DEFAULT_PERCENT);
-    let reach = scene.reach(policy);
+    let one_anyway = |settings: &OutlierSettings| settings.always_eject_one_host.is_some_and(|one| one.value);
+    let mut reach = scene.reach(policy);
+    reach.retain(|reach| !scene.is_completed(reach.service, one_anyway));
     // A wildcard rule is fine if it can work somewhere.
     let Some(largest) = reach.iter().max_by_key(|reach| reach.hosts) else { return };
     let hosts = largest.hosts;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fuseboard_api::fuseboard::destination_policy::OutlierSettings;
 use fuseboard_api::istio::DestinationRule;
 use fuseboard_api::istio::destination_rule::{
     ConnectionPool, LoadBalancer, OutlierDetection, PortTrafficPolicy, Subset, TrafficPolicy,
@@ -11,6 +12,7 @@ use fuseboard_api::kubernetes::Pod;
 use fuseboard_api::{Span, Spanned};
 
 use crate::diagnostic::Diagnostics;
+use crate::resolve::destination_policy::PolicyIndex;
 use crate::resolve::registry::{self, Backend, Port, Service};
 use crate::resolve::{hostname, labels};
 use crate::set::{Resource, ResourceSet};
@@ -24,6 +26,7 @@ pub(super) struct Scene<'a> {
     pub(super) rules: &'a [Rule],
     pub(super) services: Vec<Service<'a>>,
     pub(super) pods: &'a [Resource<Pod>],
+    own: PolicyIndex<'a>,
     pub(super) workload: &'a Workload,
 }
 
@@ -62,7 +65,8 @@ impl<'a> Scene<'a> {
     pub(super) fn new(resources: &'a ResourceSet, workload: &'a Workload) -> Self {
         // What is wrong with services, `resolve` says.
         let services = registry::services(resources, workload, &mut Diagnostics::new());
-        Self { rules: &resources.destination_rules, services, pods: &resources.pods, workload }
+        let own = PolicyIndex::new(&resources.destination_policies, workload, &mut Diagnostics::new());
+        Self { rules: &resources.destination_rules, services, pods: &resources.pods, own, workload }
     }
 
     /// The full host of a rule.
@@ -74,6 +78,15 @@ impl<'a> Scene<'a> {
     pub(super) fn services_of(&self, rule: &Rule) -> impl Iterator<Item = &Service<'a>> {
         let host = self.host(rule);
         self.services.iter().filter(move |service| hostname::covers(&host, &service.host))
+    }
+
+    /// Whether a `DestinationPolicy` for a port of `service` completes its outlier detection so that `says` holds.
+    pub(super) fn is_completed(&self, service: &Service<'_>, says: fn(&OutlierSettings) -> bool) -> bool {
+        service.ports.iter().any(|port| {
+            let policies = self.own.of(&service.host, &service.namespace, port.number);
+            let mut blocks = policies.layers.iter().filter_map(|layer| layer.spec.outlier_detection.as_ref());
+            blocks.any(|block| says(block))
+        })
     }
 
     /// All policies of all rules.

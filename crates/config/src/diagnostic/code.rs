@@ -234,6 +234,16 @@ codes! {
     ProbesForNothing = "FB223", Warning, applies;
     /// `lease` is longer than `patience`, after which the breaker opens again: no probe ever gives its place to another.
     LeaseBeyondPatience = "FB224", Warning, applies;
+    /// `outlierDetection` of a `DestinationPolicy` completes that of a `DestinationRule`, but no rule of the hosts that it is for
+    /// has such a block: no host is ever ejected. The block of the rule may be empty: `outlierDetection: {}`.
+    PolicyWithoutDetection = "FB230", Warning, applies;
+    /// `maxEjectionTime` is less than `baseEjectionTime` of the rule, so no ejection ever lasts as long as that says.
+    MaxEjectionBelowBase = "FB231", Warning, applies;
+    /// A detector of rates can find nobody among so few endpoints: they are fewer than `minimumHosts`, or so few that none can be
+    /// `stdevFactor` standard deviations below their mean (of n hosts, one alone is at most √(n − 1) below).
+    DetectorOutOfReach = "FB232", Warning, applies;
+    /// `enforcingPercent` is for a detector that is off: nothing is detected that could be enforced.
+    EnforcesNothing = "FB233", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

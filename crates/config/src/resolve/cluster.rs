@@ -14,7 +14,7 @@ use super::destination_rule::{BlockAt, Effective, SubsetAt};
 use super::labels::{self, Labels};
 use super::registry::{Backend, Port, Service};
 use super::rule_index::MergedRule;
-use super::{connection_pool, outlier};
+use super::{connection_pool, outlier, outlier_policy, outlier_sense};
 use crate::diagnostic::{Code, Diagnostics};
 
 /// The clusters of `port`: the default one first, then one for each subset of the rule.
@@ -82,6 +82,13 @@ pub(super) fn build(
     let name = format!("outbound|{}|{}|{}", service.port, service.subset, service.host);
     let pool = settings.connection_pool.as_ref();
     let outlier = settings.outlier_detection.as_ref();
+    let mut provenance = provenance(settings, policies);
+    let detection = outlier.map(|outlier| {
+        let mut policy = outlier::policy(outlier.block);
+        let places = outlier_policy::complete(&mut policy, policies, &mut provenance);
+        outlier_sense::check(&policy, &places, endpoints.len(), diagnostics);
+        policy
+    });
     let panic_threshold = outlier.map_or(0, |outlier| outlier::panic_threshold(outlier.block));
     if panic_threshold > 0 {
         // As istiod: in panic even hosts that are not healthy get traffic, so those known to be down are not told at all.
@@ -98,7 +105,7 @@ pub(super) fn build(
         thresholds: connection_pool::thresholds(pool.map(|pool| &pool.block.value)),
         connection: connection_pool::connection(pool.map(|pool| &pool.block.value)),
         lb: settings.load_balancer.as_ref().map_or_else(LbPolicy::default, |lb| lb_policy(lb.block)),
-        outlier: outlier.map(|outlier| outlier::policy(outlier.block)),
+        outlier: detection,
         panic_threshold,
         breaker: None,
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
@@ -108,7 +115,7 @@ pub(super) fn build(
             .as_ref()
             .map_or(Availability::Serving, |tls| availability(tls, diagnostics)),
         rule: rule.map(|rule| rule.first.id.clone()),
-        provenance: provenance(settings, policies),
+        provenance,
     }
 }
 

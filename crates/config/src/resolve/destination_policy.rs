@@ -17,17 +17,17 @@ use crate::workload::Workload;
 
 /// All policies that count.
 #[derive(Debug)]
-pub(super) struct PolicyIndex<'a>(Layers<'a, DestinationPolicy>);
+pub(crate) struct PolicyIndex<'a>(Layers<'a, DestinationPolicy>);
 
 /// The policies for one port, the closest first.
-pub(super) type Policies<'a> = Cascade<'a, DestinationPolicy>;
+pub(crate) type Policies<'a> = Cascade<'a, DestinationPolicy>;
 
 /// A bound (`None`: written as 0s, which is off), and where it was written.
 pub(super) type Bound = (Option<Duration>, Arc<Origin>);
 
 impl<'a> PolicyIndex<'a> {
     /// The index of `policies`. Two for the same host and port are reported.
-    pub(super) fn new(
+    pub(crate) fn new(
         policies: &'a [Resource<DestinationPolicy>],
         workload: &'a Workload,
         diagnostics: &mut Diagnostics,
@@ -37,7 +37,7 @@ impl<'a> PolicyIndex<'a> {
     }
 
     /// Those for `port` of the service `host` of `namespace`.
-    pub(super) fn of(&self, host: &str, namespace: &str, port: u16) -> Policies<'a> {
+    pub(crate) fn of(&self, host: &str, namespace: &str, port: u16) -> Policies<'a> {
         self.0.of(host, namespace, port, "")
     }
 }

@@ -46,8 +46,8 @@ pub(super) struct Layers<'a, R> {
 
 /// The resources for one cluster, the closest first.
 #[derive(Debug)]
-pub(super) struct Cascade<'a, R> {
-    pub(super) layers: Vec<&'a Resource<R>>,
+pub(crate) struct Cascade<'a, R> {
+    pub(crate) layers: Vec<&'a Resource<R>>,
 }
 
 impl<'a, R: Targeted> Layers<'a, R> {

@@ -10,15 +10,17 @@ mod circuit_breaker;
 mod circuit_breaker_sense;
 mod cluster;
 mod connection_pool;
-mod destination_policy;
+pub(crate) mod destination_policy;
 mod destination_rule;
 mod fixed;
 mod host_table;
 pub(crate) mod hostname;
 mod kubernetes;
 pub(crate) mod labels;
-mod layers;
+pub(crate) mod layers;
 mod outlier;
+mod outlier_policy;
+mod outlier_sense;
 mod pods;
 pub(crate) mod protocol;
 pub(crate) mod registry;
@@ -114,6 +116,12 @@ fn by_host(
             clusters.extend(made);
         }
     }
+    outlier_sense::report_without_detection(
+        &resources.destination_policies,
+        &clusters,
+        workload,
+        diagnostics,
+    );
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
     clusters.dedup_by(|a, b| a.name == b.name);
     let mut table = RouteTable::new();
@@ -148,6 +156,12 @@ fn fixed(
         workload,
     };
     let (cluster, timeout) = plan.cluster(default_timeout, diagnostics);
+    outlier_sense::report_without_detection(
+        &resources.destination_policies,
+        std::slice::from_ref(&cluster),
+        workload,
+        diagnostics,
+    );
     let mut table = RouteTable::new();
     table.add_any(&format!("{}:{}", cluster.service.host, cluster.service.port), 0, timeout);
     (vec![cluster], table.finish("fixed"))

@@ -158,6 +158,32 @@ fn outlier(out: &mut String, outlier: &OutlierPolicy) {
         outlier.max_ejection_percent
     );
     line(out, 1, &text);
+    if let Some(rate) = outlier.success_rate {
+        let text = format!(
+            "success rate {}/1000 deviations of {} hosts with {} calls, enforced {}% and {}%",
+            rate.stdev_factor_thousandths,
+            rate.minimum_hosts,
+            rate.request_volume,
+            rate.enforcing_percent,
+            rate.local_origin_enforcing_percent
+        );
+        line(out, 2, &text);
+    }
+    if let Some(share) = outlier.failure_percentage {
+        let text = format!(
+            "failure {}% of {} hosts with {} calls, enforced {}% and {}%",
+            share.threshold,
+            share.minimum_hosts,
+            share.request_volume,
+            share.enforcing_percent,
+            share.local_origin_enforcing_percent
+        );
+        line(out, 2, &text);
+    }
+    if outlier.always_eject_one_host || outlier.max_ejection_time_jitter > Duration::ZERO {
+        let (always, jitter) = (outlier.always_eject_one_host, outlier.max_ejection_time_jitter);
+        line(out, 2, &format!("jitter {jitter:?}, always one {always}"));
+    }
 }
 
 fn endpoint(out: &mut String, endpoint: &Endpoint) {

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DetectionKind, HealthEpoch, HostMonitor, OutlierAction, OutlierEvent, OutlierPolicy, Trip};
+use super::{
+    DetectionKind, HealthEpoch, HostMonitor, Origin, OutlierAction, OutlierEvent, OutlierPolicy, Rate,
+    RateEvidence, SuccessBar, Trip, Volume, failure_percentage, success_rate,
+};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -16,6 +19,25 @@ pub struct OutlierDetector {
     epoch: Arc<HealthEpoch>,
     hosts: Vec<Record>,
     last_sweep: Instant,
+    bars: ByOrigin<Option<SuccessBar>>,
+}
+
+/// Something of answers, and the same of local failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByOrigin<T> {
+    /// Of answers; without split, of everything.
+    pub external: T,
+    /// Of local failures, with the split.
+    pub local: T,
+}
+
+impl<T> ByOrigin<T> {
+    fn of(&mut self, origin: Origin) -> &mut T {
+        match origin {
+            Origin::External => &mut self.external,
+            Origin::Local => &mut self.local,
+        }
+    }
 }
 
 /// What the detector knows of one host.
@@ -28,11 +50,13 @@ struct Record {
     multiplier: u32,
     last_ejection: Option<Instant>,
     last_return: Option<Instant>,
+    rates: ByOrigin<Option<Rate>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ejection {
     by: DetectionKind,
+    evidence: Option<RateEvidence>,
     at: Instant,
     jitter: Duration,
 }
@@ -42,6 +66,8 @@ struct Ejection {
 pub struct OutlierView {
     /// Hosts out of rotation: the gauge `ejections_active`.
     pub ejected: u32,
+    /// What success rates were judged by at the last sweep; `None`: too few hosts had enough tries, or nobody asked.
+    pub success: ByOrigin<Option<SuccessBar>>,
     /// Every host, in the order of the cluster.
     pub hosts: Vec<HostView>,
 }
@@ -57,6 +83,8 @@ pub struct HostView {
     pub num_ejections: u32,
     /// Factor of `baseEjectionTime`: of the present ejection, or of the last one minus the healthy intervals since.
     pub multiplier: u32,
+    /// Its success rates in the last interval; `None`: not enough tries, or nobody asked.
+    pub success: ByOrigin<Option<Rate>>,
 }
 
 /// A read-only picture of one ejection.
@@ -64,6 +92,8 @@ pub struct HostView {
 pub struct EjectionView {
     /// The detector that fired.
     pub by: DetectionKind,
+    /// What it saw, if it looks at rates.
+    pub evidence: Option<RateEvidence>,
     /// Since when.
     pub since: Instant,
     /// When the ejection time is over.
@@ -75,7 +105,7 @@ pub struct EjectionView {
 impl OutlierDetector {
     /// A detector without hosts; `now` starts the first interval. `epoch` is the cluster's, shared with its balancers.
     pub fn new(policy: OutlierPolicy, epoch: Arc<HealthEpoch>, now: Instant) -> Self {
-        Self { policy, epoch, hosts: Vec::new(), last_sweep: now }
+        Self { policy, epoch, hosts: Vec::new(), last_sweep: now, bars: ByOrigin::default() }
     }
 
     /// The cluster's hosts from now on. A monitor that was there before keeps its state (difference D7); a new one is in rotation.
@@ -106,39 +136,44 @@ impl OutlierDetector {
         else {
             return Vec::new();
         };
-        trip.kinds().filter_map(|kind| self.detect(index, trip.generation, kind, now, rng)).collect()
+        let mut events = Vec::new();
+        for kind in trip.kinds() {
+            if self.hosts[index].monitor.generation() == trip.generation {
+                events.push(self.detect(index, kind, None, now, rng));
+            }
+        }
+        events
     }
 
+    /// Decides on a host in rotation.
     fn detect(
         &mut self,
         index: usize,
-        generation: u32,
         by: DetectionKind,
+        evidence: Option<RateEvidence>,
         now: Instant,
         rng: &mut Rng,
-    ) -> Option<OutlierEvent> {
+    ) -> OutlierEvent {
         let record = &self.hosts[index];
-        if record.monitor.generation() != generation {
-            return None;
-        }
         let event = |record: &Record, action| OutlierEvent {
             host: Arc::clone(record.monitor.id()),
             action,
             num_ejections: record.num_ejections,
             since_last_action: record.last_return.map(|at| now.saturating_since(at)),
+            evidence,
         };
         if let Err((ejected, hosts)) = self.may_eject(record.monitor.priority()) {
-            return Some(event(record, OutlierAction::Blocked { by, ejected, hosts }));
+            return event(record, OutlierAction::Blocked { by, ejected, hosts });
         }
-        if rng.below(100) >= self.policy.detector(by).enforcing_percent {
-            return Some(event(record, OutlierAction::NotEnforced { by }));
+        if rng.below(100) >= self.policy.enforcing_percent(by) {
+            return event(record, OutlierAction::NotEnforced { by });
         }
         let jitter = random_up_to(self.policy.max_ejection_time_jitter, rng);
         let record = &mut self.hosts[index];
-        record.eject(Ejection { by, at: now, jitter }, &self.policy);
+        record.eject(Ejection { by, evidence, at: now, jitter }, &self.policy);
         self.epoch.advance();
         let due = now + ejection_time(&self.policy, record.multiplier) + jitter;
-        Some(event(record, OutlierAction::Ejected { by, due }))
+        event(record, OutlierAction::Ejected { by, due })
     }
 
     /// Envoy's arithmetic: one more ejected host must not make more than `max_ejection_percent` of the cluster's hosts,
@@ -173,14 +208,16 @@ impl OutlierDetector {
     }
 
     /// The sweep, once an interval is over: returns the hosts whose ejection time has passed (only here, difference D8), then
-    /// shortens by one step the next ejection of each host that has been back for an interval. The next interval starts at `now`.
-    pub fn tick(&mut self, now: Instant) -> Vec<OutlierEvent> {
+    /// judges the rates of the interval, then shortens by one step the next ejection of each host that has been back for an
+    /// interval. The next interval starts at `now`.
+    pub fn tick(&mut self, now: Instant, rng: &mut Rng) -> Vec<OutlierEvent> {
         if now < self.last_sweep + self.policy.interval {
             return Vec::new();
         }
         self.last_sweep = now;
+        let volumes = self.policy.counts_rates().then(|| Origin::ALL.map(|origin| self.take_volumes(origin)));
         let policy = &self.policy;
-        let events: Vec<_> = self
+        let mut events: Vec<_> = self
             .hosts
             .iter_mut()
             .filter(|record| record.due(policy).is_some_and(|due| due <= now))
@@ -189,17 +226,75 @@ impl OutlierDetector {
         if !events.is_empty() {
             self.epoch.advance();
         }
+        for (origin, volumes) in Origin::ALL.into_iter().zip(volumes.into_iter().flatten()) {
+            self.judge_rates(origin, &volumes, now, rng, &mut events);
+        }
+        let interval = self.policy.interval;
         for record in self.hosts.iter_mut().filter(|record| record.ejection.is_none()) {
-            if record.last_return.is_some_and(|at| now.saturating_since(at) >= policy.interval) {
+            if record.last_return.is_some_and(|at| now.saturating_since(at) >= interval) {
                 record.multiplier = record.multiplier.saturating_sub(1);
             }
         }
         events
     }
 
+    /// What the hosts did in the interval. Those that were out begin with nothing, even if this very sweep returns them.
+    fn take_volumes(&self, origin: Origin) -> Vec<Option<Volume>> {
+        let take = |record: &Record| {
+            let volume = record.monitor.take_volume(origin);
+            record.ejection.is_none().then_some(volume)
+        };
+        self.hosts.iter().map(take).collect()
+    }
+
+    /// As Envoy: first the success rates, then the failure percentages of those that are still in rotation.
+    fn judge_rates(
+        &mut self,
+        origin: Origin,
+        volumes: &[Option<Volume>],
+        now: Instant,
+        rng: &mut Rng,
+        events: &mut Vec<OutlierEvent>,
+    ) {
+        let shown = self.policy.shown_volume().max(1);
+        for (record, volume) in self.hosts.iter_mut().zip(volumes) {
+            let enough = volume.filter(|volume| volume.requests >= shown);
+            *record.rates.of(origin) = enough.map(Volume::success_rate);
+        }
+        let judged = self.policy.success_rate.and_then(|policy| success_rate::judge(&policy, volumes));
+        let bar =
+            judged.as_ref().map(|judged| SuccessBar { average: judged.average, threshold: judged.threshold });
+        *self.bars.of(origin) = bar;
+        let unlike = judged.map(|judged| judged.outliers).unwrap_or_default();
+        let failing = self.policy.failure_percentage;
+        let failing = failing.map(|policy| failure_percentage::judge(&policy, volumes)).unwrap_or_default();
+        let found = unlike.into_iter().map(|index| (index, DetectionKind::success_rate(origin), bar));
+        let found = found
+            .chain(failing.into_iter().map(|index| (index, DetectionKind::failure_percentage(origin), None)));
+        for (index, by, bar) in found {
+            if let Some(volume) = volumes[index].filter(|_| self.hosts[index].ejection.is_none()) {
+                events.push(self.detect(index, by, Some(RateEvidence { volume, bar }), now, rng));
+            }
+        }
+    }
+
     /// New numbers, at once; ejections, streaks and the present interval's start are kept (difference D7).
     pub fn reconfigure(&mut self, policy: OutlierPolicy) {
+        if self.policy.counts_rates() != policy.counts_rates() {
+            self.forget_rates();
+        }
         self.policy = policy;
+    }
+
+    /// What was counted while somebody last asked for it says nothing of now.
+    fn forget_rates(&mut self) {
+        self.bars = ByOrigin::default();
+        for record in &mut self.hosts {
+            record.rates = ByOrigin::default();
+            for origin in Origin::ALL {
+                record.monitor.take_volume(origin);
+            }
+        }
     }
 
     /// Returns every ejected host; for a cluster whose rule no longer has outlier detection.
@@ -223,19 +318,26 @@ impl OutlierDetector {
     pub fn view(&self) -> OutlierView {
         let hosts: Vec<_> = self.hosts.iter().map(|record| self.view_of(record)).collect();
         let ejected = hosts.iter().map(|host| u32::from(host.ejection.is_some())).sum();
-        OutlierView { ejected, hosts }
+        OutlierView { ejected, success: self.bars, hosts }
     }
 
     fn view_of(&self, record: &Record) -> HostView {
         let ejection = record.ejection.map(|ejection| {
             let due = record.due(&self.policy).unwrap_or(ejection.at);
-            EjectionView { by: ejection.by, since: ejection.at, due, returns: self.first_sweep_from(due) }
+            EjectionView {
+                by: ejection.by,
+                evidence: ejection.evidence,
+                since: ejection.at,
+                due,
+                returns: self.first_sweep_from(due),
+            }
         });
         HostView {
             host: Arc::clone(record.monitor.id()),
             ejection,
             num_ejections: record.num_ejections,
             multiplier: record.multiplier,
+            success: record.rates,
         }
     }
 
@@ -256,6 +358,7 @@ impl Record {
             multiplier: 0,
             last_ejection: None,
             last_return: None,
+            rates: ByOrigin::default(),
         }
     }
 
@@ -281,6 +384,7 @@ impl Record {
             action: OutlierAction::Returned { by: ejection.by },
             num_ejections: self.num_ejections,
             since_last_action: self.last_ejection.map(|at| now.saturating_since(at)),
+            evidence: None,
         })
     }
 

@@ -3,33 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{DetectionKind, Rate, Volume};
 use crate::time::Instant;
-
-/// Which detector fired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DetectionKind {
-    /// 5xx in a row.
-    Consecutive5xx,
-    /// 502, 503 and 504 in a row.
-    ConsecutiveGatewayFailure,
-    /// Local failures in a row, with `splitExternalLocalOriginErrors`.
-    ConsecutiveLocalOriginFailure,
-}
-
-impl DetectionKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] =
-        [Self::Consecutive5xx, Self::ConsecutiveGatewayFailure, Self::ConsecutiveLocalOriginFailure];
-
-    /// The `type` in Envoy's event log.
-    pub const fn event_type(self) -> &'static str {
-        match self {
-            Self::Consecutive5xx => "CONSECUTIVE_5XX",
-            Self::ConsecutiveGatewayFailure => "CONSECUTIVE_GATEWAY_FAILURE",
-            Self::ConsecutiveLocalOriginFailure => "CONSECUTIVE_LOCAL_ORIGIN_FAILURE",
-        }
-    }
-}
 
 /// Something happened to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +18,26 @@ pub struct OutlierEvent {
     /// For a detection the time since the host's last return, for a return the time since its ejection; `None` the first time.
     /// Envoy's `secs_since_last_action`.
     pub since_last_action: Option<Duration>,
+    /// Of a detection by rates: what they were.
+    pub evidence: Option<RateEvidence>,
+}
+
+/// What a detector of rates saw of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateEvidence {
+    /// What the host did in the interval.
+    pub volume: Volume,
+    /// What the others did, where that decided: success rate.
+    pub bar: Option<SuccessBar>,
+}
+
+/// What the success rates of a cluster's hosts were in one interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuccessBar {
+    /// Their mean.
+    pub average: Rate,
+    /// Hosts below it are outliers.
+    pub threshold: Rate,
 }
 
 /// What happened to a host.
@@ -109,88 +104,51 @@ impl OutlierEvent {
     }
 
     /// The counters that grow by one. The gauge `ejections_active` is read from [`super::OutlierDetector::ejected`].
-    pub const fn counters(&self) -> &'static [OutlierCounter] {
-        use DetectionKind as D;
+    pub fn counters(&self) -> impl Iterator<Item = OutlierCounter> {
         use OutlierCounter as C;
-        match self.action {
-            OutlierAction::Returned { .. } => &[],
-            OutlierAction::Blocked { by, .. } => match by {
-                D::Consecutive5xx => &[C::DetectedConsecutive5xx, C::Consecutive5xx, C::Overflow],
-                D::ConsecutiveGatewayFailure => &[C::DetectedConsecutiveGatewayFailure, C::Overflow],
-                D::ConsecutiveLocalOriginFailure => &[C::DetectedConsecutiveLocalOriginFailure, C::Overflow],
-            },
-            OutlierAction::NotEnforced { by } => match by {
-                D::Consecutive5xx => &[C::DetectedConsecutive5xx, C::Consecutive5xx, C::Total],
-                D::ConsecutiveGatewayFailure => &[C::DetectedConsecutiveGatewayFailure],
-                D::ConsecutiveLocalOriginFailure => &[C::DetectedConsecutiveLocalOriginFailure],
-            },
-            OutlierAction::Ejected { by, .. } => match by {
-                D::Consecutive5xx => &[
-                    C::DetectedConsecutive5xx,
-                    C::Consecutive5xx,
-                    C::Total,
-                    C::EnforcedTotal,
-                    C::EnforcedConsecutive5xx,
-                ],
-                D::ConsecutiveGatewayFailure => &[
-                    C::DetectedConsecutiveGatewayFailure,
-                    C::EnforcedTotal,
-                    C::EnforcedConsecutiveGatewayFailure,
-                ],
-                D::ConsecutiveLocalOriginFailure => &[
-                    C::DetectedConsecutiveLocalOriginFailure,
-                    C::EnforcedTotal,
-                    C::EnforcedConsecutiveLocalOriginFailure,
-                ],
-            },
-        }
+        let by = self.action.detector();
+        let counts = |when: bool, counter: C| when.then_some(counter);
+        let (ejected, blocked, detected) = match self.action {
+            OutlierAction::Ejected { .. } => (true, false, true),
+            OutlierAction::Blocked { .. } => (false, true, true),
+            OutlierAction::NotEnforced { .. } => (false, false, true),
+            OutlierAction::Returned { .. } => (false, false, false),
+        };
+        // Envoy's deprecated counters know two of its detectors.
+        let deprecated = match by {
+            DetectionKind::Consecutive5xx => Some(C::Consecutive5xx),
+            DetectionKind::SuccessRate | DetectionKind::LocalOriginSuccessRate => Some(C::SuccessRate),
+            _ => None,
+        };
+        let in_total = matches!(by, DetectionKind::Consecutive5xx | DetectionKind::SuccessRate);
+        [
+            counts(detected, C::Detected(by)),
+            deprecated.filter(|_| detected),
+            counts(detected && in_total && !blocked, C::Total),
+            counts(blocked, C::Overflow),
+            counts(ejected, C::EnforcedTotal),
+            counts(ejected, C::Enforced(by)),
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
-/// The counters of `cluster.<name>.outlier_detection.` that the consecutive detectors move. Envoy's other detectors never act
-/// under Istio; their counters exist and stay 0.
+/// The counters of `cluster.<name>.outlier_detection.` that move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OutlierCounter {
     /// Deprecated twin of `ejections_detected_consecutive_5xx`.
     Consecutive5xx,
-    /// Deprecated: 5xx detections that the percentage allowed, enforced or not.
+    /// Deprecated twin of the two detections by success rate.
+    SuccessRate,
+    /// Deprecated: detections by 5xx or success rate that the percentage allowed, enforced or not.
     Total,
     /// Detections that `maxEjectionPercent` blocked.
     Overflow,
     /// Ejections carried out.
     EnforcedTotal,
-    /// Streaks of 5xx found.
-    DetectedConsecutive5xx,
-    /// Ejections carried out for 5xx.
-    EnforcedConsecutive5xx,
-    /// Streaks of gateway failures found.
-    DetectedConsecutiveGatewayFailure,
-    /// Ejections carried out for gateway failures.
-    EnforcedConsecutiveGatewayFailure,
-    /// Streaks of local failures found.
-    DetectedConsecutiveLocalOriginFailure,
-    /// Ejections carried out for local failures.
-    EnforcedConsecutiveLocalOriginFailure,
-}
-
-impl OutlierCounter {
-    /// Envoy's name after `outlier_detection.`
-    pub const fn stat_name(self) -> &'static str {
-        match self {
-            Self::Consecutive5xx => "ejections_consecutive_5xx",
-            Self::Total => "ejections_total",
-            Self::Overflow => "ejections_overflow",
-            Self::EnforcedTotal => "ejections_enforced_total",
-            Self::DetectedConsecutive5xx => "ejections_detected_consecutive_5xx",
-            Self::EnforcedConsecutive5xx => "ejections_enforced_consecutive_5xx",
-            Self::DetectedConsecutiveGatewayFailure => "ejections_detected_consecutive_gateway_failure",
-            Self::EnforcedConsecutiveGatewayFailure => "ejections_enforced_consecutive_gateway_failure",
-            Self::DetectedConsecutiveLocalOriginFailure => {
-                "ejections_detected_consecutive_local_origin_failure"
-            }
-            Self::EnforcedConsecutiveLocalOriginFailure => {
-                "ejections_enforced_consecutive_local_origin_failure"
-            }
-        }
-    }
+    /// Detections by this detector.
+    Detected(DetectionKind),
+    /// Ejections carried out for this detector.
+    Enforced(DetectionKind),
 }

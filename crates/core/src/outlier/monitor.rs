@@ -1,9 +1,10 @@
-//! Counts one host's failures in a row, on the workers, without a lock; tells when a streak is long enough to look at.
+//! Counts one host's failures, in a row and in an interval, on the workers, without a lock; tells when a streak is long enough to look at.
 //! Whether the host is then ejected is `detector`'s decision.
 
 use std::sync::Arc;
 
-use super::{DetectionKind, OutlierPolicy};
+use super::tally::Tally;
+use super::{DetectionKind, Origin, OutlierPolicy, Volume};
 use crate::outcome::{FailureKind, Outcome};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -21,6 +22,9 @@ pub struct HostMonitor {
     consecutive_5xx: Streak,
     consecutive_gateway_failure: Streak,
     consecutive_local_origin_failure: Streak,
+    /// What detectors of rates ask for; not touched without one.
+    external: Tally,
+    local: Tally,
 }
 
 /// Proof that a try began, and in which period of the host's life. A try that began before an ejection or a return says
@@ -72,6 +76,8 @@ impl HostMonitor {
             consecutive_5xx: Streak::new(),
             consecutive_gateway_failure: Streak::new(),
             consecutive_local_origin_failure: Streak::new(),
+            external: Tally::new(),
+            local: Tally::new(),
         }
     }
 
@@ -109,7 +115,11 @@ impl HostMonitor {
         if is_odd(generation) || self.generation.load(Ordering::Acquire) != generation {
             return None;
         }
-        let kinds = match verdict(outcome, policy.split_external_local_origin_errors) {
+        let verdict = verdict(outcome, policy.split_external_local_origin_errors);
+        if policy.counts_rates() {
+            self.count_rates(&verdict, policy.split_external_local_origin_errors);
+        }
+        let kinds = match verdict {
             Verdict::Nothing => return None,
             Verdict::Answer(status) => self.count_answer(status, generation, policy),
             Verdict::LocalOrigin { connected } => {
@@ -123,6 +133,21 @@ impl HostMonitor {
             }
         };
         kinds.iter().any(Option::is_some).then_some(Trip { generation, kinds })
+    }
+
+    /// With split, an answer is also a success of the connection. A try that connected and then failed is one local failure;
+    /// Envoy counts the connection as a success besides (difference D33).
+    fn count_rates(&self, verdict: &Verdict, split: bool) {
+        match verdict {
+            Verdict::Answer(status) => {
+                self.external.add(*status >= 500);
+                if split {
+                    self.local.add(false);
+                }
+            }
+            Verdict::LocalOrigin { .. } => self.local.add(true),
+            Verdict::Nothing => {}
+        }
     }
 
     fn count_answer(
@@ -149,14 +174,23 @@ impl HostMonitor {
         ]
     }
 
-    /// The length of the current streak of `kind`.
+    /// The length of the current streak of `kind`; 0 for a kind that is found by rates.
     pub fn streak(&self, kind: DetectionKind) -> u32 {
         let streak = match kind {
             DetectionKind::Consecutive5xx => &self.consecutive_5xx,
             DetectionKind::ConsecutiveGatewayFailure => &self.consecutive_gateway_failure,
             DetectionKind::ConsecutiveLocalOriginFailure => &self.consecutive_local_origin_failure,
+            _ => return 0,
         };
         streak.length(self.generation.load(Ordering::Acquire))
+    }
+
+    /// What was counted since the last sweep. Only the detector takes it.
+    pub(super) fn take_volume(&self, origin: Origin) -> Volume {
+        match origin {
+            Origin::External => self.external.take(),
+            Origin::Local => self.local.take(),
+        }
     }
 
     pub(super) fn generation(&self) -> u32 {
@@ -173,6 +207,8 @@ impl HostMonitor {
     pub(super) fn start_afresh(&self) {
         let step = if self.is_ejected() { 1 } else { 2 };
         self.generation.fetch_add(step, Ordering::AcqRel);
+        self.external.take();
+        self.local.take();
     }
 }
 

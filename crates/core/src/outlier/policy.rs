@@ -31,9 +31,13 @@ pub struct OutlierPolicy {
     pub consecutive_local_origin_failure: Detector,
     /// Count local failures (connect errors, time-outs, resets) apart from answers.
     pub split_external_local_origin_errors: bool,
+    /// Hosts that succeed less often than the others. `None`, as under Istio: off.
+    pub success_rate: Option<SuccessRatePolicy>,
+    /// Hosts that fail too often. `None`, as under Istio: off.
+    pub failure_percentage: Option<FailurePercentagePolicy>,
 }
 
-/// One detector: after how many, and in how many percent of the cases the ejection is carried out.
+/// A detector of failures in a row: after how many, and in how many percent of the cases the ejection is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detector {
     /// Failures in a row; 0 never fires.
@@ -42,13 +46,107 @@ pub struct Detector {
     pub enforcing_percent: u32,
 }
 
+/// Envoy's success rate detector, judged at the sweep over the interval that ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuccessRatePolicy {
+    /// With fewer hosts that had enough tries, nobody is judged. Default 5.
+    pub minimum_hosts: u32,
+    /// Enough tries in one interval. Default 100.
+    pub request_volume: u32,
+    /// A host is an outlier below the mean minus so many standard deviations, in thousandths. Default 1900.
+    pub stdev_factor_thousandths: u32,
+    /// 0..=100: share of detections that eject. Default 100.
+    pub enforcing_percent: u32,
+    /// The same for local failures, with the split. Default 100.
+    pub local_origin_enforcing_percent: u32,
+}
+
+/// Envoy's failure percentage detector, judged at the sweep over the interval that ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailurePercentagePolicy {
+    /// A host is an outlier if at least so many percent of its tries failed. Default 85.
+    pub threshold: u32,
+    /// With fewer hosts that had enough tries, nobody is judged. Default 5.
+    pub minimum_hosts: u32,
+    /// Enough tries in one interval. Default 50.
+    pub request_volume: u32,
+    /// 0..=100: share of detections that eject. Default 100; Envoy's is 0.
+    pub enforcing_percent: u32,
+    /// The same for local failures, with the split. Default 100; Envoy's is 0.
+    pub local_origin_enforcing_percent: u32,
+}
+
 impl OutlierPolicy {
-    /// The detector that finds `kind`.
-    pub const fn detector(&self, kind: DetectionKind) -> Detector {
+    /// The detector of failures in a row that finds `kind`; `None`: `kind` is found by rates.
+    pub const fn streak(&self, kind: DetectionKind) -> Option<Detector> {
         match kind {
-            DetectionKind::Consecutive5xx => self.consecutive_5xx,
-            DetectionKind::ConsecutiveGatewayFailure => self.consecutive_gateway_failure,
-            DetectionKind::ConsecutiveLocalOriginFailure => self.consecutive_local_origin_failure,
+            DetectionKind::Consecutive5xx => Some(self.consecutive_5xx),
+            DetectionKind::ConsecutiveGatewayFailure => Some(self.consecutive_gateway_failure),
+            DetectionKind::ConsecutiveLocalOriginFailure => Some(self.consecutive_local_origin_failure),
+            _ => None,
+        }
+    }
+
+    /// Share of detections of `kind` that eject, 0..=100; 0 for a detector that is off.
+    pub fn enforcing_percent(&self, kind: DetectionKind) -> u32 {
+        let (success, failure) = (self.success_rate, self.failure_percentage);
+        match kind {
+            DetectionKind::Consecutive5xx => self.consecutive_5xx.enforcing_percent,
+            DetectionKind::ConsecutiveGatewayFailure => self.consecutive_gateway_failure.enforcing_percent,
+            DetectionKind::ConsecutiveLocalOriginFailure => {
+                self.consecutive_local_origin_failure.enforcing_percent
+            }
+            DetectionKind::SuccessRate => success.map_or(0, |rate| rate.enforcing_percent),
+            DetectionKind::LocalOriginSuccessRate => {
+                success.map_or(0, |rate| rate.local_origin_enforcing_percent)
+            }
+            DetectionKind::FailurePercentage => failure.map_or(0, |share| share.enforcing_percent),
+            DetectionKind::LocalOriginFailurePercentage => {
+                failure.map_or(0, |share| share.local_origin_enforcing_percent)
+            }
+        }
+    }
+
+    /// Whether `kind` can ever eject a host.
+    pub fn can_eject(&self, kind: DetectionKind) -> bool {
+        self.enforcing_percent(kind) > 0
+            && self.streak(kind).is_none_or(|streak| streak.threshold > 0)
+            && (!kind.needs_split() || self.split_external_local_origin_errors)
+    }
+
+    /// Whether a detector looks at rates, so that tries are counted.
+    pub const fn counts_rates(&self) -> bool {
+        self.success_rate.is_some() || self.failure_percentage.is_some()
+    }
+
+    /// Tries in one interval after which a host's rates are shown.
+    pub fn shown_volume(&self) -> u32 {
+        let success = self.success_rate.map(|rate| rate.request_volume);
+        let failure = self.failure_percentage.map(|share| share.request_volume);
+        [success, failure].into_iter().flatten().min().unwrap_or(u32::MAX)
+    }
+}
+
+impl Default for SuccessRatePolicy {
+    fn default() -> Self {
+        Self {
+            minimum_hosts: 5,
+            request_volume: 100,
+            stdev_factor_thousandths: 1_900,
+            enforcing_percent: 100,
+            local_origin_enforcing_percent: 100,
+        }
+    }
+}
+
+impl Default for FailurePercentagePolicy {
+    fn default() -> Self {
+        Self {
+            threshold: 85,
+            minimum_hosts: 5,
+            request_volume: 50,
+            enforcing_percent: 100,
+            local_origin_enforcing_percent: 100,
         }
     }
 }
@@ -67,6 +165,8 @@ impl Default for OutlierPolicy {
             consecutive_gateway_failure: Detector { threshold: 5, enforcing_percent: 0 },
             consecutive_local_origin_failure: Detector { threshold: 5, enforcing_percent: 100 },
             split_external_local_origin_errors: false,
+            success_rate: None,
+            failure_percentage: None,
         }
     }
 }

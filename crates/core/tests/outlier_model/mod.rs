@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fuseboard_core::outlier::{Detector, OutlierPolicy};
+use fuseboard_core::outlier::{Detector, FailurePercentagePolicy, OutlierPolicy};
 use fuseboard_core::{FailureKind, Outcome};
 use proptest::prelude::*;
 
@@ -45,9 +45,23 @@ fn detectors() -> impl Strategy<Value = Detector> {
         .prop_map(|(threshold, enforcing_percent)| Detector { threshold, enforcing_percent })
 }
 
+fn shares() -> impl Strategy<Value = Option<FailurePercentagePolicy>> {
+    let share = (0_u32..=100, 0_u32..3, 1_u32..6, prop_oneof![Just(0), Just(100)]);
+    proptest::option::of(share.prop_map(|(threshold, minimum_hosts, request_volume, percent)| {
+        FailurePercentagePolicy {
+            threshold,
+            minimum_hosts,
+            request_volume,
+            enforcing_percent: percent,
+            local_origin_enforcing_percent: 100 - percent,
+        }
+    }))
+}
+
 pub(crate) fn policies() -> impl Strategy<Value = OutlierPolicy> {
-    (0_u32..=100, detectors(), detectors(), detectors(), any::<bool>(), 1_u64..4).prop_map(
-        |(percent, any_5xx, gateway, local, split, most)| OutlierPolicy {
+    (0_u32..=100, detectors(), detectors(), detectors(), any::<bool>(), 1_u64..4, shares()).prop_map(
+        |(percent, any_5xx, gateway, local, split, most, failure_percentage)| OutlierPolicy {
+            failure_percentage,
             interval: Duration::from_millis(200),
             base_ejection_time: Duration::from_millis(300),
             max_ejection_time: Duration::from_millis(300 * most),
@@ -74,6 +88,8 @@ struct Host {
     returned_at: Option<u64>,
     multiplier: u64,
     era: u32,
+    /// Failures and tries since the last sweep, of answers and of connections.
+    volumes: [(u32, u32); 2],
 }
 
 pub(crate) struct Cluster {
@@ -111,6 +127,16 @@ impl Cluster {
         let connects =
             matches!(outcome, Outcome::Failure(FailureKind::ConnectFailed | FailureKind::ConnectTimeout));
         let state = &mut self.hosts[host];
+        if self.policy.failure_percentage.is_some() {
+            if !(split && local) {
+                state.volumes[0].0 += u32::from(code >= 500);
+                state.volumes[0].1 += 1;
+            }
+            if split {
+                state.volumes[1].0 += u32::from(local);
+                state.volumes[1].1 += 1;
+            }
+        }
         if !(split && connects) {
             state.local = 0;
         }
@@ -169,20 +195,46 @@ impl Cluster {
         let base = millis(self.policy.base_ejection_time);
         let most = millis(self.policy.max_ejection_time);
         let mut returned = 0;
+        // Those that are out now did nothing that counts.
+        let volumes: Vec<_> = self.hosts.iter_mut().map(|host| std::mem::take(&mut host.volumes)).collect();
+        let out: Vec<_> = self.hosts.iter().map(|host| host.ejected_at.is_some()).collect();
         for host in &mut self.hosts {
-            match host.ejected_at {
-                Some(at) if now - at >= (base * host.multiplier).min(most) => {
-                    host.ejected_at = None;
-                    host.returned_at = Some(now);
-                    host.era += 1;
-                    returned += 1;
-                }
-                None if host.returned_at.is_some_and(|at| now - at >= interval) => {
-                    host.multiplier = host.multiplier.saturating_sub(1);
-                }
-                _ => {}
+            if let Some(at) = host.ejected_at
+                && now - at >= (base * host.multiplier).min(most)
+            {
+                host.ejected_at = None;
+                host.returned_at = Some(now);
+                host.era += 1;
+                returned += 1;
+            }
+        }
+        for kind in 0..2 {
+            self.judge(kind, &volumes, &out, now);
+        }
+        for host in &mut self.hosts {
+            let healthy =
+                host.ejected_at.is_none() && host.returned_at.is_some_and(|at| now - at >= interval);
+            if healthy {
+                host.multiplier = host.multiplier.saturating_sub(1);
             }
         }
         returned
+    }
+
+    fn judge(&mut self, kind: usize, volumes: &[[(u32, u32); 2]], out: &[bool], now: u64) {
+        let Some(share) = self.policy.failure_percentage else { return };
+        let valid: Vec<usize> = (0..volumes.len())
+            .filter(|&host| !out[host] && volumes[host][kind].1 >= share.request_volume)
+            .collect();
+        if valid.len() < share.minimum_hosts as usize {
+            return;
+        }
+        for host in valid {
+            let (failures, tries) = volumes[host][kind];
+            if failures * 100 >= share.threshold * tries && self.hosts[host].ejected_at.is_none() {
+                let enforcing_percent = [share.enforcing_percent, share.local_origin_enforcing_percent][kind];
+                self.detect(host, Detector { threshold: 0, enforcing_percent }, now);
+            }
+        }
     }
 }

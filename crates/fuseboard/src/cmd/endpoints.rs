@@ -18,8 +18,8 @@ use crate::wanted::Wanted;
   fuseboard endpoints httpbin
   fuseboard endpoints httpbin.default:8000 -o json
 
-WHY says which detector ejected an endpoint, and after how many failures in a row;
-for one in rotation, how far a detector has come. RETURNS IN counts to the sweep
+WHY says which detector ejected an endpoint, and after how many failures in a row
+or by what share of its calls; for one in rotation, how far a detector has come. RETURNS IN counts to the sweep
 that returns the endpoint: the first one after its ejection time. Names of pods,
 nodes and zones are those of the EndpointSlices or Endpoints.")]
 pub(crate) struct Arguments {
@@ -119,7 +119,10 @@ fn row(endpoint: &EndpointState) -> Vec<Cell> {
 /// What ejected it, or the detector that is nearest to it.
 fn why(endpoint: &EndpointState) -> Cell {
     if let Some(ejection) = &endpoint.ejection {
-        return Cell::plain(format!("{} {1}/{1}", ejection.detector, ejection.threshold));
+        return Cell::plain(match ejection.seen.as_str() {
+            "" => format!("{} {1}/{1}", ejection.detector, ejection.threshold),
+            seen => format!("{}: {seen}", ejection.detector),
+        });
     }
     let counting = endpoint.streaks.iter().filter(|streak| streak.failures > 0);
     let nearest = counting.max_by_key(|streak| streak.failures * 1000 / streak.threshold.max(1));

@@ -28,6 +28,14 @@ use crate::outlier_log::OutlierLog;
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
 
+/// What a sweep of outlier detection did.
+struct Swept {
+    /// When the next one is due.
+    next: Option<Instant>,
+    /// Hosts went.
+    ejected: bool,
+}
+
 /// The state of one cluster name. It dies when no snapshot names it and its last exchange has ended.
 pub struct LiveCluster {
     /// Envoy's name; the identity.
@@ -106,7 +114,7 @@ impl LiveCluster {
             (Some(running), None) => {
                 let (events, policy) = (running.return_all(now), running.policy().clone());
                 *detector = None;
-                self.note_returns(&events, &policy, hosts, now);
+                self.note_swept(&events, &policy, hosts, now);
             }
             (None, Some(policy)) => {
                 *detector = Some(OutlierDetector::new(policy.clone(), Arc::clone(&self.epoch), now));
@@ -189,29 +197,28 @@ impl LiveCluster {
         }
     }
 
-    /// The sweep that returns hosts; says when the next one is due. Counts in the control block.
-    pub(crate) fn sweep(&self, hosts: &[Arc<Host>], now: Instant) -> Option<Instant> {
+    /// The sweep that returns hosts and judges rates; says when the next one is due. Counts in the control block. An ejected
+    /// host's idle connections are closed before this returns.
+    fn sweep(&self, hosts: &[Arc<Host>], now: Instant, rng: &mut Rng) -> Option<Swept> {
         let (events, next, policy) = {
             let mut detector = self.detector();
             let detector = detector.as_mut()?;
-            (detector.tick(now), detector.deadline(), detector.policy().clone())
+            (detector.tick(now, rng), detector.deadline(), detector.policy().clone())
         };
-        self.note_returns(&events, &policy, hosts, now);
-        next
+        self.note_swept(&events, &policy, hosts, now);
+        let ejected = events.iter().any(|event| matches!(event.action, OutlierAction::Ejected { .. }));
+        Some(Swept { next, ejected })
     }
 
-    /// Counts hosts that are back, and logs them.
-    fn note_returns(
-        &self,
-        events: &[OutlierEvent],
-        policy: &OutlierPolicy,
-        hosts: &[Arc<Host>],
-        now: Instant,
-    ) {
+    /// Counts and logs what a sweep found.
+    fn note_swept(&self, events: &[OutlierEvent], policy: &OutlierPolicy, hosts: &[Arc<Host>], now: Instant) {
         for event in events {
             self.stats.control().count_event(event);
             if let Some(host) = hosts.iter().find(|host| Arc::ptr_eq(host.monitor.id(), &event.host)) {
                 self.log(event, policy, host, now);
+                if matches!(event.action, OutlierAction::Ejected { .. }) {
+                    self.close_idle(host, &self.stats.control().stats, now);
+                }
             }
         }
     }
@@ -318,6 +325,15 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
+    /// The sweep of outlier detection; says when the next one is due. Where it ejects the last host, those who wait are told.
+    pub(crate) fn sweep(&self, now: Instant, rng: &mut Rng) -> Option<Instant> {
+        let swept = self.live.sweep(&self.hosts, now, rng)?;
+        if swept.ejected && self.is_deserted() {
+            self.live.dismiss_waiters();
+        }
+        swept.next
+    }
+
     /// Nobody can be sent to, so nobody should wait.
     pub(crate) fn is_deserted(&self) -> bool {
         self.config.availability != Availability::Serving

@@ -2,7 +2,7 @@
 
 use fuseboard_admin::status::{BreakerStatus, ClusterStatus};
 use fuseboard_core::breaker::{State, Transition};
-use fuseboard_core::outlier::{OutlierAction, OutlierCounter, OutlierEvent};
+use fuseboard_core::outlier::{DetectionKind, OutlierAction, OutlierCounter, OutlierEvent};
 use fuseboard_stats::{Codes, Counter, stats};
 
 use super::refused::Refused;
@@ -119,12 +119,12 @@ stats! {
 }
 
 stats! {
-    /// Envoy's outlier detection stats; they exist where the cluster has outlier detection. The counters of detectors that
-    /// Istio never turns on (success rate, failure percentage, degradation) exist too and stay 0.
+    /// Envoy's outlier detection stats; they exist where the cluster has outlier detection. Those of success rate and failure
+    /// percentage move only where a `DestinationPolicy` turns the detectors on, and that of degradation never does.
     pub struct OutlierStats in "cluster.<name>.outlier_detection" {
         /// Deprecated by Envoy: detections by consecutive 5xx, carried out or not.
         ejections_consecutive_5xx: Counter,
-        /// Deprecated by Envoy.
+        /// Deprecated by Envoy: detections by success rate, carried out or not.
         ejections_success_rate: Counter,
         /// Deprecated by Envoy: detections by consecutive 5xx or success rate that the percentage allowed.
         ejections_total: Counter,
@@ -138,13 +138,13 @@ stats! {
         ejections_detected_consecutive_gateway_failure: Counter,
         /// Detections: local failures in a row.
         ejections_detected_consecutive_local_origin_failure: Counter,
-        /// Never moves: no such detector.
+        /// Detections: success rates below the others'.
         ejections_detected_success_rate: Counter,
-        /// Never moves: no such detector.
+        /// Detections: success rates of connections below the others'.
         ejections_detected_local_origin_success_rate: Counter,
-        /// Never moves: no such detector.
+        /// Detections: too many failures.
         ejections_detected_failure_percentage: Counter,
-        /// Never moves: no such detector.
+        /// Detections: too many local failures.
         ejections_detected_local_origin_failure_percentage: Counter,
         /// Never moves: no such detector.
         ejections_detected_degradation: Counter,
@@ -154,13 +154,13 @@ stats! {
         ejections_enforced_consecutive_gateway_failure: Counter,
         /// Ejections for local failures in a row.
         ejections_enforced_consecutive_local_origin_failure: Counter,
-        /// Never moves: no such detector.
+        /// Ejections for success rates below the others'.
         ejections_enforced_success_rate: Counter,
-        /// Never moves: no such detector.
+        /// Ejections for success rates of connections below the others'.
         ejections_enforced_local_origin_success_rate: Counter,
-        /// Never moves: no such detector.
+        /// Ejections for too many failures.
         ejections_enforced_failure_percentage: Counter,
-        /// Never moves: no such detector.
+        /// Ejections for too many local failures.
         ejections_enforced_local_origin_failure_percentage: Counter,
     }
 }
@@ -239,7 +239,7 @@ impl ClusterBlock {
     /// Adds what an event of the outlier detector counts.
     pub(crate) fn count_event(&self, event: &OutlierEvent) {
         for counter in event.counters() {
-            self.outlier.cell(*counter).inc();
+            self.outlier.cell(counter).inc();
         }
         if matches!(event.action, OutlierAction::Returned { .. }) {
             self.own.unejections_total.inc();
@@ -249,22 +249,32 @@ impl ClusterBlock {
 
 impl OutlierStats {
     const fn cell(&self, counter: OutlierCounter) -> &Counter {
+        use DetectionKind as D;
         use OutlierCounter as C;
         match counter {
             C::Consecutive5xx => &self.ejections_consecutive_5xx,
             C::Total => &self.ejections_total,
             C::Overflow => &self.ejections_overflow,
             C::EnforcedTotal => &self.ejections_enforced_total,
-            C::DetectedConsecutive5xx => &self.ejections_detected_consecutive_5xx,
-            C::EnforcedConsecutive5xx => &self.ejections_enforced_consecutive_5xx,
-            C::DetectedConsecutiveGatewayFailure => &self.ejections_detected_consecutive_gateway_failure,
-            C::EnforcedConsecutiveGatewayFailure => &self.ejections_enforced_consecutive_gateway_failure,
-            C::DetectedConsecutiveLocalOriginFailure => {
-                &self.ejections_detected_consecutive_local_origin_failure
-            }
-            C::EnforcedConsecutiveLocalOriginFailure => {
-                &self.ejections_enforced_consecutive_local_origin_failure
-            }
+            C::SuccessRate => &self.ejections_success_rate,
+            C::Detected(by) => match by {
+                D::Consecutive5xx => &self.ejections_detected_consecutive_5xx,
+                D::ConsecutiveGatewayFailure => &self.ejections_detected_consecutive_gateway_failure,
+                D::ConsecutiveLocalOriginFailure => &self.ejections_detected_consecutive_local_origin_failure,
+                D::SuccessRate => &self.ejections_detected_success_rate,
+                D::LocalOriginSuccessRate => &self.ejections_detected_local_origin_success_rate,
+                D::FailurePercentage => &self.ejections_detected_failure_percentage,
+                D::LocalOriginFailurePercentage => &self.ejections_detected_local_origin_failure_percentage,
+            },
+            C::Enforced(by) => match by {
+                D::Consecutive5xx => &self.ejections_enforced_consecutive_5xx,
+                D::ConsecutiveGatewayFailure => &self.ejections_enforced_consecutive_gateway_failure,
+                D::ConsecutiveLocalOriginFailure => &self.ejections_enforced_consecutive_local_origin_failure,
+                D::SuccessRate => &self.ejections_enforced_success_rate,
+                D::LocalOriginSuccessRate => &self.ejections_enforced_local_origin_success_rate,
+                D::FailurePercentage => &self.ejections_enforced_failure_percentage,
+                D::LocalOriginFailurePercentage => &self.ejections_enforced_local_origin_failure_percentage,
+            },
         }
     }
 }

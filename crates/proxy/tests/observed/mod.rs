@@ -8,7 +8,7 @@ use fuseboard_admin::status::{
 };
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::{LimitView, Thresholds};
-use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_core::outlier::{ByOrigin, OutlierPolicy};
 use fuseboard_proxy::Source;
 use fuseboard_proxy::stats::{Observation, RequestSeries};
 use fuseboard_snapshot::{
@@ -51,6 +51,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         cluster: Arc::new(cluster),
         limits: PerPriority { default: idle(thresholds), high: idle(Thresholds::ENVOY) },
         hosts: vec![HostStatus::idle("127.0.0.1:8000".parse().unwrap())],
+        success: ByOrigin::default(),
         breaker: None,
         membership_changes: 0,
         added_via_api: false,

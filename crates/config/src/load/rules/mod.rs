@@ -2,7 +2,9 @@
 //! API server would refuse. Each function looks at the tree and decodes block by block, so that a mistake in one block does
 //! not hide those in another.
 
+mod block;
 mod circuit_breaker;
+mod destination_policy;
 mod destination_rule;
 mod kubernetes;
 mod load_balancer;
@@ -26,7 +28,7 @@ pub(super) fn check(kind: Kind, namespace: &str, node: &Node, path: &FieldPath<'
         Kind::Endpoints => kubernetes::endpoints(node, path, report),
         Kind::EndpointSlice => kubernetes::endpoint_slice(node, path, report),
         Kind::Pod => {}
-        Kind::DestinationPolicy => destination_policy(node, path, report),
+        Kind::DestinationPolicy => destination_policy::check(node, path, report),
         Kind::CircuitBreaker => circuit_breaker::check(node, path, report),
     }
 }
@@ -40,15 +42,6 @@ pub(super) fn metadata(node: &Node, path: &FieldPath<'_>, report: &mut Report<'_
             let help = "write lower-case letters, digits and '-', with a letter or digit at both ends";
             report.add(Code::InvalidName, value.span, &path.key(key), message, help);
         }
-    }
-}
-
-fn destination_policy(node: &Node, path: &FieldPath<'_>, report: &mut Report<'_>) {
-    if let Some(host) = field::<String>(node, "host") {
-        name::host(&host, &path.key("host"), report);
-    }
-    if let Some(port) = field::<u32>(node, "port") {
-        port_number(port, &path.key("port"), report);
     }
 }
 
