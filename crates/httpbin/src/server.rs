@@ -160,6 +160,9 @@ impl Handler for Front {
     async fn answer(self: Arc<Self>, request: Request<Body>, connection: Connection) -> Response<Body> {
         let entered = self.control.enter_request();
         let origin = request.headers().get(ORIGIN).cloned();
+        if self.control.knobs().hang {
+            self.control.answers().await;
+        }
         let knobs = self.control.knobs();
         if !knobs.delay.is_zero() {
             tokio::time::sleep(knobs.delay).await;

@@ -14,7 +14,7 @@ use crate::duration;
 use crate::listener::{Connection, Handler};
 use crate::reply::{self, Refusal};
 
-const MEMBERS: &str = "fail, status, delay";
+const MEMBERS: &str = "fail, status, delay, hang";
 /// Nothing said at the door is longer.
 const LONGEST: usize = 4096;
 
@@ -40,6 +40,7 @@ impl Door {
         turn.fail.into_iter().for_each(|share| self.control.fail_share(share));
         turn.status.into_iter().for_each(|status| self.control.fail_with(status));
         turn.delay.into_iter().for_each(|delay| self.control.set_delay(delay));
+        turn.hang.into_iter().for_each(|hang| self.control.hang_all(hang));
         Ok(())
     }
 
@@ -52,6 +53,7 @@ impl Door {
                 "fail": knobs.fail,
                 "status": knobs.status.as_u16(),
                 "delay": fuseboard_go::duration::format(knobs.delay),
+                "hang": knobs.hang,
                 "requests": peak(counts.requests),
                 "connections": peak(counts.connections),
             }),
@@ -79,12 +81,13 @@ struct Turn {
     fail: Option<f64>,
     status: Option<StatusCode>,
     delay: Option<Duration>,
+    hang: Option<bool>,
 }
 
 impl Turn {
     /// Every problem, where there is one.
     fn read(wanted: &Map<String, Value>) -> Result<Self, Vec<String>> {
-        let mut turn = Self { fail: None, status: None, delay: None };
+        let mut turn = Self { fail: None, status: None, delay: None, hang: None };
         let mut problems = Vec::new();
         for (name, value) in wanted {
             let good = match name.as_str() {
@@ -104,6 +107,10 @@ impl Turn {
                     turn.delay = delay(value);
                     turn.delay.is_some()
                 }
+                "hang" => {
+                    turn.hang = value.as_bool();
+                    turn.hang.is_some()
+                }
                 _ => {
                     problems.push(format!("{name}: not known here; there are {MEMBERS}"));
                     true
@@ -113,6 +120,7 @@ impl Turn {
                 let expected = match name.as_str() {
                     "fail" => "a share between 0 and 1, or true or false",
                     "status" => "a status between 200 and 599",
+                    "hang" => "true or false",
                     _ => "seconds, or a duration such as \"200ms\"",
                 };
                 problems.push(format!("{name}: {value} is not {expected}"));
@@ -145,15 +153,19 @@ mod tests {
     #[test]
     fn what_is_not_named_stays() {
         let turn = read(r#"{"delay": "200ms"}"#).unwrap();
-        assert_eq!(turn, Turn { fail: None, status: None, delay: Some(Duration::from_millis(200)) });
+        assert_eq!(
+            turn,
+            Turn { fail: None, status: None, delay: Some(Duration::from_millis(200)), hang: None }
+        );
         assert_eq!(read(r#"{"fail": true, "delay": 0.5, "status": 500}"#).unwrap().fail, Some(1.0));
+        assert_eq!(read(r#"{"hang": true}"#).unwrap().hang, Some(true));
     }
 
     #[test]
     fn every_problem_is_named_at_once() {
-        let problems = read(r#"{"fail": 2, "delay": "x", "status": 99, "speed": 1}"#).unwrap_err();
-        assert_eq!(problems.len(), 4);
+        let problems = read(r#"{"fail": 2, "delay": "x", "status": 99, "speed": 1, "hang": 1}"#).unwrap_err();
+        assert_eq!(problems.len(), 5);
         assert!(problems.contains(&"fail: 2 is not a share between 0 and 1, or true or false".to_owned()));
-        assert!(problems.contains(&"speed: not known here; there are fail, status, delay".to_owned()));
+        assert!(problems.contains(&"speed: not known here; there are fail, status, delay, hang".to_owned()));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
+use tokio::sync::watch;
 
 pub(crate) use door::Door;
 
@@ -22,6 +23,7 @@ struct State {
     fail_bits: AtomicU64,
     status: AtomicU16,
     delay_ns: AtomicU64,
+    hang: watch::Sender<bool>,
     requests: Gauge,
     connections: Gauge,
 }
@@ -32,6 +34,7 @@ impl Default for State {
             fail_bits: AtomicU64::default(),
             status: AtomicU16::new(StatusCode::SERVICE_UNAVAILABLE.as_u16()),
             delay_ns: AtomicU64::default(),
+            hang: watch::Sender::new(false),
             requests: Gauge::default(),
             connections: Gauge::default(),
         }
@@ -47,6 +50,8 @@ pub(crate) struct Knobs {
     pub(crate) status: StatusCode,
     /// Wait before each answer.
     pub(crate) delay: Duration,
+    /// Requests are taken and not answered.
+    pub(crate) hang: bool,
 }
 
 impl Control {
@@ -71,6 +76,17 @@ impl Control {
         self.state.delay_ns.store(ns, Ordering::Relaxed);
     }
 
+    /// While set, requests are taken and none is answered; those that wait are answered once it is not set any more.
+    pub fn hang_all(&self, hang: bool) {
+        self.state.hang.send_replace(hang);
+    }
+
+    /// Waits while the instance hangs.
+    pub(crate) async fn answers(&self) {
+        // The sender lives as long as this does.
+        let _ = self.state.hang.subscribe().wait_for(|hang| !hang).await;
+    }
+
     /// What the instance has seen so far.
     pub fn counts(&self) -> Counts {
         Counts { requests: self.state.requests.read(), connections: self.state.connections.read() }
@@ -89,6 +105,7 @@ impl Control {
             // Only statuses are stored.
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
             delay: Duration::from_nanos(self.state.delay_ns.load(Ordering::Relaxed)),
+            hang: *self.state.hang.borrow(),
         }
     }
 

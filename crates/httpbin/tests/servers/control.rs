@@ -32,6 +32,27 @@ async fn a_share_of_requests_fails() {
 }
 
 #[tokio::test]
+async fn an_instance_that_hangs_takes_requests_and_answers_them_when_it_does_not_any_more() {
+    let server = start_with(|options| options.control = Some(ANY_PORT)).await;
+    let (door, control) = (server.control_address().unwrap(), server.control());
+    let turn = async |body: &str| ask_at(door, "POST /_ctl", &[], body).await.json();
+    assert_eq!(turn("{\"hang\": true}").await["hang"], true);
+    let mut waiting = std::pin::pin!(get(&server, "/get"));
+    let taken = async {
+        while control.counts().requests.active == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = &mut waiting => assert_eq!(answer.status(), 0, "it answers"),
+        () = taken => {}
+    }
+    assert_eq!(turn("{\"hang\": false}").await["hang"], false);
+    assert_eq!(waiting.await.status(), 200);
+    assert_eq!(get(&server, "/get").await.status(), 200);
+}
+
+#[tokio::test]
 async fn the_door_tells_every_mistake_and_changes_nothing() {
     let server = start_with(|options| options.control = Some(ANY_PORT)).await;
     let door = server.control_address().unwrap();
