@@ -1,0 +1,94 @@
+//! What a request asks of the allocator once its connections are warm: nothing, with all protection on. Alone in its process, and
+//! with a caller and an origin that ask for nothing themselves, so that every block is the proxy's.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuseboard_core::breaker::{BreakerPolicy, FailureCount, Percent, SlowPolicy, TripPolicy};
+use fuseboard_core::limit::Thresholds;
+use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_proxy::{ProxyOptions, start};
+use fuseboard_snapshot::{Cluster, ClusterBreaker, Provenance, Snapshot};
+use fuseboard_testkit::ClusterSketch;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+const GET: &[u8] = b"GET /some/path?and=query HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world";
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n";
+
+/// Answers each message, which comes in one piece.
+fn serve(mut stream: TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    let mut input = [0; 4_096];
+    while stream.read(&mut input).is_ok_and(|read| read > 0) {
+        stream.write_all(ANSWER).unwrap();
+    }
+}
+
+fn origin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
+    address
+}
+
+/// Every condition of a breaker, limits, and outlier detection.
+fn protected(cluster: &Cluster) -> Cluster {
+    let percent = Percent::new(50).unwrap();
+    let trip = TripPolicy {
+        consecutive_failures: NonZeroU32::new(5),
+        failures: Some(FailureCount { count: NonZeroU32::new(50).unwrap(), within: Duration::from_secs(10) }),
+        failure_percent: Some(percent),
+        slow: Some(SlowPolicy { slower_than: Duration::from_secs(10), percent }),
+        minimum_calls: 20,
+    };
+    let policy = BreakerPolicy { trip, ..BreakerPolicy::default() };
+    let mut cluster = cluster.clone();
+    cluster.thresholds.default = Thresholds::ENVOY;
+    cluster.outlier = Some(OutlierPolicy::default());
+    cluster.breaker = Some(ClusterBreaker { policy, rules: Vec::new(), provenance: Provenance::default() });
+    cluster
+}
+
+/// Requests on one connection, each answered in full.
+fn call(stream: &mut TcpStream, request: &[u8], times: usize) {
+    let mut answer = [0; 4_096];
+    for _ in 0..times {
+        stream.write_all(request).unwrap();
+        let mut length = 0;
+        while !answer[..length].ends_with(b"hello\n") {
+            let read = stream.read(&mut answer[length..]).unwrap();
+            assert!(read > 0, "the proxy hung up");
+            length += read;
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    }
+}
+
+#[test]
+fn a_request_on_warm_connections_allocates_nothing() {
+    const REQUESTS: usize = 2_000;
+    let profiler = dhat::Profiler::builder().testing().build();
+    let snapshot = ClusterSketch::new("warm", &[origin()]).snapshot(1).unwrap();
+    let clusters = vec![Arc::new(protected(&snapshot.clusters[0]))];
+    let options = ProxyOptions { concurrency: 1, ..ProxyOptions::default() };
+    let proxy = start(options, Arc::new(Snapshot { clusters, ..snapshot })).unwrap();
+    let mut stream = TcpStream::connect(proxy.listeners()[0].address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    for (name, request) in [("GET", GET), ("POST", POST)] {
+        call(&mut stream, request, 100);
+        let before = dhat::HeapStats::get().total_blocks;
+        call(&mut stream, request, REQUESTS);
+        let blocks = dhat::HeapStats::get().total_blocks - before;
+        // Sweeps of other threads may ask for some as time goes by.
+        assert!(blocks < REQUESTS as u64 / 20, "{name}: {blocks} blocks for {REQUESTS} requests");
+    }
+    drop(profiler);
+}
