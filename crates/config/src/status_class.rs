@@ -1,7 +1,15 @@
-//! Classes of HTTP statuses, as they are written: `5xx`.
+//! Sets of HTTP statuses that have a name: `5xx`, `gateway`.
 
-/// The number of a class: 5 for `5xx`.
-pub(crate) fn parse(text: &str) -> Option<u16> {
+use fuseboard_core::classifier::StatusSet;
+
+/// The set called so.
+pub(crate) fn parse(text: &str) -> Option<StatusSet> {
+    match text {
+        "gateway" => return Some(StatusSet::of(&[502, 503, 504])),
+        "server" => return Some(StatusSet::class(5)),
+        _ => {}
+    }
     let class = text.strip_suffix("xx")?;
-    matches!(class, "1" | "2" | "3" | "4" | "5").then(|| class.parse().ok()).flatten()
+    let class = matches!(class, "1" | "2" | "3" | "4" | "5").then(|| class.parse().ok()).flatten()?;
+    Some(StatusSet::class(class))
 }

@@ -15,6 +15,8 @@ use std::path::Path;
 use fuseboard_api::parse_duration;
 use fuseboard_config::diagnostic::render::{Look, text};
 use fuseboard_config::{Code, Destination, Diagnostics, ListenPlan, SourceText, Workload, load, resolve};
+use fuseboard_core::Outcome;
+use fuseboard_core::outlier::{DetectionKind, HostMonitor};
 use golden::assert_golden;
 use inputs::inputs;
 
@@ -70,6 +72,27 @@ fn the_good_file_of_each_code_is_clean() {
             found.iter().map(|problem| &problem.message).collect::<Vec<_>>()
         );
     }
+}
+
+#[test]
+fn d34_the_codes_of_a_rule_are_the_failures_and_the_only_ones() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolve/outlier-error-codes.in.yaml");
+    let (resources, found) = load(&[SourceText::new("x.yaml", fs::read_to_string(path).unwrap())]);
+    assert!(found.is_empty(), "{found:?}");
+    let (workload, plan) = command_line("");
+    let (snapshot, _) = resolve(&resources, &workload, &plan, 1);
+    let policy = |host: &str| {
+        let cluster = snapshot.clusters.iter().find(|cluster| &*cluster.service.host == host).unwrap();
+        cluster.outlier.clone().unwrap()
+    };
+    let listed = policy("web.example");
+    let streak_after = |status: u16| {
+        let host = HostMonitor::new("host", 0);
+        assert_eq!(host.record(host.begin(), Outcome::of_status(status), &listed), None);
+        host.streak(DetectionKind::Consecutive5xx)
+    };
+    assert_eq!([429, 503, 500, 404].map(streak_after), [1, 1, 0, 0]);
+    assert_eq!(policy("other.example").classifier, None, "an empty list says nothing");
 }
 
 fn command_line(yaml: &str) -> (Workload, ListenPlan) {

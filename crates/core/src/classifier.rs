@@ -52,6 +52,15 @@ impl StatusSet {
         self
     }
 
+    /// What is in either set.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (word, own) in self.0.iter_mut().zip(other.0) {
+            *word |= own;
+        }
+        self
+    }
+
     /// Whether `status` is in the set.
     pub fn contains(&self, status: u16) -> bool {
         self.0.get(usize::from(status / 64)).is_some_and(|word| word >> (status % 64) & 1 == 1)
@@ -136,6 +145,7 @@ mod tests {
         let expected: Vec<u16> =
             [429].into_iter().chain((500..600).filter(|status| *status != 501)).collect();
         assert_eq!(members, expected);
+        assert_eq!(StatusSet::of(&[200]).and(&StatusSet::of(&[429])), StatusSet::of(&[200, 429]));
         assert_eq!(StatusSet::class(700), StatusSet::EMPTY, "what is no status is in no set");
     }
 }

@@ -1,10 +1,10 @@
 //! The breaker of a cluster: the numbers in force, and where each of them was written.
 
-use std::fmt;
 use std::time::Duration;
 
-use fuseboard_core::breaker::{BreakerPolicy, Cause, Mode, StatusSet, Verdict, WindowPolicy};
+use fuseboard_core::breaker::{BreakerPolicy, Cause, Mode, WindowPolicy};
 
+use crate::failures::ClassifierSetting;
 use crate::provenance::{Provenance, ResourceRef};
 
 /// What all `CircuitBreaker`s for a cluster make together, field by field: subset before port before service before `*`.
@@ -100,6 +100,19 @@ settings! {
 }
 
 impl BreakerSetting {
+    /// The breaker's own name of a setting of its classifier.
+    pub const fn of_classifier(setting: ClassifierSetting) -> Self {
+        match setting {
+            ClassifierSetting::Statuses => Self::Statuses,
+            ClassifierSetting::IgnoredStatuses => Self::IgnoredStatuses,
+            ClassifierSetting::ConnectFailures => Self::ConnectFailures,
+            ClassifierSetting::ConnectTimeouts => Self::ConnectTimeouts,
+            ClassifierSetting::Timeouts => Self::Timeouts,
+            ClassifierSetting::Resets => Self::Resets,
+            ClassifierSetting::ProtocolErrors => Self::ProtocolErrors,
+        }
+    }
+
     /// The setting that decides where a state changes because of `cause`; `None` where no rule does.
     pub const fn deciding(cause: &Cause) -> Option<Self> {
         match cause {
@@ -145,13 +158,13 @@ impl ClusterBreaker {
                 WindowPolicy::Time { length, .. } => time(length),
                 WindowPolicy::Calls(_) => return None,
             },
-            BreakerSetting::Statuses => Statuses(classifier.failures).to_string(),
-            BreakerSetting::IgnoredStatuses => Statuses(classifier.ignored).to_string(),
-            BreakerSetting::ConnectFailures => verdict(classifier.connect_failed).to_owned(),
-            BreakerSetting::ConnectTimeouts => verdict(classifier.connect_timeout).to_owned(),
-            BreakerSetting::Timeouts => verdict(classifier.timeout).to_owned(),
-            BreakerSetting::Resets => verdict(classifier.reset).to_owned(),
-            BreakerSetting::ProtocolErrors => verdict(classifier.protocol_error).to_owned(),
+            BreakerSetting::Statuses => ClassifierSetting::Statuses.value(classifier),
+            BreakerSetting::IgnoredStatuses => ClassifierSetting::IgnoredStatuses.value(classifier),
+            BreakerSetting::ConnectFailures => ClassifierSetting::ConnectFailures.value(classifier),
+            BreakerSetting::ConnectTimeouts => ClassifierSetting::ConnectTimeouts.value(classifier),
+            BreakerSetting::Timeouts => ClassifierSetting::Timeouts.value(classifier),
+            BreakerSetting::Resets => ClassifierSetting::Resets.value(classifier),
+            BreakerSetting::ProtocolErrors => ClassifierSetting::ProtocolErrors.value(classifier),
             BreakerSetting::OpenFor => time(open.open_for),
             BreakerSetting::Factor => open.factor.to_string(),
             BreakerSetting::MaxOpenFor => time(open.max_open_for),
@@ -177,49 +190,13 @@ const fn mode(mode: Mode) -> &'static str {
     }
 }
 
-/// The word of a verdict.
-const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Success => "success",
-        Verdict::Failure => "failure",
-        Verdict::Ignored => "ignored",
-    }
-}
-
 fn time(time: Duration) -> String {
     if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
-}
-
-/// A set of statuses as a list: whole classes as `5xx`.
-struct Statuses(StatusSet);
-
-impl fmt::Display for Statuses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut written = Vec::new();
-        for class in 1..=5 {
-            let own = class * 100..class * 100 + 100;
-            let members: Vec<u16> = own.filter(|status| self.0.contains(*status)).collect();
-            if members.len() == 100 {
-                written.push(format!("{class}xx"));
-            } else {
-                written.extend(members.iter().map(u16::to_string));
-            }
-        }
-        write!(f, "[{}]", written.join(", "))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn statuses_are_shown_as_one_would_write_them() {
-        let set = StatusSet::class(5).with(404).with(429);
-        assert_eq!(Statuses(set).to_string(), "[404, 429, 5xx]");
-        assert_eq!(Statuses(StatusSet::class(5).without(501).without(500)).to_string().len(), 2 + 97 * 5 + 3);
-        assert_eq!(Statuses(StatusSet::EMPTY).to_string(), "[]");
-    }
 
     #[test]
     fn each_setting_has_a_path_of_its_own() {

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod cluster;
+mod failures;
 mod listener;
 mod provenance;
 mod route;
@@ -15,6 +16,7 @@ pub use cluster::{
     Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Locality, PerPriority,
     ServiceName, TcpKeepalive,
 };
+pub use failures::ClassifierSetting;
 pub use listener::{HttpSettings, Listener, ListenerTarget};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};

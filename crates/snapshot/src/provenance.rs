@@ -7,6 +7,8 @@ use std::sync::Arc;
 use fuseboard_core::outlier::DetectionKind;
 use fuseboard_core::refusal::RefusalReason;
 
+use crate::failures::ClassifierSetting;
+
 /// Settings whose place is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Setting {
@@ -66,6 +68,10 @@ pub enum Setting {
     FailurePercentageRequestVolume,
     /// `DestinationPolicy` `outlierDetection.enforcingPercent`, of one detector
     EnforcingPercent(DetectionKind),
+    /// `DestinationPolicy` `outlierDetection.failureClassifier`, one field of it
+    FailureClassifier(ClassifierSetting),
+    /// `outlierDetection.outlierDetectionHttpErrorCodes`
+    HttpErrorCodes,
     /// `DestinationPolicy` `outlierDetection.maxEjectionTime`
     MaxEjectionTime,
     /// `DestinationPolicy` `outlierDetection.maxEjectionTimeJitter`
@@ -132,6 +138,16 @@ impl Setting {
                     "enforcingPercent.localOriginFailurePercentage"
                 }
             },
+            Self::FailureClassifier(setting) => match setting {
+                ClassifierSetting::Statuses => "failureClassifier.statuses",
+                ClassifierSetting::IgnoredStatuses => "failureClassifier.ignoredStatuses",
+                ClassifierSetting::ConnectFailures => "failureClassifier.connectFailures",
+                ClassifierSetting::ConnectTimeouts => "failureClassifier.connectTimeouts",
+                ClassifierSetting::Timeouts => "failureClassifier.timeouts",
+                ClassifierSetting::Resets => "failureClassifier.resets",
+                ClassifierSetting::ProtocolErrors => "failureClassifier.protocolErrors",
+            },
+            Self::HttpErrorCodes => "outlierDetectionHttpErrorCodes",
             Self::MaxEjectionTime => "maxEjectionTime",
             Self::MaxEjectionTimeJitter => "maxEjectionTimeJitter",
             Self::AlwaysEjectOneHost => "alwaysEjectOneHost",
@@ -200,6 +216,11 @@ impl<S: Ord + Copy> Provenance<S> {
     /// Remembers where `setting` was written.
     pub fn insert(&mut self, setting: S, origin: Arc<Origin>) {
         self.0.insert(setting, origin);
+    }
+
+    /// Forgets where `setting` was written: it does not count.
+    pub fn remove(&mut self, setting: S) {
+        self.0.remove(&setting);
     }
 
     /// Where `setting` was written; `None`: it is a default.

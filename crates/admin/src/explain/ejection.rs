@@ -1,7 +1,8 @@
 //! When a host is ejected, for how long, how many at a time, and what happens when too many are.
 
+use fuseboard_core::classifier::Verdict;
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
-use fuseboard_snapshot::Cluster;
+use fuseboard_snapshot::{ClassifierSetting, Cluster};
 
 use super::word;
 
@@ -22,7 +23,11 @@ pub(super) fn sentences(cluster: &Cluster) -> Vec<String> {
             word::count(hosts, "host")
         )];
     }
-    vec![format!("A host is ejected after {cause}."), duration(policy), extent(cluster, most)]
+    let ejected = format!("A host is ejected after {cause}.");
+    [Some(ejected), failures(policy), Some(duration(policy)), Some(extent(cluster, most))]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// `five answers 5xx in a row, or three of 502, 503, 504`
@@ -32,10 +37,12 @@ fn cause(policy: &OutlierPolicy) -> Option<String> {
     };
     let split = policy.split_external_local_origin_errors;
     // Without split, failures of the connection count as answers 5xx.
-    let local = if split { "" } else { ", failed connections and time-outs included" };
+    let local =
+        if split || policy.classifier.is_some() { "" } else { ", failed connections and time-outs included" };
+    let answers = if policy.classifier.is_some() { "failures" } else { "answers 5xx" };
     let all = [
         acts(DetectionKind::Consecutive5xx)
-            .map(|number| format!("{} answers 5xx in a row", word::cardinal(number.into()))),
+            .map(|number| format!("{} {answers} in a row", word::cardinal(number.into()))),
         acts(DetectionKind::ConsecutiveGatewayFailure)
             .map(|number| format!("{} of 502, 503 or 504 in a row", word::cardinal(number.into()))),
         acts(DetectionKind::ConsecutiveLocalOriginFailure).map(|number| {
@@ -75,6 +82,22 @@ fn rates(policy: &OutlierPolicy) -> Vec<String> {
         }
     }
     told
+}
+
+/// What counts as a failure, where a classifier says it.
+fn failures(policy: &OutlierPolicy) -> Option<String> {
+    let classifier = policy.classifier.as_ref()?;
+    let kinds = [
+        (classifier.connect_failed, "refused connections"),
+        (classifier.connect_timeout, "connections not made in time"),
+        (classifier.timeout, "time-outs"),
+        (classifier.reset, "resets"),
+        (classifier.protocol_error, "answers that are not HTTP"),
+    ];
+    let failing = kinds.iter().filter(|(verdict, _)| *verdict == Verdict::Failure).map(|(_, words)| *words);
+    let statuses = format!("answers {}", ClassifierSetting::Statuses.value(classifier));
+    let all: Vec<&str> = std::iter::once(statuses.as_str()).chain(failing).collect();
+    Some(format!("Failures are {}.", all.join(", ")))
 }
 
 /// How long it is out, and how that grows.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::UNLIMITED;
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
-use fuseboard_snapshot::{Cluster, Route, Setting};
+use fuseboard_snapshot::{ClassifierSetting, Cluster, Route, Setting};
 
 use super::{ExplainedSetting, place, word};
 
@@ -159,8 +159,20 @@ fn more(cluster: &Cluster, policy: &OutlierPolicy) -> Vec<ExplainedSetting> {
             "whether one host may go whatever maxEjectionPercent says",
         ),
     ];
-    enforcing
+    let codes = policy.classifier.as_ref().map(|classifier| {
+        let meaning = "answers that count as failures; no others do";
+        (Setting::HttpErrorCodes, ClassifierSetting::Statuses.value(classifier), meaning)
+    });
+    let classifier = policy.classifier.iter().flat_map(|classifier| {
+        ClassifierSetting::ALL.map(|setting| {
+            let meaning = "what counts as a failure of a host, for every detector";
+            (Setting::FailureClassifier(setting), setting.value(classifier), meaning)
+        })
+    });
+    codes
         .into_iter()
+        .chain(classifier)
+        .chain(enforcing)
         .chain(times)
         .filter(|(setting, ..)| cluster.provenance.get(*setting).is_some())
         .map(|(setting, value, meaning)| one(cluster, setting, value, meaning.to_owned()))

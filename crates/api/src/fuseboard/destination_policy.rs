@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::failures::Failures;
 use crate::schema::object;
 
 object! {
@@ -28,6 +29,8 @@ object! {
         success_rate: optional SuccessRate = "successRate", Supported;
         /// Ejects hosts that fail too often, whatever the others do. Default: off.
         failure_percentage: optional FailurePercentage = "failurePercentage", Supported;
+        /// What counts as a failure, for every detector. Default: what Istio's rule says.
+        failure_classifier: optional Failures = "failureClassifier", Supported;
         /// In how many percent of the cases a detector that found something ejects, 0 to 100.
         enforcing_percent: optional EnforcingPercent = "enforcingPercent", Supported;
         /// No ejection is longer, apart from the jitter. Default: 5m, or `baseEjectionTime` if that is longer.

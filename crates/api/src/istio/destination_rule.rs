@@ -189,9 +189,8 @@ object! {
         max_ejection_percent: optional i32 = "maxEjectionPercent", Supported;
         /// Share of healthy endpoints below which all are used, in percent; default 0.
         min_health_percent: optional i32 = "minHealthPercent", Supported;
-        /// Status codes that count as failures.
-        http_error_codes: optional List<u32> = "outlierDetectionHttpErrorCodes",
-            NotActedUpon("every 5xx counts as a failure, nothing else does");
+        /// Status codes that count as failures, in place of the 5xx; no other answer does then.
+        http_error_codes: optional List<u32> = "outlierDetectionHttpErrorCodes", Supported;
     }
 }
 

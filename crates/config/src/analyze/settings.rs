@@ -35,6 +35,7 @@ pub(super) fn of_detection(detection: &OutlierDetection) -> Vec<&'static str> {
         (detection.base_ejection_time.is_some(), "baseEjectionTime"),
         (detection.max_ejection_percent.is_some(), "maxEjectionPercent"),
         (detection.min_health_percent.is_some(), "minHealthPercent"),
+        (detection.http_error_codes.is_some(), "outlierDetectionHttpErrorCodes"),
     ])
 }
 

@@ -244,6 +244,9 @@ codes! {
     DetectorOutOfReach = "FB232", Warning, applies;
     /// `enforcingPercent` is for a detector that is off: nothing is detected that could be enforced.
     EnforcesNothing = "FB233", Warning, applies;
+    /// The rule lists `outlierDetectionHttpErrorCodes`, and a `DestinationPolicy` has a `failureClassifier` for the same hosts: the
+    /// classifier decides alone what counts as a failure.
+    TwoClassifiers = "FB234", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

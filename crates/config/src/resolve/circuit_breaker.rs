@@ -5,24 +5,23 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fuseboard_api::Spanned;
 use fuseboard_api::fuseboard::CircuitBreaker;
-use fuseboard_api::fuseboard::circuit_breaker::{self as raw, Weight};
-use fuseboard_api::scalar::IntOrText;
-use fuseboard_api::{List, Spanned};
+use fuseboard_api::fuseboard::circuit_breaker as raw;
 use fuseboard_core::breaker::{
     BreakerPolicy, FailureClassifier, FailureCount, HalfOpenPolicy, Mode, OpenPolicy, Percent, RampPolicy,
-    SlowPolicy, StatusSet, TripPolicy, Verdict, WindowPolicy,
+    SlowPolicy, TripPolicy, WindowPolicy,
 };
 use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Provenance, ServiceName};
 
 use super::circuit_breaker_sense::{self, Written};
+use super::failures;
 use super::hostname;
 use super::layers::{Cascade, Layer, Layers, Targeted as _, Twice};
 use super::registry::Service;
 use super::rule_index::RuleIndex;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::set::Resource;
-use crate::status_class;
 use crate::workload::Workload;
 
 /// All `CircuitBreaker`s that count.
@@ -201,40 +200,15 @@ fn window<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) 
 }
 
 fn classifier<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> FailureClassifier {
-    let default = FailureClassifier::default();
-    let block: BlockOf<raw::Failures> = |spec| spec.failures.as_ref();
-    let mut list = |setting, field: fn(&raw::Failures) -> Option<&Spanned<List<IntOrText>>>| {
-        cascade.take(setting, block, field, written).map(|list| statuses(&list))
-    };
-    let failures = list(BreakerSetting::Statuses, |failures| failures.statuses.as_ref());
-    let ignored = list(BreakerSetting::IgnoredStatuses, |failures| failures.ignored_statuses.as_ref());
-    let mut verdict = |setting, field: fn(&raw::Failures) -> Option<&Spanned<Weight>>, default| {
-        cascade.take(setting, block, field, written).map_or(default, |weight| match weight {
-            Weight::Failure => Verdict::Failure,
-            Weight::Ignored => Verdict::Ignored,
-        })
-    };
-    FailureClassifier {
-        failures: failures.unwrap_or(default.failures),
-        ignored: ignored.unwrap_or(default.ignored),
-        connect_failed: verdict(
-            BreakerSetting::ConnectFailures,
-            |failures| failures.connect_failures.as_ref(),
-            default.connect_failed,
-        ),
-        connect_timeout: verdict(
-            BreakerSetting::ConnectTimeouts,
-            |failures| failures.connect_timeouts.as_ref(),
-            default.connect_timeout,
-        ),
-        timeout: verdict(BreakerSetting::Timeouts, |failures| failures.timeouts.as_ref(), default.timeout),
-        reset: verdict(BreakerSetting::Resets, |failures| failures.resets.as_ref(), default.reset),
-        protocol_error: verdict(
-            BreakerSetting::ProtocolErrors,
-            |failures| failures.protocol_errors.as_ref(),
-            default.protocol_error,
-        ),
-    }
+    failures::classifier(|setting| {
+        let blocks =
+            cascade.layers.iter().filter_map(|layer| Some((*layer, &layer.spec.failures.as_ref()?.value)));
+        let mut having =
+            blocks.filter_map(|(layer, block)| Some((layer, block, failures::span_of(block, setting)?)));
+        let (layer, block, span) = having.next()?;
+        written.insert(BreakerSetting::of_classifier(setting), layer, span);
+        Some(block)
+    })
 }
 
 fn open<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> OpenPolicy {
@@ -299,12 +273,4 @@ fn ramp<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) ->
 /// 0 is off.
 fn percent(written: Option<u32>) -> Option<Percent> {
     Percent::new(u8::try_from(written?).ok()?)
-}
-
-fn statuses(list: &List<IntOrText>) -> StatusSet {
-    list.iter().fold(StatusSet::EMPTY, |set, status| match &status.value {
-        IntOrText::Int(number) => u16::try_from(*number).map_or(set, |status| set.with(status)),
-        IntOrText::Text(text) => status_class::parse(text)
-            .map_or(set, |class| (0..100).fold(set, |set, rest| set.with(class * 100 + rest))),
-    })
 }

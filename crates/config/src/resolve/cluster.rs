@@ -85,7 +85,11 @@ pub(super) fn build(
     let mut provenance = provenance(settings, policies);
     let detection = outlier.map(|outlier| {
         let mut policy = outlier::policy(outlier.block);
+        let codes = provenance.get(Setting::HttpErrorCodes).cloned();
         let places = outlier_policy::complete(&mut policy, policies, &mut provenance);
+        if codes.is_some() && provenance.get(Setting::HttpErrorCodes).is_none() {
+            outlier::report_unused_codes(outlier, diagnostics);
+        }
         outlier_sense::check(&policy, &places, endpoints.len(), diagnostics);
         policy
     });

@@ -12,6 +12,7 @@ mod cluster;
 mod connection_pool;
 pub(crate) mod destination_policy;
 mod destination_rule;
+mod failures;
 mod fixed;
 mod host_table;
 pub(crate) mod hostname;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use fuseboard_api::istio::destination_rule::OutlierDetection;
 use fuseboard_api::{Span, Spanned};
+use fuseboard_core::classifier::{FailureClassifier, StatusSet};
 use fuseboard_core::outlier::{Detector, OutlierPolicy};
 use fuseboard_snapshot::{Provenance, Setting};
 
 use super::destination_rule::BlockAt;
+use crate::diagnostic::{Code, Diagnostics};
 
 /// Envoy's bound on a single ejection, where the base time is not longer.
 const MAX_EJECTION_TIME: Duration = Duration::from_mins(5);
@@ -34,6 +36,8 @@ pub(super) fn policy(raw: &OutlierDetection) -> OutlierPolicy {
             .filter(|failures| split && failures.value > 0)
             .map_or(default.consecutive_local_origin_failure, |failures| enforced(failures.value)),
         split_external_local_origin_errors: split,
+        classifier: error_codes(raw)
+            .map(|failures| FailureClassifier { failures, ..FailureClassifier::default() }),
         ..default
     }
 }
@@ -76,7 +80,31 @@ pub(super) fn remember(outlier: &BlockAt<OutlierDetection>, provenance: &mut Pro
     note(Setting::Interval, "interval", raw.interval.map(|interval| interval.span));
     note(Setting::BaseEjectionTime, "baseEjectionTime", raw.base_ejection_time.map(|base| base.span));
     note(Setting::MaxEjectionPercent, "maxEjectionPercent", number(raw.max_ejection_percent));
+    let codes = raw.http_error_codes.as_ref().filter(|codes| !codes.is_empty());
+    note(Setting::HttpErrorCodes, "outlierDetectionHttpErrorCodes", codes.map(|codes| codes.span));
     note(Setting::MinHealthPercent, "minHealthPercent", number(raw.min_health_percent));
+}
+
+/// The codes that a rule lists; `None`: it lists none, and 5xx count. Istio takes the field and sends nothing of it
+/// (difference D34 of the documentation); this is what its description says.
+fn error_codes(raw: &OutlierDetection) -> Option<StatusSet> {
+    let codes = raw.http_error_codes.as_ref().filter(|codes| !codes.is_empty())?;
+    let statuses = codes.iter().filter_map(|code| u16::try_from(code.value).ok());
+    Some(statuses.fold(StatusSet::EMPTY, StatusSet::with))
+}
+
+/// Says that the codes of a rule count for nothing beside the classifier of a policy.
+pub(super) fn report_unused_codes(outlier: &BlockAt<OutlierDetection>, diagnostics: &mut Diagnostics) {
+    let Some(codes) = &outlier.block.http_error_codes else { return };
+    let message =
+        "a DestinationPolicy has a failureClassifier for the same hosts: this list counts for nothing";
+    diagnostics.push(
+        outlier
+            .rule
+            .diagnostic(Code::TwoClassifiers, codes.span, message)
+            .field(outlier.field("outlierDetection.outlierDetectionHttpErrorCodes"))
+            .help("write the codes into statuses of the failureClassifier, and delete the list"),
+    );
 }
 
 /// The detectors of answers: 5xx, and gateway failures.

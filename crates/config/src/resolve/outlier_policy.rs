@@ -7,10 +7,12 @@ use std::sync::Arc;
 use fuseboard_api::fuseboard::DestinationPolicy;
 use fuseboard_api::fuseboard::destination_policy::{EnforcingPercent, OutlierSettings};
 use fuseboard_api::{Span, Spanned};
+use fuseboard_core::classifier::FailureClassifier;
 use fuseboard_core::outlier::{DetectionKind, FailurePercentagePolicy, OutlierPolicy, SuccessRatePolicy};
 use fuseboard_snapshot::{Provenance, Setting};
 
 use super::destination_policy::Policies;
+use super::failures;
 use crate::set::Resource;
 
 /// Where each setting was written.
@@ -25,6 +27,9 @@ pub(super) fn complete<'a>(
     let mut written = Written { policies, provenance, places: Places::new() };
     policy.success_rate = success_rate(&mut written);
     policy.failure_percentage = failure_percentage(&mut written);
+    if let Some(classifier) = classifier(&mut written) {
+        policy.classifier = Some(classifier);
+    }
     for kind in DetectionKind::ALL {
         let share = written.take(Setting::EnforcingPercent(kind), |outlier| {
             enforcing(&outlier.enforcing_percent.as_ref()?.value, kind)
@@ -71,15 +76,39 @@ impl<'a> Written<'_, 'a> {
         field: impl Fn(&'a OutlierSettings) -> Option<&'a Spanned<T>>,
     ) -> Option<&'a Spanned<T>> {
         let (resource, found) = self.policies.find(|spec| field(&spec.outlier_detection.as_ref()?.value))?;
-        self.provenance.insert(setting, Arc::new(resource.origin(&path(setting), found)));
-        self.places.insert(setting, (resource, found.span));
+        self.remember(setting, resource, found.span);
         Some(found)
+    }
+
+    fn remember(&mut self, setting: Setting, resource: &'a Resource<DestinationPolicy>, span: Span) {
+        let value = Spanned { value: (), span };
+        self.provenance.insert(setting, Arc::new(resource.origin(&path(setting), &value)));
+        self.places.insert(setting, (resource, span));
     }
 }
 
 /// Path of a setting in the resource.
 pub(super) fn path(setting: Setting) -> String {
     format!("spec.outlierDetection.{}", setting.field())
+}
+
+/// Once a policy says anything of it, Istio's list of codes counts for nothing.
+fn classifier(written: &mut Written<'_, '_>) -> Option<FailureClassifier> {
+    let policies = written.policies;
+    let blocks = || {
+        policies.layers.iter().filter_map(|layer| {
+            Some((*layer, &layer.spec.outlier_detection.as_ref()?.failure_classifier.as_ref()?.value))
+        })
+    };
+    blocks().next()?;
+    written.provenance.remove(Setting::HttpErrorCodes);
+    Some(failures::classifier(|setting| {
+        let mut having =
+            blocks().filter_map(|(layer, block)| Some((layer, block, failures::span_of(block, setting)?)));
+        let (layer, block, span) = having.next()?;
+        written.remember(Setting::FailureClassifier(setting), layer, span);
+        Some(block)
+    }))
 }
 
 /// A block turns it on, whatever is in it; a factor of 0 turns it off.

@@ -38,7 +38,8 @@ impl Facts {
             connect_timeout: cluster.connect_timeout,
             panic_threshold: cluster.panic_threshold.into(),
             limits: cluster.thresholds.default,
-            outlier: cluster.outlier.clone(),
+            // Istio sends nothing of the codes (difference D34).
+            outlier: cluster.outlier.clone().map(|outlier| OutlierPolicy { classifier: None, ..outlier }),
             idle_timeout: cluster.connection.idle_timeout,
             max_duration: cluster.connection.max_duration,
             max_requests: cluster.connection.max_requests.map(|requests| requests.get().into()),

@@ -8,8 +8,8 @@ use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::retry::RetryPolicy;
 use fuseboard_snapshot::{
-    Availability, BreakerSetting, Cluster, ClusterBreaker, ConnectionPolicy, Domain, Endpoint,
-    EndpointHealth, ListenerTarget, RouteConfig, Snapshot,
+    Availability, BreakerSetting, ClassifierSetting, Cluster, ClusterBreaker, ConnectionPolicy, Domain,
+    Endpoint, EndpointHealth, ListenerTarget, RouteConfig, Snapshot,
 };
 
 pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
@@ -179,6 +179,10 @@ fn outlier(out: &mut String, outlier: &OutlierPolicy) {
             share.local_origin_enforcing_percent
         );
         line(out, 2, &text);
+    }
+    if let Some(classifier) = &outlier.classifier {
+        let shown = ClassifierSetting::ALL.map(|setting| setting.value(classifier));
+        line(out, 2, &format!("failures {}", shown.join(" ")));
     }
     if outlier.always_eject_one_host || outlier.max_ejection_time_jitter > Duration::ZERO {
         let (always, jitter) = (outlier.always_eject_one_host, outlier.max_ejection_time_jitter);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::tally::Tally;
 use super::{DetectionKind, Origin, OutlierPolicy, Volume};
+use crate::classifier::{self, FailureClassifier};
 use crate::outcome::{FailureKind, Outcome};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -115,7 +116,7 @@ impl HostMonitor {
         if is_odd(generation) || self.generation.load(Ordering::Acquire) != generation {
             return None;
         }
-        let verdict = verdict(outcome, policy.split_external_local_origin_errors);
+        let verdict = verdict(outcome, policy);
         if policy.counts_rates() {
             self.count_rates(&verdict, policy.split_external_local_origin_errors);
         }
@@ -212,9 +213,24 @@ impl HostMonitor {
     }
 }
 
+/// What an outcome is taken for, where a classifier says what counts: as Envoy's error matcher, a status that it names is
+/// a failure with at least 500, and any other answer a success.
+fn classified(outcome: Outcome, classifier: &FailureClassifier) -> Outcome {
+    match (classifier.judge(outcome), outcome) {
+        (classifier::Verdict::Ignored, _) => Outcome::Abandoned,
+        (classifier::Verdict::Success, _) => Outcome::Success { status: 200 },
+        (classifier::Verdict::Failure, Outcome::Success { status }) => {
+            Outcome::Failure(FailureKind::Status(status))
+        }
+        (classifier::Verdict::Failure, failure) => failure,
+    }
+}
+
 /// Without split, local failures count as the answers that the client gets for them: 504 for a time-out, else 503.
 /// With split they touch only the local-origin streak, and answers count with their own status.
-const fn verdict(outcome: Outcome, split: bool) -> Verdict {
+fn verdict(outcome: Outcome, policy: &OutlierPolicy) -> Verdict {
+    let split = policy.split_external_local_origin_errors;
+    let outcome = policy.classifier.as_ref().map_or(outcome, |classifier| classified(outcome, classifier));
     match outcome {
         Outcome::Abandoned => Verdict::Nothing,
         Outcome::Success { .. } => Verdict::Answer(200),

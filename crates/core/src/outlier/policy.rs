@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::DetectionKind;
+use crate::classifier::FailureClassifier;
 
 /// Envoy's `OutlierDetection` with Istio's defaults filled in; complete, so it holds no `Option`.
 ///
@@ -35,6 +36,8 @@ pub struct OutlierPolicy {
     pub success_rate: Option<SuccessRatePolicy>,
     /// Hosts that fail too often. `None`, as under Istio: off.
     pub failure_percentage: Option<FailurePercentagePolicy>,
+    /// What counts as a failure. `None`, as under Istio: answers from 500 on, and all that ended without an answer.
+    pub classifier: Option<FailureClassifier>,
 }
 
 /// A detector of failures in a row: after how many, and in how many percent of the cases the ejection is carried out.
@@ -167,6 +170,7 @@ impl Default for OutlierPolicy {
             split_external_local_origin_errors: false,
             success_rate: None,
             failure_percentage: None,
+            classifier: None,
         }
     }
 }

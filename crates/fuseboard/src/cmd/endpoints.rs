@@ -18,10 +18,11 @@ use crate::wanted::Wanted;
   fuseboard endpoints httpbin
   fuseboard endpoints httpbin.default:8000 -o json
 
-WHY says which detector ejected an endpoint, and after how many failures in a row
-or by what share of its calls; for one in rotation, how far a detector has come. RETURNS IN counts to the sweep
-that returns the endpoint: the first one after its ejection time. Names of pods,
-nodes and zones are those of the EndpointSlices or Endpoints.")]
+WHY says which detector ejected an endpoint, and after how many failures in a row or
+by what share of its calls; for one in rotation, how far a detector has come.
+RETURNS IN counts to the sweep that returns the endpoint: the first one after its
+ejection time. Names of pods, nodes and zones are those of the EndpointSlices or
+Endpoints.")]
 pub(crate) struct Arguments {
     /// Service: httpbin, httpbin.default or in full, with :PORT for one port; default: all
     #[arg(value_name = "HOST", value_parser = Wanted::parse)]

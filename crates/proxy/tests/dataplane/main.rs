@@ -14,6 +14,7 @@ mod http1;
 mod istio_metrics;
 mod limits;
 mod messages;
+mod outlier_classifier;
 mod outlier_rates;
 mod own_answers;
 mod pains;

@@ -66,7 +66,7 @@ impl Block<'_, '_> {
     }
 
     fn status(&mut self, list: &str, index: usize, status: &Spanned<IntOrText>) {
-        let wanted = "write a status, such as 503, or a class, such as 5xx";
+        let wanted = "write a status, such as 503, a class, such as 5xx, or gateway or server";
         let path = self.path.item(list, index);
         match &status.value {
             IntOrText::Int(100..=599) => {}
@@ -76,7 +76,7 @@ impl Block<'_, '_> {
             }
             IntOrText::Text(text) if status_class::parse(text).is_some() => {}
             IntOrText::Text(text) => {
-                let message = format!("{text:?} is not a class of HTTP statuses");
+                let message = format!("{text:?} is not the name of a set of HTTP statuses");
                 self.report.add(Code::UnknownWord, status.span, &path, message, wanted);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fuseboard_api::field;
 use fuseboard_api::tree::Node;
 
-use super::block::{Block, Check, DAY, MILLI};
+use super::block::{Block, Check, DAY, MILLI, failures};
 use super::{name, port_number};
 use crate::load::report::{FieldPath, Report};
 
@@ -29,7 +29,8 @@ pub(super) fn check(node: &Node, path: &FieldPath<'_>, report: &mut Report<'_>) 
 fn outlier_detection(outlier: &mut Block<'_, '_>) {
     outlier.time("maxEjectionTime", MILLI..=DAY);
     outlier.time("maxEjectionTimeJitter", Duration::ZERO..=DAY);
-    let blocks: [(&str, Check); 3] = [
+    let blocks: [(&str, Check); 4] = [
+        ("failureClassifier", failures),
         ("successRate", success_rate),
         ("failurePercentage", failure_percentage),
         ("enforcingPercent", enforcing_percent),
