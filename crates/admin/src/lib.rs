@@ -28,9 +28,11 @@ pub mod refusals;
 pub mod server_info;
 pub mod stats;
 pub mod status;
+mod wanted;
 pub mod without;
 
 pub use client::{AdminAddress, AdminClient, ClientError};
 pub use endpoint::Endpoint;
 pub use page::Page;
 pub use query::Query;
+pub use wanted::Wanted;

@@ -21,7 +21,6 @@ mod serving;
 mod signals;
 mod table;
 mod tree;
-mod wanted;
 
 use std::ffi::OsString;
 use std::path::Path;

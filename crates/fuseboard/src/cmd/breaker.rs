@@ -6,6 +6,7 @@ mod order;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use fuseboard_admin::Wanted;
 use fuseboard_admin::breakers::{Breaker, Breakers, ClusterState, Event, Limit, Order, Setting, What};
 use fuseboard_admin::hosts::Service;
 
@@ -13,7 +14,6 @@ use crate::asking::{self, Target};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use crate::table::{self, Cell};
-use crate::wanted::Wanted;
 
 /// Print breakers: which one is open, why, by which setting, what happened before; open or close one by hand
 #[derive(Args)]

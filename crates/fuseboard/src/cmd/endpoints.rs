@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use fuseboard_admin::Wanted;
 use fuseboard_admin::hosts::{ClusterEndpoints, EndpointState, Endpoints, State};
 
 use crate::asking::{self, Target};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use crate::table::{self, Cell};
-use crate::wanted::Wanted;
 
 /// Print the endpoints of services: which pod is ejected, what found it, and until when
 #[derive(Args)]

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fuseboard_admin::Wanted;
 use fuseboard_admin::explain::{self, ExplainedSetting, Explanation, Explanations};
 use fuseboard_config::{ListenPlan, Workload};
 
 use crate::asking::{self, Target};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
-use crate::wanted::Wanted;
 
 /// Say what a service's limits mean: what happens to the next request, whose rule says so, when a host is ejected
 #[derive(Args)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use fuseboard_admin::Query;
+use fuseboard_admin::Wanted;
 use fuseboard_admin::breakers::{Breakers, ClusterState};
 use fuseboard_admin::orders::Ordered;
 
 use super::{Asked, by_hand};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::wanted::Wanted;
 use crate::{argument, asking, hosts, output};
 
 #[derive(Args)]

@@ -3,13 +3,14 @@
 
 /// `httpbin`, `httpbin.default`, `httpbin.default.svc.cluster.local`, each also with `:8000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub struct Wanted {
     host: String,
     port: Option<u16>,
 }
 
 impl Wanted {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads one; fails with what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => {
                 let number = port.parse().ok().filter(|&number| number > 0);
@@ -25,22 +26,22 @@ impl Wanted {
     }
 
     /// The name as it was written, without the port.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.host
     }
 
     /// The port, if one was written.
-    pub(crate) const fn port(&self) -> Option<u16> {
+    pub const fn port(&self) -> Option<u16> {
         self.port
     }
 
     /// Whether the service of this full host and port is meant; `name` and `namespace` as in Kubernetes.
-    pub(crate) fn is(&self, host: &str, name: &str, namespace: &str, port: u16) -> bool {
+    pub fn is(&self, host: &str, name: &str, namespace: &str, port: u16) -> bool {
         self.port.is_none_or(|wanted| wanted == port) && self.is_at_any_port(host, name, namespace)
     }
 
     /// The same without looking at the port.
-    pub(crate) fn is_at_any_port(&self, host: &str, name: &str, namespace: &str) -> bool {
+    pub fn is_at_any_port(&self, host: &str, name: &str, namespace: &str) -> bool {
         let rest = self.host.strip_prefix(&name.to_ascii_lowercase());
         let in_namespace =
             rest.is_some_and(|rest| matches!(rest.strip_prefix('.'), Some(rest) if rest == namespace || rest == format!("{namespace}.svc")));
