@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fuseboard_core::Instant;
-use fuseboard_core::breaker::{BreakerView, Cause, Force, Mode};
+use fuseboard_core::breaker::{BreakerView, Mode};
 use fuseboard_core::limit::{LimitView, UNLIMITED};
 use fuseboard_snapshot::{BreakerSetting, ClusterBreaker};
 use serde::{Deserialize, Serialize};
 
+use crate::happening::force_word;
 use crate::hosts::Service;
 use crate::page::Page;
 use crate::refusals::{Rule, millis, timestamp};
-use crate::status::{BreakerStatus, ClusterStatus, HistoryEvent, HistoryRecord, RulePlace};
+use crate::status::{BreakerStatus, ClusterStatus, HistoryRecord, RulePlace};
+
+pub use crate::happening::{Event, Reason, What, cause_words};
 
 /// The breakers of all clusters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,15 +82,6 @@ pub struct Breaker {
     pub r#override: Option<Order>,
     /// The settings in force or written; what is off and was not written is absent.
     pub settings: Vec<Setting>,
-}
-
-/// Why something happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// The stable token: `consecutive_failures`.
-    pub token: String,
-    /// In words, with what was measured.
-    pub words: String,
 }
 
 /// The calls of a window.
@@ -172,51 +166,6 @@ pub struct Hosts {
     pub total: usize,
 }
 
-/// Something that happened to a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// When; RFC 3339, UTC, milliseconds.
-    pub at: String,
-    /// What.
-    #[serde(flatten)]
-    pub what: What,
-}
-
-/// What can happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
-pub enum What {
-    /// The breaker changed.
-    Breaker {
-        /// The state before.
-        from: String,
-        /// The state after.
-        to: String,
-        /// Why.
-        cause: Reason,
-        /// How long it was to be open; null unless it opened.
-        open_for_ms: Option<u64>,
-        /// Nothing is refused because of it.
-        shadow: bool,
-    },
-    /// A host was taken out of rotation.
-    Ejected {
-        /// Its address.
-        host: String,
-        /// What found it, in Envoy's spelling.
-        cause: Reason,
-        /// How often it was ejected so far.
-        number: u32,
-        /// For how long, at least.
-        time_ms: u64,
-    },
-    /// A host is back.
-    Returned {
-        /// Its address.
-        host: String,
-    },
-}
-
 /// The page. `histories`: what happened, by the name of the cluster.
 pub fn page<S: BuildHasher>(
     clusters: &[ClusterStatus],
@@ -269,10 +218,7 @@ fn of_breaker(status: &BreakerStatus, rule: Option<&ClusterBreaker>, now: System
         would_have_refused: view.would_have_refused,
         mode: mode_word(view.mode).to_owned(),
         r#override: view.forced.as_ref().map(|order| Order {
-            force: match order.force {
-                Force::Open => "open".to_owned(),
-                Force::Closed => "closed".to_owned(),
-            },
+            force: force_word(order.force).to_owned(),
             until: wall(order.until),
             left_ms: millis(left(order.until)),
             reason: order.reason.to_string(),
@@ -289,12 +235,6 @@ const fn mode_word(mode: Mode) -> &'static str {
         Mode::Enforce => "enforce",
         Mode::Shadow => "shadow",
         Mode::Disabled => "disabled",
-    }
-}
-
-impl Reason {
-    fn of(cause: &Cause) -> Self {
-        Self { token: cause.token().to_owned(), words: cause_words(cause) }
     }
 }
 
@@ -347,63 +287,5 @@ impl Limit {
     /// Whether it is used up.
     pub fn is_full(self) -> bool {
         self.now > 0 && self.limit.is_some_and(|limit| self.now >= limit)
-    }
-}
-
-impl Event {
-    fn of(record: &HistoryRecord) -> Self {
-        let what = match &record.event {
-            HistoryEvent::Breaker(change) => What::Breaker {
-                from: change.from.token().to_owned(),
-                to: change.to.token().to_owned(),
-                cause: Reason::of(&change.cause),
-                open_for_ms: change.open_until.map(|until| millis(until.saturating_since(change.at))),
-                shadow: change.shadow,
-            },
-            HistoryEvent::Ejected { address, detector, number, time } => What::Ejected {
-                host: address.to_string(),
-                cause: Reason {
-                    token: (*detector).to_owned(),
-                    words: detector.to_lowercase().replace('_', " "),
-                },
-                number: *number,
-                time_ms: millis(*time),
-            },
-            HistoryEvent::Returned { address } => What::Returned { host: address.to_string() },
-        };
-        Self { at: timestamp(record.at), what }
-    }
-}
-
-/// Why a breaker is in its state, as a sentence of a log has it.
-pub fn cause_words(cause: &Cause) -> String {
-    let percent = || cause.measured_percent().unwrap_or_default();
-    match cause {
-        Cause::Started => "it is new".to_owned(),
-        Cause::ConsecutiveFailures { count } => format!("{count} failures in a row"),
-        Cause::Failures { count } => format!("{count} failures in a short time"),
-        Cause::FailurePercent(tally) => format!("{:.0} % of {} calls failed", percent(), tally.calls),
-        Cause::SlowPercent(tally) => format!("{:.0} % of {} calls were slow", percent(), tally.calls),
-        Cause::RampFailed { calls, .. } => {
-            format!("{:.0} % of {calls} calls failed or were slow while traffic came back", percent())
-        }
-        Cause::ProbeFailed => "a probe failed".to_owned(),
-        Cause::ProbeSlow => "a probe was slow".to_owned(),
-        Cause::ProbesLost => "no probe came back in time".to_owned(),
-        Cause::OpenTimeOver => "the open time is over".to_owned(),
-        Cause::ProbesSucceeded { count: 1 } => "a good probe".to_owned(),
-        Cause::ProbesSucceeded { count } => format!("{count} good probes"),
-        Cause::RampCompleted => "all traffic is back".to_owned(),
-        Cause::Forced(order) => match order.force {
-            Force::Open => format!("opened by hand: {}", order.reason),
-            Force::Closed => format!("closed by hand: {}", order.reason),
-        },
-        Cause::OverrideEnded(order) => match order.force {
-            Force::Open => "opening by hand has ended".to_owned(),
-            Force::Closed => "closing by hand has ended".to_owned(),
-        },
-        Cause::Reset { reason } if reason.is_empty() => "reset by hand".to_owned(),
-        Cause::Reset { reason } => format!("reset by hand: {reason}"),
-        Cause::Disabled => "switched off".to_owned(),
     }
 }

@@ -145,12 +145,9 @@ impl AdminClient {
 
     /// Any request. A missing leading `/` is added, as `pilot-agent request GET stats` expects.
     pub fn request(&self, method: &str, target: &str, body: &[u8]) -> Result<Answer, ClientError> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = self.deadline();
         let mut stream = self.connect()?;
-        let host = match &self.address {
-            AdminAddress::Tcp(address) => address.to_string(),
-            AdminAddress::Unix(_) => "localhost".to_owned(),
-        };
+        let host = self.host();
         let slash = if target.starts_with('/') { "" } else { "/" };
         let head = format!(
             "{method} {slash}{target} HTTP/1.1\r\nhost: {host}\r\nuser-agent: fuseboard\r\naccept: */*\r\n\
@@ -162,11 +159,27 @@ impl AdminClient {
             .and_then(|()| stream.send(body, deadline))
             .and_then(|()| stream.read_to_end(deadline))
             .map_err(|source| ClientError::Broken { address: self.address.clone(), source })?;
-        parse(&answer, method)
-            .map_err(|problem| ClientError::NotHttp { address: self.address.clone(), problem })
+        parse(&answer, method).map_err(|problem| self.not_http(problem))
     }
 
-    fn connect(&self) -> Result<Stream, ClientError> {
+    /// The name in `host`.
+    pub(crate) fn host(&self) -> String {
+        match &self.address {
+            AdminAddress::Tcp(address) => address.to_string(),
+            AdminAddress::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    /// Of a request that begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    pub(crate) fn not_http(&self, problem: &'static str) -> ClientError {
+        ClientError::NotHttp { address: self.address.clone(), problem }
+    }
+
+    pub(crate) fn connect(&self) -> Result<Stream, ClientError> {
         let connected = match &self.address {
             AdminAddress::Tcp(address) => TcpStream::connect_timeout(address, self.timeout).map(Stream::Tcp),
             AdminAddress::Unix(path) => connect_unix(path),
@@ -179,7 +192,7 @@ fn connect_unix(path: &Path) -> io::Result<Stream> {
     UnixStream::connect(path).map(Stream::Unix)
 }
 
-enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -201,7 +214,7 @@ impl Stream {
         }
     }
 
-    fn send(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
         self.arm(deadline)?;
         match self {
             Self::Tcp(stream) => stream.write_all(bytes),
@@ -211,7 +224,17 @@ impl Stream {
 
     fn read_to_end(&mut self, deadline: Instant) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
-        let mut chunk = vec![0; 64 * 1024];
+        while self.read_some(&mut all, deadline)? > 0 {
+            if all.len() as u64 > MAX_ANSWER {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "answer too large"));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Adds what there is to `all`; 0: the end.
+    pub(crate) fn read_some(&mut self, all: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
+        let mut chunk = [0; 16 * 1024];
         loop {
             self.arm(deadline)?;
             let read = match self {
@@ -219,11 +242,10 @@ impl Stream {
                 Self::Unix(stream) => stream.read(&mut chunk),
             };
             match read {
-                Ok(0) => return Ok(all),
-                Ok(n) if all.len() as u64 + n as u64 > MAX_ANSWER => {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "answer too large"));
+                Ok(n) => {
+                    all.extend_from_slice(&chunk[..n]);
+                    return Ok(n);
                 }
-                Ok(n) => all.extend_from_slice(&chunk[..n]),
                 Err(problem) if problem.kind() == io::ErrorKind::Interrupted => {}
                 Err(problem) if problem.kind() == io::ErrorKind::WouldBlock => {
                     return Err(io::ErrorKind::TimedOut.into());

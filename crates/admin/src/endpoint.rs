@@ -30,6 +30,8 @@ pub enum Endpoint {
     Ejections,
     /// `/fuseboard/v1/endpoints`
     Hosts,
+    /// `/fuseboard/v1/events`
+    Events,
     /// `/fuseboard/v1/explain`
     Explain,
     /// `/fuseboard/v1/refusals`
@@ -132,7 +134,7 @@ const REASON: Param = text("reason", "why; needed, everybody who is refused can 
 const BY: Param = text("by", "who orders it");
 
 /// Sorted by path.
-pub(crate) const TABLE: [Entry; 27] = [
+pub(crate) const TABLE: [Entry; 28] = [
     reads(Endpoint::Home, "/", "this list, to click", &[]),
     reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
     reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
@@ -197,6 +199,15 @@ pub(crate) const TABLE: [Entry; 27] = [
         "/fuseboard/v1/endpoints",
         "all endpoints: pod, state, why ejected and until when (JSON)",
         &[],
+    ),
+    reads(
+        Endpoint::Events,
+        "/fuseboard/v1/events",
+        "what happens to breakers, hosts and limits, as it happens (server-sent events)",
+        &[
+            text("service", "only of this one: httpbin, httpbin.default or in full, with :PORT for one port"),
+            text("type", "only these, separated by commas: breaker, ejected, returned, limit_reached, …"),
+        ],
     ),
     reads(
         Endpoint::Explain,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::Instant;
-use fuseboard_core::breaker::{BreakerView, Transition};
+use fuseboard_core::breaker::{BreakerView, Override, Transition};
 use fuseboard_core::limit::{LimitView, Priority};
 use fuseboard_core::outlier::{ByOrigin, DetectionKind, Rate, RateEvidence, SuccessBar};
 use fuseboard_core::refusal::RefusalReason;
@@ -251,6 +251,78 @@ pub enum HistoryEvent {
         /// Its address.
         address: SocketAddr,
     },
+    /// A host would have been taken out of rotation, but too many are.
+    EjectionRefused {
+        /// Its address.
+        address: SocketAddr,
+        /// What found it, in Envoy's spelling.
+        detector: &'static str,
+        /// Hosts that are out.
+        ejected: u32,
+        /// The hosts that the percentage is taken of.
+        hosts: u32,
+        /// `maxEjectionPercent`
+        max_percent: u32,
+        /// How often that happened since it was last told.
+        more: u32,
+    },
+    /// A limit has begun to refuse.
+    LimitReached {
+        /// Which.
+        reason: RefusalReason,
+        /// Its bound, where it is a number.
+        bound: Option<u32>,
+    },
+    /// A limit has not refused anybody for a while.
+    LimitLeft {
+        /// Which.
+        reason: RefusalReason,
+        /// How many it refused.
+        refused: u64,
+        /// From the first to the last of them.
+        lasted: Duration,
+    },
+    /// Somebody holds the breaker open or closed.
+    OverrideSet {
+        /// How.
+        order: Override,
+        /// For so long.
+        time: Duration,
+    },
+    /// Nobody does any more.
+    OverrideEnded {
+        /// What it was.
+        order: Override,
+        /// Why it ended.
+        how: OverrideEnd,
+    },
+}
+
+/// Why an override ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverrideEnd {
+    /// Its time was over.
+    Expired,
+    /// Somebody set the breaker back.
+    Reset,
+    /// Another order took its place.
+    Replaced,
+}
+
+impl HistoryEvent {
+    /// The stable token.
+    pub const fn token(&self) -> &'static str {
+        match self {
+            Self::Breaker(_) => "breaker",
+            Self::Ejected { .. } => "ejected",
+            Self::Returned { .. } => "returned",
+            Self::EjectionRefused { .. } => "ejection_refused",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::LimitLeft { .. } => "limit_left",
+            Self::OverrideSet { .. } => "override_set",
+            Self::OverrideEnded { .. } => "override_ended",
+        }
+    }
 }
 
 /// One answer that we gave in place of the upstream, kept in a bounded ring. Made when refusing only: requests that pass

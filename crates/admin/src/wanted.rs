@@ -1,11 +1,22 @@
 //! The service that somebody means on the command line: by its short name, with its namespace, or in full, with a port or
 //! without.
 
+use std::fmt;
+
 /// `httpbin`, `httpbin.default`, `httpbin.default.svc.cluster.local`, each also with `:8000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     host: String,
     port: Option<u16>,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
 }
 
 impl Wanted {

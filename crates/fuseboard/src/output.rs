@@ -12,6 +12,9 @@ use fuseboard_config::{Diagnostics, Severity};
 /// Whether data was lost on its way out, other than by a reader that had enough.
 static LOST: AtomicBool = AtomicBool::new(false);
 
+/// Whether data could not be written, for whatever reason.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
 /// Something good, or a name to look at.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 /// Something refused or ejected.
@@ -63,9 +66,15 @@ pub(crate) fn is_lost() -> bool {
     LOST.load(Ordering::Relaxed)
 }
 
+/// Whether nobody reads the data any more.
+pub(crate) fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
 /// A reader that went away (`| head`) is not an error of ours; anything else is said once.
 fn written(result: io::Result<()>) {
     let Err(error) = result else { return };
+    CLOSED.store(true, Ordering::Relaxed);
     if error.kind() != io::ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) {
         note(format_args!("{} stdout cannot be written: {error}", styled(BAD.bold(), "error:")));
     }

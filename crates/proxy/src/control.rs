@@ -1,4 +1,5 @@
-//! The control thread: the sweeps that return ejected hosts and judge rates, what runs out in breakers, and the end of drained listeners. Nothing on it can delay a request.
+//! The control thread: the sweeps that return ejected hosts and judge rates, what runs out in breakers, limits that refuse nobody any
+//! more, and the end of drained listeners. Nothing on it can delay a request.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -55,7 +56,8 @@ fn sweep(live: &LiveSnapshot, now: Instant, rng: &mut Rng) -> Option<Instant> {
     let mut earliest: Option<Instant> = None;
     for view in &live.clusters {
         let breaker = view.breaker.as_ref().and_then(|breaker| view.live.tick(breaker, now, rng));
-        earliest = [earliest, view.sweep(now, rng), breaker].into_iter().flatten().min();
+        let limits = view.live.leave_limits(now);
+        earliest = [earliest, view.sweep(now, rng), breaker, limits].into_iter().flatten().min();
     }
     earliest
 }

@@ -15,6 +15,7 @@ mod deadline;
 mod descriptors;
 mod downstream;
 mod error;
+pub mod events;
 mod exchange;
 #[cfg(test)]
 mod fixture;

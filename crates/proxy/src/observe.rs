@@ -18,6 +18,7 @@ use fuseboard_snapshot::{EndpointHealth, PerPriority};
 
 use crate::admin::{AdminSource, ListenerDrain};
 use crate::clock;
+use crate::events::EventRing;
 use crate::live::{ClusterView, Host};
 use crate::shared::{Phase, Shared};
 use crate::stats::{HostStats, Observation};
@@ -63,6 +64,10 @@ impl AdminSource for Shared {
 
     fn order_breaker(&self, order: &Order) -> orders::Outcome {
         self.carry_out(order)
+    }
+
+    fn events(&self) -> &Arc<EventRing> {
+        &self.events
     }
 
     fn fail_health_check(&self, fails: bool) {

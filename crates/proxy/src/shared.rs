@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::access_log::AccessLogHandle;
 use crate::clock;
+use crate::events::EventRing;
 use crate::live::Registry;
 use crate::options::ProxyOptions;
 use crate::outlier_log::OutlierLog;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) options: ProxyOptions,
     pub(crate) started: Instant,
     pub(crate) registry: Registry,
+    /// What happens to clusters, for those who follow it.
+    pub(crate) events: Arc<EventRing>,
     pub(crate) refusals: RefusalRing,
     /// Istio's series of requests that found no cluster.
     pub(crate) unrouted: Arc<RequestSeries>,
@@ -76,10 +79,12 @@ impl Shared {
         outlier_log: Option<Arc<OutlierLog>>,
     ) -> Self {
         let workers = options.workers();
+        let events = Arc::new(EventRing::default());
         Self {
             options,
             started: clock::now(),
-            registry: Registry::new(workers, outlier_log.clone()),
+            registry: Registry::new(workers, outlier_log.clone(), Arc::clone(&events)),
+            events,
             refusals: RefusalRing::default(),
             unrouted: Arc::new(RequestSeries::new(workers)),
             rules_held_back: AtomicBool::new(false),

@@ -1,6 +1,6 @@
 //! The admin server through real sockets: who may ask, what is bounded, what each path does.
 
-#![allow(clippy::unwrap_used)] // a panic is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -9,17 +9,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use fuseboard_admin::follow::{EventStream, Next};
 use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::orders::{Order, Outcome};
 use fuseboard_admin::status::{
-    HistoryRecord, ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState,
+    HistoryEvent, HistoryRecord, ListenerStatus, ProxyStatus, RefusalRecord, ServerInfo, ServerState,
 };
 use fuseboard_admin::{AdminAddress, AdminClient};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::Source;
 use fuseboard_proxy::admin::{AdminServer, AdminSocket, AdminSource, BindError, ListenerDrain};
+use fuseboard_proxy::events::EventRing;
 use fuseboard_proxy::stats::{ListenerBlock, Observation, RequestSeries};
-use fuseboard_snapshot::Snapshot;
+use fuseboard_snapshot::{ServiceName, Snapshot};
 use fuseboard_stats::Sharded;
 
 /// A proxy with one listener and no cluster.
@@ -30,6 +32,7 @@ struct FakeProxy {
     drains: Mutex<Vec<ListenerDrain>>,
     asked_windows: Mutex<Vec<Duration>>,
     orders: Mutex<Vec<Order>>,
+    events: Arc<EventRing>,
 }
 
 impl AdminSource for FakeProxy {
@@ -67,6 +70,10 @@ impl AdminSource for FakeProxy {
     fn order_breaker(&self, order: &Order) -> Outcome {
         self.orders.lock().unwrap().push(order.clone());
         Outcome::UnknownCluster
+    }
+
+    fn events(&self) -> &Arc<EventRing> {
+        &self.events
     }
 
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {
@@ -113,6 +120,7 @@ fn fake() -> Arc<FakeProxy> {
         drains: Mutex::default(),
         asked_windows: Mutex::default(),
         orders: Mutex::default(),
+        events: Arc::new(EventRing::of_run(0xabc)),
     })
 }
 
@@ -462,4 +470,112 @@ fn dropping_the_server_ends_its_thread_though_a_client_hangs_on() {
     stream.write_all(b"GET /sta").unwrap();
     drop(server);
     assert!(TcpStream::connect(address).is_err());
+}
+
+const WAIT: Duration = Duration::from_secs(10);
+const EVENTS: &str = "/fuseboard/v1/events";
+
+fn happens(proxy: &FakeProxy, times: usize) {
+    let part = |text: &str| Arc::<str>::from(text);
+    let service = ServiceName {
+        host: part("web.shop.svc.cluster.local"),
+        port: 80,
+        name: part("web"),
+        namespace: part("shop"),
+        subset: part(""),
+    };
+    for _ in 0..times {
+        let event = HistoryEvent::Returned { address: ([127, 0, 0, 1], 80).into() };
+        let record = HistoryRecord { at: SystemTime::UNIX_EPOCH, event };
+        proxy.events.push(&part("outbound|80||web"), &service, record);
+    }
+}
+
+/// The next event's type and data.
+fn next(stream: &mut EventStream) -> (String, serde_json::Value) {
+    match stream.next(WAIT).unwrap() {
+        Next::Event(event) => (event.kind, serde_json::from_str(&event.data).unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn events_come_as_they_happen_and_go_on_where_a_reader_stopped() {
+    let (server, proxy) = started();
+    happens(&proxy, 3);
+    let mut stream = client(&server).follow(EVENTS, None).unwrap();
+    let (kind, hello) = next(&mut stream);
+    assert_eq!((kind.as_str(), &hello["id"]), ("hello", &"abc-3".into()), "what was is over");
+    happens(&proxy, 1);
+    let (kind, event) = next(&mut stream);
+    assert_eq!((kind.as_str(), &event["id"], &event["version"]), ("returned", &"abc-4".into(), &1.into()));
+    assert_eq!((&event["service"]["name"], &event["host"]), (&"web".into(), &"127.0.0.1:80".into()));
+    let position = stream.position().unwrap().to_owned();
+    drop(stream);
+    happens(&proxy, 2);
+    let mut again = client(&server).follow(EVENTS, Some(&position)).unwrap();
+    let ids: Vec<_> = (0..3).map(|_| next(&mut again).1["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids, ["abc-4", "abc-5", "abc-6"], "hello, and what was missed");
+}
+
+#[test]
+fn what_is_not_kept_any_more_is_a_gap_and_so_is_another_run() {
+    let (server, proxy) = started();
+    happens(&proxy, 3000);
+    let mut stream = client(&server).follow(EVENTS, Some("abc-10")).unwrap();
+    assert_eq!(next(&mut stream).0, "hello");
+    let (kind, gap) = next(&mut stream);
+    let (_, first) = next(&mut stream);
+    let lost = gap["lost"].as_u64().unwrap();
+    assert_eq!((kind.as_str(), first["id"].as_str()), ("gap", Some(&*format!("abc-{}", 11 + lost))));
+    for foreign in ["abd-10", "abc-99999", "4711"] {
+        let mut stream = client(&server).follow(EVENTS, Some(foreign)).unwrap();
+        assert_eq!(next(&mut stream).0, "hello");
+        let (kind, gap) = next(&mut stream);
+        assert_eq!((kind.as_str(), gap["lost"].is_null()), ("gap", true), "{foreign}");
+        assert_eq!(next(&mut stream).1, first, "all that is kept");
+    }
+}
+
+#[test]
+fn a_reader_gets_what_it_asked_for_and_is_told_what_cannot_be_asked() {
+    let (server, proxy) = started();
+    for query in ["?type=ejected,breaker", "?service=shop", "?service=web.shop:81"] {
+        let mut stream = client(&server).follow(&format!("{EVENTS}{query}"), None).unwrap();
+        assert_eq!(next(&mut stream).0, "hello");
+        happens(&proxy, 1);
+        assert_eq!(stream.next(Duration::from_millis(50)).unwrap(), Next::Nothing, "{query}");
+    }
+    let mut wanted = client(&server).follow(&format!("{EVENTS}?service=web:80&type=returned"), None).unwrap();
+    assert_eq!(next(&mut wanted).0, "hello");
+    happens(&proxy, 1);
+    assert_eq!(next(&mut wanted).0, "returned");
+    let refused = client(&server).follow(&format!("{EVENTS}?type=trips"), None).err().unwrap().to_string();
+    assert!(refused.contains("answers 400: type: there is no trips; write some of breaker,"), "{refused}");
+    let page =
+        raw(&server, "GET /fuseboard/v1/events HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n");
+    assert_eq!(status_line(&page), "HTTP/1.1 403 Forbidden");
+    let head =
+        raw(&server, "HEAD /fuseboard/v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    assert!(head.contains("content-type: text/event-stream\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+#[test]
+fn streams_are_bounded_in_number_and_leave_room_for_others() {
+    let (server, _proxy) = started();
+    let open = || client(&server).follow(EVENTS, None);
+    let mut streams: Vec<_> = (0..16).map(|_| open().unwrap()).collect();
+    let refused = open().err().unwrap().to_string();
+    assert!(refused.contains("answers 503: 16 streams are open"), "{refused}");
+    assert_eq!(client(&server).get("/ready").unwrap().status, 200);
+    streams.pop();
+    let deadline = std::time::Instant::now() + WAIT;
+    while open().is_err() {
+        assert!(std::time::Instant::now() < deadline, "the place of one that went is not free");
+    }
+    drop(server);
+    let end = std::time::Instant::now();
+    while streams[0].next(WAIT).unwrap() != Next::End {
+        assert!(end.elapsed() < WAIT, "a server that ends ends its streams");
+    }
 }

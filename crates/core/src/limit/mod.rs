@@ -7,10 +7,12 @@
 //! - [`manager`](ResourceManager): the four questions (run? now or never? retry? connect?) and changes in place
 //! - `turnstile`: one word, one queue, exact at any number of workers; `word` and `queue` are its parts
 //! - `cell`: one worker's own count where there is no limit
+//! - `episode`: when a limit begins to refuse, and when it has stopped
 //! - `admission`, `permit`, `view`: the answers, what is held, what gauges read
 
 mod admission;
 mod cell;
+mod episode;
 mod manager;
 mod permit;
 mod queue;
@@ -20,6 +22,7 @@ mod word;
 
 pub(crate) use admission::CxGrant;
 pub use admission::{Admission, Refused};
+pub use episode::{Episodes, Lull};
 pub use manager::ResourceManager;
 pub use permit::{CxPermit, Dismissed, RetryPermit, Slot, Waiter};
 pub(crate) use queue::Key;

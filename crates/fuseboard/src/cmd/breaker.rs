@@ -1,19 +1,23 @@
-//! `fuseboard breaker`: which breaker is open, why, by which setting of which rule, and what happened before; and opening or closing one
-//! by hand.
+//! `fuseboard breaker`: which breaker is open, why, by which setting of which rule, and what happened before; opening or closing one by
+//! hand; and following what happens.
 
+mod event;
 mod order;
+mod watch;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use fuseboard_admin::Wanted;
-use fuseboard_admin::breakers::{Breaker, Breakers, ClusterState, Event, Limit, Order, Setting, What};
+use fuseboard_admin::breakers::{Breaker, Breakers, ClusterState, Event, Limit, Order, Setting};
 use fuseboard_admin::hosts::Service;
+
+use event::Told;
 
 use crate::asking::{self, Target};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output;
 use crate::table::{self, Cell};
+use crate::{hosts, output};
 
 /// Print breakers: which one is open, why, by which setting, what happened before; open or close one by hand
 #[derive(Args)]
@@ -21,6 +25,7 @@ use crate::table::{self, Cell};
   fuseboard breaker list
   fuseboard breaker show httpbin
   fuseboard br history httpbin.default:8000 -o json
+  fuseboard breaker watch
   fuseboard breaker open reports --for 10m --reason 'INC-42: database is down'")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -50,6 +55,18 @@ are what counts now and the limit, - for none; HOSTS are those in rotation of al
 
 Times are UTC. What happened is kept while the proxy runs.")]
     History(One),
+    /// Follow what happens, a line for each: breakers, ejections, limits, overrides
+    #[command(after_help = "Examples:
+  fuseboard breaker watch
+  fuseboard breaker watch httpbin --type breaker,limit_reached
+  fuseboard br watch --for 1m -o json | jq .what
+
+Types: breaker, ejected, returned, ejection_refused, limit_reached, limit_left,
+override_set, override_ended. Times are UTC. A limit is reached when it refuses the
+first call, and left when it has refused none for a second. Connects again when
+the connection breaks and goes on where it was; GAP says that events were lost.
+With -o json each line is one JSON object. Ctrl-C ends it, with exit code 130.")]
+    Watch(watch::Arguments),
     /// Refuse every call to a service for a time
     #[command(after_help = "Examples:
   fuseboard breaker open reports --for 10m --reason 'INC-42: database is down'
@@ -105,6 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         Command::List(All { asked }) => print(&asked.read()?, asked, list),
         Command::Show(one) => print(&one.read("show")?, &one.asked, |found| sections(found, show)),
         Command::History(one) => print(&one.read("history")?, &one.asked, |found| sections(found, history)),
+        Command::Watch(arguments) => watch::run(arguments),
         Command::Open(forced) => order::open(forced),
         Command::Close(forced) => order::close(forced),
         Command::Reset(arguments) => order::reset(arguments),
@@ -134,6 +152,25 @@ impl One {
         }
         Ok(found)
     }
+}
+
+/// The proxy has no service of this name, or none at this port.
+fn unknown_service(wanted: &Wanted, found: &Breakers) -> Failure {
+    let host = wanted.host();
+    let of_host = |cluster: &&ClusterState| {
+        let service = &cluster.service;
+        wanted.is_at_any_port(&service.host, &service.name, &service.namespace)
+    };
+    let ports = found.clusters.iter().filter(of_host).map(|cluster| cluster.service.port.to_string());
+    let mut ports: Vec<_> = ports.collect();
+    ports.dedup();
+    if !ports.is_empty() {
+        let message = format!("`{host}` has no such port; there is {}", ports.join(", "));
+        return Failure::message(Exit::Error, message);
+    }
+    let names: Vec<&str> = found.clusters.iter().map(|cluster| cluster.cluster.as_str()).collect();
+    let hint = hosts::hint(host, &names);
+    Failure::message(Exit::Error, format_args!("the proxy has no service `{host}`; {hint}"))
 }
 
 fn print(found: &Breakers, asked: &Asked, text: impl Fn(&Breakers) -> String) -> Outcome {
@@ -330,22 +367,14 @@ fn history(cluster: &ClusterState) -> String {
 }
 
 fn happened(event: &Event) -> Vec<Cell> {
-    let (what, place, why, time) = match &event.what {
-        What::Breaker { from, to, cause, open_for_ms, shadow } => {
-            let style = if to == "open" { output::BAD } else { output::WARN };
-            let shadow = if *shadow { " (shadow)" } else { "" };
-            let style = if to == "closed" { output::GOOD } else { style };
-            let change = format!("{from} -> {to}").replace('_', "-").to_uppercase();
-            (Cell::styled(style, change + shadow), String::new(), cause.words.clone(), *open_for_ms)
-        }
-        What::Ejected { host, cause, number, time_ms } => {
-            let why = format!("{}, number {number}", cause.words);
-            (Cell::styled(output::BAD, "EJECT"), host.clone(), why, Some(*time_ms))
-        }
-        What::Returned { host } => (Cell::styled(output::GOOD, "RETURN"), host.clone(), String::new(), None),
-    };
-    let time = time.map(|millis| in_words(millis.div_ceil(1000))).unwrap_or_default();
-    vec![Cell::plain(&event.at), what, Cell::plain(place), Cell::plain(why), Cell::plain(time)]
+    let Told { style, what, place, why, time } = Told::of(&event.what);
+    vec![
+        Cell::plain(&event.at),
+        Cell::styled(style, what),
+        Cell::plain(place),
+        Cell::plain(why),
+        Cell::plain(time),
+    ]
 }
 
 fn in_words(seconds: u64) -> String {

@@ -19,3 +19,4 @@ mod page;
 mod serving;
 mod talking;
 mod testing;
+mod watching;

@@ -9,6 +9,7 @@ mod guard;
 mod pages;
 mod serve;
 mod socket;
+mod stream;
 
 use std::collections::HashMap;
 use std::io;
@@ -23,6 +24,7 @@ use fuseboard_admin::status::{HistoryRecord, RefusalRecord};
 use tokio::runtime;
 use tokio::sync::watch;
 
+use crate::events::EventRing;
 use crate::stats::Observation;
 
 pub use socket::{AdminSocket, BindError};
@@ -40,6 +42,9 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// Carries out what somebody ordered of a breaker (POST `/fuseboard/v1/breakers/…`).
     fn order_breaker(&self, order: &Order) -> orders::Outcome;
+
+    /// What happens to clusters (GET `/fuseboard/v1/events`).
+    fn events(&self) -> &Arc<EventRing>;
 
     /// Answers as if a health check failed, or not any more (POST `/healthcheck/fail` and `/healthcheck/ok`): the server's state is draining,
     /// and clients are asked to close their connections.

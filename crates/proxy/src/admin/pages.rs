@@ -9,7 +9,10 @@ use fuseboard_admin::{
     listeners, logging, memory, refusals, server_info, stats, without,
 };
 use fuseboard_stats::{Baseline, Reading};
+use hyper::HeaderMap;
 
+use super::serve::Heard;
+use super::stream::{EventBody, Life, Streams};
 use super::{AdminSource, ListenerDrain};
 use crate::stats as proxy_stats;
 
@@ -18,11 +21,12 @@ pub(super) struct Pages {
     source: Arc<dyn AdminSource>,
     /// Counters at the last POST `/reset_counters`.
     baseline: Mutex<Baseline>,
+    streams: Streams,
 }
 
 impl Pages {
     pub(super) fn new(source: Arc<dyn AdminSource>) -> Self {
-        Self { source, baseline: Mutex::default() }
+        Self { source, baseline: Mutex::default(), streams: Streams::default() }
     }
 
     /// The page of `endpoint`; what changes state has been allowed by the caller.
@@ -44,6 +48,8 @@ impl Pages {
             Endpoint::OpenBreaker | Endpoint::CloseBreaker | Endpoint::ResetBreaker => {
                 self.order(endpoint, query)
             }
+            // It has no page: [`Self::events`].
+            Endpoint::Events => endpoint::unknown_path(),
             Endpoint::Ejections => ejections::page(&self.source.observe().status.clusters),
             Endpoint::Hosts => hosts::page(&self.source.observe().status.clusters, SystemTime::now()),
             Endpoint::Explain => explain::page(&self.source.observe().status.snapshot),
@@ -62,6 +68,16 @@ impl Pages {
                 endpoint::done()
             }
         }
+    }
+
+    /// The stream of events.
+    pub(super) fn events(
+        &self,
+        query: &Query,
+        headers: &HeaderMap,
+        connection: (Heard, Life),
+    ) -> Result<EventBody, Page> {
+        self.streams.open(self.source.events(), query, headers, connection)
     }
 
     /// Does what a POST asks for.

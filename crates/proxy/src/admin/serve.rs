@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fuseboard_admin::logging::logger;
-use fuseboard_admin::{Endpoint, Page, Query, endpoint, home};
-use http_body_util::{BodyExt as _, Full, Limited};
+use fuseboard_admin::{Endpoint, Page, Query, endpoint, events, home};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 
 use super::pages::Pages;
 use super::socket::{AdminSocket, Listener};
+use super::stream::{EventBody, Life};
 use super::{Face, guard};
 
 /// Connections at a time; a further one takes the place of the one that has said nothing for longest.
@@ -31,7 +32,7 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_OPEN_CONNECTIONS: usize = 8;
 /// A request's head, and the pause between requests, take at most this long.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection lives at most this long, so that a client that does not read its answer is cut.
+/// A connection lives at most this long, so that a client that does not read its answer is cut; a stream as long as it is read.
 const CONNECTION_LIFE: Duration = Duration::from_mins(2);
 /// The same where anybody may come.
 const OPEN_CONNECTION_LIFE: Duration = Duration::from_secs(30);
@@ -89,14 +90,14 @@ impl Face {
 }
 
 /// When a connection last said something: the number of that word among those of all connections.
-#[derive(Clone)]
-struct Heard {
+#[derive(Clone, Default)]
+pub(super) struct Heard {
     last: Arc<AtomicU64>,
     words: Arc<AtomicU64>,
 }
 
 impl Heard {
-    fn now(&self) {
+    pub(super) fn now(&self) {
         self.last.store(self.words.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
@@ -156,10 +157,12 @@ impl Acceptor {
 }
 
 async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, face: Face, heard: Heard) {
+    let life = Life::new(face.connection_life());
+    let extended = life.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         heard.now();
-        let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(answer(&pages, face, request).await) }
+        let (pages, heard, life) = (Arc::clone(&pages), heard.clone(), extended.clone());
+        async move { Ok::<_, Infallible>(answer(&pages, face, request, (heard, life)).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -167,12 +170,25 @@ async fn connection(stream: Box<dyn Duplex>, pages: Arc<Pages>, face: Face, hear
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     // How it ended concerns nobody: the client knows, and nothing of ours hangs on it.
-    let _ = time::timeout(face.connection_life(), serving).await;
+    tokio::select! {
+        _ = serving => {}
+        () = life.over() => {}
+    }
 }
 
-async fn answer(pages: &Pages, face: Face, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// A page, or a stream.
+type Answer = Response<Either<Full<Bytes>, EventBody>>;
+
+async fn answer(pages: &Pages, face: Face, request: Request<Incoming>, connection: (Heard, Life)) -> Answer {
     let posts_only = Endpoint::find(request.uri().path()).is_some_and(Endpoint::changes_state);
     let page = match permitted(&request, face) {
+        Ok(Endpoint::Events) => {
+            let query = Query::parse(request.uri().query().unwrap_or_default());
+            match pages.events(&query, request.headers(), connection) {
+                Ok(stream) => return streamed(stream),
+                Err(page) => page,
+            }
+        }
         Ok(endpoint) => match parameters(request).await {
             Ok(query) => pages.page(endpoint, &query),
             Err(page) => page,
@@ -180,7 +196,7 @@ async fn answer(pages: &Pages, face: Face, request: Request<Incoming>) -> Respon
         Err(page) => page,
     };
     let html = page.is_html();
-    let mut response = Response::new(Full::new(Bytes::from(page.body)));
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from(page.body))));
     *response.status_mut() = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let fields = response.headers_mut();
     let mut set = |name, value| fields.insert(name, HeaderValue::from_static(value));
@@ -193,6 +209,15 @@ async fn answer(pages: &Pages, face: Face, request: Request<Incoming>) -> Respon
     if page.status == 405 {
         set(header::ALLOW, if posts_only { "POST" } else { "GET, HEAD, POST" });
     }
+    response
+}
+
+fn streamed(stream: EventBody) -> Answer {
+    let mut response = Response::new(Either::Right(stream));
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(events::CONTENT_TYPE));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fuseboard_admin::logging::logger;
 use fuseboard_admin::orders::{Action, Order, Outcome};
+use fuseboard_admin::status::OverrideEnd;
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::Override;
 use tracing::{info, warn};
@@ -38,6 +39,14 @@ impl Shared {
     }
 
     fn carry_out_at(&self, position: usize, view: &ClusterView, order: &Order, now: Instant) -> Outcome {
+        let before = view.breaker.as_ref().and_then(|breaker| breaker.machine().forced(now));
+        if let Some(before) = before {
+            let how = match order.action {
+                Action::Force(..) => OverrideEnd::Replaced,
+                Action::Reset => OverrideEnd::Reset,
+            };
+            view.live.override_ended(&before, how, now);
+        }
         let (breaker, transitions) = match (order.action, &view.breaker) {
             (Action::Force(force, time), running) => {
                 let new = || Arc::new(LiveBreaker::by_hand(&view.config, now));

@@ -213,6 +213,10 @@ impl Exchange<'_> {
         self.account.cluster_stats(&self.worker, |block| block.refused.inc(reason));
         let Some(cluster) = &self.account.cluster else { return };
         let config = &cluster.view.config;
+        let now = clock::now();
+        if cluster.view.live.note_refusal(reason, refused.map(|refused| refused.bound), now) {
+            self.worker.shared.applied.notify_one();
+        }
         let (status, flag) = if stands {
             (0, "UO")
         } else {
@@ -223,7 +227,7 @@ impl Exchange<'_> {
         let trip = breaker.and_then(|breaker| breaker.live.trip());
         let trip_setting = trip.as_ref().and_then(|trip| trip.setting);
         self.worker.shared.refusals.push(RefusalRecord {
-            at: clock::wall(clock::now()),
+            at: clock::wall(now),
             cluster: Some(Arc::clone(&config.name)),
             listener: Arc::clone(&self.down.listener().name),
             reason,

@@ -7,23 +7,27 @@ use std::time::Duration;
 
 use fuseboard_admin::breakers::cause_words;
 use fuseboard_admin::logging::logger;
-use fuseboard_admin::status::{HistoryEvent, HistoryRecord};
+use fuseboard_admin::status::{HistoryEvent, HistoryRecord, OverrideEnd};
 use fuseboard_core::balance::HostSet;
-use fuseboard_core::breaker::{State, Transition, Transitions};
+use fuseboard_core::breaker::{Cause, Override, State, Transition, Transitions};
 use fuseboard_core::limit::{LimitView, Priority, ResourceManager};
 use fuseboard_core::outlier::{
     HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierPolicy, OutlierView, Trip,
 };
+use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
-use fuseboard_snapshot::{Availability, Cluster, PerPriority};
+use fuseboard_snapshot::{Availability, Cluster, PerPriority, ServiceName};
 use fuseboard_stats::{Counter, Sharded};
 use tracing::{debug, info, warn};
 
 use super::history::History;
 use super::host::Host;
+use super::pace::Pace;
+use super::refusing::Refusing;
 use super::tier::{LateTier, Tier};
 use crate::breaker::LiveBreaker;
 use crate::clock;
+use crate::events::EventRing;
 use crate::outlier_log::OutlierLog;
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
@@ -51,10 +55,20 @@ pub struct LiveCluster {
     detector: Mutex<Option<OutlierDetector>>,
     outlier_log: Option<Arc<OutlierLog>>,
     history: History,
+    /// The service it is for, as events have it.
+    service: ServiceName,
+    events: Arc<EventRing>,
+    refusing: Refusing,
+    refused_ejections: Pace,
 }
 
 impl LiveCluster {
-    pub(crate) fn new(cluster: &Cluster, workers: usize, outlier_log: Option<Arc<OutlierLog>>) -> Self {
+    pub(crate) fn new(
+        cluster: &Cluster,
+        workers: usize,
+        outlier_log: Option<Arc<OutlierLog>>,
+        events: Arc<EventRing>,
+    ) -> Self {
         let tier = |priority| LateTier::new(workers, *cluster.thresholds.get(priority));
         Self {
             name: Arc::clone(&cluster.name),
@@ -66,6 +80,10 @@ impl LiveCluster {
             detector: Mutex::new(None),
             outlier_log,
             history: History::default(),
+            service: cluster.service.clone(),
+            events,
+            refusing: Refusing::default(),
+            refused_ejections: Pace::default(),
         }
     }
 
@@ -160,10 +178,49 @@ impl LiveCluster {
         for transition in transitions {
             block.breaker.count(transition);
             log_transition(&self.name, transition);
-            self.history.push(HistoryRecord {
-                at: clock::wall(transition.at),
-                event: HistoryEvent::Breaker(transition.clone()),
-            });
+            self.tell(HistoryEvent::Breaker(transition.clone()), transition.at);
+            match &transition.cause {
+                Cause::Forced(order) => {
+                    let time = order.until.saturating_since(transition.at);
+                    self.tell(HistoryEvent::OverrideSet { order: order.clone(), time }, transition.at);
+                }
+                Cause::OverrideEnded(order) => {
+                    self.override_ended(order, OverrideEnd::Expired, transition.at);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells that an override is over.
+    pub(crate) fn override_ended(&self, order: &Override, how: OverrideEnd, now: Instant) {
+        self.tell(HistoryEvent::OverrideEnded { order: order.clone(), how }, now);
+    }
+
+    /// One of the limits refused a call. True: for the first time, so somebody has to see when that is over.
+    pub(crate) fn note_refusal(&self, reason: RefusalReason, bound: Option<u32>, now: Instant) -> bool {
+        let first = self.refusing.note(reason, bound, now);
+        first.map(|event| self.tell(event, now)).is_some()
+    }
+
+    /// Tells which limits refuse nobody any more; says when to look again.
+    pub(crate) fn leave_limits(&self, now: Instant) -> Option<Instant> {
+        let (left, next) = self.refusing.left(now);
+        for event in left {
+            self.tell(event, now);
+        }
+        next
+    }
+
+    /// Remembers what happened, and tells those who follow.
+    fn tell(&self, event: HistoryEvent, now: Instant) {
+        let record = HistoryRecord { at: clock::wall(now), event };
+        self.events.push(&self.name, &self.service, record.clone());
+        if matches!(
+            record.event,
+            HistoryEvent::Breaker(_) | HistoryEvent::Ejected { .. } | HistoryEvent::Returned { .. }
+        ) {
+            self.history.push(record);
         }
     }
 
@@ -247,10 +304,20 @@ impl LiveCluster {
                 time: due.saturating_since(now),
             }),
             OutlierAction::Returned { .. } => Some(HistoryEvent::Returned { address }),
-            OutlierAction::Blocked { .. } | OutlierAction::NotEnforced { .. } => None,
+            OutlierAction::Blocked { by, ejected, hosts } => {
+                self.refused_ejections.tell(now).map(|more| HistoryEvent::EjectionRefused {
+                    address,
+                    detector: by.event_type(),
+                    ejected,
+                    hosts,
+                    max_percent: policy.max_ejection_percent,
+                    more,
+                })
+            }
+            OutlierAction::NotEnforced { .. } => None,
         };
         if let Some(event) = happened {
-            self.history.push(HistoryRecord { at: clock::wall(now), event });
+            self.tell(event, now);
         }
         if let Some(log) = &self.outlier_log {
             log.log(&self.name, &host.endpoint, event, policy, now);

@@ -4,6 +4,8 @@
 mod cluster;
 mod history;
 mod host;
+mod pace;
+mod refusing;
 mod registry;
 mod routing;
 mod tier;

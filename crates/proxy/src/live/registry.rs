@@ -15,6 +15,7 @@ use super::cluster::{ClusterView, LiveCluster};
 use super::host::Host;
 use super::routing::RoutingTable;
 use crate::breaker::LiveBreaker;
+use crate::events::EventRing;
 use crate::listener::LiveListener;
 use crate::outlier_log::OutlierLog;
 
@@ -70,6 +71,7 @@ impl LiveSnapshot {
 pub(crate) struct Registry {
     workers: usize,
     outlier_log: Option<Arc<OutlierLog>>,
+    events: Arc<EventRing>,
     generation: AtomicU64,
     current: ArcSwap<LiveSnapshot>,
     next_key: AtomicU64,
@@ -78,10 +80,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(workers: usize, outlier_log: Option<Arc<OutlierLog>>) -> Self {
+    pub(crate) fn new(workers: usize, outlier_log: Option<Arc<OutlierLog>>, events: Arc<EventRing>) -> Self {
         Self {
             workers,
             outlier_log,
+            events,
             generation: AtomicU64::new(0),
             current: ArcSwap::from_pointee(LiveSnapshot::empty()),
             next_key: AtomicU64::new(0),
@@ -164,7 +167,10 @@ impl Registry {
         if let Some(old) = old.filter(|old| old.config == *cluster) {
             return Arc::clone(old);
         }
-        let new = || Arc::new(LiveCluster::new(cluster, self.workers, self.outlier_log.clone()));
+        let new = || {
+            let (log, events) = (self.outlier_log.clone(), Arc::clone(&self.events));
+            Arc::new(LiveCluster::new(cluster, self.workers, log, events))
+        };
         let live = old.map_or_else(new, |old| Arc::clone(&old.live));
         let known: HashMap<&EndpointId, &Arc<Host>> =
             old.iter().flat_map(|old| &old.hosts).map(|host| (&host.endpoint.id, host)).collect();

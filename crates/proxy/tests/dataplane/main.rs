@@ -8,6 +8,7 @@ mod breaker;
 mod by_hand;
 mod differences;
 mod drain;
+mod events;
 mod failures;
 mod flags;
 mod http1;

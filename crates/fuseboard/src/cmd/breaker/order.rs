@@ -10,9 +10,9 @@ use fuseboard_admin::Wanted;
 use fuseboard_admin::breakers::{Breakers, ClusterState};
 use fuseboard_admin::orders::Ordered;
 
-use super::{Asked, by_hand};
+use super::{Asked, by_hand, unknown_service};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{argument, asking, hosts, output};
+use crate::{argument, asking, output};
 
 #[derive(Args)]
 pub(crate) struct Forced {
@@ -115,7 +115,7 @@ impl Chosen {
         };
         let of_service: Vec<&ClusterState> = found.clusters.iter().filter(is_meant).collect();
         if of_service.is_empty() {
-            return Err(self.unknown(found));
+            return Err(unknown_service(&self.service, found));
         }
         let subset = self.subset.as_deref().unwrap_or_default();
         let of_subset: Vec<_> =
@@ -131,27 +131,6 @@ impl Chosen {
                 first.service.host, first.service.port
             ))),
         }
-    }
-
-    fn unknown(&self, found: &Breakers) -> Failure {
-        let of_host = |cluster: &&ClusterState| {
-            let service = &cluster.service;
-            self.service.is_at_any_port(&service.host, &service.name, &service.namespace)
-        };
-        let ports = found.clusters.iter().filter(of_host).map(|cluster| cluster.service.port.to_string());
-        let mut ports: Vec<_> = ports.collect();
-        ports.dedup();
-        if !ports.is_empty() {
-            let message =
-                format!("`{}` has no such port; there is {}", self.service.host(), ports.join(", "));
-            return Failure::message(Exit::Error, message);
-        }
-        let names: Vec<&str> = found.clusters.iter().map(|cluster| cluster.cluster.as_str()).collect();
-        let hint = hosts::hint(self.service.host(), &names);
-        Failure::message(
-            Exit::Error,
-            format_args!("the proxy has no service `{}`; {hint}", self.service.host()),
-        )
     }
 }
 
