@@ -146,6 +146,18 @@ impl<T> IdlePool<T> {
         }
     }
 
+    /// The right to open a connection that is never shared (TCP), for who holds a slot: [`Found::Connect`] if the limit allows,
+    /// else an idle one that is to be closed, [`Found::Replace`], whereupon the pool is asked again; else a wait.
+    pub fn checkout_new(&self, worker: WorkerId, host: HostKey) -> Checkout<'_, T> {
+        if let Some(permit) = CxPermit::try_new(&self.manager) {
+            return Checkout::Ready(Found::Connect(permit));
+        }
+        match self.checkout(worker, host) {
+            Checkout::Ready(Found::Idle { item, .. }) => Checkout::Ready(Found::Replace(item)),
+            other => other,
+        }
+    }
+
     /// An idle connection from anywhere: to `host` if there is one, else to another host.
     fn reclaim(&self, worker: WorkerId, host: HostKey) -> Option<Found<T>> {
         let own = self.index(worker);

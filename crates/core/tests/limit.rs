@@ -20,6 +20,7 @@ use proptest::prelude::*;
 enum Step {
     Admit(u16),
     AdmitNow(u16),
+    AdmitConnection(u16),
     /// The n-th of those who hold a slot is done.
     Release(usize),
     /// The n-th of those who wait (or were served and don't know yet) looks.
@@ -130,6 +131,7 @@ impl<'a> World<'a> {
         match *step {
             Step::Admit(worker) => self.admit(WorkerId(worker))?,
             Step::AdmitNow(worker) => self.admit_now(WorkerId(worker))?,
+            Step::AdmitConnection(worker) => self.admit_connection(WorkerId(worker))?,
             Step::Release(nth) if !self.holders.is_empty() => {
                 drop(self.holders.remove(nth % self.holders.len()));
                 self.model.inside -= 1;
@@ -187,6 +189,22 @@ impl<'a> World<'a> {
                 self.holders.push(slot);
             }
             Err(refused) => self.refused(verdict, refused)?,
+        }
+        Ok(())
+    }
+
+    fn admit_connection(&mut self, worker: WorkerId) -> Result<(), TestCaseError> {
+        let (inside, bound) = (self.model.inside, self.model.thresholds.max_connections);
+        match self.manager.admit_connection(worker) {
+            Ok(slot) => {
+                prop_assert!(inside < bound && self.model.queue.is_empty(), "{} of {}", inside, bound);
+                self.model.inside += 1;
+                self.holders.push(slot);
+            }
+            Err(refused) => {
+                prop_assert!(inside >= bound || !self.model.queue.is_empty());
+                self.refused(Verdict::Refuse(RefusalReason::LimitConnections, bound, inside), refused)?;
+            }
         }
         Ok(())
     }
@@ -304,6 +322,7 @@ fn step() -> impl Strategy<Value = Step> {
         // Worker 3 was never announced.
         10 => (0..4_u16).prop_map(Step::Admit),
         3 => (0..4_u16).prop_map(Step::AdmitNow),
+        4 => (0..4_u16).prop_map(Step::AdmitConnection),
         8 => any::<usize>().prop_map(Step::Release),
         6 => any::<usize>().prop_map(Step::Poll),
         4 => any::<usize>().prop_map(Step::Cancel),

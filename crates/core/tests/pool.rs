@@ -19,6 +19,7 @@ const WORKERS: u16 = 3;
 #[derive(Clone, Debug)]
 enum Step {
     Checkout(u16, u64),
+    CheckoutNew(u16, u64),
     /// The n-th busy connection becomes idle on its worker.
     Checkin(usize),
     /// The n-th busy connection is closed.
@@ -112,6 +113,18 @@ impl Model {
         Expected::Wait
     }
 
+    /// Never an idle one to be used: those are only closed, where nothing else helps.
+    fn checkout_new(&mut self, worker: u16, host: u64) -> Expected {
+        if self.open < self.bound && self.queue.is_empty() {
+            self.open += 1;
+            return Expected::Connect;
+        }
+        match self.checkout(worker, host) {
+            Expected::Idle(id, _) => Expected::Replace(id),
+            other => other,
+        }
+    }
+
     /// `true`: kept.
     fn put(&mut self, idle: Idle) -> bool {
         if let Some(waiter) = self.queue.pop_front() {
@@ -174,11 +187,23 @@ fn thresholds(bound: u32) -> Thresholds {
     Thresholds { max_connections: bound, ..Thresholds::UNLIMITED }
 }
 
-impl World<'_> {
+impl<'w> World<'w> {
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         self.now += 1;
         match *step {
-            Step::Checkout(worker, host) => self.checkout(worker, host)?,
+            Step::Checkout(worker, host) => {
+                let expected = self.model.checkout(worker, host);
+                self.checked_out(
+                    (worker, host),
+                    self.pool.checkout(WorkerId(worker), HostKey(host)),
+                    expected,
+                )?;
+            }
+            Step::CheckoutNew(worker, host) => {
+                let expected = self.model.checkout_new(worker, host);
+                let found = self.pool.checkout_new(WorkerId(worker), HostKey(host));
+                self.checked_out((worker, host), found, expected)?;
+            }
             Step::Checkin(nth) if !self.busy.is_empty() => self.checkin(nth)?,
             Step::Close(nth) if !self.busy.is_empty() => {
                 drop(self.busy.swap_remove(nth % self.busy.len()));
@@ -212,9 +237,13 @@ impl World<'_> {
         self.compare()
     }
 
-    fn checkout(&mut self, worker: u16, host: u64) -> Result<(), TestCaseError> {
-        let expected = self.model.checkout(worker, host);
-        match self.pool.checkout(WorkerId(worker), HostKey(host)) {
+    fn checked_out(
+        &mut self,
+        (worker, host): (u16, u64),
+        checkout: Checkout<'w, Connection>,
+        expected: Expected,
+    ) -> Result<(), TestCaseError> {
+        match checkout {
             Checkout::Ready(found) => self.found(worker, host, found, expected)?,
             Checkout::Wait(waiter) => {
                 prop_assert_eq!(expected, Expected::Wait);
@@ -353,6 +382,7 @@ fn bound() -> impl Strategy<Value = u32> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => (0..WORKERS, 0..3_u64).prop_map(|(worker, host)| Step::Checkout(worker, host)),
+        4 => (0..WORKERS, 0..3_u64).prop_map(|(worker, host)| Step::CheckoutNew(worker, host)),
         8 => any::<usize>().prop_map(Step::Checkin),
         3 => any::<usize>().prop_map(Step::Close),
         5 => any::<usize>().prop_map(Step::Poll),

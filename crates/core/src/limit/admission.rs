@@ -79,6 +79,11 @@ impl Crowd<Thresholds> {
         }
     }
 
+    /// Why a TCP connection was refused.
+    pub(super) const fn refusal_of_connection(&self) -> Refused {
+        self.refused(RefusalReason::LimitConnections, self.rule.max_connections, self.inside)
+    }
+
     const fn refused(&self, reason: RefusalReason, bound: u32, value: u32) -> Refused {
         Refused { reason, bound, value, waiting: self.waiters, connections_full: self.connections_full() }
     }

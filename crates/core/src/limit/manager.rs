@@ -76,8 +76,8 @@ impl ResourceManager {
         }
     }
 
-    /// The same for traffic that holds its connection for life and never waits: upgrades, TCP. It does not overtake
-    /// requests that wait.
+    /// The same for upgrades, which hold their connection for life and never wait. They do not overtake requests that
+    /// wait.
     #[must_use = "dropping the slot gives it to the next request"]
     pub fn admit_now(&self, worker: WorkerId) -> Result<Slot<'_>, Refused> {
         if let Some(slot) = self.admit_to_cell(worker) {
@@ -86,6 +86,18 @@ impl ResourceManager {
         match self.slots.enter(false) {
             Entry::Entered => Ok(Slot::in_word(self)),
             Entry::Queued(_, crowd) | Entry::Full(crowd) => Err(crowd.refusal_at_once()),
+        }
+    }
+
+    /// The same for TCP, which makes no requests: `max_connections` is the only bound, whatever is said of requests.
+    #[must_use = "dropping the slot gives it to the next request"]
+    pub fn admit_connection(&self, worker: WorkerId) -> Result<Slot<'_>, Refused> {
+        if let Some(slot) = self.admit_to_cell(worker) {
+            return Ok(slot);
+        }
+        match self.slots.enter_below(|thresholds| thresholds.max_connections) {
+            Ok(()) => Ok(Slot::in_word(self)),
+            Err(crowd) => Err(crowd.refusal_of_connection()),
         }
     }
 

@@ -106,6 +106,22 @@ impl<R: Rule> Turnstile<R> {
         }
     }
 
+    /// Enters, or is refused, under another bound than the rule's own capacity, which must not be larger than it. Nobody
+    /// who waits is overtaken.
+    pub(crate) fn enter_below(&self, bound: impl Fn(&R) -> u32) -> Result<(), Crowd<R>> {
+        if self.try_enter() {
+            return Ok(());
+        }
+        let line = lock(&self.line);
+        let rule = line.rule;
+        // What is inside follows from what is free and the capacity, which does not change under the mutex.
+        let judged = self.word.update(|tally| {
+            let room = Crowd::new(rule, tally).inside < counted(bound(&rule)).cast_unsigned();
+            (room && tally.waiters == 0).then(|| tally.take())
+        });
+        judged.map(drop).map_err(|tally| Crowd::new(rule, tally))
+    }
+
     /// Gives a turn back, to the oldest waiter if there is one.
     pub(crate) fn release(&self) {
         if self.word.update(|tally| (tally.waiters == 0).then(|| tally.put_back())).is_ok() {
