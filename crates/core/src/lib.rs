@@ -14,6 +14,7 @@ pub mod refusal;
 pub mod retry;
 pub mod rng;
 mod sync;
+pub mod tcp;
 pub mod time;
 
 pub use outcome::{FailureKind, Outcome};

@@ -1,0 +1,11 @@
+//! One TCP connection through the proxy, as far as it is decided and not only carried: when its time is up, what its end
+//! says of its host, whether another connect is tried.
+//!
+//! - `life`: idle time-out, greatest age, and the end of the proxy
+//! - `ending`: the ways a connection can end, and the outcome that each is
+
+mod ending;
+mod life;
+
+pub use ending::{Ending, Heard};
+pub use life::{DRAIN_IDLE, Life, Lifetimes};
