@@ -67,7 +67,9 @@ impl RefusalReason {
     /// What it means, in a few words that fit into a line behind the token.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::LimitConnections => "every connection was busy, and this kind of request cannot wait",
+            Self::LimitConnections => {
+                "every connection was busy, and upgrades and TCP connections cannot wait"
+            }
             Self::LimitQueueFull => "every connection was busy and the queue was full",
             Self::LimitQueueTimeout => "waited for a connection longer than the rule allows",
             Self::LimitRequests => "as many requests in flight as the rule allows",

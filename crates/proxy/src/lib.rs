@@ -30,6 +30,7 @@ mod refusal;
 mod server;
 mod shared;
 pub mod stats;
+mod tcp;
 mod upstream;
 mod worker;
 

@@ -29,6 +29,11 @@ impl AdminSource for Shared {
         Observation {
             cluster_blocks: live.clusters.iter().map(|view| Arc::clone(&view.live.stats)).collect(),
             cluster_requests: live.clusters.iter().map(|view| Arc::clone(&view.live.requests)).collect(),
+            cluster_connections: live
+                .clusters
+                .iter()
+                .map(|view| view.live.made_tcp_connections().cloned())
+                .collect(),
             unrouted: Arc::clone(&self.unrouted),
             source: self.options.source.clone(),
             rules_held_back: self.rules_held_back.load(Ordering::Relaxed),

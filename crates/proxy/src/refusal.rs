@@ -6,8 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use fuseboard_admin::status::{RefusalRecord, RulePlace};
+use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Cluster, Setting};
+
+use crate::clock;
+use crate::worker::{Worker, WorkerCluster};
 
 /// Older records make room for newer ones; about 200 bytes each.
 const CAPACITY: usize = 4096;
@@ -48,8 +52,41 @@ impl RefusalRing {
     }
 }
 
+/// Remembers that a limit of the cluster, its breaker or the want of a host decided, and what the caller sees of it: a
+/// status (0 where there is none) and a flag.
+pub(crate) fn remember(
+    worker: &Worker,
+    cluster: &WorkerCluster,
+    listener: &Arc<str>,
+    (reason, refused): (RefusalReason, Option<Refused>),
+    (status, flag): (u16, &'static str),
+) {
+    let config = &cluster.view.config;
+    let now = clock::now();
+    if cluster.view.live.note_refusal(reason, refused.map(|refused| refused.bound), now) {
+        worker.shared.applied.notify_one();
+    }
+    let breaker = cluster.breaker.as_ref().filter(|_| reason.is_of_breaker());
+    let trip = breaker.and_then(|breaker| breaker.live.trip());
+    let trip_setting = trip.as_ref().and_then(|trip| trip.setting);
+    worker.shared.refusals.push(RefusalRecord {
+        at: clock::wall(now),
+        cluster: Some(Arc::clone(&config.name)),
+        listener: Arc::clone(listener),
+        reason,
+        status,
+        flag,
+        setting: Setting::deciding(reason).map(Setting::field).or(trip_setting),
+        bound: refused.map(|refused| refused.bound),
+        value: refused.map(|refused| refused.value),
+        queue: refused.map_or(0, |refused| refused.waiting),
+        rule: rule_of(reason, config).or_else(|| trip.as_ref()?.rule.clone()),
+        trip: trip.map(|trip| trip.words.clone()),
+    });
+}
+
 /// Where the setting of a reason is written; `None`: it is a default, or no setting is involved.
-pub(crate) fn rule_of(reason: RefusalReason, cluster: &Cluster) -> Option<RulePlace> {
+fn rule_of(reason: RefusalReason, cluster: &Cluster) -> Option<RulePlace> {
     let origin: &Arc<_> = cluster.provenance.get(Setting::deciding(reason)?)?;
     Some(RulePlace::from(&**origin))
 }

@@ -69,6 +69,8 @@ pub struct BoundListener {
     pub name: Arc<str>,
     /// With the port that the system chose, where 0 was asked for.
     pub address: SocketAddr,
+    /// It carries bytes, and not HTTP.
+    pub tcp: bool,
 }
 
 /// Binds the listeners of `initial`, starts the threads, and returns when requests are served.
@@ -176,7 +178,7 @@ impl Proxy {
         }
         // From here on nothing can fail.
         for (live, wanted) in listeners.iter().zip(&snapshot.listeners) {
-            live.set_bound(wanted.http.max_connections);
+            live.configure(wanted);
         }
         let gone = before.listeners.iter().filter(|old| !listeners.iter().any(|kept| Arc::ptr_eq(kept, old)));
         let gone: Vec<_> = gone.cloned().collect();
@@ -198,6 +200,7 @@ impl Proxy {
         let bound = |listener: &Arc<LiveListener>| BoundListener {
             name: Arc::clone(&listener.name),
             address: listener.address,
+            tcp: listener.carries_bytes(),
         };
         live.listeners.iter().map(bound).collect()
     }

@@ -24,6 +24,7 @@ use crate::downstream;
 use crate::error::StartError;
 use crate::live::{ClusterView, LiveSnapshot};
 use crate::shared::{Phase, Shared};
+use crate::tcp;
 use crate::upstream::reaper;
 
 /// How often a draining worker looks whether it is done.
@@ -254,5 +255,10 @@ fn take(worker: &Rc<Worker>, message: ToWorker) {
 }
 
 fn serve(worker: &Rc<Worker>, accepted: Accepted) {
-    tokio::task::spawn_local(downstream::serve(Rc::clone(worker), accepted));
+    let worker = Rc::clone(worker);
+    if accepted.permit.listener().carries_bytes() {
+        tokio::task::spawn_local(tcp::serve(worker, accepted));
+    } else {
+        tokio::task::spawn_local(downstream::serve(worker, accepted));
+    }
 }

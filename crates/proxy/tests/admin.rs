@@ -57,6 +57,7 @@ impl AdminSource for FakeProxy {
             cluster_blocks: Vec::new(),
             listener_blocks: vec![Arc::clone(&self.listener)],
             cluster_requests: Vec::new(),
+            cluster_connections: Vec::new(),
             unrouted: Arc::new(RequestSeries::new(2)),
             source: Source::default(),
             rules_held_back: false,

@@ -17,7 +17,7 @@ pub use cluster::{
     ServiceName, TcpKeepalive,
 };
 pub use failures::ClassifierSetting;
-pub use listener::{HttpSettings, Listener, ListenerTarget};
+pub use listener::{HttpSettings, Listener, ListenerTarget, TcpProxy};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};
 
@@ -46,6 +46,11 @@ pub enum Dangling {
         /// The listener's name.
         listener: Arc<str>,
     },
+    /// A listener names a cluster that does not exist.
+    ListenerCluster {
+        /// The listener's name.
+        listener: Arc<str>,
+    },
     /// A route names a cluster that does not exist.
     Cluster {
         /// The virtual host's name.
@@ -58,6 +63,9 @@ impl fmt::Display for Dangling {
         match self {
             Self::RouteConfig { listener } => {
                 write!(f, "listener {listener} names a routing table that does not exist")
+            }
+            Self::ListenerCluster { listener } => {
+                write!(f, "listener {listener} leads to a cluster that does not exist")
             }
             Self::Cluster { virtual_host } => {
                 write!(f, "{virtual_host} leads to a cluster that does not exist")
@@ -77,9 +85,14 @@ impl Snapshot {
         clusters: Vec<Arc<Cluster>>,
     ) -> Result<Self, Dangling> {
         for listener in &listeners {
-            let ListenerTarget::Routes(index) = listener.target;
-            if index >= routes.len() {
-                return Err(Dangling::RouteConfig { listener: listener.name.clone() });
+            match listener.target {
+                ListenerTarget::Routes(index) if index >= routes.len() => {
+                    return Err(Dangling::RouteConfig { listener: listener.name.clone() });
+                }
+                ListenerTarget::Tcp(tcp) if tcp.cluster >= clusters.len() => {
+                    return Err(Dangling::ListenerCluster { listener: listener.name.clone() });
+                }
+                ListenerTarget::Routes(_) | ListenerTarget::Tcp(_) => {}
             }
         }
         for host in routes.iter().flat_map(|table| &table.virtual_hosts) {

@@ -1,6 +1,7 @@
-//! Sockets that accept downstream connections, and what HTTP/1.1 on them may do.
+//! Sockets that accept downstream connections, where what comes goes, and what peers on them may do.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Where its requests go.
     pub target: ListenerTarget,
-    /// HTTP settings.
+    /// Bounds on what clients may do; TCP knows `max_connections` only.
     pub http: HttpSettings,
 }
 
@@ -22,6 +23,33 @@ pub struct Listener {
 pub enum ListenerTarget {
     /// HTTP, by the routing table of this index in `Snapshot::routes`.
     Routes(usize),
+    /// TCP: bytes both ways between each connection and one cluster.
+    Tcp(TcpProxy),
+}
+
+/// What becomes of the connections of a TCP listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpProxy {
+    /// Index into `Snapshot::clusters`.
+    pub cluster: usize,
+    /// A connection is closed when nothing goes either way for this long; `None`: never. Envoy's default: 1 h.
+    pub idle_timeout: Option<Duration>,
+    /// A connection is closed at this age, whatever it does; `None`: no bound. Istio's `tcp.maxConnectionDuration`.
+    pub max_duration: Option<Duration>,
+    /// Hosts that are tried, one after the other, until one takes the connection. Envoy's default, and Istio's: 1.
+    pub max_connect_attempts: NonZeroU32,
+}
+
+impl TcpProxy {
+    /// To this cluster, with Istio's defaults.
+    pub const fn to(cluster: usize) -> Self {
+        Self {
+            cluster,
+            idle_timeout: Some(Duration::from_hours(1)),
+            max_duration: None,
+            max_connect_attempts: NonZeroU32::MIN,
+        }
+    }
 }
 
 /// Bounds on what downstream peers may do. All time-outs are on; [`Duration::MAX`] never fires.

@@ -9,18 +9,24 @@ use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::retry::RetryPolicy;
 use fuseboard_snapshot::{
     Availability, BreakerSetting, ClassifierSetting, Cluster, ClusterBreaker, ConnectionPolicy, Domain,
-    Endpoint, EndpointHealth, ListenerTarget, RouteConfig, Snapshot,
+    Endpoint, EndpointHealth, ListenerTarget, RouteConfig, Snapshot, TcpProxy,
 };
 
 pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
     let mut out = String::new();
     for listener in &snapshot.listeners {
-        let ListenerTarget::Routes(table) = listener.target;
-        line(
-            &mut out,
-            0,
-            &format!("listener {} on {} -> {}", listener.name, listener.address, snapshot.routes[table].name),
-        );
+        let target = match listener.target {
+            ListenerTarget::Routes(table) => snapshot.routes[table].name.to_string(),
+            ListenerTarget::Tcp(tcp) => {
+                let mut target = format!("tcp {}", snapshot.clusters[tcp.cluster].name);
+                if tcp != TcpProxy::to(tcp.cluster) {
+                    let times = format!(" idle {:?} age {:?}", tcp.idle_timeout, tcp.max_duration);
+                    target.push_str(&times);
+                }
+                target
+            }
+        };
+        line(&mut out, 0, &format!("listener {} on {} -> {target}", listener.name, listener.address));
     }
     for table in &snapshot.routes {
         routes(&mut out, table, snapshot);

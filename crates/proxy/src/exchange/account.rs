@@ -6,12 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_admin::status::RefusalRecord;
 use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_http1::{HeaderName, Version};
-use fuseboard_snapshot::Setting;
 
 use super::Exchange;
 use super::route::Routed;
@@ -19,7 +17,7 @@ use crate::access_log::Entry;
 use crate::clock;
 use crate::live::Host;
 use crate::local_reply::Cause;
-use crate::refusal::rule_of;
+use crate::refusal;
 use crate::stats::{ClusterBlock, Ending};
 use crate::worker::{Worker, WorkerCluster};
 
@@ -212,34 +210,13 @@ impl Exchange<'_> {
         self.account.reason = Some(reason);
         self.account.cluster_stats(&self.worker, |block| block.refused.inc(reason));
         let Some(cluster) = &self.account.cluster else { return };
-        let config = &cluster.view.config;
-        let now = clock::now();
-        if cluster.view.live.note_refusal(reason, refused.map(|refused| refused.bound), now) {
-            self.worker.shared.applied.notify_one();
-        }
-        let (status, flag) = if stands {
+        let seen = if stands {
             (0, "UO")
         } else {
             let row = Cause::of_refusal(reason).row();
             (row.status, row.flag)
         };
-        let breaker = cluster.breaker.as_ref().filter(|_| reason.is_of_breaker());
-        let trip = breaker.and_then(|breaker| breaker.live.trip());
-        let trip_setting = trip.as_ref().and_then(|trip| trip.setting);
-        self.worker.shared.refusals.push(RefusalRecord {
-            at: clock::wall(now),
-            cluster: Some(Arc::clone(&config.name)),
-            listener: Arc::clone(&self.down.listener().name),
-            reason,
-            status,
-            flag,
-            setting: Setting::deciding(reason).map(Setting::field).or(trip_setting),
-            bound: refused.map(|refused| refused.bound),
-            value: refused.map(|refused| refused.value),
-            queue: refused.map_or(0, |refused| refused.waiting),
-            rule: rule_of(reason, config).or_else(|| trip.as_ref()?.rule.clone()),
-            trip: trip.map(|trip| trip.words.clone()),
-        });
+        refusal::remember(&self.worker, cluster, &self.down.listener().name, (reason, refused), seen);
     }
 
     /// Hands the access log its line. A request that was never sent has an id too, as in Envoy.

@@ -14,13 +14,13 @@ use crate::upstream::{ClosedBy, UpstreamConnection};
 use crate::worker::{Worker, WorkerCluster};
 
 /// One try against one host.
-pub(super) struct Held<'t> {
-    pub(super) worker: &'t Worker,
-    pub(super) cluster: &'t WorkerCluster,
-    pub(super) host: &'t Arc<Host>,
-    pub(super) tier: &'t Tier,
+pub(crate) struct Held<'t> {
+    pub(crate) worker: &'t Worker,
+    pub(crate) cluster: &'t WorkerCluster,
+    pub(crate) host: &'t Arc<Host>,
+    pub(crate) tier: &'t Tier,
     /// `None` before it is there, and after it was given back.
-    pub(super) connection: Option<UpstreamConnection>,
+    pub(crate) connection: Option<UpstreamConnection>,
     active: Option<ActiveGuard<'t>>,
     ticket: Option<Ticket>,
     breaker: Option<breaker::Ticket<'t>>,
@@ -28,7 +28,7 @@ pub(super) struct Held<'t> {
 }
 
 impl<'t> Held<'t> {
-    pub(super) fn new(
+    pub(crate) fn new(
         worker: &'t Worker,
         cluster: &'t WorkerCluster,
         host: &'t Arc<Host>,
@@ -50,11 +50,8 @@ impl<'t> Held<'t> {
     }
 
     /// Tells the breaker and the host's health what became of the try; only the first outcome counts.
-    pub(super) fn record(&mut self, outcome: Outcome, now: Instant) {
-        if let Some(ticket) = self.breaker.take() {
-            let transitions = ticket.record(outcome, now, &mut self.worker.rng.borrow_mut());
-            self.worker.note_transitions(self.cluster, &transitions);
-        }
+    pub(crate) fn record(&mut self, outcome: Outcome, now: Instant) {
+        self.record_at_breaker(outcome, now);
         let Some(ticket) = self.ticket.take() else { return };
         let host_stats = self.host.stats.shard(self.worker.index);
         match outcome {
@@ -79,8 +76,21 @@ impl<'t> Held<'t> {
         }
     }
 
+    /// The breaker's part of [`Self::record`].
+    pub(crate) fn record_at_breaker(&mut self, outcome: Outcome, now: Instant) {
+        if let Some(ticket) = self.breaker.take() {
+            let transitions = ticket.record(outcome, now, &mut self.worker.rng.borrow_mut());
+            self.worker.note_transitions(self.cluster, &transitions);
+        }
+    }
+
+    /// Whether the try is a breaker's probe, and not yet judged by it.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.breaker.as_ref().is_some_and(breaker::Ticket::is_probe)
+    }
+
     /// The upstream's message is complete. `reusable`: as far as HTTP goes, the connection may carry another request.
-    pub(super) fn complete(&mut self, reusable: bool, now: Instant) {
+    pub(crate) fn complete(&mut self, reusable: bool, now: Instant) {
         if let Some(connection) = self.connection.take() {
             let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
             if connection.is_aged(&self.cluster.view.config.connection, now) {
@@ -100,13 +110,23 @@ impl<'t> Held<'t> {
     }
 
     /// Closes the connection with the request in flight, and gives everything back.
-    pub(super) fn abort(&mut self, by: ClosedBy, now: Instant) {
+    pub(crate) fn abort(&mut self, by: ClosedBy, now: Instant) {
         if let Some(connection) = self.connection.take() {
             let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
             match by {
                 ClosedBy::Local => stats.upstream_rq_tx_reset.inc(),
                 ClosedBy::Remote => stats.upstream_rq_rx_reset.inc(),
             }
+            connection.close(stats, by, true, now);
+        }
+        self.active = None;
+        self.slot = None;
+    }
+
+    /// Closes a connection that carried bytes for its whole life, and gives everything back.
+    pub(crate) fn close(&mut self, by: ClosedBy, now: Instant) {
+        if let Some(connection) = self.connection.take() {
+            let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
             connection.close(stats, by, true, now);
         }
         self.active = None;

@@ -7,7 +7,7 @@ mod answer;
 mod attempt;
 mod breaker;
 mod forward;
-mod held;
+pub(crate) mod held;
 mod metrics;
 mod reply;
 mod request;

@@ -47,8 +47,11 @@ impl RouteCache {
     }
 
     fn table(&self) -> Option<usize> {
-        let ListenerTarget::Routes(table) = self.view.live.snapshot.listeners[self.position?].target;
-        Some(table)
+        match self.view.live.snapshot.listeners[self.position?].target {
+            ListenerTarget::Routes(table) => Some(table),
+            // The listener carries bytes since a later snapshot: its HTTP connections have no route any more.
+            ListenerTarget::Tcp(_) => None,
+        }
     }
 
     fn find(&mut self, authority: &[u8], logs: bool) -> Option<Routed> {

@@ -5,9 +5,9 @@ mod holder;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use fuseboard_snapshot::Listener;
+use fuseboard_snapshot::{Listener, ListenerTarget};
 use fuseboard_stats::Sharded;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -36,21 +36,25 @@ pub(crate) struct LiveListener {
     pub(crate) stats: Arc<Sharded<ListenerBlock>>,
     connections: AtomicUsize,
     bound: AtomicUsize,
+    carries_bytes: AtomicBool,
     stop: watch::Sender<bool>,
 }
 
 impl LiveListener {
     pub(crate) fn new(id: u64, listener: &Listener, address: SocketAddr, workers: usize) -> Self {
-        Self {
+        let live = Self {
             id,
             name: Arc::clone(&listener.name),
             wanted: listener.address,
             address,
             stats: Arc::new(Sharded::new(workers)),
             connections: AtomicUsize::new(0),
-            bound: AtomicUsize::new(listener.http.max_connections),
+            bound: AtomicUsize::new(0),
+            carries_bytes: AtomicBool::new(false),
             stop: watch::Sender::new(false),
-        }
+        };
+        live.configure(listener);
+        live
     }
 
     /// Whether `listener` of a new snapshot is this one.
@@ -58,9 +62,15 @@ impl LiveListener {
         self.name == listener.name && self.wanted == listener.address
     }
 
-    /// Changes the bound on connections in place.
-    pub(crate) fn set_bound(&self, connections: usize) {
-        self.bound.store(connections, Ordering::Relaxed);
+    /// Changes the bound on connections, and what further connections carry, in place.
+    pub(crate) fn configure(&self, listener: &Listener) {
+        self.bound.store(listener.http.max_connections, Ordering::Relaxed);
+        self.carries_bytes.store(matches!(listener.target, ListenerTarget::Tcp(_)), Ordering::Relaxed);
+    }
+
+    /// Whether its connections carry bytes, and not HTTP.
+    pub(crate) fn carries_bytes(&self) -> bool {
+        self.carries_bytes.load(Ordering::Relaxed)
     }
 
     /// Ends its accept loops; its connections finish what they do.

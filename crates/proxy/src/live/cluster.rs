@@ -2,7 +2,7 @@
 //! snapshot gives of it: settings and hosts. What a worker does with them is the exchange's business.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fuseboard_admin::breakers::cause_words;
@@ -29,7 +29,7 @@ use crate::breaker::LiveBreaker;
 use crate::clock;
 use crate::events::EventRing;
 use crate::outlier_log::OutlierLog;
-use crate::stats::{ClusterBlock, ClusterStats, RequestSeries};
+use crate::stats::{ClusterBlock, ClusterStats, RequestSeries, TcpSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
 
 /// What a sweep of outlier detection did.
@@ -48,6 +48,9 @@ pub struct LiveCluster {
     pub stats: Arc<Sharded<ClusterBlock>>,
     /// Istio's series, by how requests ended.
     pub requests: Arc<RequestSeries>,
+    workers: usize,
+    /// Made when the first TCP connection asks for it: most clusters have none.
+    tcp_connections: OnceLock<Arc<TcpSeries>>,
     pub(crate) epoch: Arc<HealthEpoch>,
     /// Changes of the set of hosts; whoever applies snapshots counts.
     pub(crate) membership_changes: Counter,
@@ -74,6 +77,8 @@ impl LiveCluster {
             name: Arc::clone(&cluster.name),
             stats: Arc::new(Sharded::new(workers)),
             requests: Arc::new(RequestSeries::new(workers)),
+            workers,
+            tcp_connections: OnceLock::new(),
             epoch: Arc::new(HealthEpoch::default()),
             membership_changes: Counter::default(),
             tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
@@ -85,6 +90,16 @@ impl LiveCluster {
             refusing: Refusing::default(),
             refused_ejections: Pace::default(),
         }
+    }
+
+    /// Istio's series of TCP connections, made now if nobody asked before.
+    pub(crate) fn tcp_connections(&self) -> &TcpSeries {
+        self.tcp_connections.get_or_init(|| Arc::new(TcpSeries::new(self.workers)))
+    }
+
+    /// The same, if there is any.
+    pub(crate) fn made_tcp_connections(&self) -> Option<&Arc<TcpSeries>> {
+        self.tcp_connections.get()
     }
 
     /// Limits and idle connections of one priority, made now if nobody asked before.

@@ -6,6 +6,7 @@ use fuseboard_core::outlier::{DetectionKind, OutlierAction, OutlierCounter, Outl
 use fuseboard_stats::{Codes, Counter, stats};
 
 use super::refused::Refused;
+use super::tcp::TcpStats;
 
 /// All that one worker counts for one cluster, in one allocation that is made when the worker first uses the cluster.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct ClusterBlock {
     pub outlier: OutlierStats,
     /// What Envoy does not count.
     pub own: OwnClusterStats,
+    /// Envoy's TCP proxy stats.
+    pub tcp: TcpStats,
     /// What the breaker did.
     pub breaker: BreakerStats,
     /// Refusals by reason.
@@ -27,7 +30,7 @@ pub struct ClusterBlock {
 }
 
 stats! {
-    /// Envoy's cluster stats, as far as HTTP/1.1 upstreams can move them.
+    /// Envoy's cluster stats, as far as HTTP/1.1 and TCP upstreams can move them.
     pub struct ClusterStats in "cluster.<name>" {
         /// Connections begun.
         upstream_cx_total: Counter,
@@ -35,6 +38,8 @@ stats! {
         upstream_cx_http1_total: Counter,
         /// Connections that could not be established.
         upstream_cx_connect_fail: Counter,
+        /// TCP connections that no host took, in as many connects as are allowed.
+        upstream_cx_connect_attempts_exceeded: Counter,
         /// Connections not established within the connect timeout.
         upstream_cx_connect_timeout: Counter,
         /// Connections closed because they were idle for too long.

@@ -1,10 +1,12 @@
 //! From live blocks and status to one [`Reading`]: which stat belongs to which scope. Runs on the admin thread only.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fuseboard_admin::status::{ClusterStatus, ListenerStatus, ProxyStatus, ServerState};
 use fuseboard_core::limit::Priority;
+use fuseboard_snapshot::ListenerTarget;
 use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
 
 use super::cluster::{
@@ -15,6 +17,7 @@ use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats}
 use super::refused;
 use super::requests::{self, RequestSeries};
 use super::server::{ClusterManagerStats, ListenerManagerStats, OwnServerStats, ServerStats};
+use super::tcp::{self, TcpSeries, TcpStats};
 use crate::options::Source;
 
 /// The proxy at one moment: its status, and the blocks that belong to the status's clusters and listeners.
@@ -27,6 +30,8 @@ pub struct Observation {
     pub listener_blocks: Vec<Arc<Sharded<ListenerBlock>>>,
     /// Istio's series of `status.clusters`, in the same order.
     pub cluster_requests: Vec<Arc<RequestSeries>>,
+    /// Istio's TCP series of `status.clusters`, in the same order; `None`: no connection ever came.
+    pub cluster_connections: Vec<Option<Arc<TcpSeries>>>,
     /// Istio's series of requests that found no cluster.
     pub unrouted: Arc<RequestSeries>,
     /// Whom the proxy works for.
@@ -56,6 +61,7 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
         of::<ListenerStats>(),
         of::<OwnListenerStats>(),
         of::<HttpStats>(),
+        of::<TcpStats>(),
         of::<ServerStats>(),
         of::<OwnServerStats>(),
         of::<ClusterManagerStats>(),
@@ -69,6 +75,13 @@ pub fn collect(observed: &Observation) -> Reading {
     for (status, blocks) in observed.status.clusters.iter().zip(&observed.cluster_blocks) {
         add_cluster(&mut reading, status, blocks);
     }
+    for cluster in tcp_clusters(&observed.status) {
+        if let Some(blocks) = observed.cluster_blocks.get(cluster) {
+            let name = &observed.status.clusters[cluster].cluster.stat_name;
+            let scope = reading.scope(Scope::of_many("tcp", name, "tcp_prefix"));
+            reading.block(scope, blocks.iter().map(|block| &block.tcp));
+        }
+    }
     for (status, blocks) in observed.status.listeners.iter().zip(&observed.listener_blocks) {
         add_listener(&mut reading, status, blocks);
     }
@@ -78,6 +91,11 @@ pub fn collect(observed: &Observation) -> Reading {
         requests::collect(&mut reading, &from, Some(&status.cluster), series);
     }
     requests::collect(&mut reading, &from, None, &observed.unrouted);
+    for (status, series) in observed.status.clusters.iter().zip(&observed.cluster_connections) {
+        if let Some(series) = series {
+            tcp::collect(&mut reading, &from, &status.cluster, series);
+        }
+    }
     reading
 }
 
@@ -122,6 +140,16 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
     }
     let scope = reading.scope(own.part("limit"));
     reading.block(scope, std::iter::once(&LimitLevels::from(status.limits.get(Priority::Default))));
+}
+
+/// Clusters that TCP listeners lead to.
+fn tcp_clusters(status: &ProxyStatus) -> BTreeSet<usize> {
+    let targets = status.snapshot.listeners.iter().map(|listener| listener.target);
+    let clusters = targets.filter_map(|target| match target {
+        ListenerTarget::Tcp(tcp) => Some(tcp.cluster),
+        ListenerTarget::Routes(_) => None,
+    });
+    clusters.filter(|cluster| *cluster < status.clusters.len()).collect()
 }
 
 /// Envoy's spelling of an address inside a stat name: `127.0.0.1_9000`, `[__1]_9000`.

@@ -12,6 +12,7 @@ mod memory;
 mod refused;
 mod requests;
 mod server;
+mod tcp;
 
 pub use cluster::{BreakerStats, ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
 pub use collect::{Observation, collect, declared};
@@ -20,3 +21,5 @@ pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 pub(crate) use memory::memory;
 pub use refused::{REFUSED, Refused};
 pub use requests::{Ending, RequestSeries, RequestStats};
+pub(crate) use tcp::OPEN;
+pub use tcp::{TcpConnectionStats, TcpSeries, TcpStats};

@@ -36,7 +36,7 @@ const UNKNOWN: &str = "unknown";
 const OTHER: &str = "other";
 
 /// Every flag that an exchange can end with; a key holds positions in this list.
-const FLAGS: [&str; 11] = ["UO", "UH", "UF", "UC", "UPE", "UT", "URX", "NR", "DPE", "SI", "DC"];
+const FLAGS: [&str; 12] = ["UO", "UH", "UF", "UC", "UPE", "UT", "URX", "NR", "DPE", "SI", "DC", "DT"];
 
 /// How a request ended, as far as series are told apart by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Ending {
     }
 
     /// The ending whose key this is.
-    fn of_key(key: NonZeroU64) -> Self {
+    pub(super) fn of_key(key: NonZeroU64) -> Self {
         let byte = |shift: u32| {
             (key.get() >> shift & 0xff).checked_sub(1).and_then(|place| usize::try_from(place).ok())
         };
@@ -84,7 +84,7 @@ impl Ending {
         }
     }
 
-    fn flags_text(&self) -> String {
+    pub(super) fn flags_text(&self) -> String {
         let flags: Vec<_> = self.flags.iter().flatten().copied().collect();
         if flags.is_empty() { "-".to_owned() } else { flags.join(",") }
     }
@@ -139,6 +139,26 @@ impl From {
 
     /// With a destination. What an endpoint would tell of its workload is not known to the configuration.
     fn to(&self, cluster: Option<&Cluster>) -> To {
+        let mut labels = self.destination(cluster);
+        labels.push(("request_protocol", "http".into()));
+        let cluster = cluster.map_or_else(|| "".into(), |cluster| cluster.name.clone());
+        To { labels, cluster, unknown: self.unknown.clone() }
+    }
+
+    /// The labels of a TCP series; Istio's have no status.
+    pub(super) fn tcp_labels(&self, to: &Cluster, flags: String, refused: &str) -> Vec<Label> {
+        let mut labels = self.destination(Some(to));
+        labels.extend([
+            ("request_protocol", "tcp".into()),
+            ("response_flags", flags.into()),
+            ("connection_security_policy", self.unknown.clone()),
+            ("cluster_name", to.name.clone()),
+            ("fuseboard_refused", refused.into()),
+        ]);
+        labels
+    }
+
+    fn destination(&self, cluster: Option<&Cluster>) -> Vec<Label> {
         let unknown = || self.unknown.clone();
         let service =
             |of: fn(&Cluster) -> &Arc<str>| cluster.map_or_else(unknown, |cluster| of(cluster).clone());
@@ -155,10 +175,8 @@ impl From {
             ("destination_service_name", service(|cluster| &cluster.service.name)),
             ("destination_service_namespace", service(|cluster| &cluster.service.namespace)),
             ("destination_cluster", unknown()),
-            ("request_protocol", "http".into()),
         ]);
-        let cluster = cluster.map_or_else(|| "".into(), |cluster| cluster.name.clone());
-        To { labels, cluster, unknown: unknown() }
+        labels
     }
 }
 

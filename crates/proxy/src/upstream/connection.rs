@@ -110,6 +110,11 @@ impl UpstreamConnection {
         self.stream.local_addr().ok()
     }
 
+    /// The socket itself, for bytes that are carried as they are.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Reads into the room of `buffer`; `Ok(0)` is the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
         let mut room = ReadBuf::new(buffer.room());

@@ -24,4 +24,5 @@ mod reload;
 mod retries;
 mod rig;
 mod slowness;
+mod tcp;
 mod upgrades;

@@ -73,6 +73,7 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
     Observation {
         cluster_blocks: clusters.iter().map(|_| Arc::new(Sharded::new(4))).collect(),
         cluster_requests: clusters.iter().map(|_| Arc::new(RequestSeries::new(4))).collect(),
+        cluster_connections: clusters.iter().map(|_| None).collect(),
         unrouted: Arc::new(RequestSeries::new(4)),
         source: Source::default(),
         rules_held_back: false,

@@ -1,0 +1,246 @@
+//! The way of a TCP connection to a host: breaker, slot, host, permit, connect. A connection never waits for a limit: at
+//! `maxConnections` it is closed at once (difference D15), unless an idle HTTP connection can go in its place.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use fuseboard_core::balance::Pick;
+use fuseboard_core::breaker;
+use fuseboard_core::limit::{CxPermit, Priority, Slot};
+use fuseboard_core::outcome::{FailureKind, Outcome};
+use fuseboard_core::pool::{Checkout, Found};
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_snapshot::Availability;
+use tokio::io::Interest;
+
+use super::session::Session;
+use crate::clock;
+use crate::deadline::Timer;
+use crate::exchange::held::Held;
+use crate::live::Tier;
+use crate::local_reply::Cause;
+use crate::upstream::{ClosedBy, ConnectError, UpstreamConnection, connect, millis};
+use crate::worker::{Worker, WorkerCluster};
+
+/// There is no connection to a host; everybody has heard why.
+pub(super) struct Failed {
+    /// It was the host's fault: another one may take the connection.
+    pub(super) may_retry: bool,
+}
+
+const REFUSED: Failed = Failed { may_retry: false };
+
+/// What ended a wait for a connection.
+enum Interrupt {
+    TimeUp,
+    ClientReset,
+}
+
+impl Session {
+    /// One host's connection, and all that it holds.
+    pub(super) async fn connect<'t>(
+        &mut self,
+        worker: &'t Worker,
+        cluster: &'t Rc<WorkerCluster>,
+    ) -> Result<Held<'t>, Failed> {
+        self.usable(cluster)?;
+        let now = clock::now();
+        let pass = match &cluster.breaker {
+            Some(breaker) => {
+                Some(breaker.recorder.check(now).map_err(|refusal| self.refused_by_breaker(refusal))?)
+            }
+            None => None,
+        };
+        let has_hosts = cluster.balancer.borrow_mut().has_candidates(now, &mut worker.rng.borrow_mut());
+        if !has_hosts {
+            return Err(self.none_healthy());
+        }
+        let tier = cluster.view.live.tier(Priority::Default);
+        let slot = self.admit(worker, tier)?;
+        let host = self.pick(worker, cluster)?;
+        let ticket = match (&cluster.breaker, pass) {
+            (Some(breaker), Some(pass)) => {
+                let (ticket, transitions) = breaker.recorder.ticket(pass, now, &mut worker.rng.borrow_mut());
+                worker.note_transitions(cluster, &transitions);
+                let ticket = ticket.map_err(|refusal| self.refused_by_breaker(refusal))?;
+                if ticket.is_probe() {
+                    cluster.view.live.stats.shard(worker.index).breaker.probes.inc();
+                    // Its lease may be the next thing that runs out.
+                    worker.shared.applied.notify_one();
+                }
+                Some(ticket)
+            }
+            _ => None,
+        };
+        let host = &cluster.view.hosts[host];
+        self.notes.host(host);
+        let mut held = Held::new(worker, cluster, host, tier, slot, ticket);
+        let permit = self.permit(&held).await?;
+        self.open(&mut held, permit).await?;
+        // The rule may have changed while the host was connected to: what must not be sent in plain text must not be sent late.
+        let current = worker.view().cluster(&cluster.view.live.name).cloned();
+        if let Some(current) = current
+            && let Err(failed) = self.usable(&current)
+        {
+            held.close(ClosedBy::Local, clock::now());
+            return Err(failed);
+        }
+        Ok(held)
+    }
+
+    fn usable(&mut self, cluster: &Rc<WorkerCluster>) -> Result<(), Failed> {
+        match cluster.view.config.availability {
+            Availability::Serving => Ok(()),
+            Availability::Withheld(reason) => {
+                self.notes.refused(reason, None);
+                Err(REFUSED)
+            }
+        }
+    }
+
+    fn admit<'t>(&mut self, worker: &Worker, tier: &'t Tier) -> Result<Slot<'t>, Failed> {
+        tier.limits.admit_connection(worker.id).map_err(|refused| {
+            self.notes.cluster_stats(|block| block.stats.upstream_cx_overflow.inc());
+            self.notes.refused(refused.reason, Some(refused));
+            REFUSED
+        })
+    }
+
+    fn pick(&mut self, worker: &Worker, cluster: &WorkerCluster) -> Result<usize, Failed> {
+        let hosts = cluster.view.hosts.len();
+        let pick = {
+            let rng = &mut worker.rng.borrow_mut();
+            cluster.balancer.borrow_mut().pick_except(|_| false, 0, clock::now(), rng)
+        };
+        let (index, panic) = match pick {
+            Pick::Host { index, panic } => (Some(index), panic),
+            Pick::NoneHealthy { panic } => (None, panic),
+        };
+        if panic {
+            self.notes.cluster_stats(|block| block.stats.lb_healthy_panic.inc());
+        }
+        index.filter(|index| *index < hosts).ok_or_else(|| self.none_healthy())
+    }
+
+    fn none_healthy(&mut self) -> Failed {
+        self.notes.cluster_stats(|block| block.stats.upstream_cx_none_healthy.inc());
+        self.notes.refused(RefusalReason::NoHealthy, None);
+        REFUSED
+    }
+
+    fn refused_by_breaker(&mut self, refusal: breaker::Refusal) -> Failed {
+        self.notes.cluster_stats(|block| block.breaker.refused.inc());
+        self.notes.refused(refusal.by.into(), None);
+        REFUSED
+    }
+
+    /// The right to open a connection. Whoever has a slot gets it, at worst when a descriptor was closed.
+    async fn permit(&mut self, held: &Held<'_>) -> Result<CxPermit, Failed> {
+        let pool = &held.tier.pool;
+        loop {
+            let found = match pool.checkout_new(held.worker.id, held.host.key) {
+                Checkout::Ready(found) => found,
+                Checkout::Wait(mut waiter) => {
+                    let found = {
+                        let mut reset = pin!(self.client.ready(Interest::ERROR));
+                        poll_fn(|cx| match waiter.poll_found(cx) {
+                            Poll::Ready(found) => Poll::Ready(Some(found)),
+                            Poll::Pending => reset.as_mut().poll(cx).map(|_| None),
+                        })
+                        .await
+                    };
+                    found.ok_or_else(|| self.left())?
+                }
+            };
+            match found {
+                Found::Connect(permit) => return Ok(permit),
+                // Closed here; its permit is then the next one's.
+                Found::Replace(idle) | Found::Idle { item: idle, .. } => {
+                    let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
+                    idle.close(stats, ClosedBy::Local, false, clock::now());
+                }
+            }
+        }
+    }
+
+    /// The client reset its connection before there was one to a host.
+    fn left(&mut self) -> Failed {
+        self.notes.cluster_stats(|block| block.stats.upstream_rq_cancelled.inc());
+        self.notes.flag(Cause::ClientGone.row().flag);
+        REFUSED
+    }
+
+    async fn open(&mut self, held: &mut Held<'_>, permit: CxPermit) -> Result<(), Failed> {
+        let config = Arc::clone(&held.cluster.view.config);
+        let began = clock::now();
+        let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
+        let at_host = held.host.stats.shard(held.worker.index);
+        stats.upstream_cx_total.inc();
+        stats.upstream_rq_total.inc();
+        at_host.cx_total.inc();
+        at_host.rq_total.inc();
+        self.timers.arm(Timer::Connect, began + config.connect_timeout);
+        let connected = {
+            let mut connecting = pin!(connect(held.host.endpoint.address, config.connection.keepalive));
+            let mut reset = pin!(self.client.ready(Interest::ERROR));
+            poll_fn(|cx| {
+                if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(connected));
+                }
+                if reset.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(Interrupt::ClientReset));
+                }
+                match self.timers.poll_expired(cx) {
+                    Some(_) => Poll::Ready(Err(Interrupt::TimeUp)),
+                    None => Poll::Pending,
+                }
+            })
+            .await
+        };
+        self.timers.disarm(Timer::Connect);
+        let now = clock::now();
+        let mut outcome = None;
+        let cause = match connected {
+            Ok(Ok(stream)) => {
+                stats.upstream_cx_connect_ms.record(millis(now.saturating_since(began)));
+                let mut connection = UpstreamConnection::new(stream, held.host, permit, now);
+                connection.begin_request(None);
+                self.notes.connected(&connection);
+                held.connection = Some(connection);
+                return Ok(());
+            }
+            Ok(Err(ConnectError::Remote(error))) => {
+                self.notes.transport_failure(&error);
+                // Who does not want a connection refuses it; this one was made, and reset before we looked.
+                outcome = (error.kind() == io::ErrorKind::ConnectionReset)
+                    .then_some(Outcome::Failure(FailureKind::Reset));
+                Cause::ConnectFailed
+            }
+            Ok(Err(ConnectError::Local(error))) => {
+                self.notes.transport_failure(&error);
+                Cause::ConnectLocal
+            }
+            Err(Interrupt::TimeUp) => Cause::ConnectTimeout,
+            Err(Interrupt::ClientReset) => {
+                drop(permit);
+                return Err(self.left());
+            }
+        };
+        drop(permit);
+        stats.upstream_cx_connect_fail.inc();
+        stats.upstream_rq_pending_failure_eject.inc();
+        at_host.cx_connect_fail.inc();
+        if cause == Cause::ConnectTimeout {
+            stats.upstream_cx_connect_timeout.inc();
+        }
+        let row = cause.row();
+        let outcome = outcome.unwrap_or_else(|| row.outcome.map_or(Outcome::Abandoned, Outcome::Failure));
+        held.record(outcome, now);
+        self.notes.flag(row.flag);
+        Err(Failed { may_retry: true })
+    }
+}

@@ -1,0 +1,221 @@
+//! The life of one TCP connection, as a list of steps: find the cluster, connect to a host, carry bytes, record, close, log.
+//! Slot and upstream connection are held until both directions are over, and given back by drop, whatever ends it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fuseboard_core::Outcome;
+use fuseboard_core::tcp::{Ending, Life, Lifetimes};
+use fuseboard_snapshot::{ListenerTarget, TcpProxy};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::copy::{Broken, Tunnel};
+use super::notes::Notes;
+use crate::acceptor::Accepted;
+use crate::clock;
+use crate::deadline::{Timer, Timers};
+use crate::exchange::held::Held;
+use crate::worker::{Worker, WorkerCluster};
+
+/// A breaker's probe is good when its connection has not been reset for this long, even if nobody said a word: whoever
+/// connects in advance must not keep the breaker waiting.
+const PROBE_STANDS: Duration = Duration::from_secs(1);
+
+/// How long a client may take what a host said before it broke.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// One client's connection.
+pub(super) struct Session {
+    pub(super) worker: Rc<Worker>,
+    pub(super) client: TcpStream,
+    pub(super) timers: Timers,
+    pub(super) notes: Notes,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
+    let Accepted { stream, peer, permit, seat } = accepted;
+    let Ok(client) = TcpStream::from_std(stream) else { return };
+    let local = client.local_addr().unwrap_or(permit.listener().address);
+    let notes = Notes::new(Rc::clone(&worker), permit, (peer, local), clock::now());
+    let mut session = Session { timers: worker.deadlines.register(), client, worker, notes };
+    session.run().await;
+    let Session { client, notes, .. } = session;
+    // The socket before its place in the listener.
+    drop(client);
+    drop(notes);
+    drop(seat);
+}
+
+impl Session {
+    async fn run(&mut self) {
+        let Some((cluster, tcp)) = self.target() else { return self.notes.no_route() };
+        self.notes.to(&cluster);
+        let worker = Rc::clone(&self.worker);
+        let mut attempts = 0;
+        let connected = loop {
+            attempts += 1;
+            match self.connect(&worker, &cluster).await {
+                Ok(held) => break held,
+                Err(failed) if failed.may_retry && attempts < tcp.max_connect_attempts.get() => {}
+                Err(failed) => {
+                    if failed.may_retry {
+                        self.notes.attempts_exceeded();
+                    }
+                    return;
+                }
+            }
+        };
+        self.carry(connected, tcp).await;
+    }
+
+    /// The cluster that the listener leads to now; `None`: no snapshot has the listener any more.
+    fn target(&self) -> Option<(Rc<WorkerCluster>, TcpProxy)> {
+        let view = self.worker.view();
+        let position = view.live.listener(self.notes.listener().id)?;
+        match view.live.snapshot.listeners[position].target {
+            ListenerTarget::Tcp(tcp) => Some((Rc::clone(view.clusters.get(tcp.cluster)?), tcp)),
+            ListenerTarget::Routes(_) => None,
+        }
+    }
+
+    /// Carries bytes until the end, and tells everybody of it.
+    async fn carry(&mut self, mut held: Held<'_>, tcp: TcpProxy) {
+        let Self { worker, client, timers, notes } = self;
+        let now = clock::now();
+        let bounds = Lifetimes { idle: tcp.idle_timeout, age: tcp.max_duration };
+        // As Envoy: age counts from the accept, idleness from the connection to the host.
+        let mut life = Life::new(bounds, notes.started());
+        life.moved(now);
+        if held.is_probe() {
+            timers.arm(Timer::Try, now + PROBE_STANDS);
+        }
+        let tunnel = Tunnel::new(&worker.buffers);
+        let mut carrying = Carrying { worker, client, timers, notes, tunnel, life, heard: false };
+        carrying.plan();
+        let ending = loop {
+            let Some(connection) = &held.connection else { return };
+            match carrying.next(connection.socket()).await {
+                Event::Heard => held.record(Outcome::Success { status: 200 }, clock::now()),
+                Event::ProbeStands => {
+                    held.record_at_breaker(Outcome::Success { status: 200 }, clock::now());
+                }
+                Event::Ended(ending) => break ending,
+            }
+        };
+        let (heard, by) = (carrying.tunnel.heard(), carrying.tunnel.closed_by(ending));
+        drop(carrying);
+        let now = clock::now();
+        held.record(ending.outcome(heard), now);
+        notes.ended(ending);
+        if let Some(connection) = held.connection.as_ref().filter(|_| ending.is_reset()) {
+            // Whoever still listens must not take a broken end for one in order.
+            for socket in [SockRef::from(&*client), SockRef::from(connection.socket())] {
+                drop(socket.set_linger(Some(Duration::ZERO)));
+            }
+        }
+        held.close(by, now);
+    }
+}
+
+/// What happens on a connection that carries bytes.
+enum Event {
+    /// The host sent its first byte.
+    Heard,
+    /// The time is over in which a probe must not be reset.
+    ProbeStands,
+    Ended(Ending),
+}
+
+/// A connection that carries bytes, without the host's socket.
+struct Carrying<'s> {
+    worker: &'s Worker,
+    client: &'s TcpStream,
+    timers: &'s Timers,
+    notes: &'s mut Notes,
+    tunnel: Tunnel<'s>,
+    life: Life,
+    /// [`Event::Heard`] has been told.
+    heard: bool,
+}
+
+impl Carrying<'_> {
+    async fn next(&mut self, host: &TcpStream) -> Event {
+        let client = self.client;
+        // A reset is heard even while there is no room to read what came before it.
+        let mut client_reset = pin!(client.ready(Interest::ERROR));
+        let mut host_reset = pin!(host.ready(Interest::ERROR));
+        poll_fn(|cx| {
+            let carried = self.poll_carry(cx, host);
+            if self.tunnel.heard().host && !self.heard {
+                self.heard = true;
+                return Poll::Ready(Event::Heard);
+            }
+            if let Poll::Ready(ending) = carried {
+                return Poll::Ready(Event::Ended(ending));
+            }
+            if client_reset.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Ended(Ending::ClientReset));
+            }
+            if !self.tunnel.is_broken() && host_reset.as_mut().poll(cx).is_ready() {
+                self.tunnel.host_broke();
+                if let Poll::Ready(ending) = self.poll_carry(cx, host) {
+                    return Poll::Ready(Event::Ended(ending));
+                }
+            }
+            if self.tunnel.is_broken() && !self.timers.is_armed(Timer::Pause) {
+                self.timers.arm(Timer::Pause, clock::now() + LAST_WORDS);
+            }
+            self.poll_time(cx)
+        })
+        .await
+    }
+
+    /// Ready when both directions are over, or a side broke.
+    fn poll_carry(&mut self, cx: &mut Context<'_>, host: &TcpStream) -> Poll<Ending> {
+        let before = self.tunnel.carried();
+        let polled = self.tunnel.poll(cx, self.client, host);
+        let after = self.tunnel.carried();
+        if after != before {
+            self.life.moved(clock::now());
+            self.notes.moved(&before, &after);
+        }
+        polled.map(|over| match over {
+            Ok(()) => Ending::Closed,
+            Err(Broken::Client) => Ending::ClientReset,
+            Err(Broken::Host) => Ending::HostReset,
+        })
+    }
+
+    fn poll_time(&mut self, cx: &Context<'_>) -> Poll<Event> {
+        if self.worker.is_draining() {
+            self.life.drain();
+            self.plan();
+        }
+        while let Some(timer) = self.timers.poll_expired(cx) {
+            match timer {
+                Timer::Try => return Poll::Ready(Event::ProbeStands),
+                Timer::Pause => return Poll::Ready(Event::Ended(Ending::HostReset)),
+                _ => {}
+            }
+            if let Some(ending) = self.life.due(clock::now()) {
+                return Poll::Ready(Event::Ended(ending));
+            }
+            self.plan();
+        }
+        Poll::Pending
+    }
+
+    /// Looks again when something may be due. Bytes that move later only put that off, so nothing is armed for them.
+    fn plan(&self) {
+        match self.life.deadline() {
+            Some(at) => self.timers.arm(Timer::Idle, at),
+            None => self.timers.disarm(Timer::Idle),
+        }
+    }
+}
