@@ -13,7 +13,7 @@ mod workload;
 
 pub use analyze::analyze;
 pub use diagnostic::{Code, CodeEntry, Diagnostic, Diagnostics, Severity, Suppression};
-pub use listen::{Destination, ListenPlan};
+pub use listen::{Destination, ListenPlan, TcpListen};
 pub use load::{MAX_FILE_BYTES, load, load_paths, load_paths_in, load_texts, nearest};
 pub use resolve::resolve;
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};

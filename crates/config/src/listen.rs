@@ -9,10 +9,24 @@ use std::time::Duration;
 pub struct ListenPlan {
     /// Addresses to bind; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
+    /// Addresses to bind for single TCP ports of services. On a machine that is no node of the cluster nobody can listen on a
+    /// service's own address, as Istio's sidecar does.
+    pub tcp: Vec<TcpListen>,
     /// What the requests are for.
     pub destination: Destination,
     /// Bound of the whole exchange where no `DestinationPolicy` says otherwise; `None`: off, Istio's default.
     pub timeout: Option<Duration>,
+}
+
+/// An address at which a TCP port of a service is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpListen {
+    /// Address to bind; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// The service, as a client of the workload's namespace names it.
+    pub host: Arc<str>,
+    /// Its port.
+    pub port: u16,
 }
 
 /// What the requests of a listener are for.
@@ -26,18 +40,21 @@ pub enum Destination {
         to: Vec<SocketAddr>,
         /// Its name, by which rules are found; `None`: the only host that the rules name.
         host: Option<Arc<str>>,
+        /// Bytes are carried, and not HTTP.
+        tcp: bool,
     },
 }
 
 impl ListenPlan {
     /// An outbound proxy that routes by `Host`.
     pub const fn outbound(listen: Vec<SocketAddr>) -> Self {
-        Self { listen, destination: Destination::ByHost, timeout: None }
+        Self { listen, tcp: Vec::new(), destination: Destination::ByHost, timeout: None }
     }
 
     /// A proxy in front of one service.
     pub const fn fixed(listen: Vec<SocketAddr>, to: Vec<SocketAddr>) -> Self {
-        Self { listen, destination: Destination::Fixed { to, host: None }, timeout: None }
+        let destination = Destination::Fixed { to, host: None, tcp: false };
+        Self { listen, tcp: Vec::new(), destination, timeout: None }
     }
 
     /// The same plan with a bound of the whole exchange.

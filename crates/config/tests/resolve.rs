@@ -1,7 +1,7 @@
 //! Resources to a snapshot: each `tests/resolve/<name>.in.yaml` gives the text of `<name>.out.txt`.
 //!
-//! Comments of the form `#! key value` say what the command line says: `namespace`, `label`, `listen`, `to`, `host`,
-//! `timeout`.
+//! Comments of the form `#! key value` say what the command line says: `namespace`, `label`, `listen`,
+//! `listen-tcp`, `to`, `tcp` (any value), `host`, `timeout`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
@@ -14,7 +14,9 @@ use std::path::Path;
 
 use fuseboard_api::parse_duration;
 use fuseboard_config::diagnostic::render::{Look, text};
-use fuseboard_config::{Code, Destination, Diagnostics, ListenPlan, SourceText, Workload, load, resolve};
+use fuseboard_config::{
+    Code, Destination, Diagnostics, ListenPlan, SourceText, TcpListen, Workload, load, resolve,
+};
 use fuseboard_core::Outcome;
 use fuseboard_core::outlier::{DetectionKind, HostMonitor};
 use golden::assert_golden;
@@ -95,10 +97,16 @@ fn d34_the_codes_of_a_rule_are_the_failures_and_the_only_ones() {
     assert_eq!(policy("other.example").classifier, None, "an empty list says nothing");
 }
 
+fn tcp_listen(text: &str) -> TcpListen {
+    let (address, target) = text.split_once('=').unwrap();
+    let (host, port) = target.rsplit_once(':').unwrap();
+    TcpListen { address: address.parse().unwrap(), host: host.into(), port: port.parse().unwrap() }
+}
+
 fn command_line(yaml: &str) -> (Workload, ListenPlan) {
     let mut workload = Workload::default();
     let mut plan = ListenPlan::outbound(vec!["127.0.0.1:15001".parse().unwrap()]);
-    let (mut to, mut host) = (Vec::new(), None);
+    let (mut to, mut host, mut tcp) = (Vec::new(), None, false);
     for (key, value) in yaml.lines().filter_map(|line| line.strip_prefix("#! ")?.split_once(' ')) {
         match key {
             "namespace" => workload.namespace = value.into(),
@@ -109,12 +117,14 @@ fn command_line(yaml: &str) -> (Workload, ListenPlan) {
             "listen" => plan.listen = value.split(' ').map(|address| address.parse().unwrap()).collect(),
             "to" => to.push(value.parse().unwrap()),
             "host" => host = Some(value.into()),
+            "tcp" => tcp = true,
+            "listen-tcp" => plan.tcp.push(tcp_listen(value)),
             "timeout" => plan.timeout = Some(parse_duration(value).unwrap()),
             other => panic!("unknown key {other}"),
         }
     }
     if !to.is_empty() {
-        plan.destination = Destination::Fixed { to, host };
+        plan.destination = Destination::Fixed { to, host, tcp };
     }
     (workload, plan)
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use fields::{Place, Step};
 use fuseboard_api::kind::{Envelope, KINDS, Kind, KnownKind, Treatment};
 use fuseboard_api::schema::{Schema, Support, Type};
-use fuseboard_config::{Code, Destination, ListenPlan, SourceText, Workload, load, resolve};
+use fuseboard_config::{Code, ListenPlan, SourceText, Workload, load, resolve};
 use fuseboard_snapshot::{Cluster, Provenance, Snapshot};
 use golden::assert_golden;
 
@@ -141,7 +141,7 @@ spec:
 
 fn clusters(text: &str) -> Vec<Cluster> {
     let (resources, _) = load(&[SourceText::new("x.yaml", format!("{text}{SERVICE}"))]);
-    let plan = ListenPlan { listen: Vec::new(), destination: Destination::ByHost, timeout: None };
+    let plan = ListenPlan::outbound(Vec::new());
     let (snapshot, _) = resolve(&resources, &Workload::default(), &plan, 1);
     without_origins(&snapshot)
 }

@@ -4,11 +4,26 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use fuseboard_config::TcpListen;
+
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:0`, `0.0.0.0:80`, or `:8080`, which means `127.0.0.1:8080`.
 /// Other machines are let in only by an address that says so.
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
     full.parse().or_else(|_| resolve(&full)?.into_iter().next().ok_or_else(|| nothing(text)))
+}
+
+/// An address to listen on and what for: `127.0.0.1:5432=postgres:5432`, or `:5432=postgres.shop:5432`.
+pub(crate) fn listen_tcp(text: &str) -> Result<TcpListen, String> {
+    const EXAMPLE: &str = "write ADDR=SERVICE:PORT, for example 127.0.0.1:5432=postgres:5432";
+    let (address, target) = text.split_once('=').ok_or_else(|| format!("no service; {EXAMPLE}"))?;
+    let (host, port) = target.rsplit_once(':').ok_or_else(|| format!("`{target}` has no port; {EXAMPLE}"))?;
+    let port = port.parse().ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| format!("`{target}` ends with no port; {EXAMPLE}"))?;
+    if host.is_empty() {
+        return Err(format!("no service; {EXAMPLE}"));
+    }
+    Ok(TcpListen { address: listen(address)?, host: host.into(), port })
 }
 
 /// Addresses to connect to: literal, or a name that is resolved now.
@@ -55,6 +70,23 @@ mod tests {
         assert_eq!(listen(":9000").unwrap().to_string(), "127.0.0.1:9000");
         assert_eq!(listen("[::1]:0").unwrap().to_string(), "[::1]:0");
         assert_eq!(connect("127.0.0.1:80").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_address_for_a_tcp_port_says_which() {
+        let listen = listen_tcp(":5432=postgres.shop:15432").unwrap();
+        assert_eq!((&*listen.host, listen.port), ("postgres.shop", 15432));
+        assert_eq!(listen.address.to_string(), "127.0.0.1:5432");
+        for (wrong, says) in [
+            (":5432", "no service"),
+            (":5432=postgres", "has no port"),
+            (":5432=:1", "no service"),
+            (":5432=postgres:0", "no port"),
+            (":5432=postgres:x", "no port"),
+            ("5432=postgres:1", "no port"),
+        ] {
+            assert!(listen_tcp(wrong).unwrap_err().contains(says), "{wrong}: {:?}", listen_tcp(wrong));
+        }
     }
 
     #[test]

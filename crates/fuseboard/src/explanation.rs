@@ -73,7 +73,9 @@ impl Explanation {
 
     /// Two or three lines within 80 columns, as long as names are: what and how many, the limit, the rule.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let what = format!("{} × {} {}", self.count, self.status, self.flag);
+        // Of a TCP connection, and of a retry that is not made, there is no status to tell.
+        let status = if self.status == 0 { String::new() } else { format!("{} ", self.status) };
+        let what = format!("{} × {status}{}", self.count, self.flag);
         let mut lines = vec![format!(
             "{}  {}: {}",
             styled(BAD, what),

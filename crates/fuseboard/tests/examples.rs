@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fuseboard_config::{Destination, ListenPlan, Severity, Workload};
+use fuseboard_config::{Destination, ListenPlan, Severity, TcpListen, Workload};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -27,6 +27,8 @@ fn each_example_is_clean() {
     for folder in ["breaker", "detectors", "httpbin", "outlier", "service-entry", "time-outs"] {
         check(&root().join("examples").join(folder), &by_host);
     }
+    let tcp = TcpListen { address: "127.0.0.1:0".parse().unwrap(), host: "postgres".into(), port: 5432 };
+    check(&root().join("examples/tcp"), &ListenPlan { tcp: vec![tcp], ..by_host });
     let fixed =
         ListenPlan::fixed(vec!["127.0.0.1:0".parse().unwrap()], vec!["127.0.0.1:8080".parse().unwrap()]);
     for folder in ["examples/one-service", "deploy/compose/rules"] {

@@ -183,8 +183,9 @@ codes! {
     /// A name that clients may use leads to another service already: a `ServiceEntry` called like a short name, or two
     /// services with one virtual address.
     NameTaken = "FB202", Warning, applies;
-    /// The port's name or `appProtocol` says that it is not HTTP. Only HTTP is carried yet.
-    TcpNotCarried = "FB203", Warning, applies;
+    /// The port's name, `appProtocol` or number says that it is not HTTP, so that it cannot share a listening address with
+    /// others, and it was given none of its own.
+    TcpNotListened = "FB203", Warning, applies;
     /// The port's name or `appProtocol` says HTTP/2 or gRPC. It is called with HTTP/1.1, which gRPC servers refuse.
     Http2NotSpoken = "FB204", Warning, applies;
     /// No `EndpointSlice` and no `Endpoints` tell the addresses of a `Service`.
@@ -247,6 +248,13 @@ codes! {
     /// The rule lists `outlierDetectionHttpErrorCodes`, and a `DestinationPolicy` has a `failureClassifier` for the same hosts: the
     /// classifier decides alone what counts as a failure.
     TwoClassifiers = "FB234", Warning, applies;
+    /// `--listen-tcp` names a service or a port that the files do not have.
+    NoSuchTcpPort = "FB241", Error, applies;
+    /// A setting is about requests, and the port carries TCP, which has none.
+    NoEffectOnTcp = "FB242", Warning, applies;
+    /// `idleTimeout` and `maxConnectionDuration` of TCP connections count at the top of the rule only, for all of its ports,
+    /// as in Istio.
+    TcpTimesOfPort = "FB243", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

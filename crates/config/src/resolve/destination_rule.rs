@@ -61,7 +61,7 @@ impl<'a> PolicyAt<'a> {
     }
 
     /// The entry of `portLevelSettings` for `port`: the first, as in istiod, should there be several.
-    fn port_entry(&self, port: u16) -> Option<Effective<'a>> {
+    pub(super) fn port_entry(&self, port: u16) -> Option<Effective<'a>> {
         let entries = self.policy.port_level_settings.as_ref()?;
         let names_port = |entry: &PortTrafficPolicy| {
             let number = entry.port.as_ref().and_then(|port| port.number.as_ref());
@@ -78,7 +78,7 @@ impl<'a> PolicyAt<'a> {
     }
 
     /// The blocks for all ports.
-    fn general(&self) -> Effective<'a> {
+    pub(super) fn general(&self) -> Effective<'a> {
         Effective {
             connection_pool: self.block(&self.path, self.policy.connection_pool.as_ref()),
             outlier_detection: self.block(&self.path, self.policy.outlier_detection.as_ref()),

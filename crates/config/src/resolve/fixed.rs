@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use fuseboard_snapshot::{
-    Cluster, ClusterBreaker, Endpoint, EndpointHealth, EndpointId, Locality, ServiceName,
+    Cluster, ClusterBreaker, Endpoint, EndpointHealth, EndpointId, Locality, ServiceName, TcpProxy,
 };
 
 use super::circuit_breaker::BreakerIndex;
@@ -17,7 +17,7 @@ use super::destination_policy::{Policies, PolicyIndex};
 use super::destination_rule::Effective;
 use super::registry::Service;
 use super::rule_index::{MergedRule, RuleIndex};
-use super::{Timeout, cluster, hostname, layers};
+use super::{Timeout, cluster, hostname, layers, tcp};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::set::ResourceSet;
 use crate::workload::Workload;
@@ -26,6 +26,8 @@ use crate::workload::Workload;
 pub(super) struct FixedPlan<'p, 'a> {
     pub(super) to: &'p [SocketAddr],
     pub(super) host: Option<&'p str>,
+    /// Bytes are carried, and not HTTP.
+    pub(super) tcp: bool,
     pub(super) resources: &'a ResourceSet,
     pub(super) services: &'p [Service<'a>],
     pub(super) rules: &'p RuleIndex<'a>,
@@ -35,12 +37,12 @@ pub(super) struct FixedPlan<'p, 'a> {
 }
 
 impl<'a> FixedPlan<'_, 'a> {
-    /// The only cluster, and the bound of its route.
+    /// The only cluster, the bound of its route, and what becomes of TCP connections to it.
     pub(super) fn cluster(
         &self,
         default_timeout: Timeout,
         diagnostics: &mut Diagnostics,
-    ) -> (Cluster, Timeout) {
+    ) -> (Cluster, Timeout, TcpProxy) {
         let host = self.host(diagnostics);
         let kubernetes =
             host.as_deref().and_then(|host| hostname::split_kubernetes(host, &self.workload.domain_suffix));
@@ -51,7 +53,10 @@ impl<'a> FixedPlan<'_, 'a> {
             (None, None) => self.workload.namespace.clone(),
         };
         let own_port = self.to.first().map_or(0, SocketAddr::port);
-        let port = service.and_then(Service::default_port).unwrap_or(own_port);
+        let default_port = |service: &Service<'_>| {
+            if self.tcp { service.tcp_port(own_port) } else { service.default_port() }
+        };
+        let port = service.and_then(default_port).unwrap_or(own_port);
         let rule = host.as_deref().and_then(|host| self.rule(host, &namespace, diagnostics));
         let policies = host.as_deref().map(|host| self.policies(host, &namespace, port, diagnostics));
         let policies = policies.unwrap_or_default();
@@ -73,7 +78,10 @@ impl<'a> FixedPlan<'_, 'a> {
             cluster.breaker =
                 self.breaker(&ServiceName { host, ..cluster.service.clone() }, timeout, diagnostics);
         }
-        (cluster, timeout)
+        if self.tcp {
+            tcp::without_slow_calls(&mut cluster, diagnostics);
+        }
+        (cluster, timeout, tcp::proxy(0, rule))
     }
 
     /// The name by which rules are found.

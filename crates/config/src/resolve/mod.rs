@@ -28,6 +28,7 @@ pub(crate) mod registry;
 mod route;
 pub(crate) mod rule_index;
 mod service_entry;
+mod tcp;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ use self::protocol::Protocol;
 use self::registry::Service;
 use self::route::RouteTable;
 use self::rule_index::RuleIndex;
+use self::tcp::TcpPlan;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::listen::{Destination, ListenPlan};
 use crate::set::ResourceSet;
@@ -67,14 +69,14 @@ pub fn resolve(
     version: u64,
 ) -> (Snapshot, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let (clusters, routes) = match &plan.destination {
-        Destination::ByHost => by_host(resources, workload, plan.timeout, &mut diagnostics),
-        Destination::Fixed { to, host } => {
-            fixed(resources, workload, (to, host.as_deref()), plan.timeout, &mut diagnostics)
+    let Resolved { clusters, routes, listeners } = match &plan.destination {
+        Destination::ByHost => by_host(resources, workload, plan, &mut diagnostics),
+        Destination::Fixed { to, host, tcp } => {
+            fixed(resources, workload, (to, host.as_deref(), *tcp), plan, &mut diagnostics)
         }
     };
     let clusters = clusters.into_iter().map(Arc::new).collect();
-    let snapshot = Snapshot::new(version, listeners(&plan.listen), vec![Arc::new(routes)], clusters);
+    let snapshot = Snapshot::new(version, listeners, vec![Arc::new(routes)], clusters);
     let snapshot = snapshot.unwrap_or_else(|dangling| {
         diagnostics.push(Diagnostic::new(Code::Inconsistent, dangling.to_string()));
         Snapshot::default()
@@ -82,12 +84,19 @@ pub fn resolve(
     (snapshot, without_repetition(diagnostics))
 }
 
+/// What makes a snapshot.
+struct Resolved {
+    clusters: Vec<Cluster>,
+    routes: RouteConfig,
+    listeners: Vec<Listener>,
+}
+
 fn by_host(
     resources: &ResourceSet,
     workload: &Workload,
-    default_timeout: Timeout,
+    plan: &ListenPlan,
     diagnostics: &mut Diagnostics,
-) -> (Vec<Cluster>, RouteConfig) {
+) -> Resolved {
     let services = registry::services(resources, workload, diagnostics);
     let rules = RuleIndex::new(&resources.destination_rules, workload);
     let policies = PolicyIndex::new(&resources.destination_policies, workload, diagnostics);
@@ -99,17 +108,27 @@ fn by_host(
     );
     let breakers = BreakerIndex::new(&resources.circuit_breakers, workload, diagnostics);
     breakers.report_unknown(&services, &rules, diagnostics);
+    let tcp_plan = TcpPlan::new(&plan.tcp, &services, workload, diagnostics);
     let mut clusters = Vec::new();
-    let mut ways_in = Vec::new();
+    let (mut ways_in, mut tcp_ways_in) = (Vec::new(), Vec::new());
     for service in &services {
-        report_protocols(service, diagnostics);
+        report_protocols(service, &tcp_plan, diagnostics);
         let rule = rules.choose(&service.host, &service.namespace, workload);
         for port in &service.ports {
             let own = policies.of(&service.host, &service.namespace, port.number);
             let mut made = cluster::of_port(service, port, rule, &own, diagnostics);
-            let timeout = own.timeout().map_or(default_timeout, |(timeout, _)| timeout);
+            let timeout = own.timeout().map_or(plan.timeout, |(timeout, _)| timeout);
             for cluster in &mut made {
                 cluster.breaker = breakers.breaker(&cluster.service, timeout, diagnostics);
+            }
+            if tcp_plan.carries(service, port) {
+                tcp::report(service, port, rule, &own, diagnostics);
+                for cluster in &mut made {
+                    tcp::without_slow_calls(cluster, diagnostics);
+                }
+            }
+            for listen in tcp_plan.of(service, port) {
+                tcp_ways_in.extend(made.first().map(|default| (listen, default.name.clone(), rule)));
             }
             if port.protocol.is_http() {
                 ways_in.extend(made.first().map(|default| (service, port, default.name.clone(), timeout)));
@@ -131,16 +150,22 @@ fn by_host(
             table.add(service, port, (index, timeout), workload, diagnostics);
         }
     }
-    (clusters, table.finish("outbound"))
+    let mut listeners = listeners(plan.listen.iter().map(|&address| (address, ListenerTarget::Routes(0))));
+    for (listen, cluster, rule) in tcp_ways_in {
+        if let Ok(index) = clusters.binary_search_by(|other| other.name.cmp(&cluster)) {
+            add_listener(&mut listeners, listen.address, ListenerTarget::Tcp(tcp::proxy(index, rule)));
+        }
+    }
+    Resolved { clusters, routes: table.finish("outbound"), listeners }
 }
 
 fn fixed(
     resources: &ResourceSet,
     workload: &Workload,
-    (to, host): (&[SocketAddr], Option<&str>),
-    default_timeout: Timeout,
+    (to, host, tcp): (&[SocketAddr], Option<&str>, bool),
+    listen: &ListenPlan,
     diagnostics: &mut Diagnostics,
-) -> (Vec<Cluster>, RouteConfig) {
+) -> Resolved {
     // Addresses are given, so that what is said about those in the resources would only confuse.
     let services = registry::services(resources, workload, &mut Diagnostics::new());
     let rules = RuleIndex::new(&resources.destination_rules, workload);
@@ -149,6 +174,7 @@ fn fixed(
     let plan = FixedPlan {
         to,
         host,
+        tcp,
         resources,
         services: &services,
         rules: &rules,
@@ -156,7 +182,7 @@ fn fixed(
         breakers: &breakers,
         workload,
     };
-    let (cluster, timeout) = plan.cluster(default_timeout, diagnostics);
+    let (cluster, timeout, proxy) = plan.cluster(listen.timeout, diagnostics);
     outlier_sense::report_without_detection(
         &resources.destination_policies,
         std::slice::from_ref(&cluster),
@@ -165,22 +191,28 @@ fn fixed(
     );
     let mut table = RouteTable::new();
     table.add_any(&format!("{}:{}", cluster.service.host, cluster.service.port), 0, timeout);
-    (vec![cluster], table.finish("fixed"))
+    let target = if tcp { ListenerTarget::Tcp(proxy) } else { ListenerTarget::Routes(0) };
+    let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
+    Resolved { clusters: vec![cluster], routes: table.finish("fixed"), listeners }
 }
 
-/// What is not spoken yet. Such ports have clusters all the same: their limits can be looked at.
-fn report_protocols(service: &Service, diagnostics: &mut Diagnostics) {
+/// What nobody is served on as it is. Such ports have clusters all the same: their limits can be looked at.
+fn report_protocols(service: &Service, tcp: &TcpPlan, diagnostics: &mut Diagnostics) {
     let numbers = |wanted: Protocol| {
         let ports = service.ports.iter().filter(|port| port.protocol == wanted);
-        ports.map(|port| port.number.to_string()).collect::<Vec<_>>().join(", ")
+        let unserved = ports.filter(|port| tcp.of(service, port).next().is_none());
+        unserved.map(|port| port.number.to_string()).collect::<Vec<_>>()
     };
     let opaque = numbers(Protocol::Opaque);
-    if !opaque.is_empty() {
-        let message =
-            format!("TCP is not carried yet: no requests are accepted for {}, port {opaque}", service.host);
-        diagnostics.push(service.diagnostic(Code::TcpNotCarried, message).help(SAY_HTTP));
+    if let Some(first) = opaque.first() {
+        let (host, ports) = (&service.host, opaque.join(", "));
+        let message = format!("a TCP port has no address to listen on: nobody reaches {host}, port {ports}");
+        let help = format!(
+            "give it one, as --listen-tcp 127.0.0.1:{first}={host}:{first} of `fuseboard run`; {SAY_HTTP}"
+        );
+        diagnostics.push(service.diagnostic(Code::TcpNotListened, message).help(help));
     }
-    let http2 = numbers(Protocol::Http2);
+    let http2 = numbers(Protocol::Http2).join(", ");
     if !http2.is_empty() {
         let message = format!("HTTP/2 is not spoken yet: {}, port {http2}, gets HTTP/1.1", service.host);
         diagnostics.push(service.diagnostic(Code::Http2NotSpoken, message).help(SAY_HTTP));
@@ -196,21 +228,18 @@ fn report_protocols(service: &Service, diagnostics: &mut Diagnostics) {
 }
 
 /// One listener for each address, named as Istio names them: `127.0.0.1_9000`.
-fn listeners(addresses: &[SocketAddr]) -> Vec<Listener> {
-    let mut listeners: Vec<Listener> = Vec::new();
-    for &address in addresses {
-        let same = listeners.iter().filter(|listener| listener.address == address).count();
-        let base = format!("{}_{}", address.ip(), address.port());
-        // Only with port 0 does the same address twice make two sockets.
-        let name = if same == 0 { base } else { format!("{base}#{}", same + 1) };
-        listeners.push(Listener {
-            name: name.into(),
-            address,
-            target: ListenerTarget::Routes(0),
-            http: HttpSettings::default(),
-        });
-    }
+fn listeners(wanted: impl Iterator<Item = (SocketAddr, ListenerTarget)>) -> Vec<Listener> {
+    let mut listeners = Vec::new();
+    wanted.for_each(|(address, target)| add_listener(&mut listeners, address, target));
     listeners
+}
+
+fn add_listener(listeners: &mut Vec<Listener>, address: SocketAddr, target: ListenerTarget) {
+    let same = listeners.iter().filter(|listener| listener.address == address).count();
+    let base = format!("{}_{}", address.ip(), address.port());
+    // Only with port 0 does the same address twice make two sockets.
+    let name = if same == 0 { base } else { format!("{base}#{}", same + 1) };
+    listeners.push(Listener { name: name.into(), address, target, http: HttpSettings::default() });
 }
 
 /// The same problem is met once for each port and subset that it concerns.

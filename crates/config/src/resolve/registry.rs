@@ -106,6 +106,16 @@ impl<'a> Service<'a> {
             _ => candidates.contains(&80).then_some(80),
         }
     }
+
+    /// The port that a plan for bytes means: the only TCP port, else the one with the number of the address to connect to.
+    pub(super) fn tcp_port(&self, own: u16) -> Option<u16> {
+        let tcp = self.ports.iter().filter(|port| port.protocol == Protocol::Opaque);
+        let tcp: Vec<u16> = tcp.map(|port| port.number).collect();
+        match tcp[..] {
+            [only] => Some(only),
+            _ => self.ports.iter().map(|port| port.number).find(|number| *number == own),
+        }
+    }
 }
 
 /// All services that clients of the workload's namespace see, the owner of a disputed name before others: Kubernetes' own

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use fuseboard_admin::logging::{Level, Loggers, logger};
-use fuseboard_config::{Destination, ListenPlan, Workload};
-use fuseboard_proxy::{AccessLog, AccessLogFormat, LogSink, ProxyOptions};
+use fuseboard_config::{Destination, ListenPlan, TcpListen, Workload};
+use fuseboard_proxy::{AccessLog, AccessLogFormat, BoundListener, LogSink, ProxyOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -26,6 +26,10 @@ use crate::{argument, logging, output, service_manager};
   http_proxy=http://127.0.0.1:15001 curl http://httpbin:8000/get
   # one service behind its rule, whatever Host says
   fuseboard run --listen :9000 --to 127.0.0.1:8080 -f dr.yaml
+  # a database behind its rule: bytes, and not HTTP
+  fuseboard run --listen :5432 --to tcp://10.0.0.5:5432 -f dr.yaml
+  # a TCP port of a service of the folder, beside all the HTTP ones
+  fuseboard run -f rules/ --listen :15001 --listen-tcp :5432=postgres:5432
 
 Addresses: `:9000` means 127.0.0.1:9000; write 0.0.0.0:9000 or [::]:9000 to let
 other machines in. Port 0 takes a free one.
@@ -39,9 +43,12 @@ pub(crate) struct Arguments {
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
     /// Address to listen on; may be repeated
-    #[arg(long, value_name = "ADDR", required = true, value_parser = argument::listen)]
+    #[arg(long, value_name = "ADDR", required_unless_present = "listen_tcp", value_parser = argument::listen)]
     listen: Vec<std::net::SocketAddr>,
-    /// Address of the one service to serve; may be repeated for several endpoints
+    /// Address to listen on for a TCP port of a service, as :5432=postgres:5432; may be repeated
+    #[arg(long, value_name = "ADDR=HOST:PORT", value_parser = argument::listen_tcp, conflicts_with = "to")]
+    listen_tcp: Vec<TcpListen>,
+    /// Address of the one service to serve, with `tcp://` before it if that is not HTTP; may be repeated for several endpoints
     #[arg(long, value_name = "ADDR", value_parser = Endpoints::parse)]
     to: Vec<Endpoints>,
     /// With --to: the service's name, by which its rule is found
@@ -98,13 +105,18 @@ pub(crate) struct Arguments {
     reuse_port: bool,
 }
 
-/// The addresses that one `--to` names.
+/// The addresses that one `--to` names, and whether bytes are carried there.
 #[derive(Clone, Debug)]
-struct Endpoints(Vec<std::net::SocketAddr>);
+struct Endpoints {
+    addresses: Vec<std::net::SocketAddr>,
+    tcp: bool,
+}
 
 impl Endpoints {
     fn parse(text: &str) -> Result<Self, String> {
-        argument::connect(text).map(Self)
+        let tcp = text.strip_prefix("tcp://");
+        let addresses = argument::connect(tcp.unwrap_or(text))?;
+        Ok(Self { addresses, tcp: tcp.is_some() })
     }
 }
 
@@ -147,10 +159,18 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::message(Exit::Usage, "rules from standard input could not be read again")
             .next("put them into a file, so that they can be edited"));
     }
-    let mut listen: Vec<_> = arguments.listen.iter().filter(|address| address.port() != 0).collect();
+    if arguments.to.iter().any(|to| to.tcp) && !arguments.to.iter().all(|to| to.tcp) {
+        return Err(Failure::message(Exit::Usage, "--to names some addresses as tcp:// and some not")
+            .next("all of them are endpoints of one service: write tcp:// before each, or before none"));
+    }
+    let of_tcp = arguments.listen_tcp.iter().map(|listen| &listen.address);
+    let all = arguments.listen.iter().chain(of_tcp);
+    let mut listen: Vec<_> = all.filter(|address| address.port() != 0).collect();
     listen.sort();
     match listen.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Failure::message(Exit::Usage, format_args!("--listen {} is given twice", pair[0]))),
+        Some(pair) => {
+            Err(Failure::message(Exit::Usage, format_args!("the address {} is given twice", pair[0])))
+        }
         None => Ok(()),
     }
 }
@@ -173,11 +193,12 @@ fn loggers(arguments: &Arguments) -> Result<Loggers, Failure> {
 }
 
 fn plan(arguments: Arguments, admin: bool) -> Plan {
-    let to: Vec<_> = arguments.to.into_iter().flat_map(|endpoints| endpoints.0).collect();
+    let tcp = arguments.to.iter().any(|endpoints| endpoints.tcp);
+    let to: Vec<_> = arguments.to.into_iter().flat_map(|endpoints| endpoints.addresses).collect();
     let destination = if to.is_empty() {
         Destination::ByHost
     } else {
-        Destination::Fixed { to, host: arguments.host.map(Into::into) }
+        Destination::Fixed { to, host: arguments.host.map(Into::into), tcp }
     };
     let labels = arguments.label.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
     let format =
@@ -191,7 +212,12 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         watch: arguments.watch && !arguments.files.is_empty(),
         paths: arguments.files,
         workload: Workload { namespace: arguments.namespace.into(), labels, ..Workload::default() },
-        listen: ListenPlan { listen: arguments.listen, destination, timeout: arguments.timeout },
+        listen: ListenPlan {
+            listen: arguments.listen,
+            tcp: arguments.listen_tcp,
+            destination,
+            timeout: arguments.timeout,
+        },
         proxy: ProxyOptions {
             concurrency: arguments.concurrency.into(),
             admin: admin.then_some(arguments.admin),
@@ -209,8 +235,11 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
 /// The one line that says where everything is.
 fn ready_line(serving: &Serving) -> String {
     let proxy = serving.proxy();
-    let listeners: Vec<String> =
-        proxy.listeners().iter().map(|listener| format!("http://{}", listener.address)).collect();
+    let url = |listener: &BoundListener| {
+        let scheme = if listener.tcp { "tcp" } else { "http" };
+        format!("{scheme}://{}", listener.address)
+    };
+    let listeners: Vec<String> = proxy.listeners().iter().map(url).collect();
     let admin = proxy.admin_address().map_or_else(|| "none".to_owned(), ToString::to_string);
     let metrics = proxy
         .metrics_address()
