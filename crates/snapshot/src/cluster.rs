@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::{Priority, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
@@ -35,6 +35,8 @@ pub struct Cluster {
     pub outlier: Option<OutlierPolicy>,
     /// Envoy's `healthy_panic_threshold` in percent; 0: never send to hosts that are not healthy.
     pub panic_threshold: u32,
+    /// What is done while nobody, or a smaller percentage than that, is healthy. Ours, from `DestinationPolicy`.
+    pub none_healthy: NoneHealthy,
     /// `None`: no breaker, and none of its stats. Ours, from `CircuitBreaker`.
     pub breaker: Option<ClusterBreaker>,
     /// Longest wait in the pending queue; `None`: no bound (Envoy's behaviour). Ours, from `DestinationPolicy`.

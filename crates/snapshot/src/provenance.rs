@@ -50,6 +50,8 @@ pub enum Setting {
     Timeout,
     /// `DestinationPolicy` `queueTimeout`
     QueueTimeout,
+    /// `DestinationPolicy` `whenNoneHealthy`
+    WhenNoneHealthy,
     /// `DestinationPolicy` `outlierDetection.successRate`
     SuccessRate,
     /// `DestinationPolicy` `outlierDetection.successRate.minimumHosts`
@@ -117,6 +119,7 @@ impl Setting {
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::QueueTimeout => "queueTimeout",
+            Self::WhenNoneHealthy => "whenNoneHealthy",
             Self::SuccessRate => "successRate",
             Self::SuccessRateMinimumHosts => "successRate.minimumHosts",
             Self::SuccessRateRequestVolume => "successRate.requestVolume",

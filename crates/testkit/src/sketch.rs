@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::{Priority, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_snapshot::{
@@ -81,6 +81,7 @@ impl ClusterSketch {
             lb: self.lb,
             outlier: self.outlier.clone(),
             panic_threshold: 0,
+            none_healthy: NoneHealthy::ByThreshold,
             breaker: None,
             queue_timeout: None,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),

@@ -1,4 +1,4 @@
-//! When a host is ejected, for how long, how many at a time, and what happens when too many are.
+//! When a host is ejected, for how long, and how many at a time.
 
 use fuseboard_core::classifier::Verdict;
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
@@ -116,16 +116,9 @@ fn duration(policy: &OutlierPolicy) -> String {
     )
 }
 
-/// How many are out at a time, and what is then.
+/// How many are out at a time. What is then, `health` says.
 fn extent(cluster: &Cluster, most: u64) -> String {
     let hosts = cluster.endpoints.len();
     let verb = if most == 1 { "is" } else { "are" };
-    let at_most = format!("At most {most} of {} {verb} out at a time", word::count(hosts, "host"));
-    match cluster.panic_threshold {
-        0 if most >= hosts as u64 => {
-            format!("{at_most}; then every request is refused with 503 (UH, no_healthy).")
-        }
-        0 => format!("{at_most}."),
-        percent => format!("{at_most}; with fewer than {percent} % healthy, ejected hosts get requests too."),
-    }
+    format!("At most {most} of {} {verb} out at a time.", word::count(hosts, "host"))
 }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod ejection;
+mod health;
 mod setting;
 mod word;
 
@@ -16,6 +17,7 @@ use crate::refusals::Rule;
 use crate::status::RulePlace;
 
 pub use admission::Admission;
+pub use health::HealthOutcome;
 
 /// All services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,9 @@ pub struct Explanation {
     pub settings: Vec<ExplainedSetting>,
     /// When a host is ejected and for how long, in sentences.
     pub ejection: Vec<String>,
+    /// Who gets requests, for each count of healthy hosts.
+    #[serde(default)]
+    pub when_healthy: Vec<HealthOutcome>,
 }
 
 /// One value.
@@ -95,7 +100,8 @@ pub fn of_cluster(cluster: &Cluster, route: Option<&Route>) -> Explanation {
         admission: Admission::of(cluster),
         requests: admission::sentences(cluster, route),
         settings: setting::all(cluster, route),
-        ejection: ejection::sentences(cluster),
+        ejection: ejection::sentences(cluster).into_iter().chain(health::sentence(cluster)).collect(),
+        when_healthy: health::outcomes(cluster),
     }
 }
 

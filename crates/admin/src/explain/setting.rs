@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::UNLIMITED;
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
 use fuseboard_snapshot::{ClassifierSetting, Cluster, Route, Setting};
@@ -31,6 +31,18 @@ pub(super) fn all(cluster: &Cluster, route: Option<&Route>) -> Vec<ExplainedSett
         Setting::Timeout,
         off_or(timeout),
         "of the whole exchange, waiting and retries included; then 504 (UT)".to_owned(),
+    ));
+    told.push(one(
+        cluster,
+        Setting::WhenNoneHealthy,
+        match cluster.none_healthy {
+            NoneHealthy::ByThreshold => "as Istio",
+            NoneHealthy::Refuse => "refuse",
+            NoneHealthy::Spread => "spread",
+        }
+        .to_owned(),
+        "what becomes of requests while no host, or fewer percent than minHealthPercent, is healthy"
+            .to_owned(),
     ));
     told.push(one(
         cluster,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use fuseboard_admin::status::{
     ClusterStatus, HostStatus, ListenerStatus, ProxyStatus, ServerInfo, ServerState,
 };
-use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::{LimitView, Thresholds, UNLIMITED};
 use fuseboard_core::outlier::{ByOrigin, Detector, OutlierPolicy};
 use fuseboard_snapshot::{
@@ -35,6 +35,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
         lb: LbPolicy::RoundRobin,
         outlier: None,
         panic_threshold: 0,
+        none_healthy: NoneHealthy::ByThreshold,
         breaker: None,
         queue_timeout: None,
         endpoints: vec![Endpoint {

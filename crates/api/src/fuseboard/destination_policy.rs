@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::failures::Failures;
-use crate::schema::object;
+use crate::schema::{choice, object};
 
 object! {
     /// `DestinationPolicy`: what is written under `spec`.
@@ -17,8 +17,20 @@ object! {
         timeout: optional Duration = "timeout", Supported;
         /// Longest wait in the pending queue; absent or 0s: no bound.
         queue_timeout: optional Duration = "queueTimeout", Supported;
+        /// What becomes of requests while nobody is healthy, or fewer percent than `minHealthPercent`. Default: what Istio does.
+        when_none_healthy: optional WhenNoneHealthy = "whenNoneHealthy", Supported;
         /// More of outlier detection; acts where the `DestinationRule` has an `outlierDetection` block, too.
         outlier_detection: optional OutlierSettings = "outlierDetection", Supported;
+    }
+}
+
+choice! {
+    /// What becomes of requests while nobody is healthy.
+    pub enum WhenNoneHealthy {
+        /// They are refused with 503.
+        Refuse = "refuse", Supported;
+        /// All hosts get them alike, ejected ones too.
+        Spread = "spread", Supported;
     }
 }
 

@@ -89,6 +89,13 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// Whether a `DestinationPolicy` says for each port of `service` what happens while nobody is healthy.
+    pub(super) fn says_when_none_healthy(&self, service: &Service<'_>) -> bool {
+        service.ports.iter().all(|port| {
+            self.own.of(&service.host, &service.namespace, port.number).when_none_healthy().is_some()
+        })
+    }
+
     /// All policies of all rules.
     pub(super) fn policies(&self) -> impl Iterator<Item = Written<'a>> {
         self.rules.iter().flat_map(policies)

@@ -248,6 +248,9 @@ codes! {
     /// The rule lists `outlierDetectionHttpErrorCodes`, and a `DestinationPolicy` has a `failureClassifier` for the same hosts: the
     /// classifier decides alone what counts as a failure.
     TwoClassifiers = "FB234", Warning, applies;
+    /// `whenNoneHealthy: refuse` of a `DestinationPolicy` meets `minHealthPercent` of the rule: below that percentage every request
+    /// is refused, although some hosts are healthy. Istio means by it that all hosts are used.
+    RefusesBelowPercent = "FB235", Warning, applies;
     /// `--listen-tcp` names a service or a port that the files do not have.
     NoSuchTcpPort = "FB241", Error, applies;
     /// A setting is about requests, and the port carries TCP, which has none.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fuseboard_api::istio::destination_rule::{LoadBalancer, SimpleLb};
 use fuseboard_api::istio::tls::{ClientTls, TlsMode};
-use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, Endpoint, EndpointHealth, Provenance, ServiceName, Setting};
 
@@ -98,6 +98,10 @@ pub(super) fn build(
         // As istiod: in panic even hosts that are not healthy get traffic, so those known to be down are not told at all.
         endpoints.retain(|endpoint| endpoint.health == EndpointHealth::Healthy);
     }
+    let none_healthy = policies.when_none_healthy().map_or(NoneHealthy::ByThreshold, |(answer, _)| answer);
+    if none_healthy == NoneHealthy::Refuse && panic_threshold > 0 {
+        policies.report_refusal_below(panic_threshold, diagnostics);
+    }
     if let Some(pool) = pool {
         connection_pool::report(pool, diagnostics);
     }
@@ -111,6 +115,7 @@ pub(super) fn build(
         lb: settings.load_balancer.as_ref().map_or_else(LbPolicy::default, |lb| lb_policy(lb.block)),
         outlier: detection,
         panic_threshold,
+        none_healthy,
         breaker: None,
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
         endpoints,
@@ -180,6 +185,9 @@ fn provenance(settings: &Effective, policies: &Policies<'_>) -> Provenance {
     }
     if let Some(tls) = &settings.tls {
         provenance.insert(Setting::Tls, tls.origin("tls", tls.block));
+    }
+    if let Some((_, origin)) = policies.when_none_healthy() {
+        provenance.insert(Setting::WhenNoneHealthy, origin);
     }
     for (setting, bound) in
         [(Setting::Timeout, policies.timeout()), (Setting::QueueTimeout, policies.queue_timeout())]

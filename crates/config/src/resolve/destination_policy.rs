@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use fuseboard_api::Spanned;
 use fuseboard_api::fuseboard::DestinationPolicy;
+use fuseboard_api::fuseboard::destination_policy::WhenNoneHealthy;
+use fuseboard_core::balance::NoneHealthy;
 use fuseboard_snapshot::Origin;
 
 use super::hostname;
@@ -51,6 +53,31 @@ impl<'a> Policies<'a> {
     /// Bound of the wait in the pending queue.
     pub(super) fn queue_timeout(&self) -> Option<Bound> {
         self.bound("spec.queueTimeout", |spec| spec.queue_timeout.as_ref())
+    }
+
+    /// What is done while nobody is healthy.
+    pub(crate) fn when_none_healthy(&self) -> Option<(NoneHealthy, Arc<Origin>)> {
+        let (policy, written) = self.find(|spec| spec.when_none_healthy.as_ref())?;
+        let answer = match written.value {
+            WhenNoneHealthy::Refuse => NoneHealthy::Refuse,
+            WhenNoneHealthy::Spread => NoneHealthy::Spread,
+        };
+        Some((answer, Arc::new(policy.origin("spec.whenNoneHealthy", written))))
+    }
+
+    /// Says that requests are refused although some hosts are healthy, and the rule's percentage is there to use all.
+    pub(super) fn report_refusal_below(&self, percent: u32, diagnostics: &mut Diagnostics) {
+        let Some((policy, written)) = self.find(|spec| spec.when_none_healthy.as_ref()) else { return };
+        let message = format!(
+            "with minHealthPercent {percent} in the DestinationRule, refuse answers every request 503 while fewer than \
+             {percent} % of the hosts are healthy"
+        );
+        diagnostics.push(
+            policy
+                .diagnostic(Code::RefusesBelowPercent, written.span, message)
+                .field("spec.whenNoneHealthy")
+                .help("write spread to use all hosts then, or delete minHealthPercent to refuse only when none is healthy"),
+        );
     }
 
     fn bound(

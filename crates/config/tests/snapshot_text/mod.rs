@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use fuseboard_config::Diagnostics;
+use fuseboard_core::balance::NoneHealthy;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::retry::RetryPolicy;
@@ -93,6 +94,9 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     }
     connection(out, cluster.connect_timeout, &cluster.connection);
     line(out, 1, &format!("balancer {:?}, panic below {}%", cluster.lb, cluster.panic_threshold));
+    if cluster.none_healthy != NoneHealthy::ByThreshold {
+        line(out, 1, &format!("none healthy {:?}", cluster.none_healthy));
+    }
     if let Some(outlier) = &cluster.outlier {
         self::outlier(out, outlier);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::schedule::Schedule;
-use super::{HostSet, LbPolicy};
+use super::{HostSet, LbPolicy, Recipients};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -137,10 +137,15 @@ impl Balancer {
         let hosts = &self.hosts;
         self.candidates.clear();
         self.candidates.extend((0..hosts.hosts().len()).filter(|&index| hosts.hosts()[index].is_available()));
-        self.panic = hosts.is_panic(self.candidates.len());
-        if self.panic {
-            self.candidates.clear();
-            self.candidates.extend(0..hosts.hosts().len());
+        let recipients = hosts.recipients(self.candidates.len());
+        self.panic = recipients == Recipients::All;
+        match recipients {
+            Recipients::Healthy => {}
+            Recipients::All => {
+                self.candidates.clear();
+                self.candidates.extend(0..hosts.hosts().len());
+            }
+            Recipients::Nobody => self.candidates.clear(),
         }
         let offset = rng.below(u32::try_from(self.candidates.len()).unwrap_or(u32::MAX)) as usize;
         let weights = || self.candidates.iter().map(|&index| hosts.hosts()[index].weight);

@@ -1,14 +1,11 @@
-//! The hosts of one cluster as balancers see them, which of them are available now, and whether it is time to panic.
-//! One priority level; the choice among the hosts is `balancer`'s.
+//! The hosts of one cluster as balancers see them, and which of them are available now. One priority level; who gets requests
+//! while too few are available is `none_healthy`'s to say, the choice among the hosts `balancer`'s.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::HostLoad;
+use super::{HostLoad, NoneHealthy, NoneHealthyPolicy, Recipients};
 use crate::outlier::{HealthEpoch, HostMonitor};
-
-/// Envoy's overprovisioning factor in percent: a level counts as fully available while 1/1.4 of its hosts are.
-const OVERPROVISIONING_PERCENT: u64 = 140;
 
 /// One host of a [`HostSet`].
 #[derive(Clone, Debug)]
@@ -34,14 +31,27 @@ impl HostEntry {
 #[derive(Debug)]
 pub struct HostSet {
     hosts: Box<[HostEntry]>,
-    panic_threshold: u32,
+    none_healthy: NoneHealthyPolicy,
     epoch: Arc<HealthEpoch>,
 }
 
 impl HostSet {
     /// `panic_threshold` in percent, 0: never panic. `epoch` is the cluster's, shared with its detector.
     pub fn new(hosts: impl Into<Box<[HostEntry]>>, panic_threshold: u32, epoch: Arc<HealthEpoch>) -> Self {
-        Self { hosts: hosts.into(), panic_threshold, epoch }
+        let none_healthy = NoneHealthyPolicy { threshold: panic_threshold, ..NoneHealthyPolicy::default() };
+        Self { hosts: hosts.into(), none_healthy, epoch }
+    }
+
+    /// The set with another answer to "nobody is healthy" than Istio's.
+    #[must_use]
+    pub fn when_none_healthy(mut self, answer: NoneHealthy) -> Self {
+        self.none_healthy.answer = answer;
+        self
+    }
+
+    /// Whether nobody gets requests now, so that nobody should wait.
+    pub fn is_deserted(&self) -> bool {
+        self.hosts.is_empty() || self.recipients(self.available()) == Recipients::Nobody
     }
 
     /// The hosts, in the order of their indices.
@@ -59,12 +69,8 @@ impl HostSet {
         self.epoch.current()
     }
 
-    /// Whether so few hosts are available that all are used: fewer percent than the threshold, unless the level counts as fully
-    /// available anyway. An empty set panics at any threshold above 0, as in Envoy.
-    pub(super) fn is_panic(&self, available: usize) -> bool {
-        let (available, all) = (available as u64, self.hosts.len() as u64);
-        let below = 100 * available < u64::from(self.panic_threshold.min(100)) * all;
-        let fully_available = all > 0 && OVERPROVISIONING_PERCENT * available / all >= 100;
-        (below || (all == 0 && self.panic_threshold > 0)) && !fully_available
+    /// Who gets requests while so many are available.
+    pub(super) fn recipients(&self, available: usize) -> Recipients {
+        self.none_healthy.recipients(available, self.hosts.len())
     }
 }

@@ -6,11 +6,13 @@
 mod balancer;
 mod host_set;
 mod load;
+mod none_healthy;
 mod schedule;
 
 pub use balancer::{Balancer, Pick};
 pub use host_set::{HostEntry, HostSet};
 pub use load::{ActiveGuard, HostLoad};
+pub use none_healthy::{NoneHealthy, NoneHealthyPolicy, Recipients};
 
 /// Istio's `loadBalancer.simple`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -418,8 +418,6 @@ impl ClusterView {
 
     /// Nobody can be sent to, so nobody should wait.
     pub(crate) fn is_deserted(&self) -> bool {
-        self.config.availability != Availability::Serving
-            || self.hosts.is_empty()
-            || (self.config.panic_threshold == 0 && self.host_set.available() == 0)
+        self.config.availability != Availability::Serving || self.host_set.is_deserted()
     }
 }

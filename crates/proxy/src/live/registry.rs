@@ -211,7 +211,8 @@ fn host_set(cluster: &Cluster, hosts: &[Arc<Host>], live: &LiveCluster) -> Arc<H
             monitor: cluster.outlier.is_some().then(|| Arc::clone(&host.monitor)),
         })
         .collect();
-    Arc::new(HostSet::new(entries, cluster.panic_threshold, Arc::clone(&live.epoch)))
+    let set = HostSet::new(entries, cluster.panic_threshold, Arc::clone(&live.epoch));
+    Arc::new(set.when_none_healthy(cluster.none_healthy))
 }
 
 /// Closes idle connections to hosts and clusters that are gone, or may not be sent to any more; where nobody is left to send

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use fuseboard_core::balance::NoneHealthy;
 use fuseboard_proxy::stats::HostStats;
 use fuseboard_proxy::{ProxyOptions, StartError};
 use fuseboard_testkit::{Behaviour, Gate, Reply, Script, UnansweringPort, Upstream, settle};
@@ -108,6 +109,61 @@ async fn in_panic_an_ejected_host_is_better_than_none() {
         assert_eq!(rig.cluster().live.ejections().unwrap().ejected, 1);
         assert_eq!(rig.count(|block| block.stats.lb_healthy_panic.get()), 2);
         assert_eq!(rig.refusals().len(), 0);
+    }
+}
+
+/// All ejected, and half of them under a percentage that is above a half: the answer, who was contacted, what was counted.
+#[tokio::test]
+async fn p10_while_nobody_is_healthy_the_policy_says_what_happens() {
+    for workers in WORKERS {
+        for (answer, percent, spreads) in [
+            (NoneHealthy::ByThreshold, 0, false),
+            (NoneHealthy::ByThreshold, 100, true),
+            (NoneHealthy::Refuse, 0, false),
+            (NoneHealthy::Refuse, 100, false),
+            (NoneHealthy::Spread, 0, true),
+            (NoneHealthy::Spread, 100, true),
+        ] {
+            let upstream = Upstream::start(Script::always(Behaviour::answer(&Reply::status(500)))).await;
+            let rig = Rig::start(workers, &[upstream.address()], |draft| {
+                draft.cluster.outlier = Some(touchy());
+                draft.cluster.panic_threshold = percent;
+                draft.cluster.none_healthy = answer;
+            });
+            let mut client = rig.client().await;
+            assert_eq!(client.get("a", "/").await.status, 500);
+            assert_eq!(rig.cluster().live.ejections().unwrap().ejected, 1);
+            let response = client.get("a", "/").await;
+            let what = format!("{answer:?}, {percent} %, {workers} workers");
+            let seen = (response.status, response.field("x-fuseboard-refused"), upstream.counts().requests);
+            let expected = if spreads { (500, None, 2) } else { (503, Some("no_healthy"), 1) };
+            assert_eq!(seen, expected, "{what}");
+            assert_eq!(rig.count(|block| block.stats.lb_healthy_panic.get()), u64::from(spreads), "{what}");
+            assert_eq!(rig.count(|block| block.stats.upstream_cx_none_healthy.get()), u64::from(!spreads));
+        }
+    }
+}
+
+/// Envoy's `fail_traffic_on_panic`: a healthy host gets nothing either while fewer than the percentage are.
+#[tokio::test]
+async fn refuse_spares_the_last_healthy_hosts_below_the_percentage() {
+    for workers in WORKERS {
+        let failing = Upstream::start(Script::always(Behaviour::answer(&Reply::status(500)))).await;
+        let good = Upstream::start(Script::ok("good")).await;
+        let mut rig = Rig::start(workers, &[failing.address(), good.address()], |draft| {
+            draft.cluster.outlier = Some(touchy());
+            draft.cluster.panic_threshold = 60;
+            draft.cluster.none_healthy = NoneHealthy::Refuse;
+        });
+        let mut client = rig.client().await;
+        while rig.cluster().live.ejections().unwrap().ejected == 0 {
+            client.get("a", "/").await;
+        }
+        let before = good.counts().requests;
+        assert_eq!(client.get("a", "/").await.field("x-fuseboard-refused"), Some("no_healthy"));
+        assert_eq!(good.counts().requests, before);
+        rig.apply(|draft| draft.cluster.none_healthy = NoneHealthy::Spread);
+        assert_ne!(client.get("a", "/").await.status, 503);
     }
 }
 

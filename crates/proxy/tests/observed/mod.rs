@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use fuseboard_admin::status::{
     ClusterStatus, HostStatus, ListenerStatus, ProxyStatus, ServerInfo, ServerState,
 };
-use fuseboard_core::balance::LbPolicy;
+use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::{LimitView, Thresholds};
 use fuseboard_core::outlier::{ByOrigin, OutlierPolicy};
 use fuseboard_proxy::Source;
@@ -40,6 +40,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         lb: LbPolicy::LeastRequest,
         outlier: Some(OutlierPolicy::default()),
         panic_threshold: 0,
+        none_healthy: NoneHealthy::ByThreshold,
         breaker: None,
         queue_timeout: None,
         endpoints: Vec::new(),
