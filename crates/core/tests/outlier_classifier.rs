@@ -48,7 +48,7 @@ fn streaks_after(outcome: Outcome, classifier: Option<FailureClassifier>, split:
     for begin in [Outcome::of_status(503), Outcome::Failure(FailureKind::ConnectFailed)] {
         assert_eq!(host.record(host.begin(), begin, &policy), None);
     }
-    policy.classifier = classifier;
+    policy.classifier = classifier.map(Box::new);
     policy.split_external_local_origin_errors = split;
     assert_eq!(host.record(host.begin(), outcome, &policy), None);
     DetectionKind::STREAKS.map(|kind| host.streak(kind))
@@ -123,7 +123,7 @@ fn p11_the_detectors_that_are_off_stay_off() {
     let policy = OutlierPolicy {
         consecutive_5xx: off,
         consecutive_gateway_failure: Detector { threshold: 2, enforcing_percent: 100 },
-        classifier: Some(FailureClassifier::gateway()),
+        classifier: Some(Box::new(FailureClassifier::gateway())),
         ..OutlierPolicy::default()
     };
     let host = HostMonitor::new("host", 0);

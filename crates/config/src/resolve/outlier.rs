@@ -37,7 +37,7 @@ pub(super) fn policy(raw: &OutlierDetection) -> OutlierPolicy {
             .map_or(default.consecutive_local_origin_failure, |failures| enforced(failures.value)),
         split_external_local_origin_errors: split,
         classifier: error_codes(raw)
-            .map(|failures| FailureClassifier { failures, ..FailureClassifier::default() }),
+            .map(|failures| Box::new(FailureClassifier { failures, ..FailureClassifier::default() })),
         ..default
     }
 }

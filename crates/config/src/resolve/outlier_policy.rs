@@ -28,7 +28,7 @@ pub(super) fn complete<'a>(
     policy.success_rate = success_rate(&mut written);
     policy.failure_percentage = failure_percentage(&mut written);
     if let Some(classifier) = classifier(&mut written) {
-        policy.classifier = Some(classifier);
+        policy.classifier = Some(Box::new(classifier));
     }
     for kind in DetectionKind::ALL {
         let share = written.take(Setting::EnforcingPercent(kind), |outlier| {

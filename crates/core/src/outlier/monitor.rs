@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::tally::Tally;
+use super::tally::Tallies;
 use super::{DetectionKind, Origin, OutlierPolicy, Volume};
 use crate::classifier::{self, FailureClassifier};
 use crate::outcome::{FailureKind, Outcome};
@@ -24,8 +24,7 @@ pub struct HostMonitor {
     consecutive_gateway_failure: Streak,
     consecutive_local_origin_failure: Streak,
     /// What detectors of rates ask for; not touched without one.
-    external: Tally,
-    local: Tally,
+    tallies: Tallies,
 }
 
 /// Proof that a try began, and in which period of the host's life. A try that began before an ejection or a return says
@@ -77,8 +76,7 @@ impl HostMonitor {
             consecutive_5xx: Streak::new(),
             consecutive_gateway_failure: Streak::new(),
             consecutive_local_origin_failure: Streak::new(),
-            external: Tally::new(),
-            local: Tally::new(),
+            tallies: Tallies::default(),
         }
     }
 
@@ -141,12 +139,12 @@ impl HostMonitor {
     fn count_rates(&self, verdict: &Verdict, split: bool) {
         match verdict {
             Verdict::Answer(status) => {
-                self.external.add(*status >= 500);
+                self.tallies.add(Origin::External, *status >= 500);
                 if split {
-                    self.local.add(false);
+                    self.tallies.add(Origin::Local, false);
                 }
             }
-            Verdict::LocalOrigin { .. } => self.local.add(true),
+            Verdict::LocalOrigin { .. } => self.tallies.add(Origin::Local, true),
             Verdict::Nothing => {}
         }
     }
@@ -188,10 +186,7 @@ impl HostMonitor {
 
     /// What was counted since the last sweep. Only the detector takes it.
     pub(super) fn take_volume(&self, origin: Origin) -> Volume {
-        match origin {
-            Origin::External => self.external.take(),
-            Origin::Local => self.local.take(),
-        }
+        self.tallies.take(origin)
     }
 
     pub(super) fn generation(&self) -> u32 {
@@ -208,8 +203,9 @@ impl HostMonitor {
     pub(super) fn start_afresh(&self) {
         let step = if self.is_ejected() { 1 } else { 2 };
         self.generation.fetch_add(step, Ordering::AcqRel);
-        self.external.take();
-        self.local.take();
+        for origin in Origin::ALL {
+            self.tallies.take(origin);
+        }
     }
 }
 

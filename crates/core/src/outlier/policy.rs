@@ -37,7 +37,7 @@ pub struct OutlierPolicy {
     /// Hosts that fail too often. `None`, as under Istio: off.
     pub failure_percentage: Option<FailurePercentagePolicy>,
     /// What counts as a failure. `None`, as under Istio: answers from 500 on, and all that ended without an answer.
-    pub classifier: Option<FailureClassifier>,
+    pub classifier: Option<Box<FailureClassifier>>,
 }
 
 /// A detector of failures in a row: after how many, and in how many percent of the cases the ejection is carried out.

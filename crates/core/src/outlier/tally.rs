@@ -1,7 +1,9 @@
 //! How many tries a host had in the present interval, and how many of them failed. One word, so that both are of one moment;
-//! one relaxed addition for each try, and none where no detector of the policy asks for it.
+//! one relaxed addition for each try, and nothing, not even the word, where no detector of the policy asks for it.
 
-use super::Rate;
+use std::sync::OnceLock;
+
+use super::{Origin, Rate};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What a host did in one interval.
@@ -20,22 +22,44 @@ impl Volume {
     }
 }
 
-/// Counts of one kind of outcome. On a cache line of its own: each try writes it.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct Tally(AtomicU64);
+/// Counts of one host, made with the first try that is counted.
+#[derive(Debug, Default)]
+pub(super) struct Tallies(OnceLock<Box<[Tally; 2]>>);
 
-impl Tally {
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
-    pub(super) fn add(&self, failed: bool) {
-        self.0.fetch_add((1 << 32) | u64::from(failed), Ordering::Relaxed);
+impl Tallies {
+    pub(super) fn add(&self, origin: Origin, failed: bool) {
+        let [external, local] = &**self.0.get_or_init(|| Box::new([Tally::new(), Tally::new()]));
+        match origin {
+            Origin::External => external.add(failed),
+            Origin::Local => local.add(failed),
+        }
     }
 
     /// What was counted since the last time.
-    pub(super) fn take(&self) -> Volume {
+    pub(super) fn take(&self, origin: Origin) -> Volume {
+        match (self.0.get().map(AsRef::as_ref), origin) {
+            (None, _) => Volume::default(),
+            (Some([external, _]), Origin::External) => external.take(),
+            (Some([_, local]), Origin::Local) => local.take(),
+        }
+    }
+}
+
+/// Counts of one kind of outcome. On a cache line of its own: each try writes it.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Tally(AtomicU64);
+
+impl Tally {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    fn add(&self, failed: bool) {
+        self.0.fetch_add((1 << 32) | u64::from(failed), Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Volume {
         let word = self.0.swap(0, Ordering::Relaxed);
         Volume { requests: (word >> 32) as u32, failures: (word & 0xFFFF_FFFF) as u32 }
     }
@@ -48,11 +72,14 @@ mod tests {
 
     #[test]
     fn what_was_counted_is_taken_once() {
-        let tally = Tally::new();
+        let tallies = Tallies::default();
+        assert_eq!(tallies.take(Origin::External), Volume::default());
         for failed in [true, false, true, true] {
-            tally.add(failed);
+            tallies.add(Origin::External, failed);
         }
-        assert_eq!(tally.take(), Volume { requests: 4, failures: 3 });
-        assert_eq!(tally.take(), Volume::default());
+        tallies.add(Origin::Local, true);
+        assert_eq!(tallies.take(Origin::External), Volume { requests: 4, failures: 3 });
+        assert_eq!(tallies.take(Origin::External), Volume::default());
+        assert_eq!(tallies.take(Origin::Local), Volume { requests: 1, failures: 1 });
     }
 }

@@ -89,7 +89,7 @@ fn detectors(classifier: Option<FailureClassifier>, split: bool) -> OutlierPolic
         consecutive_gateway_failure: Detector { enforcing_percent: 0, ..at_once },
         consecutive_local_origin_failure: at_once,
         split_external_local_origin_errors: split,
-        classifier,
+        classifier: classifier.map(Box::new),
         ..OutlierPolicy::default()
     }
 }
