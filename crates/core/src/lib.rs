@@ -6,6 +6,7 @@
 pub mod balance;
 pub mod breaker;
 pub mod classifier;
+pub mod fallback;
 pub mod limit;
 pub mod outcome;
 pub mod outlier;

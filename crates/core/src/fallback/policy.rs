@@ -1,0 +1,153 @@
+//! What a chain of fallbacks goes by. Reading it from a resource, and its bounds as users see them, are `config`'s.
+
+use std::time::Duration;
+
+use super::template::Template;
+use super::trigger::{Trigger, Triggers};
+
+/// Steps of one chain.
+pub const MAX_STEPS: usize = 8;
+
+/// Destinations that one request may be sent to because the one before failed.
+pub const MAX_HOPS: usize = 3;
+
+/// Requests in one step at a time, where nothing else is written.
+pub const DEFAULT_CONCURRENT: u32 = 100;
+
+/// What happens to the requests of one cluster that fail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FallbackPolicy {
+    /// The requests that it is for.
+    pub matching: Match,
+    /// The failures that it is for.
+    pub on: Triggers,
+    /// What is kept for the steps that answer from a cache; `None`: there is none, and nothing is kept.
+    pub cache: Option<CachePolicy>,
+    /// Requests in a step at a time, where it says nothing else; for those who show the chain.
+    pub max_concurrent: u32,
+    /// In the order in which they are tried; at most [`MAX_STEPS`].
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Requests that it is for, of those that the chain is for.
+    pub matching: Match,
+    /// Failures that it is for, of those that the chain is for.
+    pub on: Option<Triggers>,
+    /// Requests in it at a time.
+    pub max_concurrent: u32,
+    /// What it does.
+    pub kind: StepKind,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepKind {
+    /// Gives the last good answer to the same request.
+    Cached {
+        /// Not an older one.
+        max_age: Duration,
+    },
+    /// Asks another cluster.
+    Service {
+        /// Which; a number of whoever runs the chain.
+        target: usize,
+        /// How long it may take; `None`: what the request's own time-out leaves.
+        timeout: Option<Duration>,
+    },
+    /// Gives this answer.
+    Static(StaticAnswer),
+}
+
+/// An answer that is written in the rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StaticAnswer {
+    /// Its status.
+    pub status: u16,
+    /// Its fields.
+    pub fields: Vec<(Box<str>, Template)>,
+    /// Its body.
+    pub body: Template,
+}
+
+/// What is kept of good answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachePolicy {
+    /// The age up to which steps give answers that say nothing else; for those who show the chain.
+    pub max_age: Duration,
+    /// Bytes of all answers together, what they are found by included.
+    pub max_bytes: usize,
+    /// Bytes of one answer.
+    pub max_answer_bytes: usize,
+    /// Fields of the request, in lower case, that must be the same beside method, authority and target.
+    pub headers: Vec<Box<str>>,
+}
+
+/// Which requests; what is empty lets all through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Match {
+    /// Methods, as they are written on the wire.
+    pub methods: Vec<Box<str>>,
+    /// Paths, without query.
+    pub paths: Vec<Path>,
+}
+
+/// A pattern for paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// This path.
+    Exact(Box<str>),
+    /// All paths that begin so, byte by byte.
+    Prefix(Box<str>),
+}
+
+impl Match {
+    /// Whether a request is among them.
+    pub fn matches(&self, method: &[u8], path: &[u8]) -> bool {
+        let method = self.methods.is_empty() || self.methods.iter().any(|own| own.as_bytes() == method);
+        method && (self.paths.is_empty() || self.paths.iter().any(|own| own.matches(path)))
+    }
+}
+
+impl Path {
+    /// Whether `path` is one of them.
+    pub fn matches(&self, path: &[u8]) -> bool {
+        match self {
+            Self::Exact(exact) => path == exact.as_bytes(),
+            Self::Prefix(prefix) => path.starts_with(prefix.as_bytes()),
+        }
+    }
+}
+
+impl StepKind {
+    /// The word for it: `cached`, `service` or `static`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Cached { .. } => "cached",
+            Self::Service { .. } => "service",
+            Self::Static(_) => "static",
+        }
+    }
+}
+
+impl FallbackPolicy {
+    /// Whether the chain is for this failure of this request.
+    pub fn applies(&self, trigger: Trigger, method: &[u8], path: &[u8]) -> bool {
+        self.on.contains(trigger) && self.matching.matches(method, path)
+    }
+
+    /// Whether some step needs all of the request's body.
+    pub fn may_send_again(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.kind, StepKind::Service { .. }))
+    }
+
+    /// The clusters that it sends to.
+    pub fn targets(&self) -> impl Iterator<Item = usize> {
+        self.steps.iter().filter_map(|step| match step.kind {
+            StepKind::Service { target, .. } => Some(target),
+            StepKind::Cached { .. } | StepKind::Static(_) => None,
+        })
+    }
+}
