@@ -1,6 +1,6 @@
 //! Which kinds of resources are known, and what becomes of each.
 
-use crate::fuseboard::{CircuitBreaker, DestinationPolicy};
+use crate::fuseboard::{CircuitBreaker, DestinationPolicy, Fallback};
 use crate::istio::{DestinationRule, ServiceEntry};
 use crate::kubernetes::{EndpointSlice, Endpoints, Pod, Service};
 use crate::schema::Schema;
@@ -24,6 +24,8 @@ pub enum Kind {
     DestinationPolicy,
     /// `fuseboard.dev` `CircuitBreaker`
     CircuitBreaker,
+    /// `fuseboard.dev` `Fallback`
+    Fallback,
 }
 
 /// Where the fields of a kind stand.
@@ -73,6 +75,7 @@ pub const KINDS: &[KnownKind] = &[
     read(Kind::Pod, "Pod", "", &["v1"]),
     read(Kind::DestinationPolicy, "DestinationPolicy", FUSEBOARD, &["v1alpha1"]),
     read(Kind::CircuitBreaker, "CircuitBreaker", FUSEBOARD, &["v1alpha1"]),
+    read(Kind::Fallback, "Fallback", FUSEBOARD, &["v1alpha1"]),
     later("VirtualService", NETWORKING, "requests go to the service that their host names"),
     later("Gateway", NETWORKING, "no gateway is opened"),
     later("Sidecar", NETWORKING, "all services and rules are visible"),
@@ -129,7 +132,7 @@ pub const KINDS: &[KnownKind] = &[
 
 impl Kind {
     /// All kinds that are read.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DestinationRule,
         Self::ServiceEntry,
         Self::Service,
@@ -138,6 +141,7 @@ impl Kind {
         Self::Pod,
         Self::DestinationPolicy,
         Self::CircuitBreaker,
+        Self::Fallback,
     ];
 
     /// Where its fields stand.
@@ -147,7 +151,8 @@ impl Kind {
             | Self::ServiceEntry
             | Self::Service
             | Self::DestinationPolicy
-            | Self::CircuitBreaker => Envelope::Spec,
+            | Self::CircuitBreaker
+            | Self::Fallback => Envelope::Spec,
             Self::Endpoints | Self::EndpointSlice | Self::Pod => Envelope::Inline,
         }
     }
@@ -163,6 +168,7 @@ impl Kind {
             Self::Pod => Pod::SCHEMA,
             Self::DestinationPolicy => DestinationPolicy::SCHEMA,
             Self::CircuitBreaker => CircuitBreaker::SCHEMA,
+            Self::Fallback => Fallback::SCHEMA,
         }
     }
 }

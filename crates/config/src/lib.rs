@@ -1,6 +1,7 @@
 //! From text to diagnostics and a Snapshot: load, check, resolve, analyze. No sockets, no waiting.
 
 mod analyze;
+mod bytes;
 pub mod diagnostic;
 pub mod folder;
 mod listen;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use fuseboard_api::fuseboard::{CircuitBreaker, DestinationPolicy};
+use fuseboard_api::fuseboard::{CircuitBreaker, DestinationPolicy, Fallback};
 use fuseboard_api::istio::{DestinationRule, ServiceEntry};
 use fuseboard_api::kubernetes::{EndpointSlice, Endpoints, Pod, Service};
 use fuseboard_api::{Span, Spanned};
@@ -77,6 +77,8 @@ pub struct ResourceSet {
     pub destination_policies: Vec<Resource<DestinationPolicy>>,
     /// `CircuitBreaker`s.
     pub circuit_breakers: Vec<Resource<CircuitBreaker>>,
+    /// `Fallback`s; the bodies that their files hold are in them.
+    pub fallbacks: Vec<Resource<Fallback>>,
     /// Resources that are not applied because of an error in them.
     pub rejected: Vec<ResourceRef>,
     /// Files and folders that, or parts of which, could not be read at all, so that it is unknown what is in them.
@@ -96,6 +98,7 @@ impl ResourceSet {
         keep(&mut self.pods, &last_good.pods, rejected, unreadable);
         keep(&mut self.destination_policies, &last_good.destination_policies, rejected, unreadable);
         keep(&mut self.circuit_breakers, &last_good.circuit_breakers, rejected, unreadable);
+        keep(&mut self.fallbacks, &last_good.fallbacks, rejected, unreadable);
     }
 }
 

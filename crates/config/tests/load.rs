@@ -61,7 +61,7 @@ fn report(sources: &[SourceText]) -> String {
 fn summary(set: &ResourceSet) -> String {
     let rejected: Vec<String> = set.rejected.iter().map(ToString::to_string).collect();
     format!(
-        "usable: {} DestinationRule, {} ServiceEntry, {} Service, {} Endpoints, {} EndpointSlice, {} DestinationPolicy, {} CircuitBreaker\n\
+        "usable: {} DestinationRule, {} ServiceEntry, {} Service, {} Endpoints, {} EndpointSlice, {} DestinationPolicy, {} CircuitBreaker, {} Fallback\n\
          rejected: [{}], unreadable: {:?}",
         set.destination_rules.len(),
         set.service_entries.len(),
@@ -70,6 +70,7 @@ fn summary(set: &ResourceSet) -> String {
         set.endpoint_slices.len(),
         set.destination_policies.len(),
         set.circuit_breakers.len(),
+        set.fallbacks.len(),
         rejected.join(", "),
         set.unreadable,
     )

@@ -12,6 +12,7 @@ use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
 
 use crate::breaker::ClusterBreaker;
+use crate::fallback::ClusterFallback;
 use crate::provenance::{Provenance, ResourceRef};
 
 /// One Envoy cluster: `outbound|<port>|<subset>|<host>`.
@@ -39,6 +40,8 @@ pub struct Cluster {
     pub none_healthy: NoneHealthy,
     /// `None`: no breaker, and none of its stats. Ours, from `CircuitBreaker`.
     pub breaker: Option<ClusterBreaker>,
+    /// `None`: a failure is answered as it is. Ours, from `Fallback`.
+    pub fallback: Option<ClusterFallback>,
     /// Longest wait in the pending queue; `None`: no bound (Envoy's behaviour). Ours, from `DestinationPolicy`.
     pub queue_timeout: Option<Duration>,
     /// Addresses, in the order of the source.

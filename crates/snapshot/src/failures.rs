@@ -59,7 +59,7 @@ fn verdict(verdict: Verdict) -> String {
 }
 
 /// A set of statuses as a list: whole classes as `5xx`.
-struct Statuses(StatusSet);
+pub(crate) struct Statuses(pub(crate) StatusSet);
 
 impl fmt::Display for Statuses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@
 mod breaker;
 mod cluster;
 mod failures;
+mod fallback;
 mod listener;
 mod provenance;
 mod route;
@@ -17,6 +18,7 @@ pub use cluster::{
     ServiceName, TcpKeepalive,
 };
 pub use failures::ClassifierSetting;
+pub use fallback::{ClusterFallback, FallbackSetting};
 pub use listener::{HttpSettings, Listener, ListenerTarget, TcpProxy};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};
@@ -56,6 +58,11 @@ pub enum Dangling {
         /// The virtual host's name.
         virtual_host: Arc<str>,
     },
+    /// A step of a fallback names a cluster that does not exist.
+    Fallback {
+        /// The name of the cluster whose fallback it is.
+        cluster: Arc<str>,
+    },
 }
 
 impl fmt::Display for Dangling {
@@ -69,6 +76,9 @@ impl fmt::Display for Dangling {
             }
             Self::Cluster { virtual_host } => {
                 write!(f, "{virtual_host} leads to a cluster that does not exist")
+            }
+            Self::Fallback { cluster } => {
+                write!(f, "the fallback of {cluster} leads to a cluster that does not exist")
             }
         }
     }
@@ -98,6 +108,12 @@ impl Snapshot {
         for host in routes.iter().flat_map(|table| &table.virtual_hosts) {
             if host.route.cluster >= clusters.len() {
                 return Err(Dangling::Cluster { virtual_host: host.name.clone() });
+            }
+        }
+        for cluster in &clusters {
+            let mut targets = cluster.fallback.iter().flat_map(|fallback| fallback.policy.targets());
+            if targets.any(|target| target >= clusters.len()) {
+                return Err(Dangling::Fallback { cluster: cluster.name.clone() });
             }
         }
         Ok(Self { version, listeners, routes, clusters })

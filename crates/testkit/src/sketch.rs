@@ -83,6 +83,7 @@ impl ClusterSketch {
             panic_threshold: 0,
             none_healthy: NoneHealthy::ByThreshold,
             breaker: None,
+            fallback: None,
             queue_timeout: None,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
             availability: Availability::Serving,

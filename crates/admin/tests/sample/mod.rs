@@ -37,6 +37,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
         panic_threshold: 0,
         none_healthy: NoneHealthy::ByThreshold,
         breaker: None,
+        fallback: None,
         queue_timeout: None,
         endpoints: vec![Endpoint {
             id: EndpointId::new("", address),
@@ -72,6 +73,7 @@ pub(crate) fn unused() -> ClusterStatus {
         hosts: vec![host],
         success: ByOrigin::default(),
         breaker: None,
+        fallback: None,
         membership_changes: 0,
         added_via_api: false,
     }
@@ -123,6 +125,7 @@ pub(crate) fn httpbin() -> ClusterStatus {
         hosts: vec![host],
         success: ByOrigin::default(),
         breaker: None,
+        fallback: None,
         membership_changes: 0,
         added_via_api: false,
     }

@@ -3,6 +3,8 @@
 pub mod circuit_breaker;
 pub mod destination_policy;
 pub mod failures;
+pub mod fallback;
 
 pub use circuit_breaker::CircuitBreaker;
 pub use destination_policy::DestinationPolicy;
+pub use fallback::Fallback;

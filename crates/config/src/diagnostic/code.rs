@@ -175,8 +175,14 @@ codes! {
     TooManyProblems = "FB119", Error, applies;
     /// A name that Kubernetes does not take; hosts and statistics are named after it.
     InvalidName = "FB120", Error, rejects;
-    /// Two fields that exclude each other.
+    /// Two fields that exclude each other, or of which one must be there.
     FieldsExclude = "FB121", Error, rejects;
+    /// The file with the body of a static answer cannot be read. It must lie beside the file of the rule, or below.
+    BodyFileUnreadable = "FB130", Error, rejects;
+    /// A static answer has a field that the proxy writes itself.
+    ReservedField = "FB131", Error, rejects;
+    /// `when` of a `Fallback` has a word that is no failure.
+    UnknownFailure = "FB132", Error, rejects;
 
     /// Two services have the same host. A Kubernetes `Service` goes before a `ServiceEntry`, then the older resource.
     HostTaken = "FB201", Warning, applies;
@@ -258,6 +264,28 @@ codes! {
     /// `idleTimeout` and `maxConnectionDuration` of TCP connections count at the top of the rule only, for all of its ports,
     /// as in Istio.
     TcpTimesOfPort = "FB243", Warning, applies;
+    /// Two `Fallback`s of one namespace are for the same host, port and subset: the older one counts, or that of the smaller
+    /// name.
+    TwoFallbacksForHost = "FB260", Warning, applies;
+    /// A `Fallback` is for a host, port or subset that no service has, so it has no effect.
+    UnknownFallbackTarget = "FB261", Warning, applies;
+    /// A step asks a service, port or subset that does not exist, or that does not speak HTTP. The step is left out.
+    UnknownFallbackService = "FB262", Error, applies;
+    /// A step asks the very service that failed. The step is left out.
+    FallbackToItself = "FB263", Warning, applies;
+    /// Steps lead from a service back to itself. A request is never sent to a service that it was meant for before, so the
+    /// step that would close the circle is left out when it comes to it.
+    FallbackLoop = "FB264", Warning, applies;
+    /// A step after a `static` one that is for all failures and requests. It is tried only when the step before it has as many
+    /// requests as it may have.
+    StepNeverReached = "FB265", Warning, applies;
+    /// A step `cached`, where the chain is for no request that it can be for: only answers to GET are kept, and given to GET
+    /// and HEAD.
+    CachedForUnsafeMethods = "FB266", Warning, applies;
+    /// No `Fallback` for the cluster, closer or wider, has steps.
+    FallbackWithoutSteps = "FB267", Warning, applies;
+    /// `maxAnswerBytes` is more than `maxBytes`: no answer of that size is ever kept.
+    AnswerLargerThanCache = "FB268", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

@@ -13,7 +13,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::load::check::{self, Root};
 use crate::load::report::{FieldPath, Report};
 use crate::load::yaml::Document;
-use crate::load::{Loader, rules, suggest};
+use crate::load::{Loader, body_file, rules, suggest};
 use crate::set::Resource;
 use crate::source::{Place, Source};
 
@@ -106,7 +106,7 @@ fn known(kind: &str, api_version: &str) -> Result<&'static KnownKind, (&'static 
     let help = match suggest::nearest(kind, KINDS.iter().map(|known| known.name)) {
         Some(name) => format!("did you mean {name}?"),
         None => {
-            "Service, EndpointSlice, Endpoints, ServiceEntry, DestinationRule, DestinationPolicy and CircuitBreaker are read"
+            "Service, EndpointSlice, Endpoints, ServiceEntry, DestinationRule, DestinationPolicy, CircuitBreaker and Fallback are read"
                 .to_owned()
         }
     };
@@ -129,6 +129,9 @@ fn read_resource(
         KINDS.iter().find(|known| known.treatment == Treatment::Read(kind)).map_or("", |known| known.name);
     let (id, span) = identity(name, node, &loader.namespace);
     let mut report = Report::new(source);
+    let with_bodies =
+        (kind == Kind::Fallback).then(|| body_file::inline(node, source, &mut report)).flatten();
+    let node = with_bodies.as_ref().unwrap_or(node);
     let body = fields(kind, &id.namespace, node, &mut report);
     let complete = !report.is_full();
     found.extend(report.into_found());
@@ -257,6 +260,7 @@ fn keep(
         Kind::Pod => frame.decode_into(&mut set.pods),
         Kind::DestinationPolicy => frame.decode_into(&mut set.destination_policies),
         Kind::CircuitBreaker => frame.decode_into(&mut set.circuit_breakers),
+        Kind::Fallback => frame.decode_into(&mut set.fallbacks),
     }
 }
 

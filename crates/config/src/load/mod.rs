@@ -1,6 +1,7 @@
 //! Texts into a [`ResourceSet`] and all that is wrong with them. One pass: text to tree (`yaml`), tree against schema
 //! (`check`), rules between fields (`rules`), tree to typed resource (`document`).
 
+mod body_file;
 mod check;
 mod document;
 mod report;
@@ -8,6 +9,7 @@ mod rules;
 mod suggest;
 mod yaml;
 
+pub(crate) use rules::word_of;
 pub use suggest::nearest;
 
 use std::collections::HashMap;

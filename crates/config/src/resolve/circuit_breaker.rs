@@ -16,10 +16,10 @@ use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Provenance, ServiceName
 
 use super::circuit_breaker_sense::{self, Written};
 use super::failures;
-use super::hostname;
-use super::layers::{Cascade, Layer, Layers, Targeted as _, Twice};
+use super::layers::{Cascade, Layer, Layers, Twice};
 use super::registry::Service;
 use super::rule_index::RuleIndex;
+use super::unknown_target::{Known, Target};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::set::Resource;
 use crate::workload::Workload;
@@ -59,54 +59,23 @@ impl<'a> BreakerIndex<'a> {
         Some(ClusterBreaker { policy, rules, provenance })
     }
 
-    /// Says which resources are for no service, port or subset. Where there is no service at all, nothing can be said.
+    /// Says which resources are for no service, port or subset.
     pub(super) fn report_unknown(
         &self,
         services: &[Service<'_>],
         rules: &RuleIndex<'_>,
         diagnostics: &mut Diagnostics,
     ) {
-        for Layer { host, resource: breaker } in self.0.iter().filter(|_| !services.is_empty()) {
-            let covered: Vec<_> =
-                services.iter().filter(|service| hostname::covers(host, &service.host)).collect();
-            let has_port = |service: &&&Service<'_>| {
-                let mut ports = service.ports.iter().map(|own| u32::from(own.number));
-                breaker.spec.port().is_none_or(|port| ports.any(|own| own == port))
-            };
-            let has_subset = |service: &&&Service<'_>| {
-                breaker.spec.subset().is_none_or(|wanted| {
-                    let rule = rules.choose(&service.host, &service.namespace, self.0.workload());
-                    rule.is_some_and(|rule| rule.subsets.iter().any(|own| own.subset.name.value == wanted))
-                })
-            };
+        let known = Known { services, rules, workload: self.0.workload() };
+        for Layer { host, resource: breaker } in self.0.iter() {
             let spec = &breaker.spec;
-            let (at, field, message, help) = if covered.is_empty() {
-                let message = format!("no service is called {host}: the breaker has no effect");
-                let help = "write the name of the service; with a dot in it, its full name";
-                (spec.host.span, "spec.host", message, help)
-            } else if let Some(port) =
-                spec.port.as_ref().filter(|_| !covered.iter().any(|one| has_port(&one)))
-            {
-                let message = format!("{host} has no port {}: the breaker has no effect", port.value);
-                (port.span, "spec.port", message, "write the number of a port of the Service, not of the pod")
-            } else if let Some(subset) =
-                spec.subset.as_ref().filter(|_| !covered.iter().any(|one| has_subset(&one)))
-            {
-                let message = format!(
-                    "no DestinationRule gives {host} a subset {}: the breaker has no effect",
-                    subset.value
-                );
-                (
-                    subset.span,
-                    "spec.subset",
-                    message,
-                    "write the name of a subset of the host's DestinationRule",
-                )
-            } else {
-                continue;
+            let target = Target {
+                host,
+                written: spec.host.span,
+                port: spec.port.as_ref(),
+                subset: spec.subset.as_ref(),
             };
-            diagnostics
-                .push(breaker.diagnostic(Code::UnknownBreakerTarget, at, message).field(field).help(help));
+            known.report(breaker, &target, (Code::UnknownBreakerTarget, "breaker"), diagnostics);
         }
     }
 }

@@ -117,6 +117,7 @@ pub(super) fn build(
         panic_threshold,
         none_healthy,
         breaker: None,
+        fallback: None,
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
         endpoints,
         availability: settings

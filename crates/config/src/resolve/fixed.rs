@@ -15,6 +15,7 @@ use fuseboard_snapshot::{
 use super::circuit_breaker::BreakerIndex;
 use super::destination_policy::{Policies, PolicyIndex};
 use super::destination_rule::Effective;
+use super::fallback::FallbackIndex;
 use super::registry::Service;
 use super::rule_index::{MergedRule, RuleIndex};
 use super::{Timeout, cluster, hostname, layers, tcp};
@@ -33,16 +34,18 @@ pub(super) struct FixedPlan<'p, 'a> {
     pub(super) rules: &'p RuleIndex<'a>,
     pub(super) policies: &'p PolicyIndex<'a>,
     pub(super) breakers: &'p BreakerIndex<'a>,
+    pub(super) fallbacks: &'p FallbackIndex<'a>,
     pub(super) workload: &'p Workload,
 }
 
 impl<'a> FixedPlan<'_, 'a> {
-    /// The only cluster, the bound of its route, and what becomes of TCP connections to it.
+    /// The cluster of the given addresses, the bound of its route, what becomes of TCP connections to it, and the name by which
+    /// rules are found for it.
     pub(super) fn cluster(
         &self,
         default_timeout: Timeout,
         diagnostics: &mut Diagnostics,
-    ) -> (Cluster, Timeout, TcpProxy) {
+    ) -> (Cluster, Timeout, TcpProxy, ServiceName) {
         let host = self.host(diagnostics);
         let kubernetes =
             host.as_deref().and_then(|host| hostname::split_kubernetes(host, &self.workload.domain_suffix));
@@ -74,14 +77,21 @@ impl<'a> FixedPlan<'_, 'a> {
         let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port);
         let timeout = policies.timeout().map_or(default_timeout, |(timeout, _)| timeout);
         let mut cluster = cluster::build(name, self.endpoints(), rule, &settings, &policies, diagnostics);
-        if let Some(host) = host {
-            cluster.breaker =
-                self.breaker(&ServiceName { host, ..cluster.service.clone() }, timeout, diagnostics);
+        let Some(host) = host else {
+            let name = cluster.service.clone();
+            return (cluster, timeout, tcp::proxy(0, rule), name);
+        };
+        let name = ServiceName { host, ..cluster.service.clone() };
+        cluster.breaker = self.breaker(&name, timeout, diagnostics);
+        if !self.tcp && !self.resources.fallbacks.is_empty() && !self.fallbacks.is_for(&name) {
+            let message = format!("no Fallback applies to {}, port {}", name.host, name.port);
+            let help = "compare the fallback's host, port and subset with --host and --namespace";
+            diagnostics.push(Diagnostic::new(Code::NoRuleForHost, message).help(help));
         }
         if self.tcp {
             tcp::without_slow_calls(&mut cluster, diagnostics);
         }
-        (cluster, timeout, tcp::proxy(0, rule))
+        (cluster, timeout, tcp::proxy(0, rule), name)
     }
 
     /// The name by which rules are found.
@@ -93,10 +103,12 @@ impl<'a> FixedPlan<'_, 'a> {
         let rules = self.resources.destination_rules.iter();
         let policies = self.resources.destination_policies.iter();
         let breakers = self.resources.circuit_breakers.iter();
+        let fallbacks = self.resources.fallbacks.iter();
         let named: BTreeSet<Arc<str>> = rules
             .map(|rule| hostname::expand(&rule.spec.host, &rule.id.namespace, suffix))
             .chain(policies.map(|policy| layers::host(policy, self.workload)))
             .chain(breakers.map(|breaker| layers::host(breaker, self.workload)))
+            .chain(fallbacks.map(|fallback| layers::host(fallback, self.workload)))
             .collect();
         // A wildcard beside the one name is for it too.
         let (wildcards, exact): (Vec<_>, Vec<_>) =

@@ -13,6 +13,8 @@ mod connection_pool;
 pub(crate) mod destination_policy;
 mod destination_rule;
 mod failures;
+mod fallback;
+mod fallback_sense;
 mod fixed;
 mod host_table;
 pub(crate) mod hostname;
@@ -29,21 +31,25 @@ mod route;
 pub(crate) mod rule_index;
 mod service_entry;
 mod tcp;
+mod unknown_target;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_snapshot::{Cluster, HttpSettings, Listener, ListenerTarget, RouteConfig, Snapshot};
+use fuseboard_snapshot::{
+    Cluster, HttpSettings, Listener, ListenerTarget, RouteConfig, ServiceName, Snapshot,
+};
 
 use self::circuit_breaker::BreakerIndex;
-use self::destination_policy::PolicyIndex;
+use self::destination_policy::{Policies, PolicyIndex};
+use self::fallback::FallbackIndex;
 use self::fixed::FixedPlan;
 use self::protocol::Protocol;
-use self::registry::Service;
+use self::registry::{Port, Service};
 use self::route::RouteTable;
-use self::rule_index::RuleIndex;
+use self::rule_index::{MergedRule, RuleIndex};
 use self::tcp::TcpPlan;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::listen::{Destination, ListenPlan};
@@ -109,6 +115,8 @@ fn by_host(
     let breakers = BreakerIndex::new(&resources.circuit_breakers, workload, diagnostics);
     breakers.report_unknown(&services, &rules, diagnostics);
     let tcp_plan = TcpPlan::new(&plan.tcp, &services, workload, diagnostics);
+    let fallbacks = FallbackIndex::new(&resources.fallbacks, workload, diagnostics);
+    fallbacks.report_unknown(&services, &rules, diagnostics);
     let mut clusters = Vec::new();
     let (mut ways_in, mut tcp_ways_in) = (Vec::new(), Vec::new());
     for service in &services {
@@ -116,11 +124,8 @@ fn by_host(
         let rule = rules.choose(&service.host, &service.namespace, workload);
         for port in &service.ports {
             let own = policies.of(&service.host, &service.namespace, port.number);
-            let mut made = cluster::of_port(service, port, rule, &own, diagnostics);
             let timeout = own.timeout().map_or(plan.timeout, |(timeout, _)| timeout);
-            for cluster in &mut made {
-                cluster.breaker = breakers.breaker(&cluster.service, timeout, diagnostics);
-            }
+            let mut made = of_port(service, port, rule, (&own, timeout), &breakers, diagnostics);
             if tcp_plan.carries(service, port) {
                 tcp::report(service, port, rule, &own, diagnostics);
                 for cluster in &mut made {
@@ -144,6 +149,8 @@ fn by_host(
     );
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
     clusters.dedup_by(|a, b| a.name == b.name);
+    let names: Vec<_> = clusters.iter().map(|cluster| cluster.service.clone()).collect();
+    fallbacks.attach(&mut clusters, &names, &services, diagnostics);
     let mut table = RouteTable::new();
     for (service, port, cluster, timeout) in ways_in {
         if let Ok(index) = clusters.binary_search_by(|other| other.name.cmp(&cluster)) {
@@ -159,6 +166,22 @@ fn by_host(
     Resolved { clusters, routes: table.finish("outbound"), listeners }
 }
 
+/// The clusters of a port with their breakers, the default one first.
+fn of_port(
+    service: &Service,
+    port: &Port,
+    rule: Option<&MergedRule>,
+    (policies, timeout): (&Policies<'_>, Timeout),
+    breakers: &BreakerIndex<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Cluster> {
+    let mut made = cluster::of_port(service, port, rule, policies, diagnostics);
+    for cluster in &mut made {
+        cluster.breaker = breakers.breaker(&cluster.service, timeout, diagnostics);
+    }
+    made
+}
+
 fn fixed(
     resources: &ResourceSet,
     workload: &Workload,
@@ -171,6 +194,7 @@ fn fixed(
     let rules = RuleIndex::new(&resources.destination_rules, workload);
     let policies = PolicyIndex::new(&resources.destination_policies, workload, diagnostics);
     let breakers = BreakerIndex::new(&resources.circuit_breakers, workload, diagnostics);
+    let fallbacks = FallbackIndex::new(&resources.fallbacks, workload, diagnostics);
     let plan = FixedPlan {
         to,
         host,
@@ -180,20 +204,60 @@ fn fixed(
         rules: &rules,
         policies: &policies,
         breakers: &breakers,
+        fallbacks: &fallbacks,
         workload,
     };
-    let (cluster, timeout, proxy) = plan.cluster(listen.timeout, diagnostics);
+    let (cluster, timeout, proxy, name) = plan.cluster(listen.timeout, diagnostics);
+    let title = format!("{}:{}", cluster.service.host, cluster.service.port);
     outlier_sense::report_without_detection(
         &resources.destination_policies,
         std::slice::from_ref(&cluster),
         workload,
         diagnostics,
     );
+    let mut clusters = vec![(cluster, name)];
+    if !tcp {
+        clusters.extend(stand_ins(&plan, &fallbacks, &clusters[0].1, listen.timeout, diagnostics));
+    }
+    // Of one name the one that was given comes first.
+    let given = clusters[0].0.name.clone();
+    clusters.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    clusters.dedup_by(|(a, _), (b, _)| a.name == b.name);
+    let index = clusters.iter().position(|(cluster, _)| cluster.name == given).unwrap_or(0);
+    let (mut clusters, names): (Vec<_>, Vec<_>) = clusters.into_iter().unzip();
+    if !tcp {
+        fallbacks.attach(&mut clusters, &names, &services, diagnostics);
+    }
     let mut table = RouteTable::new();
-    table.add_any(&format!("{}:{}", cluster.service.host, cluster.service.port), 0, timeout);
+    table.add_any(&title, index, timeout);
     let target = if tcp { ListenerTarget::Tcp(proxy) } else { ListenerTarget::Routes(0) };
     let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
-    Resolved { clusters: vec![cluster], routes: table.finish("fixed"), listeners }
+    Resolved { clusters, routes: table.finish("fixed"), listeners }
+}
+
+/// The clusters that steps of fallbacks ask, beside the given one.
+fn stand_ins(
+    plan: &FixedPlan<'_, '_>,
+    fallbacks: &FallbackIndex<'_>,
+    given: &ServiceName,
+    default_timeout: Timeout,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(Cluster, ServiceName)> {
+    let asked = fallbacks.asked(&given.host);
+    let mut found = Vec::new();
+    for service in plan.services.iter().filter(|service| asked.contains(&service.host)) {
+        let rule = plan.rules.choose(&service.host, &service.namespace, plan.workload);
+        for port in service.ports.iter().filter(|port| port.protocol.is_http()) {
+            let own = plan.policies.of(&service.host, &service.namespace, port.number);
+            let timeout = own.timeout().map_or(default_timeout, |(timeout, _)| timeout);
+            let made = of_port(service, port, rule, (&own, timeout), plan.breakers, diagnostics);
+            found.extend(made.into_iter().map(|cluster| {
+                let name = cluster.service.clone();
+                (cluster, name)
+            }));
+        }
+    }
+    found
 }
 
 /// What nobody is served on as it is. Such ports have clusters all the same: their limits can be looked at.

@@ -1,6 +1,7 @@
 //! A snapshot as text that a reviewer can read: what is not at Istio's default, and where it was written.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_config::Diagnostics;
@@ -9,8 +10,9 @@ use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::retry::RetryPolicy;
 use fuseboard_snapshot::{
-    Availability, BreakerSetting, ClassifierSetting, Cluster, ClusterBreaker, ConnectionPolicy, Domain,
-    Endpoint, EndpointHealth, ListenerTarget, RouteConfig, Snapshot, TcpProxy,
+    Availability, BreakerSetting, ClassifierSetting, Cluster, ClusterBreaker, ClusterFallback,
+    ConnectionPolicy, Domain, Endpoint, EndpointHealth, FallbackSetting, ListenerTarget, Origin, RouteConfig,
+    Snapshot, TcpProxy,
 };
 
 pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
@@ -35,6 +37,9 @@ pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
     for cluster in &snapshot.clusters {
         out.push('\n');
         self::cluster(&mut out, cluster);
+        if let Some(fallback) = &cluster.fallback {
+            self::fallback(&mut out, fallback, &snapshot.clusters);
+        }
     }
     if !diagnostics.is_empty() {
         out.push('\n');
@@ -51,6 +56,27 @@ pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
         }
     }
     out
+}
+
+fn fallback(out: &mut String, fallback: &ClusterFallback, clusters: &[Arc<Cluster>]) {
+    let rules: Vec<String> = fallback.rules.iter().map(ToString::to_string).collect();
+    line(out, 1, &format!("fallback of {}", rules.join(", ")));
+    for setting in FallbackSetting::ALL {
+        let Some(value) = fallback.value(setting) else { continue };
+        let from = fallback
+            .provenance
+            .get(setting)
+            .map_or_else(|| "default".to_owned(), |origin| origin_text(origin));
+        line(out, 2, &format!("{} {value} from {from}", setting.path()));
+    }
+    for (index, origin) in fallback.steps.iter().enumerate() {
+        line(out, 2, &format!("{} from {}", fallback.step(index, clusters), origin_text(origin)));
+    }
+}
+
+fn origin_text(origin: &Origin) -> String {
+    let place = origin.location.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{} {place}", origin.resource)
 }
 
 fn routes(out: &mut String, table: &RouteConfig, snapshot: &Snapshot) {

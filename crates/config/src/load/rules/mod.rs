@@ -6,12 +6,14 @@ mod block;
 mod circuit_breaker;
 mod destination_policy;
 mod destination_rule;
+mod fallback;
 mod kubernetes;
 mod load_balancer;
 mod name;
 mod service_entry;
 mod traffic_policy;
 
+pub(crate) use fallback::word_of;
 use fuseboard_api::kind::Kind;
 use fuseboard_api::tree::Node;
 use fuseboard_api::{Span, Spanned, field};
@@ -30,6 +32,7 @@ pub(super) fn check(kind: Kind, namespace: &str, node: &Node, path: &FieldPath<'
         Kind::Pod => {}
         Kind::DestinationPolicy => destination_policy::check(node, path, report),
         Kind::CircuitBreaker => circuit_breaker::check(node, path, report),
+        Kind::Fallback => fallback::check(node, path, report),
     }
 }
 
