@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{BreakerView, Override, Transition};
+use fuseboard_core::fallback::CacheCounts;
 use fuseboard_core::limit::{LimitView, Priority};
 use fuseboard_core::outlier::{ByOrigin, DetectionKind, Rate, RateEvidence, SuccessBar};
 use fuseboard_core::refusal::RefusalReason;
@@ -86,10 +87,21 @@ pub struct ClusterStatus {
     pub success: ByOrigin<Option<SuccessBar>>,
     /// Its breaker, if it has one.
     pub breaker: Option<BreakerStatus>,
+    /// Its fallbacks, if it has some.
+    pub fallback: Option<FallbackStatus>,
     /// How often the set of hosts changed.
     pub membership_changes: u64,
     /// Whether a control plane sent it (Envoy's `added_via_api`); false for files.
     pub added_via_api: bool,
+}
+
+/// How the fallbacks of a cluster stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FallbackStatus {
+    /// What is kept of good answers.
+    pub cache: CacheCounts,
+    /// Requests in each step of the chain.
+    pub running: Vec<u32>,
 }
 
 impl ClusterStatus {

@@ -17,6 +17,7 @@ mod downstream;
 mod error;
 pub mod events;
 mod exchange;
+pub mod fallback;
 #[cfg(test)]
 mod fixture;
 mod listener;

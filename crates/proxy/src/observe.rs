@@ -167,6 +167,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
             .collect(),
         success,
         breaker: view.breaker.as_ref().map(|breaker| BreakerStatus { view: breaker.view(now), read_at: now }),
+        fallback: view.fallback.as_ref().map(|fallback| fallback.status(&view.config)),
         membership_changes: view.live.membership_changes.get(),
         added_via_api: false,
     }

@@ -33,6 +33,9 @@ pub(super) fn write(entry: &Entry, line: &mut String) {
     text(line, "downstream_remote_address", Some(e.downstream_remote_address));
     text(line, "requested_server_name", None::<&str>);
     text(line, "refusal_reason", e.reason.map(fuseboard_core::refusal::RefusalReason::token));
+    if let Some(fallback) = &e.fallback {
+        text(line, "fallback", Some(fallback));
+    }
     line.push_str("}\n");
 }
 

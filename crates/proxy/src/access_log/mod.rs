@@ -53,13 +53,16 @@ pub(crate) struct Entry {
     pub(crate) downstream_remote_address: SocketAddr,
     pub(crate) route_name: Option<Arc<str>>,
     pub(crate) reason: Option<RefusalReason>,
+    /// What the client was given in place of the failure.
+    pub(crate) fallback: Option<Box<str>>,
 }
 
 impl Entry {
     /// The memory it takes while it waits.
     fn size(&self) -> usize {
         let texts = [&self.method, &self.path].into_iter();
-        let fields = [&self.x_forwarded_for, &self.user_agent, &self.request_id, &self.authority];
+        let fields =
+            [&self.x_forwarded_for, &self.user_agent, &self.request_id, &self.authority, &self.fallback];
         let words = [&self.response_flags, &self.response_code_details].into_iter();
         size_of::<Self>()
             + texts.chain(fields.into_iter().flatten()).map(|text| text.len()).sum::<usize>()
@@ -200,6 +203,7 @@ pub(super) mod tests {
             downstream_remote_address: "10.244.0.9:40000".parse().unwrap(),
             route_name: Some("default".into()),
             reason: Some(RefusalReason::LimitQueueFull),
+            fallback: None,
         }
     }
 

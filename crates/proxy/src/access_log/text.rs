@@ -35,6 +35,10 @@ pub(super) fn write(entry: &Entry, line: &mut String) {
         or_dash(e.reason.map(fuseboard_core::refusal::RefusalReason::token)),
     );
     line.push_str(&text);
+    if let Some(fallback) = &e.fallback {
+        line.pop();
+        line.extend([" \"", &clean(fallback), "\"\n"]);
+    }
 }
 
 fn or_dash(value: Option<impl Display>) -> String {
@@ -64,6 +68,20 @@ mod tests {
              upstream_reset_before_response_started{overflow} - \"-\" 0 81 0 - \"-\" \"fortio\" \"4f9c\" \
              \"httpbin:8000\" \"-\" outbound|8000||httpbin.default.svc.cluster.local - 10.96.3.7:8000 \
              10.244.0.9:40000 - default limit.queue_full\n"
+        );
+    }
+
+    #[test]
+    fn what_was_given_in_its_place_follows_the_reason() {
+        let entry = Entry {
+            fallback: Some("cached; age=42; cause=breaker.open".into()),
+            ..super::super::tests::overflow()
+        };
+        let mut line = String::new();
+        write(&entry, &mut line);
+        assert!(
+            line.ends_with(" default limit.queue_full \"cached; age=42; cause=breaker.open\"\n"),
+            "{line}"
         );
     }
 

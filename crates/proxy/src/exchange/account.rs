@@ -24,6 +24,14 @@ use crate::worker::{Worker, WorkerCluster};
 /// Text of a request id (RFC 9562, version 4).
 type RequestId = [u8; 36];
 
+/// What the client was given in place of a failure.
+pub(super) struct Replaced {
+    /// How it would have ended.
+    ending: Ending,
+    /// What the answer says of itself.
+    header: Box<str>,
+}
+
 /// The notes of one exchange.
 pub(super) struct Account {
     pub(super) started: Instant,
@@ -42,6 +50,12 @@ pub(super) struct Account {
     pub(super) upstream_local_address: Option<SocketAddr>,
     /// When the breaker that refused may let another request through.
     pub(super) retry_after: Option<Duration>,
+    /// The failure is counted for its cluster.
+    pub(super) settled: bool,
+    /// The client gets another answer than the one that is counted.
+    pub(super) replaced: Option<Box<Replaced>>,
+    /// What is said of a chain of fallbacks that did not help.
+    pub(super) fallback_in_vain: Option<Box<str>>,
     cluster: Option<Rc<WorkerCluster>>,
     route_name: Option<Arc<str>>,
     host: Option<SocketAddr>,
@@ -69,6 +83,9 @@ impl Account {
             bytes_sent: 0,
             upstream_local_address: None,
             retry_after: None,
+            settled: false,
+            replaced: None,
+            fallback_in_vain: None,
             cluster: None,
             route_name: None,
             host: None,
@@ -80,6 +97,30 @@ impl Account {
             transport_failure: None,
             service_time: None,
         }
+    }
+
+    /// The notes of a step that asks another cluster, within `timeout`, for the request of `of`.
+    pub(super) fn of_step(of: &Self, now: Instant, timeout: Option<Duration>) -> Self {
+        Self { route_timeout: timeout, request_id: of.request_id, ..Self::new(now) }
+    }
+
+    /// What a step that asked another cluster leaves.
+    pub(super) fn take_over(&mut self, step: &Self) {
+        self.request_id = step.request_id;
+        self.bytes_sent += step.bytes_sent;
+        self.bytes_received = self.bytes_received.max(step.bytes_received);
+    }
+
+    /// The client has got this status in place of what is counted.
+    pub(super) fn replaced_by(&mut self, status: u16, header: &str) {
+        self.replaced = Some(Box::new(Replaced { ending: self.ending(), header: header.into() }));
+        self.status = status;
+    }
+
+    /// What the route's time-out leaves; `None`: there is none. It begins when the request is complete.
+    pub(super) fn time_left(&self, now: Instant, complete: bool) -> Option<Duration> {
+        let used = if complete { now.saturating_since(self.complete_at) } else { Duration::ZERO };
+        Some(self.route_timeout?.saturating_sub(used))
     }
 
     pub(super) fn route(&mut self, routed: &Routed) {
@@ -161,13 +202,25 @@ impl Account {
     }
 
     /// How it ended, for Istio's metrics.
-    pub(super) const fn ending(&self) -> Ending {
-        Ending { status: self.status, flags: self.flags, reason: self.reason }
+    pub(super) fn ending(&self) -> Ending {
+        match &self.replaced {
+            Some(replaced) => replaced.ending,
+            None => Ending { status: self.status, flags: self.flags, reason: self.reason },
+        }
     }
 
     /// Where it went, once that is known.
     pub(super) fn destination(&self) -> Option<&Rc<WorkerCluster>> {
         self.cluster.as_ref()
+    }
+
+    pub(super) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// How long the upstream took for its head; `None`: it sent none.
+    pub(super) const fn service_time(&self) -> Option<Duration> {
+        self.service_time
     }
 
     pub(super) const fn reason(&self) -> Option<RefusalReason> {
@@ -256,6 +309,7 @@ impl Exchange<'_> {
             downstream_remote_address: self.down.peer,
             route_name: account.route_name.clone(),
             reason: account.reason,
+            fallback: account.replaced.as_ref().map(|replaced| replaced.header.clone()),
         });
     }
 }

@@ -54,7 +54,7 @@ impl Exchange<'_> {
             began: false,
             request_over: false,
         };
-        let served = match self.answer_head(held, &mut incoming, retries.may_retry()).await {
+        let served = match self.answer_head(held, &mut incoming, retries.may_send_again()).await {
             Ok((answer, length)) => self.judge(held, &mut incoming, retries, answer, length).await,
             Err(NoHead::Ended(ended)) => Served::Ended(ended),
             Err(NoHead::Stale) if reused && self.may_send_again(&incoming) => {
@@ -243,6 +243,9 @@ impl Exchange<'_> {
             self.account.cluster_stats(&self.worker, |block| block.retried_codes.inc(answer.status));
             self.drop_answer(held, incoming, answer, length);
             return Served::Retry(after);
+        }
+        if self.may_give_way(held, answer.status) {
+            return Served::Ended(self.hold_back(held, incoming, answer, length).await);
         }
         Served::Ended(self.forward(held, incoming, answer, length).await)
     }

@@ -74,7 +74,7 @@ impl Exchange<'_> {
         retries.note_host(host.key);
         self.account.host(host);
         let mut held = Held::new(&worker, cluster, host, tier, slot, ticket);
-        if let Some(timeout) = routed.route().retry.as_ref().and_then(|policy| policy.per_try_timeout) {
+        if let Some(timeout) = routed.try_timeout() {
             self.account.try_timeout = Some(timeout);
             self.down.timers.arm(Timer::Try, self.now + timeout);
         }

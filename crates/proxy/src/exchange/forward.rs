@@ -10,10 +10,13 @@ use fuseboard_http1::{
 };
 
 use super::answer::Incoming;
+use super::copy::{self, Copy};
+use super::fallback::FALLBACK;
 use super::held::Held;
 use super::{Ended, Exchange};
 use crate::buffer::BUFFER_SIZE;
 use crate::clock;
+use crate::live::ClusterView;
 use crate::local_reply::Cause;
 use crate::upstream::{ClosedBy, millis};
 
@@ -36,6 +39,8 @@ struct Passing {
     keep_alive: bool,
     /// Bytes at the front of the incoming buffer that may be written as they are.
     passed: usize,
+    /// For the cluster's fallbacks.
+    copy: Option<Box<Copy>>,
 }
 
 impl Exchange<'_> {
@@ -55,8 +60,9 @@ impl Exchange<'_> {
         }
         self.account.answered(&self.worker, answer.status, self.now);
         self.down.stats().codes.inc(answer.status);
-        self.write_response_head(incoming, answer, length, framing);
+        let copy = self.write_response_head(&held.cluster.view, incoming, answer, length, framing);
         let mut passing = Passing {
+            copy,
             decoder: BodyDecoder::new(answer.framing, Limits::default()),
             framing,
             status: answer.status,
@@ -107,11 +113,12 @@ impl Exchange<'_> {
 
     fn write_response_head(
         &mut self,
+        view: &ClusterView,
         incoming: &mut Incoming,
         answer: ResponseSummary,
         length: usize,
         framing: Framing,
-    ) {
+    ) -> Option<Box<Copy>> {
         let mut out = std::mem::take(&mut self.down.output);
         let bytes = &incoming.buffer.filled()[..length];
         let head = ResponseHead::restore(bytes, &self.down.response_headers, answer);
@@ -137,10 +144,16 @@ impl Exchange<'_> {
         }
         let service_time = self.now.saturating_since(self.account.complete_at);
         write::field_number(&mut out, b"x-envoy-upstream-service-time", millis(service_time));
+        if let Some(stand_in) = &self.stand_in {
+            write::field(&mut out, FALLBACK, stand_in.header.as_bytes());
+        }
+        let copy =
+            view.fallback.as_ref().and_then(|_| copy::begin(view, &self.head(), &head, answer, self.now));
         self.write_connection(&mut out);
         write::end_head(&mut out);
         self.down.output = out;
         incoming.buffer.consume(length);
+        copy
     }
 
     /// Says what becomes of the connection, where the version alone does not.
@@ -174,7 +187,13 @@ impl Exchange<'_> {
         let malformed = |_| Cause::ProtocolErrorInBody;
         if passing.framing == Framing::Same {
             let fresh = &incoming.buffer.filled()[passing.passed..];
-            passing.passed += passing.decoder.pass(fresh).map_err(malformed)?;
+            let passed = passing.decoder.pass(fresh).map_err(malformed)?;
+            if let Some(copy) = &mut passing.copy
+                && !copy.take(&fresh[..passed])
+            {
+                passing.copy = None;
+            }
+            passing.passed += passed;
             // A part that is small enough goes out with what is waiting, in one write.
             if !self.down.is_flushed() && self.down.output.len() + passing.passed <= BUFFER_SIZE {
                 self.down.output.extend_from_slice(&incoming.buffer.filled()[..passing.passed]);
@@ -185,6 +204,11 @@ impl Exchange<'_> {
         }
         while !incoming.buffer.is_empty() && !passing.decoder.is_complete() {
             let decoded = passing.decoder.decode(incoming.buffer.filled()).map_err(malformed)?;
+            if let Some(copy) = &mut passing.copy
+                && !copy.take(&incoming.buffer.filled()[..decoded.consumed])
+            {
+                passing.copy = None;
+            }
             let content = &incoming.buffer.filled()[decoded.content];
             match passing.framing {
                 Framing::Chunked => write::chunk(&mut self.down.output, content),
@@ -196,11 +220,14 @@ impl Exchange<'_> {
     }
 
     /// The upstream's message is complete.
-    fn complete(&mut self, held: &mut Held<'_>, incoming: &Incoming, passing: &Passing) {
+    fn complete(&mut self, held: &mut Held<'_>, incoming: &Incoming, passing: &mut Passing) {
         if passing.framing == Framing::Chunked {
             self.down.output.extend_from_slice(write::LAST_CHUNK);
         }
         held.record(Outcome::of_status(passing.status), self.now);
+        if let Some(copy) = passing.copy.take() {
+            copy.finish(&held.cluster.view);
+        }
         let took = self.now.saturating_since(self.account.complete_at);
         self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_time.record(millis(took)));
         // Bytes behind the message answer nothing that was asked.

@@ -47,9 +47,14 @@ impl Exchange<'_> {
             received: self.down.taken() - self.before.taken,
             sent: self.down.sent() - self.before.sent,
         };
+        self.count_measured(&measured);
+    }
+
+    /// Counts what the account says.
+    pub(super) fn count_measured(&self, measured: &Measured) {
         let ending = self.account.ending();
         let Some(cluster) = self.account.destination() else {
-            return count_unrouted(&self.worker, &ending, &measured);
+            return count_unrouted(&self.worker, &ending, measured);
         };
         let live = &cluster.view.live;
         let (stats, shared) = live.requests.block(self.worker.index, ending.key());

@@ -1,13 +1,18 @@
-//! The life of one request, as a list of steps: route, admit, pick, connect, send, record, retry, reply, log. Each step is a
+//! The life of one request, as a list of steps: route, admit, pick, connect, send, record, retry, fall back, reply,
+//! log. Each step is a
 //! file of this folder; what is held on the way is given back by drop, whatever ends the exchange.
 
 mod account;
 mod admit;
 mod answer;
+mod answer_out;
 mod attempt;
 mod breaker;
+mod copy;
+mod fallback;
 mod forward;
 pub(crate) mod held;
+mod hold_back;
 mod metrics;
 mod reply;
 mod request;
@@ -24,11 +29,13 @@ use fuseboard_http1::{BodyDecoder, Limits, Method, RequestHead, RequestSummary};
 use crate::clock;
 use crate::deadline::Timer;
 use crate::downstream::{Downstream, Rejected};
+use crate::fallback::KeptAnswer;
 use crate::local_reply::Cause;
 use crate::upstream::millis;
 use crate::worker::Worker;
 
 use account::Account;
+use fallback::StandIn;
 use metrics::Before;
 use retry::Retries;
 
@@ -56,6 +63,8 @@ enum Ended {
     Answered,
     /// Nothing was written; a local answer is due.
     Failed(Cause),
+    /// Nothing was written; an answer with this status is held back.
+    Replaceable(u16),
     /// The answer was begun and cannot be finished.
     Broken(Cause),
     /// There is nobody to answer.
@@ -85,6 +94,10 @@ struct Exchange<'c> {
     upstream_output: Vec<u8>,
     sent_output: usize,
     before: Before,
+    /// An answer that is passed on if no fallback takes its place.
+    held_back: Option<Box<KeptAnswer>>,
+    /// Another cluster is asked in place of the one that failed.
+    stand_in: Option<Box<StandIn>>,
 }
 
 /// Where the request's body is. Positions count from the front of the input, where the head stays.
@@ -146,6 +159,8 @@ impl<'c> Exchange<'c> {
             now: started,
             upstream_output,
             sent_output: 0,
+            held_back: None,
+            stand_in: None,
         }
     }
 
@@ -161,9 +176,9 @@ impl<'c> Exchange<'c> {
             Ok(routed) => routed,
             Err(cause) => return Ended::Failed(cause),
         };
-        let mut retries = Retries::new(routed.route(), routed.tier());
+        let mut retries = Retries::new(routed.route(), routed.tier(), self.keeps_body(&routed));
         self.arm_route_timeout(&routed);
-        loop {
+        let ended = loop {
             let tried = self.attempt(&routed, &mut retries).await;
             let retry = match tried {
                 attempt::Tried::Ended(ended) => break ended,
@@ -172,7 +187,12 @@ impl<'c> Exchange<'c> {
             if let Err(ended) = self.pause(retry).await {
                 break ended;
             }
+        };
+        if routed.cluster.view.fallback.is_none() || matches!(ended, Ended::Answered | Ended::Gone) {
+            return ended;
         }
+        // Elsewhere: what a request holds that goes well must not be as large as what it might need.
+        Box::pin(self.fall_back(&routed, ended, &mut vec![routed.route().cluster])).await
     }
 
     /// The head as a view of the input.
@@ -206,6 +226,7 @@ impl<'c> Exchange<'c> {
         {
             self.down.timers.disarm(timer);
         }
+        let ended = if matches!(ended, Ended::Replaceable(_)) { self.pass_on().await } else { ended };
         let request_complete = self.body.decoder.is_complete();
         let after = match ended {
             Ended::Answered if !request_complete => After::Linger,
@@ -214,13 +235,16 @@ impl<'c> Exchange<'c> {
             Ended::Answered => After::Next,
             Ended::Failed(cause) => self.reply(cause).await,
             Ended::Broken(cause) => {
-                self.account.fail(cause);
-                self.count_cause(cause);
+                if self.account.replaced.is_none() {
+                    self.account.fail(cause);
+                    self.count_cause(cause);
+                }
                 self.down.stats().http.downstream_rq_tx_reset.inc();
                 self.down.stats().http.rq_reset_after_downstream_response_started.inc();
                 After::Reset
             }
-            Ended::Gone => {
+            // Of those that are held back nothing is left.
+            Ended::Replaceable(_) | Ended::Gone => {
                 self.account.gone();
                 self.down.stats().http.downstream_rq_rx_reset.inc();
                 After::Gone

@@ -10,6 +10,7 @@ use fuseboard_http1::{HeadError, Method, Version, write};
 use tracing::debug;
 
 use super::breaker::retry_after_seconds;
+use super::fallback::FALLBACK;
 use super::metrics::{self, Measured};
 use super::{After, Exchange};
 use crate::access_log::Entry;
@@ -20,7 +21,7 @@ use crate::local_reply::{Cause, Row};
 use crate::stats::Ending;
 
 /// Says who answered in place of the upstream. Answers of the upstream keep their own `server`.
-const SERVER: &[u8] = b"fuseboard";
+pub(super) const SERVER: &[u8] = b"fuseboard";
 
 /// The name under which an answer tells which of our limits refused.
 pub(crate) const REFUSED: &[u8] = b"x-fuseboard-refused";
@@ -29,8 +30,8 @@ impl Exchange<'_> {
     /// Answers the cause.
     pub(super) async fn reply(&mut self, cause: Cause) -> After {
         self.now = clock::now();
-        self.account.fail(cause);
         let row = cause.row();
+        self.account.fail(cause);
         self.count_reply(cause, row);
         debug!(target: logger::ROUTER, "answered {} to {}: {}", row.status, self.down.peer, row.details);
         let complete = self.body.decoder.is_complete();
@@ -42,6 +43,9 @@ impl Exchange<'_> {
         write_head(&mut out, row, reason, body.len(), &self.worker.date(self.now));
         if let Some(time) = self.account.retry_after {
             write::field_number(&mut out, b"retry-after", retry_after_seconds(time));
+        }
+        if let Some(in_vain) = &self.account.fallback_in_vain {
+            write::field(&mut out, FALLBACK, in_vain.as_bytes());
         }
         self.write_connection(&mut out);
         write::end_head(&mut out);
@@ -63,6 +67,9 @@ impl Exchange<'_> {
     /// Counts a local answer.
     fn count_reply(&self, cause: Cause, row: Row) {
         self.down.stats().codes.inc(row.status);
+        if self.account.settled {
+            return;
+        }
         if cause.is_of_cluster() {
             self.account.cluster_stats(&self.worker, |block| block.codes.inc(row.status));
         }
@@ -144,6 +151,7 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
         downstream_remote_address: down.peer,
         route_name: None,
         reason: None,
+        fallback: None,
     });
 }
 
@@ -164,7 +172,7 @@ fn write_head(out: &mut Vec<u8>, row: Row, reason: Option<&str>, length: usize, 
 }
 
 /// Writes the output; false: the client does not take it.
-async fn flush(down: &mut Downstream) -> bool {
+pub(super) async fn flush(down: &mut Downstream) -> bool {
     const PATIENCE: Duration = Duration::from_secs(10);
     let mut late: Option<Instant> = None;
     let flushed = poll_fn(|cx| {

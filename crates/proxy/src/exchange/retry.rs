@@ -23,6 +23,7 @@ use crate::live::Tier;
 /// The retries of one exchange. Costs nothing until a try fails.
 pub(super) struct Retries<'t> {
     policy: Option<&'t Arc<RetryPolicy>>,
+    keep: bool,
     state: Option<RetryState<HostKey>>,
     first_host: Option<HostKey>,
     permit: Option<RetryPermit<'t>>,
@@ -38,9 +39,11 @@ enum Denied {
 }
 
 impl<'t> Retries<'t> {
-    pub(super) fn new(route: &'t Route, tier: &'t Tier) -> Self {
+    /// `keep`: the body may be needed once more, whatever the policy says.
+    pub(super) fn new(route: &'t Route, tier: &'t Tier, keep: bool) -> Self {
         Self {
             policy: route.retry.as_ref(),
+            keep,
             state: None,
             first_host: None,
             permit: None,
@@ -49,9 +52,14 @@ impl<'t> Retries<'t> {
         }
     }
 
-    /// Whether there may be another try at all.
-    pub(super) const fn may_retry(&self) -> bool {
-        self.policy.is_some()
+    /// None; the body may be needed once more all the same.
+    pub(super) const fn none(tier: &'t Tier) -> Self {
+        Self { policy: None, keep: true, state: None, first_host: None, permit: None, checked: None, tier }
+    }
+
+    /// Whether the request may have to be sent again.
+    pub(super) const fn may_send_again(&self) -> bool {
+        self.keep || self.policy.is_some()
     }
 
     /// What the breaker said when the next try was decided upon; `None` before the first.

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, HttpSettings, ListenerTarget, Route};
@@ -64,6 +65,7 @@ impl RouteCache {
             table,
             route,
             logs,
+            stands_in: false,
             cluster: Rc::clone(&self.view.clusters[index]),
         })
     }
@@ -85,12 +87,30 @@ pub(super) struct Routed {
     table: usize,
     route: RouteRef,
     logs: bool,
+    stands_in: bool,
     pub(super) cluster: Rc<WorkerCluster>,
 }
 
 impl Routed {
     pub(super) fn route(&self) -> &Route {
         self.view.live.tables[self.table].route(self.route)
+    }
+
+    /// The same request for another cluster of the same snapshot, by its index.
+    pub(super) fn to(&self, cluster: usize) -> Option<Self> {
+        Some(Self {
+            view: Rc::clone(&self.view),
+            table: self.table,
+            route: self.route,
+            logs: self.logs,
+            stands_in: true,
+            cluster: Rc::clone(self.view.clusters.get(cluster)?),
+        })
+    }
+
+    /// The bound of one try; of a stand-in its step has one of its own.
+    pub(super) fn try_timeout(&self) -> Option<Duration> {
+        self.route().retry.as_ref().filter(|_| !self.stands_in)?.per_try_timeout
     }
 
     /// Whether anybody will read what is noted of the route.

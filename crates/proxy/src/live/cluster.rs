@@ -28,6 +28,7 @@ use super::tier::{LateTier, Tier};
 use crate::breaker::LiveBreaker;
 use crate::clock;
 use crate::events::EventRing;
+use crate::fallback::LiveFallback;
 use crate::outlier_log::OutlierLog;
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries, TcpSeries};
 use crate::upstream::{ClosedBy, UpstreamConnection};
@@ -400,6 +401,8 @@ pub struct ClusterView {
     pub config: Arc<Cluster>,
     /// The breaker, if the settings have one or an override is in force.
     pub breaker: Option<Arc<LiveBreaker>>,
+    /// What its fallbacks keep and count, if the settings have some.
+    pub fallback: Option<Arc<LiveFallback>>,
     /// The hosts, in the order of `config.endpoints`.
     pub hosts: Vec<Arc<Host>>,
     /// The hosts as balancers see them; same order.

@@ -16,6 +16,7 @@ use super::host::Host;
 use super::routing::RoutingTable;
 use crate::breaker::LiveBreaker;
 use crate::events::EventRing;
+use crate::fallback::LiveFallback;
 use crate::listener::LiveListener;
 use crate::outlier_log::OutlierLog;
 
@@ -140,6 +141,7 @@ impl Registry {
                 live: Arc::clone(&view.live),
                 config: Arc::clone(&view.config),
                 breaker,
+                fallback: view.fallback.clone(),
                 hosts: view.hosts.clone(),
                 host_set: Arc::clone(&view.host_set),
             });
@@ -184,6 +186,7 @@ impl Registry {
             .collect();
         live.reconfigure(cluster, &hosts, now);
         let breaker = live.breaker(cluster, old.and_then(|old| old.breaker.as_ref()), now);
+        let fallback = LiveFallback::of(cluster, old.and_then(|old| old.fallback.as_ref()));
         let same_hosts = old.is_some_and(|old| {
             old.hosts.len() == hosts.len() && old.hosts.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b))
         });
@@ -191,7 +194,7 @@ impl Registry {
             live.membership_changes.inc();
         }
         let host_set = host_set(cluster, &hosts, &live);
-        Arc::new(ClusterView { live, config: Arc::clone(cluster), breaker, hosts, host_set })
+        Arc::new(ClusterView { live, config: Arc::clone(cluster), breaker, fallback, hosts, host_set })
     }
 
     fn next_key(&self) -> HostKey {

@@ -5,6 +5,7 @@ use fuseboard_core::breaker::{State, Transition};
 use fuseboard_core::outlier::{DetectionKind, OutlierAction, OutlierCounter, OutlierEvent};
 use fuseboard_stats::{Codes, Counter, stats};
 
+use super::fallback::FallbackBlock;
 use super::refused::Refused;
 use super::tcp::TcpStats;
 
@@ -25,6 +26,8 @@ pub struct ClusterBlock {
     pub tcp: TcpStats,
     /// What the breaker did.
     pub breaker: BreakerStats,
+    /// What its fallbacks did.
+    pub fallback: FallbackBlock,
     /// Refusals by reason.
     pub refused: Refused,
 }

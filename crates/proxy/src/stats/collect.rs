@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use fuseboard_admin::status::{ClusterStatus, ListenerStatus, ProxyStatus, ServerState};
+use fuseboard_admin::status::{ClusterStatus, FallbackStatus, ListenerStatus, ProxyStatus, ServerState};
 use fuseboard_core::limit::Priority;
 use fuseboard_snapshot::ListenerTarget;
 use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
@@ -12,6 +12,7 @@ use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
 use super::cluster::{
     BreakerStats, ClusterBlock, ClusterStats, MembershipStats, OutlierStats, OwnClusterStats, ShadowStats,
 };
+use super::fallback::{FallbackCacheStats, FallbackLevels, FallbackStats, FallbackStepStats};
 use super::levels::{BreakerLevels, ClusterLevels, LimitLevels, OutlierLevels, RemainingLevels, StateLevels};
 use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 use super::refused;
@@ -58,6 +59,10 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
         of::<BreakerStats>(),
         of::<ShadowStats>(),
         of::<StateLevels>(),
+        of::<FallbackStats>(),
+        of::<FallbackStepStats>(),
+        of::<FallbackLevels>(),
+        of::<FallbackCacheStats>(),
         of::<ListenerStats>(),
         of::<OwnListenerStats>(),
         of::<HttpStats>(),
@@ -138,6 +143,9 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
         reading.block(scope, std::iter::once(&ShadowStats::from(breaker)));
         reading.block(scope, std::iter::once(&StateLevels::from(breaker)));
     }
+    if let Some(fallback) = &status.fallback {
+        add_fallback(reading, &own.part("fallback"), fallback, blocks);
+    }
     let scope = reading.scope(own.part("limit"));
     reading.block(scope, std::iter::once(&LimitLevels::from(status.limits.get(Priority::Default))));
 }
@@ -150,6 +158,20 @@ fn tcp_clusters(status: &ProxyStatus) -> BTreeSet<usize> {
         ListenerTarget::Routes(_) => None,
     });
     clusters.filter(|cluster| *cluster < status.clusters.len()).collect()
+}
+
+fn add_fallback(reading: &mut Reading, own: &Scope, status: &FallbackStatus, blocks: &Sharded<ClusterBlock>) {
+    let scope = reading.scope(own.clone());
+    reading.block(scope, blocks.iter().map(|block| &block.fallback.chain));
+    let scope = reading.scope(own.part("cached"));
+    reading.block(scope, blocks.iter().map(|block| &block.fallback.cached));
+    let scope = reading.scope(own.part("service"));
+    reading.block(scope, blocks.iter().map(|block| &block.fallback.service));
+    let scope = reading.scope(own.part("static"));
+    reading.block(scope, blocks.iter().map(|block| &block.fallback.fixed));
+    let scope = reading.scope(own.part("cache"));
+    reading.block(scope, std::iter::once(&FallbackLevels::from(status)));
+    reading.block(scope, std::iter::once(&FallbackCacheStats::from(status)));
 }
 
 /// Envoy's spelling of an address inside a stat name: `127.0.0.1_9000`, `[__1]_9000`.

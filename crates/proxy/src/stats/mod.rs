@@ -5,6 +5,7 @@
 
 mod cluster;
 mod collect;
+mod fallback;
 mod host;
 mod levels;
 mod listener;
@@ -16,6 +17,7 @@ mod tcp;
 
 pub use cluster::{BreakerStats, ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};
 pub use collect::{Observation, collect, declared};
+pub use fallback::{FallbackBlock, FallbackStats, FallbackStepStats};
 pub use host::HostStats;
 pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 pub(crate) use memory::memory;

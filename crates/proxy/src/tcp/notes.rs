@@ -214,6 +214,7 @@ impl Notes {
             downstream_remote_address: self.peer,
             route_name: None,
             reason: self.key.reason,
+            fallback: None,
         });
     }
 }

@@ -10,6 +10,8 @@ mod differences;
 mod drain;
 mod events;
 mod failures;
+mod fallback;
+mod fallback_cache;
 mod flags;
 mod http1;
 mod istio_metrics;

@@ -42,6 +42,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         panic_threshold: 0,
         none_healthy: NoneHealthy::ByThreshold,
         breaker: None,
+        fallback: None,
         queue_timeout: None,
         endpoints: Vec::new(),
         availability: Availability::Serving,
@@ -54,6 +55,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         hosts: vec![HostStatus::idle("127.0.0.1:8000".parse().unwrap())],
         success: ByOrigin::default(),
         breaker: None,
+        fallback: None,
         membership_changes: 0,
         added_via_api: false,
     }

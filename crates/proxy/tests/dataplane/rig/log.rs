@@ -26,6 +26,8 @@ pub struct LogLine {
     pub cluster: String,
     pub route: String,
     pub reason: String,
+    /// What the client was given in place of a failure.
+    pub fallback: Option<String>,
 }
 
 /// A log in a folder that is removed with it.
@@ -63,7 +65,7 @@ fn read(path: &Path) -> String {
 /// Istio's text format, by position.
 fn from_text(line: &str) -> LogLine {
     let words = words(line);
-    assert_eq!(words.len(), 23, "fields of {line}");
+    assert!([23, 24].contains(&words.len()), "fields of {line}");
     let request: Vec<&str> = words[1].split(' ').collect();
     assert_eq!(request.len(), 3, "method, path and protocol in {line}");
     LogLine {
@@ -85,6 +87,7 @@ fn from_text(line: &str) -> LogLine {
         cluster: words[16].clone(),
         route: words[21].clone(),
         reason: words[22].clone(),
+        fallback: words.get(23).cloned(),
     }
 }
 
@@ -131,5 +134,6 @@ fn from_json(line: &str) -> LogLine {
         cluster: text("upstream_cluster"),
         route: text("route_name"),
         reason: text("refusal_reason"),
+        fallback: value.get("fallback").map(|fallback| fallback.as_str().unwrap().to_owned()),
     }
 }

@@ -28,6 +28,8 @@ pub const WORKERS: [usize; 2] = [1, 4];
 #[derive(Clone)]
 pub struct Draft {
     pub cluster: Cluster,
+    /// Clusters that no route leads to; the first one is number 1 of the snapshot.
+    pub others: Vec<Cluster>,
     pub route: Route,
     /// Whose requests go there.
     pub domains: Vec<Domain>,
@@ -101,6 +103,7 @@ impl Rig {
         let sketch = ClusterSketch::new("rig", hosts).snapshot(1).unwrap();
         let mut draft = Draft {
             cluster: (*sketch.clusters[0]).clone(),
+            others: Vec::new(),
             route: sketch.routes[0].virtual_hosts[0].route.clone(),
             domains: vec![Domain::Any],
             listener: sketch.listeners[0].clone(),
@@ -203,6 +206,13 @@ impl Draft {
         Arc::make_mut(policy)
     }
 
+    /// One more cluster; its number.
+    pub fn other(&mut self, name: &str, hosts: &[SocketAddr]) -> usize {
+        let sketch = ClusterSketch::new(name, hosts).snapshot(1).unwrap();
+        self.others.push((*sketch.clusters[0]).clone());
+        self.others.len()
+    }
+
     /// Other hosts.
     pub fn hosts(&mut self, hosts: &[SocketAddr]) {
         let sketch = ClusterSketch::new("rig", hosts).snapshot(1).unwrap();
@@ -213,7 +223,8 @@ impl Draft {
         let host =
             VirtualHost { name: "rig:80".into(), domains: self.domains.clone(), route: self.route.clone() };
         let routes = RouteConfig { name: "rig".into(), virtual_hosts: vec![host] };
-        let cluster = Arc::new(self.cluster.clone());
-        Snapshot::new(version, vec![self.listener.clone()], vec![Arc::new(routes)], vec![cluster]).unwrap()
+        let clusters =
+            [&self.cluster].into_iter().chain(&self.others).map(|one| Arc::new(one.clone())).collect();
+        Snapshot::new(version, vec![self.listener.clone()], vec![Arc::new(routes)], clusters).unwrap()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fuseboard_admin::{AdminAddress, AdminClient};
 
-/// Counters and gauges: the cluster's by their own name, the listener's after `listener.`, its connection manager's
+/// Counters and gauges: those of the cluster `rig` by their own name, the listener's after `listener.`, its connection manager's
 /// after `http.`, its TCP proxy's after `tcp.`. The server's are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numbers(BTreeMap<String, u64>);
@@ -38,7 +38,7 @@ impl Numbers {
 fn short(name: &str) -> Option<String> {
     let (scope, rest) = name.split_once('.')?;
     match scope {
-        "cluster" => rest.split_once(";.").map(|(_, stat)| stat.to_owned()),
+        "cluster" => rest.strip_prefix("rig;.").map(str::to_owned),
         "tcp" => rest.split_once(";.").map(|(_, stat)| format!("tcp.{stat}")),
         "http" => rest.split_once(";.").map(|(_, stat)| format!("http.{stat}")),
         // `listener.127.0.0.1_9000.downstream_cx_total`

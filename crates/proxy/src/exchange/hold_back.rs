@@ -1,0 +1,167 @@
+//! Holding back an answer that a chain of fallbacks may replace: it is read whole, so that its connection and slot are free
+//! while other answers are looked for, and passed on where there are none.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use fuseboard_core::Outcome;
+use fuseboard_core::fallback::Trigger;
+use fuseboard_http1::{ResponseHead, ResponseSummary};
+
+use super::answer::Incoming;
+use super::answer_out::Out;
+use super::held::Held;
+use super::{Ended, Exchange};
+use crate::buffer::BUFFER_SIZE;
+use crate::clock;
+use crate::fallback::{Content, KeptAnswer};
+use crate::local_reply::Cause;
+use crate::upstream::{ClosedBy, millis};
+
+/// Most that is kept of a body; what is longer is lost if a step does not replace it.
+const BOUND: usize = 64 * 1024;
+
+/// In place of a body that was lost.
+const LOST: &[u8] = b"the body of this answer was dropped for a fallback that did not come";
+
+/// How reading ended.
+enum Read {
+    Whole,
+    /// There is more than is kept.
+    TooMuch,
+    /// It broke off.
+    Broken(Cause),
+    Gone(Ended),
+}
+
+impl Exchange<'_> {
+    /// Whether the answer may give way to another one: to one of the cluster's own chain, or, of a stand-in, to the next step.
+    pub(super) fn may_give_way(&self, held: &Held<'_>, status: u16) -> bool {
+        if self.stand_in.is_some() && status >= 500 {
+            return true;
+        }
+        let Some(fallback) = &held.cluster.view.config.fallback else { return false };
+        let (policy, request) = (&fallback.policy, self.head());
+        policy.applies(Trigger::Status(status), request.method_bytes(), request.path())
+            && request.upgrade().is_none()
+    }
+
+    /// Takes the answer, and gives everything back that it came on.
+    pub(super) async fn hold_back(
+        &mut self,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        answer: ResponseSummary,
+        length: usize,
+    ) -> Ended {
+        self.account.answered(&self.worker, answer.status, self.now);
+        let bytes = &incoming.buffer.filled()[..length];
+        let response = ResponseHead::restore(bytes, &self.down.response_headers, answer);
+        let mut kept = Box::new(KeptAnswer::of_head(&response, true));
+        incoming.buffer.consume(length);
+        let mut content = Content::new(answer.framing, BOUND);
+        let read = match &mut content {
+            None => Read::TooMuch,
+            Some(content) => poll_fn(|cx| self.poll_content(cx, held, incoming, content)).await,
+        };
+        self.now = clock::now();
+        held.record(outcome(&read, answer.status), self.now);
+        match read {
+            Read::Whole => {
+                let took = millis(self.now.saturating_since(self.account.complete_at));
+                self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_time.record(took));
+                let sent = self.body.decoder.is_complete() && incoming.request_over;
+                held.complete(answer.keep_alive && incoming.buffer.is_empty() && sent, self.now);
+                kept.body = content.map(Content::into_bytes).unwrap_or_default();
+            }
+            Read::TooMuch => held.abort(ClosedBy::Local, self.now),
+            Read::Broken(cause) => {
+                self.count_cause(cause);
+                let remote = cause == Cause::TerminatedInBody;
+                held.abort(if remote { ClosedBy::Remote } else { ClosedBy::Local }, self.now);
+            }
+            Read::Gone(ended) => {
+                held.abort(ClosedBy::Local, self.now);
+                return ended;
+            }
+        }
+        if !matches!(read, Read::Whole) {
+            kept.lose_body(LOST);
+        }
+        if self.stand_in.is_none() {
+            self.held_back = Some(kept);
+        }
+        Ended::Replaceable(answer.status)
+    }
+
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        held: &mut Held<'_>,
+        incoming: &mut Incoming,
+        content: &mut Content,
+    ) -> Poll<Read> {
+        let Some(connection) = held.connection.as_mut() else {
+            return Poll::Ready(Read::Broken(Cause::TerminatedInBody));
+        };
+        loop {
+            match content.take(incoming.buffer.filled()) {
+                Ok(Some(taken)) => incoming.buffer.consume(taken),
+                Ok(None) => return Poll::Ready(Read::TooMuch),
+                Err(_) => return Poll::Ready(Read::Broken(Cause::ProtocolErrorInBody)),
+            }
+            if content.is_complete() {
+                return Poll::Ready(Read::Whole);
+            }
+            incoming.buffer.make_room(BUFFER_SIZE);
+            match connection.poll_read(cx, &mut incoming.buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(n)) if n > 0 => self.account.upstream_bytes(&self.worker, n),
+                Poll::Ready(end) => {
+                    if end.is_err() || content.on_close().is_err() {
+                        return Poll::Ready(Read::Broken(Cause::TerminatedInBody));
+                    }
+                }
+            }
+        }
+        if let Err(ended) = self.poll_request(cx, connection, incoming, true) {
+            return Poll::Ready(end(ended));
+        }
+        self.poll_wait(cx).map(end)
+    }
+
+    /// Passes on what was held back.
+    pub(super) async fn pass_on(&mut self) -> Ended {
+        let Some(kept) = self.held_back.take() else { return Ended::Gone };
+        let in_vain = self.account.fallback_in_vain.take();
+        let out = Out {
+            status: kept.status,
+            reason: &kept.reason,
+            fields: &kept.fields,
+            has_date: kept.has_date,
+            body: &kept.body,
+            told_length: kept.told_length,
+            cached: None,
+            fallback: in_vain.as_deref(),
+            replaces: false,
+            by_us: false,
+        };
+        self.write_out(&out).await
+    }
+}
+
+/// What the host's health hears.
+fn outcome(read: &Read, status: u16) -> Outcome {
+    match read {
+        Read::Broken(cause) => cause.row().outcome.map_or(Outcome::of_status(status), Outcome::Failure),
+        Read::Whole | Read::TooMuch | Read::Gone(_) => Outcome::of_status(status),
+    }
+}
+
+/// What an interrupt comes to. The route's time may be up: other answers may still be there in time.
+const fn end(ended: Ended) -> Read {
+    match ended {
+        Ended::Failed(Cause::RouteTimeout | Cause::TryTimeout) => Read::Broken(Cause::TimeoutInBody),
+        other => Read::Gone(other),
+    }
+}
