@@ -41,7 +41,7 @@ pub struct Cluster {
     /// `None`: no breaker, and none of its stats. Ours, from `CircuitBreaker`.
     pub breaker: Option<ClusterBreaker>,
     /// `None`: a failure is answered as it is. Ours, from `Fallback`.
-    pub fallback: Option<ClusterFallback>,
+    pub fallback: Option<Arc<ClusterFallback>>,
     /// Longest wait in the pending queue; `None`: no bound (Envoy's behaviour). Ours, from `DestinationPolicy`.
     pub queue_timeout: Option<Duration>,
     /// Addresses, in the order of the source.

@@ -152,7 +152,7 @@ impl<'a> FallbackIndex<'a> {
         }
         fallback_sense::report_loops(&chains, names, diagnostics);
         for (cluster, chain) in clusters.iter_mut().zip(chains) {
-            cluster.fallback = chain.map(|chain| chain.fallback);
+            cluster.fallback = chain.map(|chain| Arc::new(chain.fallback));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Fallbacks through sockets: which cause leads to which step, what stays counted where it failed, and what becomes of bodies,
 //! time and clients meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_core::fallback::{
@@ -36,7 +37,7 @@ pub(crate) fn service(target: usize, timeout: Option<Duration>) -> StepKind {
 }
 
 /// A chain of these steps for every failure of every request.
-pub(crate) fn chain(steps: Vec<Step>) -> ClusterFallback {
+pub(crate) fn chain(steps: Vec<Step>) -> Arc<ClusterFallback> {
     let cache = CachePolicy {
         max_age: Duration::from_secs(600),
         max_bytes: 1 << 20,
@@ -44,7 +45,7 @@ pub(crate) fn chain(steps: Vec<Step>) -> ClusterFallback {
         headers: Vec::new(),
     };
     let cached = steps.iter().any(|step| matches!(step.kind, StepKind::Cached { .. }));
-    ClusterFallback {
+    Arc::new(ClusterFallback {
         policy: FallbackPolicy {
             matching: Match::default(),
             on: Triggers::any(),
@@ -55,7 +56,7 @@ pub(crate) fn chain(steps: Vec<Step>) -> ClusterFallback {
         rules: Vec::new(),
         provenance: Provenance::default(),
         steps: Vec::new(),
-    }
+    })
 }
 
 pub(crate) fn fallback(response: &Response) -> Option<&str> {
@@ -321,7 +322,7 @@ async fn from_a_to_b_and_back_is_not_gone() {
         let answer = rig.client().await.get("a", "/").await;
         assert_eq!((answer.status, answer.field("x-fuseboard-refused")), (503, Some("no_healthy")));
         assert_eq!(fallback(&answer), Some("none; cause=no_healthy; after=\"service:no_healthy\""));
-        let b = std::sync::Arc::clone(rig.proxy.live().cluster("b").unwrap());
+        let b = Arc::clone(rig.proxy.live().cluster("b").unwrap());
         let loops: u64 = b.live.stats.iter().map(|block| block.fallback.chain.loop_refused.get()).sum();
         assert_eq!(loops, 1);
     }
@@ -451,7 +452,7 @@ async fn only_what_the_chain_is_for_is_replaced() {
         .await;
         let rig = Rig::start(workers, &[upstream.address()], |draft| {
             let mut fallback = chain(vec![step(fixed(200, "calm"))]);
-            fallback.policy.matching.methods = vec!["GET".into()];
+            Arc::make_mut(&mut fallback).policy.matching.methods = vec!["GET".into()];
             draft.cluster.fallback = Some(fallback);
         });
         let mut client = rig.client().await;

@@ -1,5 +1,6 @@
 //! The last good answer through sockets: who gets which, how old, and who never gets one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_testkit::{Behaviour, Client, Reply, Response, Script, Upstream};
@@ -19,7 +20,7 @@ impl Kept {
         let headers: Vec<Box<str>> = headers.iter().map(|name| Box::from(*name)).collect();
         let rig = Rig::start(workers, &[upstream.address()], |draft| {
             let mut fallback = chain(vec![step(CACHED)]);
-            fallback.policy.cache.as_mut().unwrap().headers = headers;
+            Arc::make_mut(&mut fallback).policy.cache.as_mut().unwrap().headers = headers;
             draft.cluster.fallback = Some(fallback);
         });
         Self { rig, upstream }
@@ -240,7 +241,7 @@ async fn what_is_kept_outlives_a_push_unless_it_is_chosen_by_other_fields() {
     assert_eq!(kept.ask("GET", "").await.text(), "good");
     kept.rig.apply(|draft| {
         let fallback = draft.cluster.fallback.as_mut().unwrap();
-        fallback.policy.cache.as_mut().unwrap().headers = vec!["x-tenant".into()];
+        Arc::make_mut(fallback).policy.cache.as_mut().unwrap().headers = vec!["x-tenant".into()];
     });
     assert_eq!(kept.ask("GET", "").await.status, 500);
 }
