@@ -16,6 +16,8 @@ pub struct ListenPlan {
     pub destination: Destination,
     /// Bound of the whole exchange where no `DestinationPolicy` says otherwise; `None`: off, Istio's default.
     pub timeout: Option<Duration>,
+    /// Whether refusals say why in their headers.
+    pub refusal_headers: bool,
 }
 
 /// An address at which a TCP port of a service is reached.
@@ -48,13 +50,14 @@ pub enum Destination {
 impl ListenPlan {
     /// An outbound proxy that routes by `Host`.
     pub const fn outbound(listen: Vec<SocketAddr>) -> Self {
-        Self { listen, tcp: Vec::new(), destination: Destination::ByHost, timeout: None }
+        let destination = Destination::ByHost;
+        Self { listen, tcp: Vec::new(), destination, timeout: None, refusal_headers: true }
     }
 
     /// A proxy in front of one service.
     pub const fn fixed(listen: Vec<SocketAddr>, to: Vec<SocketAddr>) -> Self {
         let destination = Destination::Fixed { to, host: None, tcp: false };
-        Self { listen, tcp: Vec::new(), destination, timeout: None }
+        Self { listen, tcp: Vec::new(), destination, timeout: None, refusal_headers: true }
     }
 
     /// The same plan with a bound of the whole exchange.

@@ -18,11 +18,11 @@ fn state(retry_on: RetryOn, num_retries: u32) -> RetryState<u32> {
 }
 
 fn http(status: u16) -> Answer {
-    Answer { status, grpc_status: None, rate_limited: false }
+    Answer { status, grpc_status: None, rate_limited: false, not_processed: false }
 }
 
 fn grpc(grpc_status: u32) -> Answer {
-    Answer { status: 200, grpc_status: Some(grpc_status), rate_limited: false }
+    Answer { status: 200, grpc_status: Some(grpc_status), rate_limited: false, not_processed: false }
 }
 
 fn granted() -> Result<(), &'static str> {
@@ -96,6 +96,18 @@ fn grpc_conditions_look_at_the_status_in_the_head() {
             assert_eq!(is_retry(&after_answer(&mut state(condition, 1), grpc(status))), status == wanted);
         }
     }
+}
+
+#[test]
+fn p52_what_no_host_has_processed_is_tried_again_as_often_as_the_policy_says() {
+    let policy = RetryPolicy { retry_on: RetryOn::default(), num_retries: 1, ..RetryPolicy::istio_default() };
+    let (mut state, mut rng) = (RetryState::<u8>::new(Arc::new(policy)), Rng::new(1));
+    let refused = Answer { not_processed: true, ..http(503) };
+    let mut ask = |answer| state.on_answer(answer, || Ok::<_, ()>(()), &mut rng);
+    assert!(matches!(ask(http(503)), RetryDecision::NotWanted { .. }));
+    assert!(matches!(ask(refused), RetryDecision::Retry { .. }));
+    assert_eq!(ask(refused), RetryDecision::LimitExceeded);
+    assert!(matches!(ask(Answer { rate_limited: true, ..refused }), RetryDecision::NotWanted { .. }));
 }
 
 #[test]

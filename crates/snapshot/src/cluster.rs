@@ -44,6 +44,9 @@ pub struct Cluster {
     pub fallback: Option<Arc<ClusterFallback>>,
     /// Longest wait in the pending queue; `None`: no bound (Envoy's behaviour). Ours, from `DestinationPolicy`.
     pub queue_timeout: Option<Duration>,
+    /// The hosts are Fuseboards: when they say that they have not processed a request, it counts against nobody and goes to another
+    /// host. Ours, from `DestinationPolicy`.
+    pub trust_refusals: bool,
     /// Addresses, in the order of the source.
     pub endpoints: Vec<Endpoint>,
     /// Whether it may be used at all.

@@ -68,6 +68,8 @@ pub struct HttpSettings {
     pub max_headers: usize,
     /// Downstream connections at a time; further ones are closed at once.
     pub max_connections: usize,
+    /// Refusals say why, and that nothing was sent. Off where answers leave the mesh: it concerns nobody there.
+    pub refusal_headers: bool,
 }
 
 impl Default for HttpSettings {
@@ -79,6 +81,7 @@ impl Default for HttpSettings {
             max_head_bytes: 60 * 1024,
             max_headers: 100,
             max_connections: 50_000,
+            refusal_headers: true,
         }
     }
 }

@@ -85,6 +85,7 @@ impl ClusterSketch {
             breaker: None,
             fallback: None,
             queue_timeout: None,
+            trust_refusals: false,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
             availability: Availability::Serving,
             rule: None,

@@ -39,6 +39,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
         breaker: None,
         fallback: None,
         queue_timeout: None,
+        trust_refusals: false,
         endpoints: vec![Endpoint {
             id: EndpointId::new("", address),
             address,

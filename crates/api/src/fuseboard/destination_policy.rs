@@ -19,6 +19,9 @@ object! {
         queue_timeout: optional Duration = "queueTimeout", Supported;
         /// What becomes of requests while nobody is healthy, or fewer percent than `minHealthPercent`. Default: what Istio does.
         when_none_healthy: optional WhenNoneHealthy = "whenNoneHealthy", Supported;
+        /// The hosts are Fuseboards: what they refuse without having processed it counts against nobody, and is sent to another host
+        /// under the route's retries. Default: false.
+        trust_refusals: optional bool = "trustRefusals", Supported;
         /// More of outlier detection; acts where the `DestinationRule` has an `outlierDetection` block, too.
         outlier_detection: optional OutlierSettings = "outlierDetection", Supported;
     }

@@ -119,6 +119,7 @@ pub(super) fn build(
         breaker: None,
         fallback: None,
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
+        trust_refusals: policies.trust_refusals(),
         endpoints,
         availability: settings
             .tls

@@ -80,6 +80,11 @@ impl<'a> Policies<'a> {
         );
     }
 
+    /// Whether the hosts are believed that they have not processed a request.
+    pub(super) fn trust_refusals(&self) -> bool {
+        self.find(|spec| spec.trust_refusals.as_ref()).is_some_and(|(_, written)| written.value)
+    }
+
     fn bound(
         &self,
         path: &str,

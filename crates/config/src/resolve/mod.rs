@@ -75,13 +75,16 @@ pub fn resolve(
     version: u64,
 ) -> (Snapshot, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let Resolved { clusters, routes, listeners } = match &plan.destination {
+    let Resolved { clusters, routes, mut listeners } = match &plan.destination {
         Destination::ByHost => by_host(resources, workload, plan, &mut diagnostics),
         Destination::Fixed { to, host, tcp } => {
             fixed(resources, workload, (to, host.as_deref(), *tcp), plan, &mut diagnostics)
         }
     };
     let clusters = clusters.into_iter().map(Arc::new).collect();
+    for listener in &mut listeners {
+        listener.http.refusal_headers = plan.refusal_headers;
+    }
     let snapshot = Snapshot::new(version, listeners, vec![Arc::new(routes)], clusters);
     let snapshot = snapshot.unwrap_or_else(|dangling| {
         diagnostics.push(Diagnostic::new(Code::Inconsistent, dangling.to_string()));

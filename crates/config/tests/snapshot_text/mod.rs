@@ -129,6 +129,9 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     if let Some(breaker) = &cluster.breaker {
         self::breaker(out, breaker);
     }
+    if cluster.trust_refusals {
+        line(out, 1, "refusals of hosts are believed");
+    }
     if let Some(bound) = cluster.queue_timeout {
         line(out, 1, &format!("queue timeout {bound:?}"));
     }

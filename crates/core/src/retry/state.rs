@@ -17,6 +17,8 @@ pub struct Answer {
     pub grpc_status: Option<u32>,
     /// `x-envoy-ratelimited` was there: never retried, because no policy here asks for it.
     pub rate_limited: bool,
+    /// A host that is believed says that it has not processed the request: another one may, whatever the request does.
+    pub not_processed: bool,
 }
 
 /// Whether a try is made again. `P` is the permit that the limit on retries gave, `E` its refusal.
@@ -110,6 +112,9 @@ impl<H: PartialEq> RetryState<H> {
     fn wants_after(&self, answer: Answer) -> bool {
         if answer.rate_limited {
             return false;
+        }
+        if answer.not_processed {
+            return true;
         }
         let status = answer.status;
         let by_status = (self.wants(RetryOn::FIVE_XX) && (500..600).contains(&status))

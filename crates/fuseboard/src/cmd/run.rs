@@ -97,6 +97,9 @@ pub(crate) struct Arguments {
     /// Label of the client for rules with a workloadSelector, as key=value; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
+    /// Whether refusals say in headers what refused and that nothing was sent; off for clients outside the mesh
+    #[arg(long, value_name = "WHEN", default_value = "on", value_parser = ["on", "off"])]
+    refusal_headers: String,
     /// Seed of balancing, back-off and request ids; default: a random one
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -217,6 +220,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
             tcp: arguments.listen_tcp,
             destination,
             timeout: arguments.timeout,
+            refusal_headers: arguments.refusal_headers == "on",
         },
         proxy: ProxyOptions {
             concurrency: arguments.concurrency.into(),

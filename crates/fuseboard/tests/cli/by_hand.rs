@@ -99,3 +99,18 @@ async fn p43_what_is_not_clear_is_asked_back_and_nothing_is_opened() {
     assert_eq!(opened.code, Some(0), "{opened:?}");
     assert!(opened.out.starts_with("outbound|81||web.shop.svc.cluster.local\n"), "{}", opened.out);
 }
+
+#[tokio::test]
+async fn p52_a_listener_for_other_peoples_clients_does_not_say_what_refused_them() {
+    for (flag, said) in [("", Some("1")), ("--refusal-headers off", None)] {
+        let home = Home::new();
+        home.write("rules/httpbin.yaml", &service(([127, 0, 0, 1], 9).into()));
+        let proxy = home.proxy(flag).await;
+        let opened = home.fuseboard("breaker open httpbin --for 10m --reason INC-42").await;
+        assert_eq!(opened.code, Some(0), "{opened:?}");
+        let refused = Client::connect(proxy.listen).await.get("httpbin", "/").await;
+        assert_eq!((refused.status, refused.field("x-fuseboard-not-processed")), (503, said));
+        assert_eq!(refused.field("x-fuseboard-refused").is_some(), said.is_some());
+        assert!(refused.field("retry-after").is_some());
+    }
+}

@@ -32,6 +32,15 @@ pub(super) struct Replaced {
     header: Box<str>,
 }
 
+/// Where any byte of the request went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// To no host, or only to those that have not processed it.
+    Nowhere,
+    ByThisTry,
+    ByAnEarlierTry,
+}
+
 /// The notes of one exchange.
 pub(super) struct Account {
     pub(super) started: Instant,
@@ -48,6 +57,8 @@ pub(super) struct Account {
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) upstream_local_address: Option<SocketAddr>,
+    /// Whether a host may have processed the request.
+    pub(super) sent: Sent,
     /// When the breaker that refused may let another request through.
     pub(super) retry_after: Option<Duration>,
     /// The failure is counted for its cluster.
@@ -82,6 +93,7 @@ impl Account {
             bytes_received: 0,
             bytes_sent: 0,
             upstream_local_address: None,
+            sent: Sent::Nowhere,
             retry_after: None,
             settled: false,
             replaced: None,
@@ -107,6 +119,9 @@ impl Account {
     /// What a step that asked another cluster leaves.
     pub(super) fn take_over(&mut self, step: &Self) {
         self.request_id = step.request_id;
+        if step.sent != Sent::Nowhere {
+            self.sent = Sent::ByAnEarlierTry;
+        }
         self.bytes_sent += step.bytes_sent;
         self.bytes_received = self.bytes_received.max(step.bytes_received);
     }
@@ -139,6 +154,9 @@ impl Account {
     pub(super) fn host(&mut self, host: &Host) {
         self.tries += 1;
         self.try_counted = false;
+        if self.sent == Sent::ByThisTry {
+            self.sent = Sent::ByAnEarlierTry;
+        }
         self.host = Some(host.endpoint.address);
     }
 
@@ -146,6 +164,20 @@ impl Account {
     pub(super) fn cluster_stats(&self, worker: &Worker, count: impl FnOnce(&ClusterBlock)) {
         if let Some(cluster) = &self.cluster {
             count(cluster.view.live.stats.shard(worker.index));
+        }
+    }
+
+    /// Something of the request went out.
+    pub(super) fn sends(&mut self) {
+        if self.sent == Sent::Nowhere {
+            self.sent = Sent::ByThisTry;
+        }
+    }
+
+    /// The host says, and is believed, that it has not processed the request.
+    pub(super) fn was_not_processed(&mut self) {
+        if self.sent == Sent::ByThisTry {
+            self.sent = Sent::Nowhere;
         }
     }
 
@@ -346,6 +378,23 @@ mod tests {
         assert_eq!(parts, [8, 4, 4, 4, 12]);
         assert_eq!(&id[14..15], "4");
         assert!("89ab".contains(&id[19..20]));
+    }
+
+    #[test]
+    fn p52_what_a_step_has_sent_elsewhere_may_have_been_processed_too() {
+        let mut outer = Account::new(Instant::ZERO);
+        let mut step = Account::of_step(&outer, Instant::ZERO, None);
+        outer.take_over(&step);
+        assert_eq!(outer.sent, Sent::Nowhere);
+        step.sends();
+        step.was_not_processed();
+        outer.take_over(&step);
+        assert_eq!(outer.sent, Sent::Nowhere);
+        step.sends();
+        outer.take_over(&step);
+        assert_eq!(outer.sent, Sent::ByAnEarlierTry);
+        outer.was_not_processed();
+        assert_eq!(outer.sent, Sent::ByAnEarlierTry, "that was another try");
     }
 
     #[test]

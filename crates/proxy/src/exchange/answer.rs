@@ -13,6 +13,7 @@ use fuseboard_http1::{
 
 use super::attempt::Served;
 use super::held::Held;
+use super::reply::NOT_PROCESSED;
 use super::request::SendError;
 use super::retry::Retries;
 use super::{Ended, Exchange};
@@ -234,12 +235,19 @@ impl Exchange<'_> {
             held.record(Outcome::Success { status: answer.status }, self.now);
             return Served::Ended(self.tunnel(held, incoming, answer, length).await);
         }
+        let facts = self.facts(held.cluster.view.config.trust_refusals, incoming, answer, length);
+        let outcome = if facts.not_processed {
+            self.account.cluster_stats(&self.worker, |block| block.own.upstream_rq_refused_by_peer.inc());
+            self.account.was_not_processed();
+            Outcome::Abandoned
+        } else {
+            Outcome::of_status(answer.status)
+        };
         if answer.status >= 500 {
-            held.record(Outcome::of_status(answer.status), self.now);
+            held.record(outcome, self.now);
         }
-        let facts = self.facts(incoming, answer, length);
         if let Some(after) = self.retry_after_answer(retries, facts) {
-            held.record(Outcome::of_status(answer.status), self.now);
+            held.record(outcome, self.now);
             self.account.cluster_stats(&self.worker, |block| block.retried_codes.inc(answer.status));
             self.drop_answer(held, incoming, answer, length);
             return Served::Retry(after);
@@ -270,15 +278,20 @@ impl Exchange<'_> {
     }
 
     /// What a retry decision looks at.
-    fn facts(&self, incoming: &Incoming, answer: ResponseSummary, length: usize) -> Answer {
+    fn facts(&self, trusts: bool, incoming: &Incoming, answer: ResponseSummary, length: usize) -> Answer {
         let bytes = &incoming.buffer.filled()[..length];
         let head = ResponseHead::restore(bytes, &self.down.response_headers, answer);
         let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
-        let mut facts = Answer { status: answer.status, grpc_status: None, rate_limited: false };
+        let mut facts =
+            Answer { status: answer.status, grpc_status: None, rate_limited: false, not_processed: false };
+        let believed = trusts && answer.status == 503;
         for field in head.fields() {
             match field.id {
                 HeaderName::GrpcStatus => facts.grpc_status = number(field.value),
                 HeaderName::XEnvoyRateLimited => facts.rate_limited = true,
+                HeaderName::XFuseboard if believed && field.name.eq_ignore_ascii_case(NOT_PROCESSED) => {
+                    facts.not_processed = true;
+                }
                 _ => {}
             }
         }

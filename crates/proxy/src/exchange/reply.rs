@@ -9,6 +9,7 @@ use fuseboard_core::Instant;
 use fuseboard_http1::{HeadError, Method, Version, write};
 use tracing::debug;
 
+use super::account::Sent;
 use super::breaker::retry_after_seconds;
 use super::fallback::FALLBACK;
 use super::metrics::{self, Measured};
@@ -26,6 +27,9 @@ pub(super) const SERVER: &[u8] = b"fuseboard";
 /// The name under which an answer tells which of our limits refused.
 pub(crate) const REFUSED: &[u8] = b"x-fuseboard-refused";
 
+/// The name under which it tells that no host has seen anything of the request.
+pub(super) const NOT_PROCESSED: &[u8] = b"x-fuseboard-not-processed";
+
 impl Exchange<'_> {
     /// Answers the cause.
     pub(super) async fn reply(&mut self, cause: Cause) -> After {
@@ -39,8 +43,15 @@ impl Exchange<'_> {
         let mut body = Vec::new();
         row.body.write(self.account.tries > 1, "malformed request body", &mut body);
         let mut out = std::mem::take(&mut self.down.output);
-        let reason = self.account.reason().map(fuseboard_core::refusal::RefusalReason::token);
-        write_head(&mut out, row, reason, body.len(), &self.worker.date(self.now));
+        write_head(&mut out, row, body.len(), &self.worker.date(self.now));
+        if self.down.routes.http_settings().is_none_or(|http| http.refusal_headers) {
+            if let Some(reason) = self.account.reason() {
+                write::field(&mut out, REFUSED, reason.token().as_bytes());
+            }
+            if row.reason.is_some() && self.account.sent == Sent::Nowhere {
+                write::field(&mut out, NOT_PROCESSED, b"1");
+            }
+        }
         if let Some(time) = self.account.retry_after {
             write::field_number(&mut out, b"retry-after", retry_after_seconds(time));
         }
@@ -110,7 +121,7 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     down.take_buffers();
     let mut out = std::mem::take(&mut down.output);
     let begins_at = out.len();
-    write_head(&mut out, row, None, body.len(), &down.worker.date(down.now));
+    write_head(&mut out, row, body.len(), &down.worker.date(down.now));
     write::field(&mut out, b"connection", b"close");
     write::end_head(&mut out);
     out.extend_from_slice(&body);
@@ -155,7 +166,7 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
     });
 }
 
-fn write_head(out: &mut Vec<u8>, row: Row, reason: Option<&str>, length: usize, date: &[u8]) {
+fn write_head(out: &mut Vec<u8>, row: Row, length: usize, date: &[u8]) {
     write::status_line(out, Version::Http11, row.status, write::reason(row.status).as_bytes());
     write::field_number(out, b"content-length", length as u64);
     if length > 0 {
@@ -163,9 +174,6 @@ fn write_head(out: &mut Vec<u8>, row: Row, reason: Option<&str>, length: usize, 
     }
     if row.overloaded {
         write::field(out, b"x-envoy-overloaded", b"true");
-    }
-    if let Some(reason) = reason {
-        write::field(out, REFUSED, reason.as_bytes());
     }
     write::field(out, b"date", date);
     write::field(out, b"server", SERVER);

@@ -127,8 +127,9 @@ impl Exchange<'_> {
     }
 
     /// A write of nothing is a failed one.
-    fn have_sent(&self, wrote: &io::Result<usize>) -> Result<usize, SendError> {
+    fn have_sent(&mut self, wrote: &io::Result<usize>) -> Result<usize, SendError> {
         let Ok(n @ 1..) = *wrote else { return Err(SendError::Upstream) };
+        self.account.sends();
         self.account.cluster_stats(&self.worker, |block| {
             block.stats.upstream_cx_tx_bytes_total.add(n as u64);
         });

@@ -182,6 +182,8 @@ stats! {
         unejections_total: Counter,
         /// Requests that waited longer than the queue time-out allows.
         upstream_rq_queue_timeout: Counter,
+        /// Answers of hosts that have not processed the request and are believed (`trustRefusals`).
+        upstream_rq_refused_by_peer: Counter,
         /// Requests whose body was too large to be kept for a retry.
         retry_body_too_large: Counter,
         /// Requests that `istio_requests_total` counts under `response_code="other"`, because the cluster has as many series as it may.

@@ -17,6 +17,7 @@ mod http1;
 mod istio_metrics;
 mod limits;
 mod messages;
+mod not_processed;
 mod outlier_classifier;
 mod outlier_rates;
 mod own_answers;

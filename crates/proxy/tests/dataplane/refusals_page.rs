@@ -23,6 +23,13 @@ limits; so there is one *reason* beside it, a token from a closed list, the same
 Local answers say `server: fuseboard`; an upstream's own `server` field is passed on as it is. A client's connection stays usable after a
 local answer if its request was complete. What a breaker refuses has `Retry-After`: whole seconds until another request may be let through.
 
+A refusal before a byte was sent to any host also says `x-fuseboard-not-processed: 1`: the request may safely go elsewhere, whatever it does.
+`run --refusal-headers off` leaves both headers off, for listeners whose callers are not of the mesh.
+
+Where the hosts of a service are Fuseboards themselves, `trustRefusals: true` in its `DestinationPolicy` makes a caller believe that header:
+such a 503 counts against neither host nor breaker, and the request, a POST too, goes to another host under the route's retries
+([ADR 6](adr/0006-refusals-of-peers.md)). `upstream_rq_refused_by_peer` counts them. Without it nobody is believed.
+
 ## Reasons
 
 | Reason | Decided by | Meaning |

@@ -44,6 +44,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         breaker: None,
         fallback: None,
         queue_timeout: None,
+        trust_refusals: false,
         endpoints: Vec::new(),
         availability: Availability::Serving,
         rule: None,
