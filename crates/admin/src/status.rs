@@ -4,13 +4,14 @@
 //! here knows how the proxy stores its state.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{BreakerView, Override, Transition};
 use fuseboard_core::fallback::CacheCounts;
-use fuseboard_core::limit::{LimitView, Priority};
+use fuseboard_core::limit::{LimitView, Priority, UNLIMITED};
 use fuseboard_core::outlier::{ByOrigin, DetectionKind, Rate, RateEvidence, SuccessBar};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Cluster, Locality, PerPriority, ResourceRef, Snapshot};
@@ -108,6 +109,17 @@ impl ClusterStatus {
     /// Hosts that get traffic outside panic.
     pub fn healthy_hosts(&self) -> usize {
         self.hosts.iter().filter(|host| host.is_healthy()).count()
+    }
+
+    /// Hosts with open connections.
+    pub fn pools(&self) -> u32 {
+        let pools = self.hosts.iter().filter(|host| host.cx_active > 0).count();
+        u32::try_from(pools).unwrap_or(u32::MAX)
+    }
+
+    /// How many hosts may have open connections at a time; [`UNLIMITED`] where nothing is said.
+    pub fn max_pools(&self) -> u32 {
+        self.cluster.max_connection_pools.map_or(UNLIMITED, NonZeroU32::get)
     }
 
     /// Hosts ejected now.

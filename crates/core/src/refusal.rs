@@ -15,6 +15,8 @@ pub enum RefusalReason {
     LimitQueueTimeout,
     /// `http2MaxRequests` reached.
     LimitRequests,
+    /// The chosen host has no connection, and `maxConnectionPools` other hosts have some that are busy.
+    LimitPools,
     /// A retry was wanted and `maxRetries` was reached; the earlier answer is passed on.
     LimitRetries,
     /// The listener's own bound on downstream connections.
@@ -33,11 +35,12 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LimitConnections,
         Self::LimitQueueFull,
         Self::LimitQueueTimeout,
         Self::LimitRequests,
+        Self::LimitPools,
         Self::LimitRetries,
         Self::LimitDownstreamConnections,
         Self::NoHealthy,
@@ -54,6 +57,7 @@ impl RefusalReason {
             Self::LimitQueueFull => "limit.queue_full",
             Self::LimitQueueTimeout => "limit.queue_timeout",
             Self::LimitRequests => "limit.requests",
+            Self::LimitPools => "limit.pools",
             Self::LimitRetries => "limit.retries",
             Self::LimitDownstreamConnections => "limit.downstream_connections",
             Self::NoHealthy => "no_healthy",
@@ -73,6 +77,7 @@ impl RefusalReason {
             Self::LimitQueueFull => "every connection was busy and the queue was full",
             Self::LimitQueueTimeout => "waited for a connection longer than the rule allows",
             Self::LimitRequests => "as many requests in flight as the rule allows",
+            Self::LimitPools => "connections to as many hosts as the policy allows, all of them busy",
             Self::LimitRetries => "as many retries in flight as the rule allows; the earlier answer goes on",
             Self::LimitDownstreamConnections => "the listener had all the connections it may have",
             Self::NoHealthy => "every host was ejected or not ready, or there is none",

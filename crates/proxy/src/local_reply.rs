@@ -15,6 +15,8 @@ pub enum Cause {
     RequestLimit,
     /// An upgrade, and all connections busy.
     ConnectionLimit,
+    /// The host has no connection, and as many others as may have some are busy.
+    PoolLimit,
     /// Nobody to send to.
     NoHealthyHost,
     /// The cluster's breaker is open.
@@ -195,11 +197,12 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
         Self::ConnectionLimit,
+        Self::PoolLimit,
         Self::NoHealthyHost,
         Self::BreakerOpen,
         Self::BreakerProbeBusy,
@@ -236,6 +239,7 @@ impl Cause {
             Self::QueueTimeout => "waited too long in the queue",
             Self::RequestLimit => "too many requests in flight",
             Self::ConnectionLimit => "an upgrade, and all connections busy",
+            Self::PoolLimit => "connections to as many hosts as may be, all busy",
             Self::NoHealthyHost => "no host to send to",
             Self::BreakerOpen => "the breaker is open",
             Self::BreakerProbeBusy => "the breaker is half-open, its probes are out",
@@ -276,6 +280,10 @@ impl Cause {
             Self::QueueTimeout => overflow("fuseboard.upstream_rq_queue_timeout", R::LimitQueueTimeout),
             Self::RequestLimit => overflow("upstream_rq_active_overflow", R::LimitRequests),
             Self::ConnectionLimit => overflow("upstream_cx_overflow", R::LimitConnections),
+            // As Envoy: another host might have been asked, so it is no overflow.
+            Self::PoolLimit => row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream"))
+                .counted("upstream_cx_pool_overflow")
+                .refused(R::LimitPools),
             Self::NoHealthyHost => row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream"))
                 .counted("upstream_cx_none_healthy")
                 .refused(R::NoHealthy),
@@ -368,6 +376,7 @@ impl Cause {
             RefusalReason::LimitRequests => Self::RequestLimit,
             RefusalReason::LimitConnections => Self::ConnectionLimit,
             RefusalReason::LimitQueueTimeout => Self::QueueTimeout,
+            RefusalReason::LimitPools => Self::PoolLimit,
             RefusalReason::NoHealthy => Self::NoHealthyHost,
             RefusalReason::BreakerOpen => Self::BreakerOpen,
             RefusalReason::BreakerProbeBusy => Self::BreakerProbeBusy,

@@ -28,6 +28,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// Limits by priority.
     pub thresholds: PerPriority<Thresholds>,
+    /// To how many hosts connections may be open at a time; `None`: no bound. Ours, from `DestinationPolicy`.
+    pub max_connection_pools: Option<NonZeroU32>,
     /// Life of an upstream connection.
     pub connection: ConnectionPolicy,
     /// Choice of host.

@@ -50,6 +50,8 @@ pub enum Setting {
     Timeout,
     /// `DestinationPolicy` `queueTimeout`
     QueueTimeout,
+    /// `DestinationPolicy` `maxConnectionPools`
+    MaxConnectionPools,
     /// `DestinationPolicy` `whenNoneHealthy`
     WhenNoneHealthy,
     /// `DestinationPolicy` `outlierDetection.successRate`
@@ -90,6 +92,7 @@ impl Setting {
             RefusalReason::LimitQueueFull => Some(Self::MaxPendingRequests),
             RefusalReason::LimitQueueTimeout => Some(Self::QueueTimeout),
             RefusalReason::LimitRequests => Some(Self::MaxRequests),
+            RefusalReason::LimitPools => Some(Self::MaxConnectionPools),
             RefusalReason::LimitRetries => Some(Self::MaxRetries),
             RefusalReason::NoHealthy => Some(Self::OutlierDetection),
             RefusalReason::TlsUnsupported => Some(Self::Tls),
@@ -119,6 +122,7 @@ impl Setting {
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::QueueTimeout => "queueTimeout",
+            Self::MaxConnectionPools => "maxConnectionPools",
             Self::WhenNoneHealthy => "whenNoneHealthy",
             Self::SuccessRate => "successRate",
             Self::SuccessRateMinimumHosts => "successRate.minimumHosts",

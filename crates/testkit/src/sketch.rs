@@ -82,6 +82,7 @@ impl ClusterSketch {
             outlier: self.outlier.clone(),
             panic_threshold: 0,
             none_healthy: NoneHealthy::ByThreshold,
+            max_connection_pools: None,
             breaker: None,
             fallback: None,
             queue_timeout: None,

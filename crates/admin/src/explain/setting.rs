@@ -12,6 +12,10 @@ use super::{ExplainedSetting, place, word};
 /// In the order in which a rule writes them.
 pub(super) fn all(cluster: &Cluster, route: Option<&Route>) -> Vec<ExplainedSetting> {
     let mut told = limits(cluster);
+    if let Some(pools) = cluster.max_connection_pools {
+        let meaning = "endpoints with open connections at a time; the request for one more is refused (limit.pools), unless an idle one makes room";
+        told.push(one(cluster, Setting::MaxConnectionPools, pools.to_string(), meaning.to_owned()));
+    }
     told.extend(connection(cluster));
     let off_or = |bound: Option<Duration>| bound.map_or_else(|| "off".to_owned(), word::time);
     told.push(one(

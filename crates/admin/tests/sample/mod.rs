@@ -36,6 +36,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
         outlier: None,
         panic_threshold: 0,
         none_healthy: NoneHealthy::ByThreshold,
+        max_connection_pools: None,
         breaker: None,
         fallback: None,
         queue_timeout: None,

@@ -17,6 +17,8 @@ object! {
         timeout: optional Duration = "timeout", Supported;
         /// Longest wait in the pending queue; absent or 0s: no bound.
         queue_timeout: optional Duration = "queueTimeout", Supported;
+        /// To how many endpoints connections may be open at a time; absent: no bound.
+        max_connection_pools: optional u32 = "maxConnectionPools", Supported;
         /// What becomes of requests while nobody is healthy, or fewer percent than `minHealthPercent`. Default: what Istio does.
         when_none_healthy: optional WhenNoneHealthy = "whenNoneHealthy", Supported;
         /// The hosts are Fuseboards: what they refuse without having processed it counts against nobody, and is sent to another host

@@ -111,6 +111,7 @@ pub(super) fn build(
         service,
         connect_timeout: connection_pool::connect_timeout(pool.map(|pool| &pool.block.value)),
         thresholds: connection_pool::thresholds(pool.map(|pool| &pool.block.value)),
+        max_connection_pools: policies.max_connection_pools().map(|(bound, _)| bound),
         connection: connection_pool::connection(pool.map(|pool| &pool.block.value)),
         lb: settings.load_balancer.as_ref().map_or_else(LbPolicy::default, |lb| lb_policy(lb.block)),
         outlier: detection,
@@ -187,6 +188,9 @@ fn provenance(settings: &Effective, policies: &Policies<'_>) -> Provenance {
     }
     if let Some(tls) = &settings.tls {
         provenance.insert(Setting::Tls, tls.origin("tls", tls.block));
+    }
+    if let Some((_, origin)) = policies.max_connection_pools() {
+        provenance.insert(Setting::MaxConnectionPools, origin);
     }
     if let Some((_, origin)) = policies.when_none_healthy() {
         provenance.insert(Setting::WhenNoneHealthy, origin);

@@ -1,6 +1,7 @@
 //! What all `DestinationPolicy`s (our own resource) for a service port say together, field by field. Which of them is closer
 //! is [`super::layers`]' matter.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,13 @@ impl<'a> Policies<'a> {
     /// Bound of the wait in the pending queue.
     pub(super) fn queue_timeout(&self) -> Option<Bound> {
         self.bound("spec.queueTimeout", |spec| spec.queue_timeout.as_ref())
+    }
+
+    /// To how many hosts connections may be open at a time.
+    pub(super) fn max_connection_pools(&self) -> Option<(NonZeroU32, Arc<Origin>)> {
+        let (policy, written) = self.find(|spec| spec.max_connection_pools.as_ref())?;
+        let origin = Arc::new(policy.origin("spec.maxConnectionPools", written));
+        Some((NonZeroU32::new(written.value)?, origin))
     }
 
     /// What is done while nobody is healthy.

@@ -120,6 +120,9 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     }
     connection(out, cluster.connect_timeout, &cluster.connection);
     line(out, 1, &format!("balancer {:?}, panic below {}%", cluster.lb, cluster.panic_threshold));
+    if let Some(pools) = cluster.max_connection_pools {
+        line(out, 1, &format!("connections to {pools} hosts at a time"));
+    }
     if cluster.none_healthy != NoneHealthy::ByThreshold {
         line(out, 1, &format!("none healthy {:?}", cluster.none_healthy));
     }

@@ -15,6 +15,7 @@ mod cell;
 mod episode;
 mod manager;
 mod permit;
+mod pools;
 mod queue;
 pub(crate) mod turnstile;
 mod view;
@@ -25,6 +26,7 @@ pub use admission::{Admission, Refused};
 pub use episode::{Episodes, Lull};
 pub use manager::ResourceManager;
 pub use permit::{CxPermit, Dismissed, RetryPermit, Slot, Waiter};
+pub use pools::{HostConnections, HostCx, PoolLimit, PoolsFull};
 pub(crate) use queue::Key;
 pub use view::LimitView;
 

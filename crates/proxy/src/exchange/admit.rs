@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use fuseboard_core::limit::{Admission, Refused, Slot, Waiter};
+use fuseboard_core::limit::{Admission, PoolsFull, Refused, Slot, Waiter};
 use fuseboard_core::refusal::RefusalReason;
 
 use super::breaker::{Checked, check};
@@ -59,6 +59,13 @@ impl Exchange<'_> {
         self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_none_healthy.inc());
         self.note_refusal(RefusalReason::NoHealthy, None);
         Ended::Failed(Cause::NoHealthyHost)
+    }
+
+    /// The slot goes back, and the host hears nothing of it.
+    pub(super) fn pools_full(&mut self, full: PoolsFull) -> Ended {
+        self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_pool_overflow.inc());
+        self.note_refusal(RefusalReason::LimitPools, Some(full.into()));
+        Ended::Failed(Cause::PoolLimit)
     }
 
     fn refused(&mut self, refused: Refused) -> Ended {

@@ -176,6 +176,10 @@ impl Exchange<'_> {
         let began = clock::now();
         self.now = began;
         let stats = &held.cluster.view.live.stats.shard(self.worker.index).stats;
+        let counted = match held.cluster.view.claim_connection(held.host, stats, began) {
+            Ok(counted) => counted,
+            Err(full) => return Err(self.pools_full(full)),
+        };
         let at_host = held.host.stats.shard(self.worker.index);
         stats.upstream_cx_total.inc();
         stats.upstream_cx_http1_total.inc();
@@ -194,7 +198,8 @@ impl Exchange<'_> {
         let failed = match connected {
             Ok(Ok(stream)) => {
                 stats.upstream_cx_connect_ms.record(millis(self.now.saturating_since(began)));
-                held.connection = Some(UpstreamConnection::new(stream, held.host, permit, self.now));
+                held.connection =
+                    Some(UpstreamConnection::new(stream, held.host, (counted, permit), self.now));
                 return Ok(());
             }
             Ok(Err(ConnectError::Remote(error))) => {
@@ -207,7 +212,7 @@ impl Exchange<'_> {
             }
             Err(interrupt) => self.cancelled(interrupt),
         };
-        drop(permit);
+        drop((counted, permit));
         if let Ended::Failed(Cause::ConnectFailed | Cause::ConnectLocal | Cause::ConnectTimeout) = failed {
             stats.upstream_cx_connect_fail.inc();
             stats.upstream_rq_pending_failure_eject.inc();

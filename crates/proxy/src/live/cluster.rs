@@ -10,7 +10,7 @@ use fuseboard_admin::logging::logger;
 use fuseboard_admin::status::{HistoryEvent, HistoryRecord, OverrideEnd};
 use fuseboard_core::balance::HostSet;
 use fuseboard_core::breaker::{Cause, Override, State, Transition, Transitions};
-use fuseboard_core::limit::{LimitView, Priority, ResourceManager};
+use fuseboard_core::limit::{HostCx, LimitView, PoolLimit, PoolsFull, Priority, ResourceManager};
 use fuseboard_core::outlier::{
     HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierPolicy, OutlierView, Trip,
 };
@@ -56,6 +56,7 @@ pub struct LiveCluster {
     /// Changes of the set of hosts; whoever applies snapshots counts.
     pub(crate) membership_changes: Counter,
     tiers: PerPriority<LateTier>,
+    pools: PoolLimit,
     detector: Mutex<Option<OutlierDetector>>,
     outlier_log: Option<Arc<OutlierLog>>,
     history: History,
@@ -83,6 +84,7 @@ impl LiveCluster {
             epoch: Arc::new(HealthEpoch::default()),
             membership_changes: Counter::default(),
             tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
+            pools: PoolLimit::default(),
             detector: Mutex::new(None),
             outlier_log,
             history: History::default(),
@@ -417,6 +419,23 @@ impl ClusterView {
             self.live.dismiss_waiters();
         }
         swept.next
+    }
+
+    /// Counts a connection to `host` that is about to be opened, if `maxConnectionPools` allows it. A host whose connections
+    /// are all idle makes room for another one: they are closed.
+    pub(crate) fn claim_connection(
+        &self,
+        host: &Host,
+        stats: &ClusterStats,
+        now: Instant,
+    ) -> Result<HostCx, PoolsFull> {
+        let Some(bound) = self.config.max_connection_pools else { return Ok(host.connections.count()) };
+        let reclaim = |other: &Arc<Host>| {
+            if other.load.active() == 0 {
+                self.live.close_idle(other, stats, now);
+            }
+        };
+        self.live.pools.claim(bound.get(), &host.connections, &self.hosts, |host| &host.connections, reclaim)
     }
 
     /// Nobody can be sent to, so nobody should wait.

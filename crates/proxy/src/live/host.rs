@@ -1,9 +1,10 @@
 //! One address of a cluster as it runs: its identity, streaks, load and numbers. Choosing among hosts is the balancer's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseboard_core::balance::HostLoad;
+use fuseboard_core::limit::HostConnections;
 use fuseboard_core::outlier::HostMonitor;
 use fuseboard_core::pool::HostKey;
 use fuseboard_snapshot::Endpoint;
@@ -24,7 +25,8 @@ pub struct Host {
     pub load: Arc<HostLoad>,
     /// Its numbers.
     pub stats: Sharded<HostStats>,
-    connections: AtomicU32,
+    /// Its open connections, those that are being opened among them.
+    pub(crate) connections: Arc<HostConnections>,
     /// No snapshot will name it again.
     gone: AtomicBool,
 }
@@ -38,14 +40,14 @@ impl Host {
             monitor: Arc::new(HostMonitor::new(id, 0)),
             load: Arc::new(HostLoad::default()),
             stats: Sharded::new(workers),
-            connections: AtomicU32::new(0),
+            connections: Arc::default(),
             gone: AtomicBool::new(false),
         }
     }
 
     /// Connections to it that are open: `cx_active`.
     pub fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.open()
     }
 
     /// Whether a snapshot has left it, or its cluster, out. It never comes back: an endpoint that is named again is a new host.
@@ -55,13 +57,5 @@ impl Host {
 
     pub(crate) fn leave(&self) {
         self.gone.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn connection_opened(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn connection_closed(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -12,11 +12,12 @@ use fuseboard_core::refusal::RefusalReason;
 const QUIET: Duration = Duration::from_secs(1);
 
 /// The limits of a cluster, as far as calls meet them.
-const LIMITS: [RefusalReason; 5] = [
+const LIMITS: [RefusalReason; 6] = [
     RefusalReason::LimitConnections,
     RefusalReason::LimitQueueFull,
     RefusalReason::LimitQueueTimeout,
     RefusalReason::LimitRequests,
+    RefusalReason::LimitPools,
     RefusalReason::LimitRetries,
 ];
 

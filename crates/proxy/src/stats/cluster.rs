@@ -55,6 +55,8 @@ stats! {
         upstream_cx_none_healthy: Counter,
         /// Requests that the connection limit made wait or refused (difference D17).
         upstream_cx_overflow: Counter,
+        /// Requests refused because connections to `maxConnectionPools` other hosts were open, and busy.
+        upstream_cx_pool_overflow: Counter,
         /// Connections on which the upstream broke HTTP.
         upstream_cx_protocol_error: Counter,
         /// Connections that the upstream asked to close (`Connection: close`, HTTP/1.0).

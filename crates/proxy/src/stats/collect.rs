@@ -117,11 +117,10 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
     reading.codes(scope, "upstream_rq", &[CodeOrigin::Retry], retried);
 
     for (priority, name) in [(Priority::Default, "default"), (Priority::High, "high")] {
-        let limits = status.limits.get(priority);
         let scope = reading.scope(cluster.part("circuit_breakers").part(name));
-        reading.block(scope, std::iter::once(&BreakerLevels::from(limits)));
+        reading.block(scope, std::iter::once(&BreakerLevels::of(status, priority)));
         if priority == Priority::Default {
-            reading.block(scope, std::iter::once(&RemainingLevels::from(limits)));
+            reading.block(scope, std::iter::once(&RemainingLevels::from(status)));
         }
     }
 
@@ -147,7 +146,7 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
         add_fallback(reading, &own.part("fallback"), fallback, blocks);
     }
     let scope = reading.scope(own.part("limit"));
-    reading.block(scope, std::iter::once(&LimitLevels::from(status.limits.get(Priority::Default))));
+    reading.block(scope, std::iter::once(&LimitLevels::from(status)));
 }
 
 /// Clusters that TCP listeners lead to.

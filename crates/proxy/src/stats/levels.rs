@@ -2,7 +2,7 @@
 
 use fuseboard_admin::status::{BreakerStatus, ClusterStatus};
 use fuseboard_core::breaker::{Force, Mode, State};
-use fuseboard_core::limit::LimitView;
+use fuseboard_core::limit::Priority;
 use fuseboard_stats::stats;
 
 stats! {
@@ -26,7 +26,7 @@ stats! {
     pub struct BreakerLevels in "cluster.<name>.circuit_breakers.<priority>" {
         /// `maxConnections` are open.
         cx_open: Level,
-        /// Always 0: the number of pools has no limit.
+        /// Connections to `maxConnectionPools` hosts are open.
         cx_pool_open: Level,
         /// `http1MaxPendingRequests` wait.
         rq_pending_open: Level,
@@ -48,6 +48,8 @@ stats! {
         remaining_rq: Level,
         /// Retries that may still be made.
         remaining_retries: Level,
+        /// Hosts to which a first connection may still be opened.
+        remaining_cx_pools: Level,
     }
 }
 
@@ -70,6 +72,8 @@ stats! {
         requests: Level,
         /// `maxRetries`
         retries: Level,
+        /// `maxConnectionPools`
+        pools: Level,
     }
 }
 
@@ -121,11 +125,14 @@ impl From<&ClusterStatus> for ClusterLevels {
     }
 }
 
-impl From<&LimitView> for BreakerLevels {
-    fn from(limits: &LimitView) -> Self {
+impl BreakerLevels {
+    /// The limit of pools is one for both priorities, and shown at the first.
+    pub(super) fn of(status: &ClusterStatus, priority: Priority) -> Self {
+        let limits = status.limits.get(priority);
+        let pools_full = priority == Priority::Default && status.pools() >= status.max_pools();
         Self {
             cx_open: limits.cx_open().into(),
-            cx_pool_open: false.into(),
+            cx_pool_open: pools_full.into(),
             rq_pending_open: limits.rq_pending_open().into(),
             rq_open: limits.rq_open().into(),
             rq_retry_open: limits.rq_retry_open().into(),
@@ -133,9 +140,11 @@ impl From<&LimitView> for BreakerLevels {
     }
 }
 
-impl From<&LimitView> for RemainingLevels {
-    fn from(limits: &LimitView) -> Self {
+impl From<&ClusterStatus> for RemainingLevels {
+    fn from(status: &ClusterStatus) -> Self {
+        let limits = &status.limits.default;
         Self {
+            remaining_cx_pools: status.max_pools().saturating_sub(status.pools()).into(),
             remaining_cx: limits.remaining_cx().into(),
             remaining_pending: limits.remaining_pending().into(),
             remaining_rq: limits.remaining_rq().into(),
@@ -150,10 +159,11 @@ impl From<&ClusterStatus> for OutlierLevels {
     }
 }
 
-impl From<&LimitView> for LimitLevels {
-    fn from(limits: &LimitView) -> Self {
-        let bounds = limits.thresholds;
+impl From<&ClusterStatus> for LimitLevels {
+    fn from(status: &ClusterStatus) -> Self {
+        let bounds = status.limits.default.thresholds;
         Self {
+            pools: status.max_pools().into(),
             connections: bounds.max_connections.into(),
             queue: bounds.max_pending_requests.into(),
             requests: bounds.max_requests.into(),

@@ -178,6 +178,14 @@ impl Session {
         let config = Arc::clone(&held.cluster.view.config);
         let began = clock::now();
         let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
+        let counted = match held.cluster.view.claim_connection(held.host, stats, began) {
+            Ok(counted) => counted,
+            Err(full) => {
+                stats.upstream_cx_pool_overflow.inc();
+                self.notes.refused(RefusalReason::LimitPools, Some(full.into()));
+                return Err(REFUSED);
+            }
+        };
         let at_host = held.host.stats.shard(held.worker.index);
         stats.upstream_cx_total.inc();
         stats.upstream_rq_total.inc();
@@ -207,7 +215,7 @@ impl Session {
         let cause = match connected {
             Ok(Ok(stream)) => {
                 stats.upstream_cx_connect_ms.record(millis(now.saturating_since(began)));
-                let mut connection = UpstreamConnection::new(stream, held.host, permit, now);
+                let mut connection = UpstreamConnection::new(stream, held.host, (counted, permit), now);
                 connection.begin_request(None);
                 self.notes.connected(&connection);
                 held.connection = Some(connection);
@@ -226,11 +234,11 @@ impl Session {
             }
             Err(Interrupt::TimeUp) => Cause::ConnectTimeout,
             Err(Interrupt::ClientReset) => {
-                drop(permit);
+                drop((counted, permit));
                 return Err(self.left());
             }
         };
-        drop(permit);
+        drop((counted, permit));
         stats.upstream_cx_connect_fail.inc();
         stats.upstream_rq_pending_failure_eject.inc();
         at_host.cx_connect_fail.inc();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
-use fuseboard_core::limit::{CxPermit, WorkerId};
+use fuseboard_core::limit::{CxPermit, HostCx, WorkerId};
 use fuseboard_snapshot::ConnectionPolicy;
 use socket2::SockRef;
 use std::mem::MaybeUninit;
@@ -39,31 +39,19 @@ pub(crate) struct UpstreamConnection {
     pub(crate) opened: Instant,
     /// Requests begun on it.
     pub(crate) requests: u32,
-    _open: OpenAtHost,
+    _counted: HostCx,
     _permit: CxPermit,
 }
 
-/// Counts the connection at its host.
-#[derive(Debug)]
-struct OpenAtHost(Arc<Host>);
-
-impl Drop for OpenAtHost {
-    fn drop(&mut self) {
-        self.0.connection_closed();
-    }
-}
-
 impl UpstreamConnection {
-    pub(crate) fn new(stream: TcpStream, host: &Arc<Host>, permit: CxPermit, opened: Instant) -> Self {
-        host.connection_opened();
-        Self {
-            stream,
-            host: Arc::clone(host),
-            opened,
-            requests: 0,
-            _open: OpenAtHost(Arc::clone(host)),
-            _permit: permit,
-        }
+    /// `counted` and `permit` were taken before it was opened.
+    pub(crate) fn new(
+        stream: TcpStream,
+        host: &Arc<Host>,
+        (counted, permit): (HostCx, CxPermit),
+        opened: Instant,
+    ) -> Self {
+        Self { stream, host: Arc::clone(host), opened, requests: 0, _counted: counted, _permit: permit }
     }
 
     /// Moves the socket from the event loop of worker `from` to that of worker `to`, on whose thread this runs.
@@ -212,7 +200,8 @@ mod tests {
         let Checkout::Ready(Found::Connect(permit)) = pool.checkout(WorkerId(0), HostKey(0)) else {
             panic!()
         };
-        let connection = UpstreamConnection::new(stream, &host, permit, Instant::ZERO);
+        let connection =
+            UpstreamConnection::new(stream, &host, (host.connections.count(), permit), Instant::ZERO);
         let Checkout::Wait(mut waiter) = pool.checkout(WorkerId(0), HostKey(0)) else { panic!() };
         let waker = Waker::from(Arc::clone(&look));
         assert!(waiter.poll_found(&mut Context::from_waker(&waker)).is_pending());

@@ -63,6 +63,7 @@ rows! {
     QueueTimeout: d14_p04_a_request_leaves_the_queue_when_its_time_there_is_over,
     RequestLimit: p04_a_request_above_the_request_limit_is_refused,
     ConnectionLimit: d15_p04_an_upgrade_never_waits_for_a_connection,
+    PoolLimit: p04_a_host_above_the_limit_of_pools_is_refused,
     NoHealthyHost: p04_without_a_host_nobody_is_asked,
     BreakerOpen: d32_an_open_breaker_refuses_at_once,
     BreakerProbeBusy: d32_a_half_open_breaker_refuses_all_but_its_probes,
@@ -209,6 +210,34 @@ mod provoke {
             ..REFUSED_BY_LIMIT
         };
         (stage.judge(&request).await, expected)
+    }
+
+    pub(super) async fn p04_a_host_above_the_limit_of_pools_is_refused(workers: usize) -> (Seen, Expected) {
+        let gate = Gate::new();
+        let busy = Upstream::start(Script::always(Behaviour::answer(&Reply::ok("busy")).after(&gate))).await;
+        let other = Upstream::start(Script::ok("never asked")).await;
+        let mut stage = Stage::start(workers, &[busy.address()], |draft| {
+            draft.cluster.max_connection_pools = std::num::NonZeroU32::new(1);
+        });
+        let running = stage.busy(&busy).await;
+        // The one that is busy gets nothing more.
+        let hosts = [busy.address(), other.address()];
+        stage.rig.apply(|draft| {
+            draft.hosts(&hosts);
+            draft.cluster.endpoints[0].health = fuseboard_snapshot::EndpointHealth::Unhealthy;
+        });
+        let expected = Expected {
+            flags: "UH",
+            details: "no_healthy_upstream",
+            body: "no healthy upstream",
+            reason: Some(RefusalReason::LimitPools),
+            counters: &["upstream_cx_pool_overflow"],
+            ..PLAIN
+        };
+        let seen = stage.judge_get().await;
+        assert_eq!(other.counts().requests, 0);
+        drop(running);
+        (seen, expected)
     }
 
     pub(super) async fn p04_without_a_host_nobody_is_asked(workers: usize) -> (Seen, Expected) {

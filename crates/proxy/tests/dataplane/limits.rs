@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::rig::{Rig, WORKERS, limits, touchy};
+use crate::rig::{Rig, WORKERS, limits, options, touchy};
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_testkit::{Behaviour, Client, Gate, RefusingPort, Reply, Script, Upstream};
+use fuseboard_testkit::{Behaviour, Client, Gate, RefusingPort, Reply, Script, Upstream, settle};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OVERFLOW: &str = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
@@ -345,5 +345,71 @@ async fn each_priority_has_limits_of_its_own() {
         assert_eq!(rig.client().await.get("a", "/").await.status, 503);
         gate.open();
         assert_eq!(statuses(running).await, [200; 3]);
+    }
+}
+
+#[tokio::test]
+async fn no_more_hosts_have_connections_than_the_limit_of_pools_allows() {
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let mut upstreams = Vec::new();
+        for _ in 0..5 {
+            upstreams.push(
+                Upstream::start(Script::always(Behaviour::answer(&Reply::ok("ok")).after(&gate))).await,
+            );
+        }
+        let hosts: Vec<_> = upstreams.iter().map(Upstream::address).collect();
+        let rig = Rig::start_with(options(workers), &hosts, |draft| {
+            draft.cluster.max_connection_pools = NonZeroU32::new(2);
+        });
+        let mut clients = Vec::new();
+        for _ in 0..40 {
+            let mut client = rig.client().await;
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            clients.push(client);
+        }
+        let settled = || {
+            let refused = rig.count(|block| block.stats.upstream_cx_pool_overflow.get());
+            let held: usize = upstreams.iter().map(|upstream| upstream.counts().in_flight).sum();
+            refused + held as u64 == 40
+        };
+        assert!(settle(Duration::from_secs(5), settled).await);
+        let asked = upstreams.iter().filter(|upstream| upstream.counts().requests > 0).count();
+        assert_eq!(asked, 2, "{workers} workers");
+        let numbers = rig.numbers();
+        assert_eq!(numbers.get("circuit_breakers.default.cx_pool_open"), 1);
+        assert_eq!(numbers.get("circuit_breakers.default.remaining_cx_pools"), 0);
+        let refused = usize::try_from(numbers.get("upstream_cx_pool_overflow")).unwrap();
+        assert_eq!(rig.refused(RefusalReason::LimitPools), refused);
+        gate.open();
+        let mut answered = [0, 0];
+        for client in &mut clients {
+            let response = client.response().await;
+            let refused = response.field("x-fuseboard-refused") == Some("limit.pools");
+            assert_eq!(response.status, if refused { 503 } else { 200 });
+            answered[usize::from(refused)] += 1;
+        }
+        assert_eq!(answered, [40 - refused, refused]);
+        rig.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn an_idle_pool_makes_room_for_another_host() {
+    for workers in WORKERS {
+        let (one, other) =
+            (Upstream::start(Script::ok("one")).await, Upstream::start(Script::ok("other")).await);
+        let rig = Rig::start(workers, &[one.address(), other.address()], |draft| {
+            draft.cluster.max_connection_pools = NonZeroU32::MIN.into();
+            draft.cluster.lb = fuseboard_core::balance::LbPolicy::Random;
+        });
+        let mut client = rig.client().await;
+        for _ in 0..40 {
+            assert_eq!(client.get("a", "/").await.status, 200);
+            let open = rig.cluster().hosts.iter().filter(|host| host.connections() > 0).count();
+            assert!(open <= 1, "{workers} workers");
+        }
+        assert!(one.counts().requests > 0 && other.counts().requests > 0);
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_pool_overflow.get()), 0);
     }
 }

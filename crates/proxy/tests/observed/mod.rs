@@ -41,6 +41,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         outlier: Some(OutlierPolicy::default()),
         panic_threshold: 0,
         none_healthy: NoneHealthy::ByThreshold,
+        max_connection_pools: None,
         breaker: None,
         fallback: None,
         queue_timeout: None,

@@ -21,6 +21,8 @@ pub(super) fn check(node: &Node, path: &FieldPath<'_>, report: &mut Report<'_>) 
     if let Some(port) = field::<u32>(node, "port") {
         port_number(port, &path.key("port"), report);
     }
+    let bound = (1..=u32::MAX, "a number of endpoints, 1 or more");
+    Block { node, path, report: &mut *report }.number("maxConnectionPools", &bound);
     if let Some(node) = node.get("outlierDetection") {
         outlier_detection(&mut Block { node, path: &path.key("outlierDetection"), report });
     }
