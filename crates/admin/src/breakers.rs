@@ -1,4 +1,4 @@
-//! `/fuseboard/v1/breakers`: the breaker of every cluster, why it is in its state, what it goes by and where that was written,
+//! `/fuseboard/v1/breakers`: the breaker of every cluster or of its endpoints, why it is in its state, what it goes by and where that was written,
 //! beside the limits and hosts of the cluster and what happened to it lately. What `fuseboard breaker` reads. Version 1; fields
 //! are only ever added.
 
@@ -10,14 +10,14 @@ use std::time::SystemTime;
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{BreakerView, Mode};
 use fuseboard_core::limit::{LimitView, UNLIMITED};
-use fuseboard_snapshot::{BreakerSetting, ClusterBreaker};
+use fuseboard_snapshot::{BreakerScope, BreakerSetting, ClusterBreaker};
 use serde::{Deserialize, Serialize};
 
 use crate::happening::force_word;
 use crate::hosts::Service;
 use crate::page::Page;
 use crate::refusals::{Rule, millis, timestamp};
-use crate::status::{BreakerStatus, ClusterStatus, HistoryRecord, RulePlace};
+use crate::status::{BreakerStatus, ClusterStatus, HistoryRecord, HostStatus, RulePlace};
 
 pub use crate::happening::{Event, Reason, What, cause_words};
 
@@ -37,8 +37,11 @@ pub struct ClusterState {
     pub cluster: String,
     /// The service it is for.
     pub service: Service,
-    /// Its breaker; null where no `CircuitBreaker` is for it.
+    /// The breaker of all its calls; null where no `CircuitBreaker` is for it, or each endpoint has its own.
     pub breaker: Option<Breaker>,
+    /// The breakers of its endpoints; absent unless each has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_breakers: Option<EndpointBreakers>,
     /// What counts against its limits now, at default priority.
     pub limits: Limits,
     /// Its hosts.
@@ -80,8 +83,29 @@ pub struct Breaker {
     pub mode: String,
     /// The order in force, if there is one.
     pub r#override: Option<Order>,
-    /// The settings in force or written; what is off and was not written is absent.
+    /// The settings in force or written; what is off and was not written is absent. For endpoints they stand beside the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
+}
+
+/// The breakers of the endpoints of a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointBreakers {
+    /// The settings of each of them, as of one breaker.
+    pub settings: Vec<Setting>,
+    /// In the order of the source.
+    pub endpoints: Vec<EndpointBreaker>,
+}
+
+/// The breaker of one endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointBreaker {
+    /// Its address.
+    pub address: String,
+    /// Name of its pod or host; empty where unknown.
+    pub pod: String,
+    /// How its breaker stands.
+    pub breaker: Breaker,
 }
 
 /// The calls of a window.
@@ -162,6 +186,9 @@ pub struct Hosts {
     pub healthy: usize,
     /// Kept out by outlier detection.
     pub ejected: usize,
+    /// Kept out by their own breakers only.
+    #[serde(default)]
+    pub shut: usize,
     /// All.
     pub total: usize,
 }
@@ -185,19 +212,45 @@ pub(crate) fn of_cluster(status: &ClusterStatus, history: &[HistoryRecord], now:
     ClusterState {
         cluster: status.cluster.name.to_string(),
         service: Service::of(&status.cluster.service),
-        breaker: status.breaker.as_ref().map(|breaker| of_breaker(breaker, rule, now)),
+        breaker: status.breaker.as_ref().map(|breaker| {
+            // Without a rule it is there because of an override alone.
+            let rule = rule.filter(|rule| rule.scope == BreakerScope::Destination);
+            Breaker { settings: rule.map_or_else(Vec::new, settings), ..of_breaker(breaker, now) }
+        }),
+        endpoint_breakers: rule
+            .filter(|rule| rule.scope == BreakerScope::Endpoint)
+            .map(|rule| of_endpoints(status, rule, now)),
         limits: Limits::of(&status.limits.default),
         hosts: Hosts {
             healthy: status.healthy_hosts(),
             ejected: status.ejected_hosts(),
+            shut: status.shut_hosts(),
             total: status.hosts.len(),
         },
         history: history.iter().map(Event::of).collect(),
     }
 }
 
-/// Without a rule it is there because of an override alone.
-fn of_breaker(status: &BreakerStatus, rule: Option<&ClusterBreaker>, now: SystemTime) -> Breaker {
+fn of_endpoints(status: &ClusterStatus, rule: &ClusterBreaker, now: SystemTime) -> EndpointBreakers {
+    let of_host = |host: &HostStatus| {
+        Some(EndpointBreaker {
+            address: host.address.to_string(),
+            pod: host.hostname.to_string(),
+            breaker: of_breaker(host.breaker.as_ref()?, now),
+        })
+    };
+    EndpointBreakers {
+        settings: settings(rule),
+        endpoints: status.hosts.iter().filter_map(of_host).collect(),
+    }
+}
+
+fn settings(rule: &ClusterBreaker) -> Vec<Setting> {
+    BreakerSetting::ALL.iter().filter_map(|setting| Setting::of(rule, *setting)).collect()
+}
+
+/// Without the settings.
+fn of_breaker(status: &BreakerStatus, now: SystemTime) -> Breaker {
     let BreakerStatus { view, read_at } = status;
     let left = |until: Instant| until.saturating_since(*read_at);
     let since = read_at.saturating_since(view.since);
@@ -224,13 +277,11 @@ fn of_breaker(status: &BreakerStatus, rule: Option<&ClusterBreaker>, now: System
             reason: order.reason.to_string(),
             by: order.by.to_string(),
         }),
-        settings: rule.map_or_else(Vec::new, |rule| {
-            BreakerSetting::ALL.iter().filter_map(|setting| Setting::of(rule, *setting)).collect()
-        }),
+        settings: Vec::new(),
     }
 }
 
-const fn mode_word(mode: Mode) -> &'static str {
+pub(crate) const fn mode_word(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
         Mode::Shadow => "shadow",

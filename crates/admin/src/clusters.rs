@@ -87,7 +87,7 @@ fn computed(rate: Option<Rate>) -> f64 {
 }
 
 fn health_flags(host: &HostStatus) -> &'static str {
-    match (host.ejection.is_some(), host.unready) {
+    match (host.ejection.is_some() || host.is_shut(), host.unready) {
         (false, false) => "healthy",
         (true, false) => "/failed_outlier_check",
         (false, true) => "/failed_eds_health",
@@ -265,7 +265,7 @@ impl<'a> From<&'a HostStatus> for HostJson<'a> {
                 gauge("rq_pending_active", 0),
             ],
             health_status: HealthJson {
-                failed_outlier_check: host.ejection.is_some(),
+                failed_outlier_check: host.ejection.is_some() || host.is_shut(),
                 eds_health_status: if host.unready { "UNHEALTHY" } else { "HEALTHY" },
             },
             success_rate: host.success.external.map(PercentJson::from),

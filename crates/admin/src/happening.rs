@@ -1,6 +1,8 @@
 //! What happens to a cluster, as JSON and in words: for `/fuseboard/v1/breakers`, which has what happened lately, and for
 //! `/fuseboard/v1/events`. Fields are only ever added.
 
+use std::net::SocketAddr;
+
 use fuseboard_core::breaker::{Cause, Force, Override, Transition};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::Setting;
@@ -23,8 +25,11 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
-    /// The breaker changed.
+    /// A breaker changed.
     Breaker {
+        /// The address of the endpoint whose breaker it is; absent: that of the whole cluster.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// The state before.
         from: String,
         /// The state after.
@@ -127,7 +132,7 @@ impl Event {
 impl What {
     fn of(event: &HistoryEvent) -> Self {
         match event {
-            HistoryEvent::Breaker(change) => Self::of_change(change),
+            HistoryEvent::Breaker { endpoint, change } => Self::of_change(*endpoint, change),
             HistoryEvent::Ejected { address, detector, number, time } => Self::Ejected {
                 host: address.to_string(),
                 cause: Reason::of_detector(detector),
@@ -167,8 +172,9 @@ impl What {
         }
     }
 
-    fn of_change(change: &Transition) -> Self {
+    fn of_change(endpoint: Option<SocketAddr>, change: &Transition) -> Self {
         Self::Breaker {
+            host: endpoint.map(|address| address.to_string()),
             from: change.from.token().to_owned(),
             to: change.to.token().to_owned(),
             cause: Reason::of(&change.cause),

@@ -7,9 +7,10 @@ use fuseboard_core::outlier::{DetectionKind, RateEvidence, Volume};
 use fuseboard_snapshot::ServiceName;
 use serde::{Deserialize, Serialize};
 
+use crate::breakers::{Reason, mode_word};
 use crate::page::Page;
 use crate::refusals::{millis, timestamp};
-use crate::status::{ClusterStatus, EjectionStatus, HostStatus};
+use crate::status::{BreakerStatus, ClusterStatus, EjectionStatus, HostStatus};
 
 /// All endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,9 @@ pub struct EndpointState {
     /// Why not and until when, if it is ejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ejection: Option<EndpointEjection>,
+    /// Its own breaker; absent where endpoints have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<EndpointBreaker>,
     /// How often it was ejected so far.
     pub ejections: u32,
     /// Failures in a row now, for each detector that can eject it.
@@ -86,6 +90,27 @@ pub enum State {
     Ejected,
     /// Its source says that it is not ready.
     Unready,
+    /// Its own breaker is open.
+    Open,
+}
+
+/// How the breaker of an endpoint stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointBreaker {
+    /// `closed`, `open` or `half_open`.
+    pub state: String,
+    /// `enforce`, `shadow` or `disabled`.
+    pub mode: String,
+    /// Milliseconds since the state began.
+    pub since_ms: u64,
+    /// Why.
+    pub cause: Reason,
+    /// Milliseconds until a call may be a probe, 0: the next one; null unless it is open.
+    pub next_probe_in_ms: Option<u64>,
+    /// The share of its traffic that it takes.
+    pub traffic_percent: u8,
+    /// How often it opened by itself.
+    pub trips: u64,
 }
 
 /// Why an endpoint is out, and until when.
@@ -186,13 +211,28 @@ fn of_host(status: &ClusterStatus, host: &HostStatus, now: SystemTime) -> Endpoi
         state: match (&host.ejection, host.unready) {
             (Some(_), _) => State::Ejected,
             (None, true) => State::Unready,
+            (None, false) if host.breaker.as_ref().is_some_and(BreakerStatus::is_open) => State::Open,
             (None, false) => State::Healthy,
         },
         ejection: host.ejection.as_ref().map(ejection),
+        breaker: host.breaker.as_ref().map(of_breaker),
         ejections: host.ejections,
         streaks: host.streaks.iter().map(streak).collect(),
         requests_active: host.rq_active,
         requests: host.rq_total,
         errors: host.rq_error,
+    }
+}
+
+fn of_breaker(status: &BreakerStatus) -> EndpointBreaker {
+    let BreakerStatus { view, read_at } = status;
+    EndpointBreaker {
+        state: view.state.token().to_owned(),
+        mode: mode_word(view.mode).to_owned(),
+        since_ms: millis(read_at.saturating_since(view.since)),
+        cause: Reason::of(&view.cause),
+        next_probe_in_ms: view.open_until.map(|until| millis(until.saturating_since(*read_at))),
+        traffic_percent: view.traffic_percent,
+        trips: view.trips,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::Instant;
-use fuseboard_core::breaker::{BreakerView, Override, Transition};
+use fuseboard_core::breaker::{BreakerView, Mode, Override, State, Transition};
 use fuseboard_core::fallback::CacheCounts;
 use fuseboard_core::limit::{LimitView, Priority, UNLIMITED};
 use fuseboard_core::outlier::{ByOrigin, DetectionKind, Rate, RateEvidence, SuccessBar};
@@ -86,10 +86,12 @@ pub struct ClusterStatus {
     pub hosts: Vec<HostStatus>,
     /// What success rates were judged by at the last sweep.
     pub success: ByOrigin<Option<SuccessBar>>,
-    /// Its breaker, if it has one.
+    /// Its breaker, if it has one for all calls.
     pub breaker: Option<BreakerStatus>,
     /// Its fallbacks, if it has some.
     pub fallback: Option<FallbackStatus>,
+    /// What breakers of endpoints that are gone had let pass in shadow mode.
+    pub let_pass_by_gone: u64,
     /// How often the set of hosts changed.
     pub membership_changes: u64,
     /// Whether a control plane sent it (Envoy's `added_via_api`); false for files.
@@ -125,6 +127,11 @@ impl ClusterStatus {
     /// Hosts ejected now.
     pub fn ejected_hosts(&self) -> usize {
         self.hosts.iter().filter(|host| host.ejection.is_some()).count()
+    }
+
+    /// Hosts that only their own breakers keep out now.
+    pub fn shut_hosts(&self) -> usize {
+        self.hosts.iter().filter(|host| host.ejection.is_none() && host.is_shut()).count()
     }
 
     /// Open connections over both priorities.
@@ -164,6 +171,8 @@ pub struct HostStatus {
     pub unready: bool,
     /// Set while outlier detection keeps it out.
     pub ejection: Option<EjectionStatus>,
+    /// Its own breaker, where endpoints have such.
+    pub breaker: Option<BreakerStatus>,
     /// How often it was ejected so far.
     pub ejections: u32,
     /// Failures in a row now, for each detector that can eject it.
@@ -199,6 +208,7 @@ impl HostStatus {
             locality: Locality::default(),
             unready: false,
             ejection: None,
+            breaker: None,
             ejections: 0,
             streaks: Vec::new(),
             success: ByOrigin::default(),
@@ -215,7 +225,12 @@ impl HostStatus {
 
     /// Whether it gets traffic outside panic.
     pub fn is_healthy(&self) -> bool {
-        !self.unready && self.ejection.is_none()
+        !self.unready && self.ejection.is_none() && !self.is_shut()
+    }
+
+    /// Whether its own breaker keeps it out.
+    pub fn is_shut(&self) -> bool {
+        self.breaker.as_ref().is_some_and(BreakerStatus::is_shut)
     }
 }
 
@@ -245,6 +260,18 @@ pub struct BreakerStatus {
     pub read_at: Instant,
 }
 
+impl BreakerStatus {
+    /// Whether it is open, and its refusals are real.
+    pub fn is_open(&self) -> bool {
+        self.view.state == State::Open && (self.view.mode == Mode::Enforce || self.view.forced.is_some())
+    }
+
+    /// Whether it lets nobody through: open, and not the next call is a probe.
+    pub fn is_shut(&self) -> bool {
+        self.is_open() && self.view.open_until.is_some_and(|until| until > self.read_at)
+    }
+}
+
 /// Something that happened to a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryRecord {
@@ -257,8 +284,13 @@ pub struct HistoryRecord {
 /// What can happen to a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryEvent {
-    /// Its breaker changed.
-    Breaker(Transition),
+    /// A breaker changed.
+    Breaker {
+        /// The endpoint whose breaker it is; `None`: that of the whole cluster.
+        endpoint: Option<SocketAddr>,
+        /// What changed.
+        change: Transition,
+    },
     /// A host was taken out of rotation.
     Ejected {
         /// Its address.
@@ -337,7 +369,7 @@ impl HistoryEvent {
     /// The stable token.
     pub const fn token(&self) -> &'static str {
         match self {
-            Self::Breaker(_) => "breaker",
+            Self::Breaker { .. } => "breaker",
             Self::Ejected { .. } => "ejected",
             Self::Returned { .. } => "returned",
             Self::EjectionRefused { .. } => "ejection_refused",

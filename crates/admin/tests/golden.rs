@@ -22,7 +22,9 @@ use fuseboard_core::Instant;
 use fuseboard_core::breaker::{BreakerPolicy, BreakerView, Cause, Mode, State, Tally, Transition};
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Location, Origin, Provenance, ResourceRef};
+use fuseboard_snapshot::{
+    BreakerScope, BreakerSetting, ClusterBreaker, Location, Origin, Provenance, ResourceRef,
+};
 
 fn assert_golden(name: &str, page: &Page) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -137,6 +139,7 @@ fn breakers_say_why_by_which_line_and_what_happened() {
     let cause = Cause::ConsecutiveFailures { count: 3 };
     let mut status = sample::httpbin();
     let mut breaker = ClusterBreaker {
+        scope: BreakerScope::Destination,
         policy: BreakerPolicy::default(),
         rules: Vec::new(),
         provenance: Provenance::default(),
@@ -182,8 +185,12 @@ fn breakers_say_why_by_which_line_and_what_happened() {
     let address = status.hosts[0].address;
     let detector = DetectionKind::Consecutive5xx.event_type();
     let ejected = HistoryEvent::Ejected { address, detector, number: 1, time: Duration::from_secs(30) };
-    let history = [ejected, HistoryEvent::Returned { address }, HistoryEvent::Breaker(opened)]
-        .map(|event| HistoryRecord { at: now - Duration::from_millis(12_500), event });
+    let history = [
+        ejected,
+        HistoryEvent::Returned { address },
+        HistoryEvent::Breaker { endpoint: None, change: opened },
+    ]
+    .map(|event| HistoryRecord { at: now - Duration::from_millis(12_500), event });
     let histories = HashMap::from([(Arc::clone(&status.cluster.name), history.to_vec())]);
     let page = breakers::page(&[status, sample::unused()], &histories, now);
     assert_golden("breakers.json", &page);

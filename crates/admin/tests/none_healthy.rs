@@ -61,6 +61,7 @@ fn contacted(hosts: usize, ejected: usize, policy: NoneHealthyPolicy, lb: LbPoli
             healthy: true,
             load: Arc::new(HostLoad::default()),
             monitor: Some(Arc::clone(monitor)),
+            breaker: None,
         })
         .collect();
     let set = HostSet::new(entries, policy.threshold, epoch).when_none_healthy(policy.answer);

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use fuseboard_config::{ListenPlan, SourceText, Workload, load, resolve};
 use fuseboard_core::breaker::BreakerPolicy;
-use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Provenance};
+use fuseboard_snapshot::{BreakerScope, BreakerSetting, ClusterBreaker, Provenance};
 use proptest::prelude::*;
 
 const HOSTS: [&str; 3] = ["a.example", "*.example", "*"];
@@ -36,6 +36,7 @@ spec: {host: a.example, subsets: [{name: v1, labels: {version: v1}}]}
 const fn spellings(setting: BreakerSetting) -> [&'static str; 2] {
     match setting {
         BreakerSetting::Mode => ["shadow", "disabled"],
+        BreakerSetting::Scope => ["endpoint", "destination"],
         BreakerSetting::Statuses | BreakerSetting::IgnoredStatuses => ["[404, 5xx]", "[429, 503]"],
         BreakerSetting::ConnectFailures
         | BreakerSetting::ConnectTimeouts
@@ -181,7 +182,12 @@ fn expected_value(setting: BreakerSetting, said: &Said) -> Option<String> {
 }
 
 fn default_breaker() -> ClusterBreaker {
-    ClusterBreaker { policy: BreakerPolicy::default(), rules: Vec::new(), provenance: Provenance::default() }
+    ClusterBreaker {
+        scope: BreakerScope::default(),
+        policy: BreakerPolicy::default(),
+        rules: Vec::new(),
+        provenance: Provenance::default(),
+    }
 }
 
 proptest! {

@@ -171,6 +171,7 @@ mod balance {
                 healthy: true,
                 load: Arc::new(HostLoad::default()),
                 monitor: Some(Arc::new(HostMonitor::new(host.to_string(), 0))),
+                breaker: None,
             })
             .collect();
         Arc::new(HostSet::new(hosts, 0, Arc::new(HealthEpoch::default())))

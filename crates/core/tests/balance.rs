@@ -22,6 +22,7 @@ fn hosts(weights: &[u32]) -> Vec<HostEntry> {
             healthy: true,
             load: Arc::new(HostLoad::default()),
             monitor: None,
+            breaker: None,
         })
         .collect()
 }
@@ -301,7 +302,7 @@ fn the_only_host_ejected_is_used_in_panic_and_refused_without() {
         cluster.eject(0, NOW);
         let mut balancer = Balancer::new(LbPolicy::LeastRequest, Arc::clone(&cluster.set));
         assert_eq!(balancer.pick(NOW, &mut Rng::new(1)), expected);
-        assert_eq!(cluster.set.available(), 0);
+        assert_eq!(cluster.set.available(NOW), 0);
     }
 }
 
@@ -323,7 +324,7 @@ proptest! {
                 cluster.eject(host % weights.len(), Instant::from_millis(now));
             }
             cluster.detector.tick(Instant::from_millis(now), &mut Rng::new(1));
-            let available = |index: usize| cluster.set.hosts()[index].is_available();
+            let available = |index: usize| cluster.set.hosts()[index].is_available(NOW);
             match balancer.pick(Instant::from_millis(now), &mut rng) {
                 Pick::Host { index, panic } => prop_assert!(panic || available(index)),
                 Pick::NoneHealthy { .. } => prop_assert!(threshold == 0 && (0..weights.len()).all(|index| !available(index))),

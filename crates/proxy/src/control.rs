@@ -55,9 +55,14 @@ async fn run(shared: Arc<Shared>) {
 fn sweep(live: &LiveSnapshot, now: Instant, rng: &mut Rng) -> Option<Instant> {
     let mut earliest: Option<Instant> = None;
     for view in &live.clusters {
-        let breaker = view.breaker.as_ref().and_then(|breaker| view.live.tick(breaker, now, rng));
+        let breakers = view.breaker.iter().chain(&view.host_breakers);
+        let ends = breakers.filter_map(|breaker| view.live.tick(breaker, now, rng)).min();
         let limits = view.live.leave_limits(now);
-        earliest = [earliest, view.sweep(now, rng), breaker, limits].into_iter().flatten().min();
+        earliest = [earliest, view.sweep(now, rng), ends, limits].into_iter().flatten().min();
+        // Where probes were lost, an endpoint is out again.
+        if !view.host_breakers.is_empty() && view.is_deserted(now) {
+            view.live.dismiss_waiters();
+        }
     }
     earliest
 }

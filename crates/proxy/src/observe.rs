@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::orders::{self, Order};
 use fuseboard_admin::status::{
-    BreakerStatus, ClusterStatus, EjectionStatus, HistoryRecord, HostStatus, ListenerStatus, ProxyStatus,
-    RefusalRecord, ServerInfo, ServerState,
+    ClusterStatus, EjectionStatus, HistoryRecord, HostStatus, ListenerStatus, ProxyStatus, RefusalRecord,
+    ServerInfo, ServerState,
 };
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Priority;
@@ -120,6 +120,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
     let limits = |priority| view.live.limit_view(priority);
     let (seen, success) = view.live.ejections().map(|seen| (seen.hosts, seen.success)).unwrap_or_default();
     let seen: HashMap<&str, &HostView> = seen.iter().map(|host| (&*host.host, host)).collect();
+    let of_host = |index: usize| view.host_breakers.get(index).map(|breaker| breaker.status(now));
     let history = |host: &Host| seen.get(&**host.monitor.id()).copied();
     let ejection = |seen: &HostView| {
         let ejection = seen.ejection?;
@@ -140,7 +141,8 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
             .endpoints
             .iter()
             .zip(&view.hosts)
-            .map(|(endpoint, host)| {
+            .enumerate()
+            .map(|(index, (endpoint, host))| {
                 let history = history(host);
                 let sum = |of: fn(&HostStats) -> u64| host.stats.iter().map(of).sum();
                 HostStatus {
@@ -151,6 +153,7 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
                     locality: endpoint.locality.clone(),
                     unready: endpoint.health == EndpointHealth::Unhealthy,
                     ejection: history.and_then(ejection),
+                    breaker: of_host(index),
                     ejections: history.map_or(0, |seen| seen.num_ejections),
                     streaks: view.config.outlier.as_ref().map_or_else(Vec::new, |set| streaks(host, set)),
                     success: history.map_or_else(ByOrigin::default, |seen| seen.success),
@@ -166,7 +169,8 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
             })
             .collect(),
         success,
-        breaker: view.breaker.as_ref().map(|breaker| BreakerStatus { view: breaker.view(now), read_at: now }),
+        breaker: view.breaker.as_ref().map(|breaker| breaker.status(now)),
+        let_pass_by_gone: view.live.let_pass_by_gone(),
         fallback: view.fallback.as_ref().map(|fallback| fallback.status(&view.config)),
         membership_changes: view.live.membership_changes.get(),
         added_via_api: false,

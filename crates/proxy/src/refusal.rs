@@ -66,8 +66,8 @@ pub(crate) fn remember(
     if cluster.view.live.note_refusal(reason, refused.map(|refused| refused.bound), now) {
         worker.shared.applied.notify_one();
     }
-    let breaker = cluster.breaker.as_ref().filter(|_| reason.is_of_breaker());
-    let trip = breaker.and_then(|breaker| breaker.live.trip());
+    let breaker = reason.is_of_breaker().then(|| cluster.view.refusing(now)).flatten();
+    let trip = breaker.and_then(|breaker| breaker.trip());
     let trip_setting = trip.as_ref().and_then(|trip| trip.setting);
     worker.shared.refusals.push(RefusalRecord {
         at: clock::wall(now),

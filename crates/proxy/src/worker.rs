@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::acceptor::{Accepted, Acceptor, Listening, accept_loop};
-use crate::breaker::{self, WorkerBreaker};
+use crate::breaker::{self, LiveBreaker, WorkerBreaker, WorkerEndpoints};
 use crate::buffer::BufferPool;
 use crate::clock;
 use crate::deadline::Deadlines;
@@ -45,6 +45,20 @@ pub(crate) struct WorkerCluster {
     pub(crate) view: Arc<ClusterView>,
     pub(crate) balancer: RefCell<Balancer>,
     pub(crate) breaker: Option<Rc<WorkerBreaker>>,
+    /// The breakers of its endpoints, where each has one.
+    pub(crate) endpoints: Option<Box<WorkerEndpoints>>,
+}
+
+impl WorkerCluster {
+    /// The breaker of the host at `index`, where endpoints have their own.
+    pub(crate) fn endpoint_breaker(&self, index: usize) -> Option<&Rc<WorkerBreaker>> {
+        self.endpoints.as_ref()?.get(&self.view.host_breakers, index)
+    }
+
+    /// The worker's ways into all its breakers that it has used.
+    pub(crate) fn breakers(&self) -> impl Iterator<Item = &Rc<WorkerBreaker>> {
+        self.breaker.iter().chain(self.endpoints.iter().flat_map(|endpoints| endpoints.made()))
+    }
 }
 
 /// What runs, as one worker sees it.
@@ -53,7 +67,7 @@ pub(crate) struct WorkerView {
     pub(crate) live: Arc<LiveSnapshot>,
     /// In the order of the snapshot.
     pub(crate) clusters: Vec<Rc<WorkerCluster>>,
-    /// Those of them that have a breaker.
+    /// Those of them that have a breaker, or one for each endpoint.
     pub(crate) breakers: Vec<Rc<WorkerCluster>>,
 }
 
@@ -73,10 +87,12 @@ impl WorkerView {
             let balancer = RefCell::new(Balancer::new(view.config.lb, Arc::clone(&view.host_set)));
             let before = old.and_then(|old| old.breaker.as_ref());
             let breaker = view.breaker.as_ref().map(|live| WorkerBreaker::of(live, before));
-            Rc::new(WorkerCluster { view: Arc::clone(view), balancer, breaker })
+            let endpoints =
+                WorkerEndpoints::of(&view.host_breakers, old.and_then(|old| old.endpoints.as_deref()));
+            Rc::new(WorkerCluster { view: Arc::clone(view), balancer, breaker, endpoints })
         };
         let clusters: Vec<_> = live.clusters.iter().map(cluster).collect();
-        let breakers = clusters.iter().filter(|cluster| cluster.breaker.is_some()).cloned().collect();
+        let breakers = clusters.iter().filter(|cluster| cluster.view.has_breakers()).cloned().collect();
         Self { live, clusters, breakers }
     }
 }
@@ -140,11 +156,22 @@ impl Worker {
         Arc::clone(current.filter(|current| Arc::ptr_eq(&current.live, &cluster.live)).unwrap_or(cluster))
     }
 
-    /// Counts, logs and remembers what a cluster's breaker did, if anything.
-    pub(crate) fn note_transitions(&self, cluster: &WorkerCluster, transitions: &Transitions) {
-        let Some(breaker) = cluster.breaker.as_ref().filter(|_| !transitions.is_empty()) else { return };
+    /// Counts, logs and remembers what a breaker of a cluster did, if anything, and lets it take effect.
+    pub(crate) fn note_transitions(
+        &self,
+        cluster: &WorkerCluster,
+        breaker: &LiveBreaker,
+        transitions: &Transitions,
+    ) {
+        if transitions.is_empty() {
+            return;
+        }
         let live = &cluster.view.live;
-        live.on_transitions(&breaker.live, transitions, live.stats.shard(self.index));
+        live.on_transitions(breaker, transitions, live.stats.shard(self.index));
+        // Judged by the hosts of now: the call may have begun under an older snapshot.
+        if breaker.host().is_some() && self.current_view(&cluster.view).is_deserted(clock::now()) {
+            live.dismiss_waiters();
+        }
         // What runs out next has changed.
         self.shared.applied.notify_one();
     }

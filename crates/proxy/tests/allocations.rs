@@ -13,7 +13,7 @@ use fuseboard_core::breaker::{BreakerPolicy, FailureCount, Percent, SlowPolicy, 
 use fuseboard_core::limit::Thresholds;
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_proxy::{ProxyOptions, start};
-use fuseboard_snapshot::{Cluster, ClusterBreaker, Provenance, Snapshot};
+use fuseboard_snapshot::{BreakerScope, Cluster, ClusterBreaker, Provenance, Snapshot};
 use fuseboard_testkit::ClusterSketch;
 
 #[global_allocator]
@@ -40,7 +40,7 @@ fn origin() -> SocketAddr {
 }
 
 /// Every condition of a breaker, limits, and outlier detection.
-fn protected(cluster: &Cluster) -> Cluster {
+fn protected(cluster: &Cluster, scope: BreakerScope) -> Cluster {
     let percent = Percent::new(50).unwrap();
     let trip = TripPolicy {
         consecutive_failures: NonZeroU32::new(5),
@@ -53,7 +53,8 @@ fn protected(cluster: &Cluster) -> Cluster {
     let mut cluster = cluster.clone();
     cluster.thresholds.default = Thresholds::ENVOY;
     cluster.outlier = Some(OutlierPolicy::default());
-    cluster.breaker = Some(ClusterBreaker { policy, rules: Vec::new(), provenance: Provenance::default() });
+    cluster.breaker =
+        Some(ClusterBreaker { scope, policy, rules: Vec::new(), provenance: Provenance::default() });
     cluster
 }
 
@@ -76,19 +77,24 @@ fn call(stream: &mut TcpStream, request: &[u8], times: usize) {
 fn a_request_on_warm_connections_allocates_nothing() {
     const REQUESTS: usize = 2_000;
     let profiler = dhat::Profiler::builder().testing().build();
-    let snapshot = ClusterSketch::new("warm", &[origin()]).snapshot(1).unwrap();
-    let clusters = vec![Arc::new(protected(&snapshot.clusters[0]))];
-    let options = ProxyOptions { concurrency: 1, ..ProxyOptions::default() };
-    let proxy = start(options, Arc::new(Snapshot { clusters, ..snapshot })).unwrap();
-    let mut stream = TcpStream::connect(proxy.listeners()[0].address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    for (name, request) in [("GET", GET), ("POST", POST)] {
-        call(&mut stream, request, 100);
-        let before = dhat::HeapStats::get().total_blocks;
-        call(&mut stream, request, REQUESTS);
-        let blocks = dhat::HeapStats::get().total_blocks - before;
-        // Sweeps of other threads may ask for some as time goes by.
-        assert!(blocks < REQUESTS as u64 / 20, "{name}: {blocks} blocks for {REQUESTS} requests");
+    for scope in [BreakerScope::Destination, BreakerScope::Endpoint] {
+        let snapshot = ClusterSketch::new("warm", &[origin()]).snapshot(1).unwrap();
+        let clusters = vec![Arc::new(protected(&snapshot.clusters[0], scope))];
+        let options = ProxyOptions { concurrency: 1, ..ProxyOptions::default() };
+        let proxy = start(options, Arc::new(Snapshot { clusters, ..snapshot })).unwrap();
+        let mut stream = TcpStream::connect(proxy.listeners()[0].address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        for (name, request) in [("GET", GET), ("POST", POST)] {
+            call(&mut stream, request, 100);
+            let before = dhat::HeapStats::get().total_blocks;
+            call(&mut stream, request, REQUESTS);
+            let blocks = dhat::HeapStats::get().total_blocks - before;
+            // Sweeps of other threads may ask for some as time goes by.
+            assert!(
+                blocks < REQUESTS as u64 / 20,
+                "{scope:?} {name}: {blocks} blocks for {REQUESTS} requests"
+            );
+        }
     }
     drop(profiler);
 }

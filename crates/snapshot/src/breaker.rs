@@ -10,12 +10,34 @@ use crate::provenance::{Provenance, ResourceRef};
 /// What all `CircuitBreaker`s for a cluster make together, field by field: subset before port before service before `*`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterBreaker {
+    /// What one breaker watches over.
+    pub scope: BreakerScope,
     /// What the breaker goes by; a field that nobody wrote is at its default.
     pub policy: BreakerPolicy,
     /// The resources that say something, the closest first; never empty.
     pub rules: Vec<ResourceRef>,
     /// Where each setting was written; settings at their default are absent.
     pub provenance: Provenance<BreakerSetting>,
+}
+
+/// What one breaker watches over. A cluster has one breaker or one for each endpoint, never both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BreakerScope {
+    /// All calls to the cluster.
+    #[default]
+    Destination,
+    /// The calls to one endpoint.
+    Endpoint,
+}
+
+impl BreakerScope {
+    /// The word, as one writes it.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Destination => "destination",
+            Self::Endpoint => "endpoint",
+        }
+    }
 }
 
 macro_rules! settings {
@@ -41,6 +63,8 @@ macro_rules! settings {
 settings! {
     /// Whether decisions are acted on.
     Mode = "mode";
+    /// What one breaker watches over.
+    Scope = "scope";
     /// So many failures with no success between them.
     ConsecutiveFailures = "trip.consecutiveFailures";
     /// The share of failures.
@@ -143,6 +167,7 @@ impl ClusterBreaker {
         let BreakerPolicy { classifier, trip, open, half_open, ramp, .. } = &self.policy;
         Some(match setting {
             BreakerSetting::Mode => mode(self.policy.mode).to_owned(),
+            BreakerSetting::Scope => self.scope.token().to_owned(),
             BreakerSetting::ConsecutiveFailures => trip.consecutive_failures?.to_string(),
             BreakerSetting::FailurePercent => trip.failure_percent?.get().to_string(),
             BreakerSetting::SlowPercent => trip.slow?.percent.get().to_string(),

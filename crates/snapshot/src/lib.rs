@@ -12,7 +12,7 @@ mod listener;
 mod provenance;
 mod route;
 
-pub use breaker::{BreakerSetting, ClusterBreaker};
+pub use breaker::{BreakerScope, BreakerSetting, ClusterBreaker};
 pub use cluster::{
     Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Locality, PerPriority,
     ServiceName, TcpKeepalive,

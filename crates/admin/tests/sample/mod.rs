@@ -76,6 +76,7 @@ pub(crate) fn unused() -> ClusterStatus {
         success: ByOrigin::default(),
         breaker: None,
         fallback: None,
+        let_pass_by_gone: 0,
         membership_changes: 0,
         added_via_api: false,
     }
@@ -128,6 +129,7 @@ pub(crate) fn httpbin() -> ClusterStatus {
         success: ByOrigin::default(),
         breaker: None,
         fallback: None,
+        let_pass_by_gone: 0,
         membership_changes: 0,
         added_via_api: false,
     }

@@ -18,6 +18,8 @@ object! {
         subset: optional String = "subset", Supported;
         /// `enforce` refuses; `shadow` decides, counts and shows, and refuses nothing; `disabled` does nothing. Default: `enforce`.
         mode: optional Mode = "mode", Supported;
+        /// `destination`: one breaker for all calls; `endpoint`: one for each address. Default: `destination`.
+        scope: optional Scope = "scope", Supported;
         /// What opens it; any one is enough.
         trip: optional Trip = "trip", Supported;
         /// Which calls the percentages are of.
@@ -42,6 +44,16 @@ choice! {
         Shadow = "shadow", Supported;
         /// None are made.
         Disabled = "disabled", Supported;
+    }
+}
+
+choice! {
+    /// What one breaker watches over.
+    pub enum Scope {
+        /// All calls to the service.
+        Destination = "destination", Supported;
+        /// The calls to one endpoint; those that it does not take go to others.
+        Endpoint = "endpoint", Supported;
     }
 }
 

@@ -12,7 +12,7 @@ use fuseboard_core::breaker::{
     BreakerPolicy, FailureClassifier, FailureCount, HalfOpenPolicy, Mode, OpenPolicy, Percent, RampPolicy,
     SlowPolicy, TripPolicy, WindowPolicy,
 };
-use fuseboard_snapshot::{BreakerSetting, ClusterBreaker, Provenance, ServiceName};
+use fuseboard_snapshot::{BreakerScope, BreakerSetting, ClusterBreaker, Provenance, ServiceName};
 
 use super::circuit_breaker_sense::{self, Written};
 use super::failures;
@@ -50,13 +50,14 @@ impl<'a> BreakerIndex<'a> {
         let rules: Vec<_> = cascade.layers.iter().map(|breaker| breaker.id.clone()).collect();
         let mut written = Written::default();
         let policy = policy(&cascade, &mut written);
+        let scope = scope(&cascade, &mut written);
         written.may_be_completed = self.0.len() > 1;
         circuit_breaker_sense::check(&policy, &written, cascade.layers.first()?, timeout, diagnostics);
         let mut provenance = Provenance::default();
         for (setting, at) in written.iter() {
             provenance.insert(setting, Arc::new(at.origin(setting)));
         }
-        Some(ClusterBreaker { policy, rules, provenance })
+        Some(ClusterBreaker { scope, policy, rules, provenance })
     }
 
     /// Says which resources are for no service, port or subset.
@@ -95,6 +96,17 @@ impl<'a> Cascade<'a, CircuitBreaker> {
         let (layer, found) = self.find(|spec| field(&block(spec)?.value))?;
         written.insert(setting, layer, found.span);
         Some(found.value.clone())
+    }
+}
+
+fn scope<'a>(cascade: &Cascade<'a, CircuitBreaker>, written: &mut Written<'a>) -> BreakerScope {
+    let Some((layer, scope)) = cascade.find(|spec| spec.scope.as_ref()) else {
+        return BreakerScope::default();
+    };
+    written.insert(BreakerSetting::Scope, layer, scope.span);
+    match scope.value {
+        raw::Scope::Destination => BreakerScope::Destination,
+        raw::Scope::Endpoint => BreakerScope::Endpoint,
     }
 }
 

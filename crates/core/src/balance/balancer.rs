@@ -1,11 +1,19 @@
 //! Chooses one host for one try. Which hosts may be chosen, and when all of them may, is `host_set`'s to say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::host_set::refusal_of;
 use super::schedule::Schedule;
 use super::{HostSet, LbPolicy, Recipients};
+use crate::breaker::{Refusal, RefusedBy};
 use crate::rng::Rng;
 use crate::time::Instant;
+
+/// No epoch comes that far.
+const UNSEEN: u64 = u64::MAX;
+
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// One worker's choice among the hosts of one cluster. Looks at all hosts again only after the set's health changed; otherwise a
 /// pick is O(1) (O(log n) with unequal weights) and allocates nothing.
@@ -13,10 +21,16 @@ use crate::time::Instant;
 pub struct Balancer {
     policy: LbPolicy,
     hosts: Arc<HostSet>,
-    /// The health epoch that the fields below were made in; `None`: not yet.
-    seen: Option<u64>,
-    candidates: Vec<usize>,
-    panic: bool,
+    /// The health epoch that the fields below were made in; [`UNSEEN`]: not yet.
+    seen: u64,
+    /// When the breaker of a host that is kept out lets a probe through, if nothing happens before: they are old then, too.
+    stale_from: Instant,
+    pub(super) candidates: Vec<usize>,
+    /// None of the candidates has a breaker that takes every call.
+    all_guarded: bool,
+    /// All hosts that are otherwise healthy were kept out by their breakers.
+    shut_out: bool,
+    pub(super) panic: bool,
     method: Method,
     schedule: Schedule,
 }
@@ -28,6 +42,17 @@ enum Method {
     Uniform,
     Rotation { next: usize },
     Schedule { by_load: bool },
+}
+
+/// Whether a pick would find a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// There are candidates, and at least one of them might take a call.
+    Hosts,
+    /// The breaker of each host that could be chosen refuses.
+    Refused(Refusal),
+    /// Nobody to send to.
+    NoneHealthy,
 }
 
 /// The result of one choice.
@@ -53,8 +78,11 @@ impl Balancer {
         Self {
             policy,
             hosts,
-            seen: None,
+            seen: UNSEEN,
+            stale_from: NEVER,
             candidates: Vec::new(),
+            all_guarded: false,
+            shut_out: false,
             panic: false,
             method: Method::Uniform,
             schedule: Schedule::default(),
@@ -97,17 +125,33 @@ impl Balancer {
         Pick::Host { index, panic }
     }
 
-    /// Whether a pick would find a host now. Asked before queueing: where nobody can be sent to, nobody should wait.
-    pub fn has_candidates(&mut self, now: Instant, rng: &mut Rng) -> bool {
+    /// Whether a pick would find a host now. Asked before queueing: where nobody can be sent to, nobody should wait. O(1) as
+    /// long as one candidate's breaker is closed, or the cluster has none for its endpoints.
+    pub fn outlook(&mut self, now: Instant, rng: &mut Rng) -> Outlook {
         self.keep_up(now, rng);
-        !self.candidates.is_empty()
+        if self.candidates.is_empty() {
+            return self.kept_out(now).map_or(Outlook::NoneHealthy, Outlook::Refused);
+        }
+        if !self.all_guarded {
+            return Outlook::Hosts;
+        }
+        let entries = self.hosts.hosts();
+        let refusal = refusal_of(self.candidates.iter().map(|&index| &entries[index]), now);
+        refusal.map_or(Outlook::Hosts, |refusal| Outlook::Refused(self.hosts.or_first_probe(refusal, now)))
+    }
+
+    /// Without a candidate: what those are refused with whom only breakers keep out. `None`: it is not the breakers.
+    pub(super) fn kept_out(&self, now: Instant) -> Option<Refusal> {
+        // A breaker that went on since the candidates were found lets somebody through with the next call.
+        let soon = Refusal { by: RefusedBy::Open, retry_after: Duration::ZERO };
+        self.shut_out.then(|| self.hosts.refusal(now).unwrap_or(soon))
     }
 
     fn keep_up(&mut self, now: Instant, rng: &mut Rng) {
         let epoch = self.hosts.epoch();
-        if self.seen != Some(epoch) {
+        if self.seen != epoch || now >= self.stale_from {
             self.refresh(now, rng);
-            self.seen = Some(epoch);
+            self.seen = epoch;
         }
     }
 
@@ -135,18 +179,24 @@ impl Balancer {
     /// Looks at all hosts. Rotations start at a random place, so that workers and proxies don't move in step.
     fn refresh(&mut self, now: Instant, rng: &mut Rng) {
         let hosts = &self.hosts;
+        let entries = hosts.hosts();
+        let all = 0..entries.len();
         self.candidates.clear();
-        self.candidates.extend((0..hosts.hosts().len()).filter(|&index| hosts.hosts()[index].is_available()));
+        self.candidates.extend(all.clone().filter(|&index| entries[index].is_available(now)));
+        self.shut_out = self.candidates.is_empty() && hosts.has_healthy();
         let recipients = hosts.recipients(self.candidates.len());
         self.panic = recipients == Recipients::All;
         match recipients {
             Recipients::Healthy => {}
             Recipients::All => {
+                // But those that their own breakers keep out: nothing reaches an open one.
                 self.candidates.clear();
-                self.candidates.extend(0..hosts.hosts().len());
+                self.candidates.extend(all.filter(|&index| entries[index].shut_until(now).is_none()));
             }
             Recipients::Nobody => self.candidates.clear(),
         }
+        self.stale_from = entries.iter().filter_map(|host| host.shut_until(now)).min().unwrap_or(NEVER);
+        self.all_guarded = !self.candidates.iter().any(|&index| entries[index].takes_all());
         let offset = rng.below(u32::try_from(self.candidates.len()).unwrap_or(u32::MAX)) as usize;
         let weights = || self.candidates.iter().map(|&index| hosts.hosts()[index].weight);
         let equal = weights().zip(weights().skip(1)).all(|(one, next)| one == next);
@@ -171,7 +221,7 @@ fn any(candidates: &[usize], rng: &mut Rng) -> Option<usize> {
 }
 
 /// Inverse of a host's share: its weight, divided in least request by its load plus one (Envoy's bias 1).
-fn pause(hosts: &HostSet, index: usize, by_load: bool, now: Instant) -> f64 {
+pub(super) fn pause(hosts: &HostSet, index: usize, by_load: bool, now: Instant) -> f64 {
     let host = &hosts.hosts()[index];
     let load = if by_load { host.load.load(now) + 1 } else { 1 };
     load as f64 / f64::from(host.weight.get())

@@ -8,11 +8,13 @@ mod host_set;
 mod load;
 mod none_healthy;
 mod schedule;
+mod willing;
 
-pub use balancer::{Balancer, Pick};
+pub use balancer::{Balancer, Outlook, Pick};
 pub use host_set::{HostEntry, HostSet};
 pub use load::{ActiveGuard, HostLoad};
 pub use none_healthy::{NoneHealthy, NoneHealthyPolicy, Recipients};
+pub use willing::Taken;
 
 /// Istio's `loadBalancer.simple`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use super::cell::{Cell, Stamp};
-use super::front::{Front, Sign, VERSION_MASK};
+use super::front::{Front, Gist, Sign, VERSION_MASK};
 use super::half_open::LeaseId;
 use super::machine::{Admission, Ended, Machine};
 use super::window::RecordId;
-use super::{BreakerPolicy, BreakerView, Override, Recorder, Refusal, State, Transitions, WindowPolicy};
+use super::{
+    BreakerPolicy, BreakerView, Override, Recorder, Refusal, RefusedBy, State, Transitions, WindowPolicy,
+};
 use crate::rng::Rng;
 use crate::sync::{Mutex, lock};
 use crate::time::Instant;
@@ -62,6 +64,36 @@ impl Breaker {
         self.front.sign().gist.state()
     }
 
+    /// Until when it lets nobody through, as far as one look at its word tells; `None`: it might take a call at `now`. A
+    /// shadow keeps nobody out.
+    pub fn shut_until(&self, now: Instant) -> Option<Instant> {
+        let sign = self.front.sign();
+        let shut = sign.acts && sign.gist == Gist::Open;
+        shut.then(|| self.front.not_before()).filter(|until| now < *until)
+    }
+
+    /// Why it would not take a call at `now`, as far as one look tells; takes nothing. Half-open with a probe's place free,
+    /// and on the ramp, it might.
+    pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
+        let sign = self.front.sign();
+        let by = match sign.gist {
+            Gist::Open => RefusedBy::Open,
+            Gist::HalfOpen => RefusedBy::ProbeBusy,
+            Gist::Off | Gist::Closed | Gist::Ramp | Gist::ForcedClosed => return Ok(()),
+        };
+        let until = self.front.not_before();
+        if !sign.acts || now >= until {
+            return Ok(());
+        }
+        Err(Refusal { by, retry_after: until.saturating_since(now) })
+    }
+
+    /// Whether it takes every call.
+    pub fn takes_all(&self) -> bool {
+        let sign = self.front.sign();
+        !sign.acts || matches!(sign.gist, Gist::Off | Gist::Closed | Gist::ForcedClosed)
+    }
+
     /// A way in for one more worker.
     pub fn recorder(self: &Arc<Self>) -> Recorder {
         let cell = Arc::new(Cell::new());
@@ -74,6 +106,9 @@ impl Breaker {
 
     /// When [`Self::tick`] has something to do next; `None`: nothing runs out by itself.
     pub fn deadline(&self) -> Option<Instant> {
+        if matches!(self.front.sign().gist, Gist::Off | Gist::Closed) {
+            return None;
+        }
         lock(&self.inner).machine.deadline()
     }
 

@@ -144,6 +144,13 @@ pub struct Transition {
     pub shadow: bool,
 }
 
+impl Transition {
+    /// Whether it may matter to who is sent there. What a shadow does on its own never does.
+    pub const fn takes_effect(&self) -> bool {
+        !self.shadow || matches!(self.cause, Cause::OverrideEnded(_) | Cause::Reset { .. })
+    }
+}
+
 /// The changes of state that one call brought about, in order; mostly none.
 pub type Transitions = Vec<Transition>;
 

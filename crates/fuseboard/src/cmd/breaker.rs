@@ -1,6 +1,7 @@
 //! `fuseboard breaker`: which breaker is open, why, by which setting of which rule, and what happened before; opening or closing one by
 //! hand; and following what happens.
 
+mod endpoints;
 mod event;
 mod order;
 mod watch;
@@ -39,8 +40,9 @@ enum Command {
   fuseboard breaker list
   fuseboard breaker list -o json
 
-STATE is the breaker's: - where no CircuitBreaker is for the service. REASON also
-has limits that are full and hosts that are ejected. CONN, PENDING, REQ and RETRY
+STATE is the breaker's: - where no CircuitBreaker is for the service, 1/3 OPEN where
+each endpoint has a breaker and one of three is open. REASON also has limits that
+are full and hosts that are ejected. CONN, PENDING, REQ and RETRY
 are what counts now and the limit, - for none; HOSTS are those in rotation of all.")]
     List(All),
     /// One service: its state in words, and every setting with the place it came from
@@ -191,13 +193,16 @@ fn list(found: &Breakers) -> String {
 }
 
 fn row(cluster: &ClusterState) -> Vec<Cell> {
-    let breaker = cluster.breaker.as_ref();
+    let breaker = speaking(cluster);
     let open = breaker.filter(|breaker| breaker.state == "open");
     let limits = &cluster.limits;
     let mut row = vec![
         Cell::plain(short(&cluster.service)),
         Cell::plain(cluster.service.port.to_string()),
-        breaker.map_or_else(|| Cell::plain("-"), state),
+        cluster.endpoint_breakers.as_ref().map_or_else(
+            || cluster.breaker.as_ref().map_or_else(|| Cell::plain("-"), state),
+            endpoints::state,
+        ),
         Cell::plain(reason(cluster)),
         Cell::plain(open.map(|breaker| in_words(breaker.since_ms / 1000)).unwrap_or_default()),
         Cell::plain(open.and_then(|breaker| breaker.next_probe_in_ms).map(next_probe).unwrap_or_default()),
@@ -218,18 +223,28 @@ fn short(service: &Service) -> String {
 }
 
 fn state(breaker: &Breaker) -> Cell {
+    state_behind("", breaker)
+}
+
+fn state_behind(count: &str, breaker: &Breaker) -> Cell {
     let style = match breaker.state.as_str() {
         "closed" => output::GOOD,
         "open" => output::BAD,
         _ => output::WARN,
     };
-    Cell::styled(style, breaker.state.to_uppercase().replace('_', "-"))
+    Cell::styled(style, format!("{count}{}", breaker.state.to_uppercase().replace('_', "-")))
+}
+
+/// The breaker that has most to say: that of all calls, or that of the endpoint which is worst off.
+fn speaking(cluster: &ClusterState) -> Option<&Breaker> {
+    let of_endpoint = || endpoints::worst(cluster.endpoint_breakers.as_ref()?).map(|one| &one.breaker);
+    cluster.breaker.as_ref().or_else(of_endpoint)
 }
 
 /// Why the breaker is not simply closed, which limits are full, how many hosts are out.
 fn reason(cluster: &ClusterState) -> String {
     let mut reasons = Vec::new();
-    if let Some(breaker) = &cluster.breaker {
+    if let Some(breaker) = speaking(cluster) {
         if breaker.state != "closed" {
             reasons.push(breaker.cause.words.clone());
         } else if let Some(order) = &breaker.r#override {
@@ -276,6 +291,10 @@ fn sections(found: &Breakers, of: fn(&ClusterState) -> String) -> String {
 }
 
 fn show(cluster: &ClusterState) -> String {
+    if let Some(breakers) = &cluster.endpoint_breakers {
+        let rows: Vec<_> = breakers.settings.iter().map(setting).collect();
+        return endpoints::show(breakers) + &table::lines("  ", &["SETTING", "VALUE", "SET BY"], &rows);
+    }
     let Some(breaker) = &cluster.breaker else {
         return "no breaker: no CircuitBreaker is for this service\n".to_owned();
     };

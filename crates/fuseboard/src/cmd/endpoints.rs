@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use fuseboard_admin::Wanted;
-use fuseboard_admin::hosts::{ClusterEndpoints, EndpointState, Endpoints, State};
+use fuseboard_admin::hosts::{ClusterEndpoints, EndpointBreaker, EndpointState, Endpoints, State};
 
 use crate::asking::{self, Target};
 use crate::exit::{Exit, Failure, Outcome};
@@ -18,11 +18,12 @@ use crate::table::{self, Cell};
   fuseboard endpoints httpbin
   fuseboard endpoints httpbin.default:8000 -o json
 
-WHY says which detector ejected an endpoint, and after how many failures in a row or
-by what share of its calls; for one in rotation, how far a detector has come.
-RETURNS IN counts to the sweep that returns the endpoint: the first one after its
-ejection time. Names of pods, nodes and zones are those of the EndpointSlices or
-Endpoints.")]
+WHY says which detector ejected an endpoint, and after how many failures in a row
+or by what share of its calls; for one in rotation, how far a detector has come; or
+why its breaker is open, where endpoints have breakers of their own. RETURNS IN
+counts to the sweep that returns the endpoint, the first one after its ejection
+time, or to the first probe. Names of pods, nodes and zones are those of the
+EndpointSlices or Endpoints.")]
 pub(crate) struct Arguments {
     /// Service: httpbin, httpbin.default or in full, with :PORT for one port; default: all
     #[arg(value_name = "HOST", value_parser = Wanted::parse)]
@@ -69,7 +70,11 @@ fn section(cluster: &ClusterEndpoints) -> String {
     let rotation = if all == 0 {
         "no endpoint: requests are answered 503".to_owned()
     } else {
-        let words = [(of(State::Ejected), "ejected"), (of(State::Unready), "not ready")];
+        let words = [
+            (of(State::Ejected), "ejected"),
+            (of(State::Open), "with an open breaker"),
+            (of(State::Unready), "not ready"),
+        ];
         let others = words.iter().filter(|(count, _)| *count > 0);
         let others: Vec<String> = others.map(|(count, word)| format!(", {count} {word}")).collect();
         format!("{} of {all} in rotation{}", of(State::Healthy), others.concat())
@@ -101,8 +106,16 @@ fn row(endpoint: &EndpointState) -> Vec<Cell> {
         State::Healthy => (output::GOOD, "healthy"),
         State::Ejected => (output::BAD, "ejected"),
         State::Unready => (output::WARN, "not ready"),
+        State::Open => (output::BAD, "open"),
     };
-    let returns = endpoint.ejection.as_ref().map(|ejection| in_words(ejection.returns_in_ms));
+    let returns = match (&endpoint.ejection, open(endpoint)) {
+        (Some(ejection), _) => Some(in_words(ejection.returns_in_ms)),
+        (None, Some(breaker)) => breaker.next_probe_in_ms.map(|millis| match millis {
+            0 => "next call".to_owned(),
+            millis => in_words(millis),
+        }),
+        (None, None) => None,
+    };
     vec![
         Cell::plain(&endpoint.address),
         Cell::plain(&endpoint.pod),
@@ -117,13 +130,28 @@ fn row(endpoint: &EndpointState) -> Vec<Cell> {
     ]
 }
 
-/// What ejected it, or the detector that is nearest to it.
+/// Its breaker, if that is what keeps it out.
+fn open(endpoint: &EndpointState) -> Option<&EndpointBreaker> {
+    endpoint.breaker.as_ref().filter(|_| endpoint.state == State::Open)
+}
+
+/// What ejected it, what its breaker says, or the detector that is nearest to ejecting it.
 fn why(endpoint: &EndpointState) -> Cell {
     if let Some(ejection) = &endpoint.ejection {
         return Cell::plain(match ejection.seen.as_str() {
             "" => format!("{} {1}/{1}", ejection.detector, ejection.threshold),
             seen => format!("{}: {seen}", ejection.detector),
         });
+    }
+    if let Some(breaker) = &endpoint.breaker
+        && (breaker.state != "closed" || breaker.traffic_percent < 100)
+    {
+        let shadow = if breaker.mode == "shadow" { " (shadow)" } else { "" };
+        let state = match breaker.state.as_str() {
+            "closed" => format!("breaker: {} % of traffic", breaker.traffic_percent),
+            state => format!("breaker {}: {}", state.replace('_', "-"), breaker.cause.words),
+        };
+        return Cell::plain(state + shadow);
     }
     let counting = endpoint.streaks.iter().filter(|streak| streak.failures > 0);
     let nearest = counting.max_by_key(|streak| streak.failures * 1000 / streak.threshold.max(1));

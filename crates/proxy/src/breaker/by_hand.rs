@@ -71,9 +71,8 @@ impl Shared {
 
     /// Removes the breakers that were there for overrides that have ended. The caller holds the registry's control lock.
     pub(crate) fn drop_idle_breakers(&self, live: &LiveSnapshot, now: Instant) {
-        let idle = live.clusters.iter().enumerate().filter(|(_, view)| {
-            view.config.breaker.is_none() && view.breaker.as_ref().is_some_and(|breaker| breaker.is_idle(now))
-        });
+        let is_idle = |view: &ClusterView| view.breaker.as_ref().is_some_and(|breaker| breaker.is_idle(now));
+        let idle = live.clusters.iter().enumerate().filter(|(_, view)| is_idle(view));
         let idle: Vec<_> = idle.map(|(position, _)| (position, None)).collect();
         if !idle.is_empty() {
             self.replace_breakers(idle);

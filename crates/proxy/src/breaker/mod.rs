@@ -1,7 +1,9 @@
-//! The breaker of a cluster as it runs: one machine for all workers, a way in for each of them, and what is remembered of its trips.
-//! When it opens and closes is `core::breaker`'s decision; asking it is the exchange's business.
+//! The breaker of a cluster, or of one of its endpoints, as it runs: one machine for all workers, a way in for each of them, and
+//! what is remembered of its trips. When it opens and closes is `core::breaker`'s decision; asking it is the exchange's business.
 
 mod by_hand;
+mod endpoints;
+mod pick;
 mod sweep;
 
 use std::rc::Rc;
@@ -9,19 +11,25 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use fuseboard_admin::breakers::cause_words;
-use fuseboard_admin::status::RulePlace;
+use fuseboard_admin::status::{BreakerStatus, RulePlace};
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{
     Breaker, BreakerPolicy, BreakerView, Mode, Recorder, State, Transition, Transitions,
 };
-use fuseboard_snapshot::{BreakerSetting, Cluster};
+use fuseboard_snapshot::{BreakerScope, BreakerSetting, Cluster};
 
+use crate::live::Host;
+
+pub(crate) use endpoints::WorkerEndpoints;
+pub(crate) use pick::{note_probe, pick};
 pub(crate) use sweep::run;
 
-/// A breaker that survives snapshots, until one has none for its cluster and no override is in force.
+/// A breaker that survives snapshots, until one has none for its cluster, or leaves its endpoint out, and no override is in force.
 #[derive(Debug)]
 pub struct LiveBreaker {
     machine: Arc<Breaker>,
+    /// Whose it is; `None`: the whole cluster's.
+    host: Option<Arc<Host>>,
     /// The settings in force.
     config: ArcSwap<Cluster>,
     trip: ArcSwapOption<Trip>,
@@ -39,10 +47,16 @@ pub(crate) struct Trip {
 }
 
 impl LiveBreaker {
-    /// Under the settings of a cluster that has one.
-    pub(crate) fn new(cluster: &Arc<Cluster>, policy: BreakerPolicy, now: Instant) -> Self {
+    /// Under the settings of a cluster that has such; of one host, or of all together.
+    pub(crate) fn new(
+        cluster: &Arc<Cluster>,
+        host: Option<&Arc<Host>>,
+        policy: BreakerPolicy,
+        now: Instant,
+    ) -> Self {
         Self {
             machine: Breaker::new(policy, now),
+            host: host.cloned(),
             config: ArcSwap::new(Arc::clone(cluster)),
             trip: ArcSwapOption::empty(),
         }
@@ -50,7 +64,7 @@ impl LiveBreaker {
 
     /// For a cluster that has none: it carries out overrides and does nothing else.
     pub(crate) fn by_hand(cluster: &Arc<Cluster>, now: Instant) -> Self {
-        Self::new(cluster, overrides_only(), now)
+        Self::new(cluster, None, overrides_only(), now)
     }
 
     /// The cluster has none any more. Stays, with nothing but its override, while there is one.
@@ -61,7 +75,9 @@ impl LiveBreaker {
 
     /// Nothing asks for it any more: no rule, and no override.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
-        self.config.load().breaker.is_none() && self.machine.forced(now).is_none()
+        let config = self.config.load();
+        let scope = if self.host.is_some() { BreakerScope::Endpoint } else { BreakerScope::Destination };
+        config.breaker.as_ref().is_none_or(|rule| rule.scope != scope) && self.machine.forced(now).is_none()
     }
 
     /// Puts other numbers in force, where they are others.
@@ -78,14 +94,34 @@ impl LiveBreaker {
         self.machine.reconfigure(policy.clone(), now)
     }
 
+    /// Whose it is; `None`: the whole cluster's.
+    pub fn host(&self) -> Option<&Arc<Host>> {
+        self.host.as_ref()
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> State {
+        self.machine.state()
+    }
+
     /// The machine.
     pub(crate) const fn machine(&self) -> &Arc<Breaker> {
         &self.machine
     }
 
+    /// Whether it keeps everybody out at `now`.
+    pub(crate) fn is_shut(&self, now: Instant) -> bool {
+        self.machine.shut_until(now).is_some()
+    }
+
     /// The whole picture at `now`.
     pub(crate) fn view(&self, now: Instant) -> BreakerView {
         self.machine.view(now)
+    }
+
+    /// The same for the admin pages.
+    pub(crate) fn status(&self, now: Instant) -> BreakerStatus {
+        BreakerStatus { view: self.view(now), read_at: now }
     }
 
     /// Why it opened last; `None`: it never did.
@@ -99,9 +135,10 @@ impl LiveBreaker {
         let Some(Transition { cause, .. }) = opened else { return };
         let setting = BreakerSetting::deciding(cause);
         let config = self.config.load();
+        let whose = self.host.as_ref().map(|host| format!("{}: ", host.endpoint.address)).unwrap_or_default();
         let origin = setting.and_then(|setting| config.breaker.as_ref()?.provenance.get(setting));
         self.trip.store(Some(Arc::new(Trip {
-            words: cause_words(cause),
+            words: whose + &cause_words(cause),
             setting: setting.map(BreakerSetting::path),
             rule: origin.map(|origin| RulePlace::from(&**origin)),
         })));

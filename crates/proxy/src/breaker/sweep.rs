@@ -32,14 +32,18 @@ pub(crate) async fn run(worker: Rc<Worker>) {
     }
 }
 
-/// Looks at one breaker; says when to look again.
+/// Looks at the breakers of one cluster; says when to look again.
 fn sweep(worker: &Worker, cluster: &WorkerCluster, now: Instant) -> Duration {
-    let Some(breaker) = &cluster.breaker else { return LONGEST };
-    let transitions = breaker.recorder.sweep(now, &mut worker.rng.borrow_mut());
-    worker.note_transitions(cluster, &transitions);
     let slow = cluster.view.config.breaker.as_ref().and_then(|rule| rule.policy.trip.slow);
     // A call that begins while we sleep is not slow before we wake.
     let bound = slow.map_or(LONGEST, |slow| slow.slower_than.min(LONGEST));
-    let next = breaker.recorder.deadline().map_or(bound, |deadline| deadline.saturating_since(now));
+    let mut next = bound;
+    for breaker in cluster.breakers() {
+        let transitions = breaker.recorder.sweep(now, &mut worker.rng.borrow_mut());
+        worker.note_transitions(cluster, &breaker.live, &transitions);
+        if let Some(deadline) = breaker.recorder.deadline() {
+            next = next.min(deadline.saturating_since(now));
+        }
+    }
     next.clamp(SHORTEST, bound.max(SHORTEST))
 }

@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use fuseboard_core::balance::Outlook;
+use fuseboard_core::breaker::Refusal;
 use fuseboard_core::limit::{Admission, PoolsFull, Refused, Slot, Waiter};
 use fuseboard_core::refusal::RefusalReason;
 
@@ -13,6 +15,7 @@ use crate::clock;
 use crate::deadline::Timer;
 use crate::live::Tier;
 use crate::local_reply::Cause;
+use crate::worker::WorkerCluster;
 
 impl Exchange<'_> {
     /// Waits for the right to have one request on one connection. Upgrades never wait: they would keep their place for life.
@@ -50,12 +53,22 @@ impl Exchange<'_> {
                 check(&cluster, self.now).map_err(|refusal| self.refused_by_breaker(&cluster, refusal))?
             }
         };
-        let has_hosts =
-            cluster.balancer.borrow_mut().has_candidates(self.now, &mut self.worker.rng.borrow_mut());
-        if has_hosts { Ok(checked) } else { Err(self.no_healthy_host()) }
+        match self.outlook(&cluster) {
+            Outlook::Hosts => Ok(checked),
+            Outlook::Refused(refusal) => Err(self.nobody(&cluster, Some(refusal))),
+            Outlook::NoneHealthy => Err(self.nobody(&cluster, None)),
+        }
     }
 
-    pub(super) fn no_healthy_host(&mut self) -> Ended {
+    fn outlook(&self, cluster: &WorkerCluster) -> Outlook {
+        cluster.balancer.borrow_mut().outlook(self.now, &mut self.worker.rng.borrow_mut())
+    }
+
+    /// The answer where nobody can be sent to. `refusal`: because of the breakers of the endpoints.
+    pub(super) fn nobody(&mut self, cluster: &WorkerCluster, refusal: Option<Refusal>) -> Ended {
+        if let Some(refusal) = refusal {
+            return self.refused_by_breaker(cluster, refusal);
+        }
         self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_none_healthy.inc());
         self.note_refusal(RefusalReason::NoHealthy, None);
         Ended::Failed(Cause::NoHealthyHost)
@@ -110,7 +123,12 @@ impl Exchange<'_> {
         let interrupt = match granted {
             Ok(Ok(slot)) => return Ok(slot),
             Ok(Err(_dismissed)) => {
-                return Err(self.usable(routed).map_or_else(|ended| ended, |_| self.no_healthy_host()));
+                let cluster = self.usable(routed)?;
+                let refusal = match self.outlook(&cluster) {
+                    Outlook::Refused(refusal) => Some(refusal),
+                    Outlook::Hosts | Outlook::NoneHealthy => None,
+                };
+                return Err(self.nobody(&cluster, refusal));
             }
             Err(interrupt) => interrupt,
         };

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use fuseboard_core::balance::Pick;
 use fuseboard_core::limit::{CxPermit, Slot, WorkerId};
 use fuseboard_core::outcome::Outcome;
 use fuseboard_core::pool::{Checkout, Found};
@@ -64,16 +63,19 @@ impl Exchange<'_> {
         (slot, checked): (Slot<'_>, Checked),
         retries: &mut Retries<'_>,
     ) -> Tried {
-        let Some(index) = self.pick(cluster, retries) else { return Tried::Ended(self.no_healthy_host()) };
-        let ticket = match self.take_ticket(cluster, checked) {
-            Ok(ticket) => ticket,
+        let (index, of_host) = match self.pick(cluster, retries) {
+            Ok(picked) => picked,
+            Err(ended) => return Tried::Ended(ended),
+        };
+        let guard = match self.take_ticket(cluster, checked) {
+            Ok(of_cluster) => of_host.or(of_cluster),
             Err(ended) => return Tried::Ended(ended),
         };
         let worker = Rc::clone(&self.worker);
         let host = &cluster.view.hosts[index];
         retries.note_host(host.key);
         self.account.host(host);
-        let mut held = Held::new(&worker, cluster, host, tier, slot, ticket);
+        let mut held = Held::new(&worker, cluster, host, tier, slot, guard);
         if let Some(timeout) = routed.try_timeout() {
             self.account.try_timeout = Some(timeout);
             self.down.timers.arm(Timer::Try, self.now + timeout);
@@ -99,21 +101,6 @@ impl Exchange<'_> {
                 }
             }
         }
-    }
-
-    fn pick(&mut self, cluster: &WorkerCluster, retries: &Retries<'_>) -> Option<usize> {
-        let (balancer, rng) = (&mut cluster.balancer.borrow_mut(), &mut self.worker.rng.borrow_mut());
-        let hosts = &cluster.view.hosts;
-        let tried = |index: usize| hosts.get(index).is_some_and(|host| retries.was_tried(host.key));
-        let pick = balancer.pick_except(tried, retries.host_attempts(), self.now, rng);
-        let (index, panic) = match pick {
-            Pick::Host { index, panic } => (Some(index), panic),
-            Pick::NoneHealthy { panic } => (None, panic),
-        };
-        if panic {
-            cluster.view.live.stats.shard(self.worker.index).stats.lb_healthy_panic.inc();
-        }
-        index.filter(|index| *index < hosts.len())
     }
 
     /// Puts a connection to the host into `held`. True: it served others before. `fresh`: none that did. This worker's idle ones

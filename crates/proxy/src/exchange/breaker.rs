@@ -1,15 +1,18 @@
-//! The steps through the cluster's breaker: asked before queueing, and once more when there are a slot and a host. A cluster
-//! without one is not asked.
+//! The steps through breakers. That of a cluster is asked before queueing, and once more when there are a slot and a host; that of an
+//! endpoint when the endpoint is chosen, and if it refuses, another endpoint is. A cluster without any is not asked.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use fuseboard_core::Instant;
-use fuseboard_core::breaker::{Pass, Refusal, Ticket};
+use fuseboard_core::balance::Taken;
+use fuseboard_core::breaker::{Pass, Refusal};
 use fuseboard_core::refusal::RefusalReason;
 
+use super::held::Guard;
+use super::retry::Retries;
 use super::{Ended, Exchange};
-use crate::breaker::WorkerBreaker;
+use crate::breaker::{WorkerBreaker, note_probe, pick};
 use crate::local_reply::Cause;
 use crate::worker::WorkerCluster;
 
@@ -23,6 +26,19 @@ pub(super) fn check(cluster: &WorkerCluster, now: Instant) -> Result<Checked, Re
     Ok(Checked(Some((Rc::clone(breaker), pass))))
 }
 
+/// Whether a retry makes sense: the same, and one endpoint at least that might take it.
+pub(super) fn check_retry(cluster: &WorkerCluster, now: Instant) -> Result<Checked, Refusal> {
+    if !cluster.view.host_breakers.is_empty()
+        && let Some(refusal) = cluster.view.host_set.refusal(now)
+    {
+        return Err(refusal);
+    }
+    check(cluster, now)
+}
+
+/// A host for a try, with what its own breaker let the try through with.
+pub(super) type Picked<'t> = (usize, Option<Guard<'t>>);
+
 impl Exchange<'_> {
     /// Whether a try may be sent: with a slot and a host at hand, but before anybody counts it. Another breaker than the one that was
     /// asked before, or the first one, comes with a new snapshot while the request waits.
@@ -30,7 +46,7 @@ impl Exchange<'_> {
         &mut self,
         cluster: &'t WorkerCluster,
         checked: Checked,
-    ) -> Result<Option<Ticket<'t>>, Ended> {
+    ) -> Result<Option<Guard<'t>>, Ended> {
         let Some(breaker) = &cluster.breaker else { return Ok(None) };
         let worker = Rc::clone(&self.worker);
         let (ticket, transitions) = {
@@ -40,14 +56,25 @@ impl Exchange<'_> {
                 None => breaker.recorder.admit(self.now, rng),
             }
         };
-        worker.note_transitions(cluster, &transitions);
+        worker.note_transitions(cluster, &breaker.live, &transitions);
         let ticket = ticket.map_err(|refusal| self.refused_by_breaker(cluster, refusal))?;
-        if ticket.is_probe() {
-            cluster.view.live.stats.shard(worker.index).breaker.probes.inc();
-            // Its lease may be the next thing that runs out.
-            worker.shared.applied.notify_one();
+        note_probe(&worker, cluster, &ticket);
+        Ok(Some((&breaker.live, ticket)))
+    }
+
+    /// A host whose breaker lets the try through. Hosts that refuse leave it to others.
+    pub(super) fn pick<'t>(
+        &mut self,
+        cluster: &'t WorkerCluster,
+        retries: &Retries<'_>,
+    ) -> Result<Picked<'t>, Ended> {
+        let hosts = &cluster.view.hosts;
+        let tried = |index: usize| hosts.get(index).is_some_and(|host| retries.was_tried(host.key));
+        match pick(&self.worker, cluster, tried, retries.host_attempts(), self.now) {
+            Taken::Host { index, ticket, .. } => Ok((index, ticket)),
+            Taken::Refused(refusal) => Err(self.nobody(cluster, Some(refusal))),
+            Taken::NoneHealthy { .. } => Err(self.nobody(cluster, None)),
         }
-        Ok(Some(ticket))
     }
 
     /// The answer to who may not be sent there now.

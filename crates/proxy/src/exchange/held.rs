@@ -8,6 +8,7 @@ use fuseboard_core::limit::Slot;
 use fuseboard_core::outlier::Ticket;
 use fuseboard_core::{FailureKind, Instant, Outcome, breaker};
 
+use crate::breaker::LiveBreaker;
 use crate::clock;
 use crate::live::{Host, Tier};
 use crate::upstream::{ClosedBy, UpstreamConnection};
@@ -23,9 +24,14 @@ pub(crate) struct Held<'t> {
     pub(crate) connection: Option<UpstreamConnection>,
     active: Option<ActiveGuard<'t>>,
     ticket: Option<Ticket>,
-    breaker: Option<breaker::Ticket<'t>>,
+    guard: Option<Guard<'t>>,
+    /// The breaker of the host itself.
+    endpoint: Option<&'t LiveBreaker>,
     slot: Option<Slot<'t>>,
 }
+
+/// A breaker that let the try through, and what it let it through with.
+pub(crate) type Guard<'t> = (&'t LiveBreaker, breaker::Ticket<'t>);
 
 impl<'t> Held<'t> {
     pub(crate) fn new(
@@ -34,8 +40,9 @@ impl<'t> Held<'t> {
         host: &'t Arc<Host>,
         tier: &'t Tier,
         slot: Slot<'t>,
-        breaker: Option<breaker::Ticket<'t>>,
+        guard: Option<Guard<'t>>,
     ) -> Self {
+        let endpoint = guard.as_ref().map(|(breaker, _)| *breaker);
         Self {
             worker,
             cluster,
@@ -44,7 +51,8 @@ impl<'t> Held<'t> {
             connection: None,
             active: Some(host.load.begin()),
             ticket: Some(host.monitor.begin()),
-            breaker,
+            guard,
+            endpoint: endpoint.filter(|breaker| breaker.host().is_some()),
             slot: Some(slot),
         }
     }
@@ -71,22 +79,22 @@ impl<'t> Held<'t> {
         let block = view.live.stats.shard(self.worker.index);
         view.live.on_trip(self.host, trip, block, now, &mut self.worker.rng.borrow_mut());
         // Judged by the hosts of now: the try may have begun under an older snapshot.
-        if self.worker.current_view(view).is_deserted() {
+        if self.worker.current_view(view).is_deserted(now) {
             view.live.dismiss_waiters();
         }
     }
 
     /// The breaker's part of [`Self::record`].
     pub(crate) fn record_at_breaker(&mut self, outcome: Outcome, now: Instant) {
-        if let Some(ticket) = self.breaker.take() {
+        if let Some((breaker, ticket)) = self.guard.take() {
             let transitions = ticket.record(outcome, now, &mut self.worker.rng.borrow_mut());
-            self.worker.note_transitions(self.cluster, &transitions);
+            self.worker.note_transitions(self.cluster, breaker, &transitions);
         }
     }
 
     /// Whether the try is a breaker's probe, and not yet judged by it.
     pub(crate) fn is_probe(&self) -> bool {
-        self.breaker.as_ref().is_some_and(breaker::Ticket::is_probe)
+        self.guard.as_ref().is_some_and(|(_, ticket)| ticket.is_probe())
     }
 
     /// The upstream's message is complete. `reusable`: as far as HTTP goes, the connection may carry another request.
@@ -133,11 +141,12 @@ impl<'t> Held<'t> {
         self.slot = None;
     }
 
-    /// Not for hosts that were ejected or removed meanwhile, nor for clusters that are gone.
+    /// Not for hosts that were ejected, shut off or removed meanwhile, nor for clusters that are gone.
     fn may_continue(&self, connection: &UpstreamConnection, now: Instant) -> bool {
         let view = &self.cluster.view;
         let ejected = view.config.outlier.is_some() && self.host.monitor.is_ejected();
-        let unwanted = ejected || self.host.is_gone() || self.worker.is_draining();
+        let shut = self.endpoint.is_some_and(|breaker| breaker.is_shut(now));
+        let unwanted = ejected || shut || self.host.is_gone() || self.worker.is_draining();
         !unwanted && connection.may_continue(&view.config.connection, now)
     }
 }
@@ -148,7 +157,7 @@ impl Drop for Held<'_> {
             self.abort(ClosedBy::Local, clock::now());
         }
         // A breaker's ticket that is dropped was abandoned.
-        self.breaker = None;
+        self.guard = None;
         self.record(Outcome::Abandoned, Instant::ZERO);
     }
 }

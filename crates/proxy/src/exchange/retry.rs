@@ -14,7 +14,7 @@ use fuseboard_core::retry::{Answer, RetryDecision, RetryPolicy, RetryState};
 use fuseboard_snapshot::Route;
 
 use super::attempt::Tried;
-use super::breaker::{Checked, check};
+use super::breaker::{Checked, check_retry};
 use super::{Ended, Exchange};
 use crate::clock;
 use crate::deadline::Timer;
@@ -147,7 +147,7 @@ impl Exchange<'_> {
         let state = retries.state()?;
         let acquire = || {
             let permit = tier.limits.try_retry().map_err(Denied::Limit)?;
-            let checked = check(&cluster, self.now).map_err(Denied::Breaker)?;
+            let checked = check_retry(&cluster, self.now).map_err(Denied::Breaker)?;
             Ok((permit, checked))
         };
         let decision = ask(state, &acquire, &mut worker.rng.borrow_mut());

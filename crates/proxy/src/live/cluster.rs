@@ -1,7 +1,10 @@
 //! One cluster as it runs: limits, idle connections, ejections and numbers, which survive snapshots; and the view that one
 //! snapshot gives of it: settings and hosts. What a worker does with them is the exchange's business.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,14 +12,15 @@ use fuseboard_admin::breakers::cause_words;
 use fuseboard_admin::logging::logger;
 use fuseboard_admin::status::{HistoryEvent, HistoryRecord, OverrideEnd};
 use fuseboard_core::balance::HostSet;
-use fuseboard_core::breaker::{Cause, Override, State, Transition, Transitions};
+use fuseboard_core::breaker::{BreakerPolicy, Cause, Override, State, Transition, Transitions};
 use fuseboard_core::limit::{HostCx, LimitView, PoolLimit, PoolsFull, Priority, ResourceManager};
 use fuseboard_core::outlier::{
     HealthEpoch, OutlierAction, OutlierDetector, OutlierEvent, OutlierPolicy, OutlierView, Trip,
 };
+use fuseboard_core::pool::HostKey;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
-use fuseboard_snapshot::{Availability, Cluster, PerPriority, ServiceName};
+use fuseboard_snapshot::{Availability, BreakerScope, Cluster, PerPriority, ServiceName};
 use fuseboard_stats::{Counter, Sharded};
 use tracing::{debug, info, warn};
 
@@ -65,6 +69,8 @@ pub struct LiveCluster {
     events: Arc<EventRing>,
     refusing: Refusing,
     refused_ejections: Pace,
+    /// What breakers of hosts that are gone had let pass in shadow mode; a counter must not fall.
+    let_pass_by_gone: AtomicU64,
 }
 
 impl LiveCluster {
@@ -92,6 +98,7 @@ impl LiveCluster {
             events,
             refusing: Refusing::default(),
             refused_ejections: Pace::default(),
+            let_pass_by_gone: AtomicU64::new(0),
         }
     }
 
@@ -163,40 +170,90 @@ impl LiveCluster {
         }
     }
 
-    /// The breaker under these settings: the one that runs, with the new numbers, or a new one. One that they do not have is dropped,
-    /// once no override holds it.
+    /// The breaker of the whole cluster under these settings: the one that runs, with the new numbers, or a new one. One that they
+    /// do not have is dropped, once no override holds it.
     pub(crate) fn breaker(
         &self,
         cluster: &Arc<Cluster>,
         running: Option<&Arc<LiveBreaker>>,
         now: Instant,
     ) -> Option<Arc<LiveBreaker>> {
-        let policy = cluster.breaker.as_ref().map(|rule| &rule.policy);
+        let rule = cluster.breaker.as_ref().filter(|rule| rule.scope == BreakerScope::Destination);
+        match (rule, running) {
+            (Some(rule), running) => Some(self.keep_or_make(cluster, None, &rule.policy, running, now)),
+            (None, None) => None,
+            (None, Some(running)) => {
+                let transitions = running.disarm(cluster, now)?;
+                self.on_transitions(running, &transitions, self.stats.control());
+                Some(Arc::clone(running))
+            }
+        }
+    }
+
+    /// The breakers of `hosts`, in their order, if the settings have one for each: those that run stay, by their host.
+    pub(crate) fn host_breakers(
+        &self,
+        cluster: &Arc<Cluster>,
+        hosts: &[Arc<Host>],
+        running: &[Arc<LiveBreaker>],
+        now: Instant,
+    ) -> Vec<Arc<LiveBreaker>> {
+        let mut running: HashMap<HostKey, &Arc<LiveBreaker>> =
+            running.iter().filter_map(|breaker| Some((breaker.host()?.key, breaker))).collect();
+        let rule = cluster.breaker.as_ref().filter(|rule| rule.scope == BreakerScope::Endpoint);
+        let breaker = |host: &Arc<Host>| {
+            let own = running.remove(&host.key);
+            Some(self.keep_or_make(cluster, Some(host), &rule?.policy, own, now))
+        };
+        let breakers = hosts.iter().filter_map(breaker).collect();
+        let let_pass = running.values().map(|breaker| breaker.view(now).would_have_refused).sum();
+        self.let_pass_by_gone.fetch_add(let_pass, Ordering::Relaxed);
+        // Other numbers may let somebody in, or shadows begin to act.
+        self.epoch.advance();
+        breakers
+    }
+
+    /// What breakers of hosts that are gone had let pass in shadow mode.
+    pub(crate) fn let_pass_by_gone(&self) -> u64 {
+        self.let_pass_by_gone.load(Ordering::Relaxed)
+    }
+
+    fn keep_or_make(
+        &self,
+        cluster: &Arc<Cluster>,
+        host: Option<&Arc<Host>>,
+        policy: &BreakerPolicy,
+        running: Option<&Arc<LiveBreaker>>,
+        now: Instant,
+    ) -> Arc<LiveBreaker> {
         let Some(running) = running else {
-            return policy.map(|policy| Arc::new(LiveBreaker::new(cluster, policy.clone(), now)));
+            return Arc::new(LiveBreaker::new(cluster, host, policy.clone(), now));
         };
-        let transitions = match policy {
-            Some(policy) => running.reconfigure(cluster, policy, now),
-            None => running.disarm(cluster, now)?,
-        };
+        let transitions = running.reconfigure(cluster, policy, now);
         if !transitions.is_empty() {
             self.on_transitions(running, &transitions, self.stats.control());
         }
-        Some(Arc::clone(running))
+        Arc::clone(running)
     }
 
-    /// Counts in `block`, logs and remembers what the breaker did.
+    /// Counts in `block`, logs and remembers what a breaker did. Before this returns, all workers know of an endpoint's, and idle
+    /// connections to one that is shut are closed.
     pub(crate) fn on_transitions(
         &self,
         breaker: &LiveBreaker,
         transitions: &Transitions,
         block: &ClusterBlock,
     ) {
+        let host = breaker.host();
+        if host.is_some() && transitions.iter().any(Transition::takes_effect) {
+            self.epoch.advance();
+        }
         breaker.remember(transitions);
+        let endpoint = host.map(|host| host.endpoint.address);
         for transition in transitions {
             block.breaker.count(transition);
-            log_transition(&self.name, transition);
-            self.tell(HistoryEvent::Breaker(transition.clone()), transition.at);
+            log_transition(&self.name, endpoint, transition);
+            self.tell(HistoryEvent::Breaker { endpoint, change: transition.clone() }, transition.at);
             match &transition.cause {
                 Cause::Forced(order) => {
                     let time = order.until.saturating_since(transition.at);
@@ -207,6 +264,10 @@ impl LiveCluster {
                 }
                 _ => {}
             }
+        }
+        let now = clock::now();
+        if let Some(host) = host.filter(|_| breaker.is_shut(now)) {
+            self.close_idle(host, &block.stats, now);
         }
     }
 
@@ -236,7 +297,7 @@ impl LiveCluster {
         self.events.push(&self.name, &self.service, record.clone());
         if matches!(
             record.event,
-            HistoryEvent::Breaker(_) | HistoryEvent::Ejected { .. } | HistoryEvent::Returned { .. }
+            HistoryEvent::Breaker { .. } | HistoryEvent::Ejected { .. } | HistoryEvent::Returned { .. }
         ) {
             self.history.push(record);
         }
@@ -369,16 +430,17 @@ impl LiveCluster {
     }
 }
 
-fn log_transition(cluster: &str, transition: &Transition) {
+fn log_transition(cluster: &str, endpoint: Option<SocketAddr>, transition: &Transition) {
+    let whose = endpoint.map(|address| format!(" of {address}")).unwrap_or_default();
     let Transition { from, to, .. } = transition;
     let why = cause_words(&transition.cause);
     let shadow = if transition.shadow { " (shadow: nothing is refused)" } else { "" };
     if *to == State::Open {
         let time =
             transition.open_until.map_or(Duration::ZERO, |until| until.saturating_since(transition.at));
-        warn!(target: logger::UPSTREAM, "{cluster}: breaker {from} -> open for {time:.1?}: {why}{shadow}");
+        warn!(target: logger::UPSTREAM, "{cluster}: breaker{whose} {from} -> open for {time:.1?}: {why}{shadow}");
     } else {
-        info!(target: logger::UPSTREAM, "{cluster}: breaker {from} -> {to}: {why}{shadow}");
+        info!(target: logger::UPSTREAM, "{cluster}: breaker{whose} {from} -> {to}: {why}{shadow}");
     }
 }
 
@@ -401,10 +463,12 @@ pub struct ClusterView {
     pub live: Arc<LiveCluster>,
     /// The settings.
     pub config: Arc<Cluster>,
-    /// The breaker, if the settings have one or an override is in force.
+    /// The breaker of all calls, if the settings have one or an override is in force.
     pub breaker: Option<Arc<LiveBreaker>>,
     /// What its fallbacks keep and count, if the settings have some.
     pub fallback: Option<Arc<LiveFallback>>,
+    /// The breakers of the hosts, in their order; empty unless the settings have one for each.
+    pub host_breakers: Vec<Arc<LiveBreaker>>,
     /// The hosts, in the order of `config.endpoints`.
     pub hosts: Vec<Arc<Host>>,
     /// The hosts as balancers see them; same order.
@@ -415,7 +479,7 @@ impl ClusterView {
     /// The sweep of outlier detection; says when the next one is due. Where it ejects the last host, those who wait are told.
     pub(crate) fn sweep(&self, now: Instant, rng: &mut Rng) -> Option<Instant> {
         let swept = self.live.sweep(&self.hosts, now, rng)?;
-        if swept.ejected && self.is_deserted() {
+        if swept.ejected && self.is_deserted(now) {
             self.live.dismiss_waiters();
         }
         swept.next
@@ -438,8 +502,28 @@ impl ClusterView {
         self.live.pools.claim(bound.get(), &host.connections, &self.hosts, |host| &host.connections, reclaim)
     }
 
+    /// Whether there is a breaker, of the whole or of each host.
+    pub(crate) fn has_breakers(&self) -> bool {
+        self.breaker.is_some() || !self.host_breakers.is_empty()
+    }
+
+    /// The breaker that says why a call was refused; of several hosts' that of the one which lets a call through first.
+    pub(crate) fn refusing(&self, now: Instant) -> Option<&Arc<LiveBreaker>> {
+        let of_host = || {
+            let waits = |breaker: &&Arc<LiveBreaker>| {
+                breaker.machine().peek(now).err().map_or(Duration::ZERO, |refusal| refusal.retry_after)
+            };
+            self.host_breakers.iter().filter(|breaker| !breaker.machine().takes_all()).min_by_key(waits)
+        };
+        let open = |breaker: &&Arc<LiveBreaker>| !breaker.machine().takes_all();
+        self.breaker
+            .as_ref()
+            .filter(|breaker| self.host_breakers.is_empty() || open(breaker))
+            .or_else(of_host)
+    }
+
     /// Nobody can be sent to, so nobody should wait.
-    pub(crate) fn is_deserted(&self) -> bool {
-        self.config.availability != Availability::Serving || self.host_set.is_deserted()
+    pub(crate) fn is_deserted(&self, now: Instant) -> bool {
+        self.config.availability != Availability::Serving || self.host_set.is_deserted(now)
     }
 }

@@ -142,6 +142,7 @@ impl Registry {
                 config: Arc::clone(&view.config),
                 breaker,
                 fallback: view.fallback.clone(),
+                host_breakers: view.host_breakers.clone(),
                 hosts: view.hosts.clone(),
                 host_set: Arc::clone(&view.host_set),
             });
@@ -187,14 +188,17 @@ impl Registry {
         live.reconfigure(cluster, &hosts, now);
         let breaker = live.breaker(cluster, old.and_then(|old| old.breaker.as_ref()), now);
         let fallback = LiveFallback::of(cluster, old.and_then(|old| old.fallback.as_ref()));
+        let running = old.map(|old| &*old.host_breakers).unwrap_or_default();
+        let host_breakers = live.host_breakers(cluster, &hosts, running, now);
         let same_hosts = old.is_some_and(|old| {
             old.hosts.len() == hosts.len() && old.hosts.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b))
         });
         if !same_hosts {
             live.membership_changes.inc();
         }
-        let host_set = host_set(cluster, &hosts, &live);
-        Arc::new(ClusterView { live, config: Arc::clone(cluster), breaker, fallback, hosts, host_set })
+        let host_set = host_set(cluster, &hosts, &host_breakers, &live);
+        let config = Arc::clone(cluster);
+        Arc::new(ClusterView { live, config, breaker, host_breakers, fallback, hosts, host_set })
     }
 
     fn next_key(&self) -> HostKey {
@@ -202,16 +206,23 @@ impl Registry {
     }
 }
 
-fn host_set(cluster: &Cluster, hosts: &[Arc<Host>], live: &LiveCluster) -> Arc<HostSet> {
+fn host_set(
+    cluster: &Cluster,
+    hosts: &[Arc<Host>],
+    breakers: &[Arc<LiveBreaker>],
+    live: &LiveCluster,
+) -> Arc<HostSet> {
     let entries: Vec<_> = cluster
         .endpoints
         .iter()
         .zip(hosts)
-        .map(|(endpoint, host)| HostEntry {
+        .enumerate()
+        .map(|(index, (endpoint, host))| HostEntry {
             weight: endpoint.weight,
             healthy: endpoint.health == EndpointHealth::Healthy,
             load: Arc::clone(&host.load),
             monitor: cluster.outlier.is_some().then(|| Arc::clone(&host.monitor)),
+            breaker: breakers.get(index).map(|breaker| Arc::clone(breaker.machine())),
         })
         .collect();
     let set = HostSet::new(entries, cluster.panic_threshold, Arc::clone(&live.epoch));
@@ -240,7 +251,7 @@ fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
         if new.config.availability != Availability::Serving {
             new.live.retire(now);
         }
-        if new.is_deserted() {
+        if new.is_deserted(now) {
             new.live.dismiss_waiters();
         }
     }

@@ -1,11 +1,12 @@
 //! Scope `cluster.<name>`: what one worker counts for one cluster.
 
-use fuseboard_admin::status::{BreakerStatus, ClusterStatus};
+use fuseboard_admin::status::ClusterStatus;
 use fuseboard_core::breaker::{State, Transition};
 use fuseboard_core::outlier::{DetectionKind, OutlierAction, OutlierCounter, OutlierEvent};
 use fuseboard_stats::{Codes, Counter, stats};
 
 use super::fallback::FallbackBlock;
+use super::levels::breakers;
 use super::refused::Refused;
 use super::tcp::TcpStats;
 
@@ -231,10 +232,11 @@ impl BreakerStats {
     }
 }
 
-impl From<&BreakerStatus> for ShadowStats {
-    fn from(status: &BreakerStatus) -> Self {
+impl From<&ClusterStatus> for ShadowStats {
+    fn from(status: &ClusterStatus) -> Self {
         let block = Self::default();
-        block.refused_shadow.add(status.view.would_have_refused);
+        let let_pass = breakers(status).map(|breaker| breaker.view.would_have_refused).sum::<u64>();
+        block.refused_shadow.add(let_pass + status.let_pass_by_gone);
         block
     }
 }

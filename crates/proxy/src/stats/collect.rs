@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use fuseboard_admin::status::{ClusterStatus, FallbackStatus, ListenerStatus, ProxyStatus, ServerState};
 use fuseboard_core::limit::Priority;
-use fuseboard_snapshot::ListenerTarget;
+use fuseboard_snapshot::{BreakerScope, ListenerTarget};
 use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
 
 use super::cluster::{
     BreakerStats, ClusterBlock, ClusterStats, MembershipStats, OutlierStats, OwnClusterStats, ShadowStats,
 };
 use super::fallback::{FallbackCacheStats, FallbackLevels, FallbackStats, FallbackStepStats};
-use super::levels::{BreakerLevels, ClusterLevels, LimitLevels, OutlierLevels, RemainingLevels, StateLevels};
+use super::levels::{
+    BreakerLevels, ClusterLevels, EndpointStateLevels, LimitLevels, OutlierLevels, RemainingLevels,
+    StateLevels,
+};
 use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 use super::refused;
 use super::requests::{self, RequestSeries};
@@ -59,6 +62,7 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
         of::<BreakerStats>(),
         of::<ShadowStats>(),
         of::<StateLevels>(),
+        of::<EndpointStateLevels>(),
         of::<FallbackStats>(),
         of::<FallbackStepStats>(),
         of::<FallbackLevels>(),
@@ -136,11 +140,15 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
     refused::collect(reading, scope, blocks.iter().map(|block| &block.refused), |reason| {
         !refused::is_of_listener(reason)
     });
-    if let Some(breaker) = &status.breaker {
+    let rule = status.cluster.breaker.as_ref();
+    if rule.is_some() || status.breaker.is_some() {
         let scope = reading.scope(own.part("breaker"));
         reading.block(scope, blocks.iter().map(|block| &block.breaker));
-        reading.block(scope, std::iter::once(&ShadowStats::from(breaker)));
-        reading.block(scope, std::iter::once(&StateLevels::from(breaker)));
+        reading.block(scope, std::iter::once(&ShadowStats::from(status)));
+        reading.block(scope, std::iter::once(&StateLevels::from(status)));
+        if rule.is_some_and(|rule| rule.scope == BreakerScope::Endpoint) {
+            reading.block(scope, std::iter::once(&EndpointStateLevels::from(status)));
+        }
     }
     if let Some(fallback) = &status.fallback {
         add_fallback(reading, &own.part("fallback"), fallback, blocks);

@@ -1,7 +1,7 @@
 //! Gauges that follow from limits and hosts, computed when read (difference D13: Envoy refreshes them only on change).
 
 use fuseboard_admin::status::{BreakerStatus, ClusterStatus};
-use fuseboard_core::breaker::{Force, Mode, State};
+use fuseboard_core::breaker::{BreakerView, Force, Mode, State};
 use fuseboard_core::limit::Priority;
 use fuseboard_stats::stats;
 
@@ -16,7 +16,7 @@ stats! {
         upstream_rq_pending_active: Level,
         /// Hosts.
         membership_total: Level,
-        /// Hosts that are neither ejected nor reported as not ready.
+        /// Hosts that are neither ejected, nor reported as not ready, nor kept out by breakers of their own.
         membership_healthy: Level,
     }
 }
@@ -97,20 +97,56 @@ stats! {
     }
 }
 
-impl From<&BreakerStatus> for StateLevels {
-    fn from(status: &BreakerStatus) -> Self {
-        let view = &status.view;
-        let is_forced = |force| view.forced.as_ref().is_some_and(|order| order.force == force);
+stats! {
+    /// How the breakers of the endpoints stand; exists where each endpoint has its own.
+    pub struct EndpointStateLevels in "cluster.<name>.fuseboard.breaker" {
+        /// Endpoints whose breaker is open.
+        endpoints_open: Level,
+        /// Endpoints whose breaker is half-open.
+        endpoints_half_open: Level,
+    }
+}
+
+impl From<&ClusterStatus> for StateLevels {
+    /// Of several endpoints' breakers: closed while one of them is, then half-open while one of them is; the largest share of traffic.
+    /// An override of the whole cluster stands above them.
+    fn from(status: &ClusterStatus) -> Self {
+        let speaking = breakers(status).take(status.breaker.as_ref().map_or(usize::MAX, |_| 1));
+        let views: Vec<&BreakerView> = speaking.map(|breaker| &breaker.view).collect();
+        let calmest_first = [State::Closed, State::HalfOpen, State::Open];
+        let is_forced = |force| {
+            let mut orders = views.iter().filter_map(|view| view.forced.as_ref());
+            orders.any(|order| order.force == force)
+        };
+        let state = calmest_first.into_iter().find(|state| views.iter().any(|view| view.state == *state));
+        let number = State::ALL.iter().position(|one| Some(*one) == state).unwrap_or(0);
         Self {
-            state: State::ALL.iter().position(|state| *state == view.state).map_or(0, |at| at as u64).into(),
-            traffic_percent: u64::from(view.traffic_percent).into(),
-            probes_active: view.probes_out.into(),
-            overridden: view.forced.is_some().into(),
+            state: (number as u64).into(),
+            traffic_percent: views
+                .iter()
+                .map(|view| u64::from(view.traffic_percent))
+                .max()
+                .unwrap_or(100)
+                .into(),
+            probes_active: views.iter().map(|view| u64::from(view.probes_out)).sum::<u64>().into(),
+            overridden: views.iter().any(|view| view.forced.is_some()).into(),
             forced_open: is_forced(Force::Open).into(),
             forced_closed: is_forced(Force::Closed).into(),
-            shadow: (view.mode == Mode::Shadow).into(),
+            shadow: views.iter().any(|view| view.mode == Mode::Shadow).into(),
         }
     }
+}
+
+impl From<&ClusterStatus> for EndpointStateLevels {
+    fn from(status: &ClusterStatus) -> Self {
+        let count = |state| breakers(status).filter(|breaker| breaker.view.state == state).count() as u64;
+        Self { endpoints_open: count(State::Open).into(), endpoints_half_open: count(State::HalfOpen).into() }
+    }
+}
+
+/// The breaker of all calls, or those of the endpoints.
+pub(super) fn breakers(status: &ClusterStatus) -> impl Iterator<Item = &BreakerStatus> {
+    status.breaker.iter().chain(status.hosts.iter().filter_map(|host| host.breaker.as_ref()))
 }
 
 impl From<&ClusterStatus> for ClusterLevels {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use fuseboard_core::balance::Pick;
+use fuseboard_core::balance::{Outlook, Taken};
 use fuseboard_core::breaker;
 use fuseboard_core::limit::{CxPermit, Priority, Slot};
 use fuseboard_core::outcome::{FailureKind, Outcome};
@@ -18,9 +18,10 @@ use fuseboard_snapshot::Availability;
 use tokio::io::Interest;
 
 use super::session::Session;
+use crate::breaker::{note_probe, pick};
 use crate::clock;
 use crate::deadline::Timer;
-use crate::exchange::held::Held;
+use crate::exchange::held::{Guard, Held};
 use crate::live::Tier;
 use crate::local_reply::Cause;
 use crate::upstream::{ClosedBy, ConnectError, UpstreamConnection, connect, millis};
@@ -55,30 +56,28 @@ impl Session {
             }
             None => None,
         };
-        let has_hosts = cluster.balancer.borrow_mut().has_candidates(now, &mut worker.rng.borrow_mut());
-        if !has_hosts {
-            return Err(self.none_healthy());
+        let outlook = cluster.balancer.borrow_mut().outlook(now, &mut worker.rng.borrow_mut());
+        match outlook {
+            Outlook::Hosts => {}
+            Outlook::Refused(refusal) => return Err(self.refused_by_breaker(refusal)),
+            Outlook::NoneHealthy => return Err(self.none_healthy()),
         }
         let tier = cluster.view.live.tier(Priority::Default);
         let slot = self.admit(worker, tier)?;
-        let host = self.pick(worker, cluster)?;
-        let ticket = match (&cluster.breaker, pass) {
+        let (host, of_host) = self.pick(worker, cluster)?;
+        let of_cluster = match (&cluster.breaker, pass) {
             (Some(breaker), Some(pass)) => {
                 let (ticket, transitions) = breaker.recorder.ticket(pass, now, &mut worker.rng.borrow_mut());
-                worker.note_transitions(cluster, &transitions);
+                worker.note_transitions(cluster, &breaker.live, &transitions);
                 let ticket = ticket.map_err(|refusal| self.refused_by_breaker(refusal))?;
-                if ticket.is_probe() {
-                    cluster.view.live.stats.shard(worker.index).breaker.probes.inc();
-                    // Its lease may be the next thing that runs out.
-                    worker.shared.applied.notify_one();
-                }
-                Some(ticket)
+                note_probe(worker, cluster, &ticket);
+                Some((&*breaker.live, ticket))
             }
             _ => None,
         };
         let host = &cluster.view.hosts[host];
         self.notes.host(host);
-        let mut held = Held::new(worker, cluster, host, tier, slot, ticket);
+        let mut held = Held::new(worker, cluster, host, tier, slot, of_host.or(of_cluster));
         let permit = self.permit(&held).await?;
         self.open(&mut held, permit).await?;
         // The rule may have changed while the host was connected to: what must not be sent in plain text must not be sent late.
@@ -110,20 +109,16 @@ impl Session {
         })
     }
 
-    fn pick(&mut self, worker: &Worker, cluster: &WorkerCluster) -> Result<usize, Failed> {
-        let hosts = cluster.view.hosts.len();
-        let pick = {
-            let rng = &mut worker.rng.borrow_mut();
-            cluster.balancer.borrow_mut().pick_except(|_| false, 0, clock::now(), rng)
-        };
-        let (index, panic) = match pick {
-            Pick::Host { index, panic } => (Some(index), panic),
-            Pick::NoneHealthy { panic } => (None, panic),
-        };
-        if panic {
-            self.notes.cluster_stats(|block| block.stats.lb_healthy_panic.inc());
+    fn pick<'t>(
+        &mut self,
+        worker: &Worker,
+        cluster: &'t WorkerCluster,
+    ) -> Result<(usize, Option<Guard<'t>>), Failed> {
+        match pick(worker, cluster, |_| false, 0, clock::now()) {
+            Taken::Host { index, ticket, .. } => Ok((index, ticket)),
+            Taken::Refused(refusal) => Err(self.refused_by_breaker(refusal)),
+            Taken::NoneHealthy { .. } => Err(self.none_healthy()),
         }
-        index.filter(|index| *index < hosts).ok_or_else(|| self.none_healthy())
     }
 
     fn none_healthy(&mut self) -> Failed {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fuseboard_core::breaker::{BreakerPolicy, Mode, Percent, SlowPolicy, State, TripPolicy};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::retry::RetryOn;
-use fuseboard_snapshot::{ClusterBreaker, Provenance};
+use fuseboard_snapshot::{BreakerScope, ClusterBreaker, Provenance};
 use fuseboard_testkit::{Behaviour, Client, Gate, Reply, Response, Script, Upstream, settle};
 
 use crate::rig::{Rig, limits};
@@ -21,7 +21,8 @@ pub(crate) fn failing() -> Behaviour {
 }
 
 fn breaker(policy: BreakerPolicy) -> ClusterBreaker {
-    ClusterBreaker { policy, rules: Vec::new(), provenance: Provenance::default() }
+    let scope = BreakerScope::Destination;
+    ClusterBreaker { scope, policy, rules: Vec::new(), provenance: Provenance::default() }
 }
 
 fn opens_after(failures: u32) -> BreakerPolicy {

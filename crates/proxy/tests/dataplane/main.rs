@@ -8,6 +8,7 @@ mod breaker;
 mod by_hand;
 mod differences;
 mod drain;
+mod endpoint_breakers;
 mod events;
 mod failures;
 mod fallback;

@@ -58,6 +58,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         success: ByOrigin::default(),
         breaker: None,
         fallback: None,
+        let_pass_by_gone: 0,
         membership_changes: 0,
         added_via_api: false,
     }

@@ -27,7 +27,7 @@ impl Told {
             time: String::new(),
         };
         match what {
-            What::Breaker { from, to, cause, open_for_ms, shadow } => {
+            What::Breaker { host, from, to, cause, open_for_ms, shadow } => {
                 let style = match to.as_str() {
                     "open" => output::BAD,
                     "closed" => output::GOOD,
@@ -36,7 +36,8 @@ impl Told {
                 let shadow = if *shadow { " (shadow)" } else { "" };
                 let change = format!("{from} -> {to}").replace('_', "-").to_uppercase();
                 let time = open_for_ms.map(whole).unwrap_or_default();
-                Self { style, what: change + shadow, why: cause.words.clone(), time, ..plain }
+                let place = host.clone().unwrap_or_default();
+                Self { style, what: change + shadow, place, why: cause.words.clone(), time }
             }
             What::Ejected { host, cause, number, time_ms } => {
                 let why = format!("{}, number {number}", cause.words);

@@ -8,7 +8,7 @@ use crate::rig::{Rig, WORKERS, touchy};
 use fuseboard_core::breaker::{BreakerPolicy, TripPolicy};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_snapshot::{ClusterBreaker, Provenance};
+use fuseboard_snapshot::{BreakerScope, ClusterBreaker, Provenance};
 use fuseboard_testkit::{Client, RefusingPort};
 use tokio::task::JoinHandle;
 
@@ -170,7 +170,12 @@ fn breaker(failures: u32) -> ClusterBreaker {
     let trip =
         TripPolicy { consecutive_failures: std::num::NonZeroU32::new(failures), ..TripPolicy::default() };
     let policy = BreakerPolicy { trip, ..BreakerPolicy::default() };
-    ClusterBreaker { policy, rules: Vec::new(), provenance: Provenance::default() }
+    ClusterBreaker {
+        scope: BreakerScope::Destination,
+        policy,
+        rules: Vec::new(),
+        provenance: Provenance::default(),
+    }
 }
 
 #[tokio::test]
