@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use fuseboard_core::breaker::{BreakerPolicy, Mode, Percent, SlowPolicy, State, TripPolicy};
+use fuseboard_core::breaker::{BreakerPolicy, Mode, Percent, SlowPolicy, State, TripPolicy, WindowPolicy};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::retry::RetryOn;
 use fuseboard_snapshot::{BreakerScope, ClusterBreaker, Provenance};
@@ -312,5 +312,46 @@ async fn a_snapshot_keeps_the_state_changes_the_numbers_in_place_and_takes_the_b
         assert!(rig.cluster().breaker.is_none());
         rig.apply(|draft| draft.cluster.breaker = Some(trips_at_once(Duration::from_secs(60))));
         assert_eq!(state(&rig), 0, "a new one has no past");
+    }
+}
+
+/// Sends a trace of good (`true`) and bad calls through a breaker; how many of them it refused, or would have, after each.
+async fn refusals_along(workers: usize, mode: Mode, trace: &[bool]) -> Vec<u64> {
+    let upstream = Upstream::start(Script::by(|request| match request.target.as_str() {
+        "/good" => Behaviour::answer(&Reply::ok("good")),
+        _ => failing(),
+    }))
+    .await;
+    let rig = Rig::start(workers, &[upstream.address()], |draft| {
+        let trip =
+            TripPolicy { failure_percent: Percent::new(50), minimum_calls: 8, ..TripPolicy::default() };
+        let window = WindowPolicy::Calls(NonZeroU32::new(10).unwrap());
+        let mut policy = BreakerPolicy { mode, window, trip, ..BreakerPolicy::default() };
+        policy.open.open_for = Duration::from_secs(3_600);
+        draft.cluster.breaker = Some(breaker(policy));
+    });
+    let name = if mode == Mode::Shadow { "refused_shadow" } else { "refused" };
+    let mut refused = Vec::new();
+    for good in trace {
+        rig.client().await.get("a", if *good { "/good" } else { "/bad" }).await;
+        refused.push(rig.numbers().get(&format!("fuseboard.breaker.{name}")));
+    }
+    assert_eq!(
+        upstream.counts().requests == trace.len(),
+        mode == Mode::Shadow,
+        "a shadow keeps nothing back"
+    );
+    refused
+}
+
+#[tokio::test]
+async fn p42_what_a_shadow_foretells_is_what_enforcing_refuses_on_the_same_traffic() {
+    for workers in WORKERS {
+        // Ever more failures among 60 calls.
+        let trace: Vec<bool> = (0..60_u32).map(|call| (call * 7 + 3) % 60 >= call).collect();
+        let foretold = refusals_along(workers, Mode::Shadow, &trace).await;
+        let refused = refusals_along(workers, Mode::Enforce, &trace).await;
+        assert_eq!(foretold, refused, "call by call");
+        assert!((5..55).contains(refused.last().unwrap()), "{refused:?}");
     }
 }
