@@ -198,7 +198,7 @@ impl Registry {
         }
         let host_set = host_set(cluster, &hosts, &host_breakers, &live);
         let config = Arc::clone(cluster);
-        Arc::new(ClusterView { live, config, breaker, host_breakers, fallback, hosts, host_set })
+        Arc::new(ClusterView { live, config, breaker, fallback, host_breakers, hosts, host_set })
     }
 
     fn next_key(&self) -> HostKey {
