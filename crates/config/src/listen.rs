@@ -12,6 +12,8 @@ pub struct ListenPlan {
     /// Addresses to bind for single TCP ports of services. On a machine that is no node of the cluster nobody can listen on a
     /// service's own address, as Istio's sidecar does.
     pub tcp: Vec<TcpListen>,
+    /// Every TCP connection must begin with a PROXY header.
+    pub accept_proxy: bool,
     /// What the requests are for.
     pub destination: Destination,
     /// Bound of the whole exchange where no `DestinationPolicy` says otherwise; `None`: off, Istio's default.
@@ -51,13 +53,13 @@ impl ListenPlan {
     /// An outbound proxy that routes by `Host`.
     pub const fn outbound(listen: Vec<SocketAddr>) -> Self {
         let destination = Destination::ByHost;
-        Self { listen, tcp: Vec::new(), destination, timeout: None, refusal_headers: true }
+        Self { listen, tcp: Vec::new(), accept_proxy: false, destination, timeout: None, refusal_headers: true }
     }
 
     /// A proxy in front of one service.
     pub const fn fixed(listen: Vec<SocketAddr>, to: Vec<SocketAddr>) -> Self {
         let destination = Destination::Fixed { to, host: None, tcp: false };
-        Self { listen, tcp: Vec::new(), destination, timeout: None, refusal_headers: true }
+        Self { listen, tcp: Vec::new(), accept_proxy: false, destination, timeout: None, refusal_headers: true }
     }
 
     /// The same plan with a bound of the whole exchange.

@@ -1,7 +1,7 @@
 //! Resources to a snapshot: each `tests/resolve/<name>.in.yaml` gives the text of `<name>.out.txt`.
 //!
 //! Comments of the form `#! key value` say what the command line says: `namespace`, `label`, `listen`,
-//! `listen-tcp`, `to`, `tcp` (any value), `host`, `timeout`.
+//! `listen-tcp`, `to`, `tcp` and `accept-proxy` (any value), `host`, `timeout`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
@@ -118,6 +118,7 @@ fn command_line(yaml: &str) -> (Workload, ListenPlan) {
             "to" => to.push(value.parse().unwrap()),
             "host" => host = Some(value.into()),
             "tcp" => tcp = true,
+            "accept-proxy" => plan.accept_proxy = true,
             "listen-tcp" => plan.tcp.push(tcp_listen(value)),
             "timeout" => plan.timeout = Some(parse_duration(value).unwrap()),
             other => panic!("unknown key {other}"),

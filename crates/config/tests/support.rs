@@ -153,8 +153,8 @@ fn without_origins(snapshot: &Snapshot) -> Vec<Cluster> {
 }
 
 /// Words that mean what happens anyway.
-const DEFAULT_WORDS: [&str; 6] =
-    ["UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "DEFAULT", "DO_NOT_UPGRADE", "DISABLE"];
+const DEFAULT_WORDS: [&str; 7] =
+    ["UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "DEFAULT", "DO_NOT_UPGRADE", "DISABLE", "V1"];
 
 #[test]
 fn each_supported_field_of_a_policy_changes_what_runs() {

@@ -10,6 +10,7 @@ use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::{Priority, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
+use fuseboard_core::tcp::ProxyVersion;
 
 use crate::breaker::ClusterBreaker;
 use crate::fallback::ClusterFallback;
@@ -49,6 +50,8 @@ pub struct Cluster {
     /// The hosts are Fuseboards: when they say that they have not processed a request, it counts against nobody and goes to another
     /// host. Ours, from `DestinationPolicy`.
     pub trust_refusals: bool,
+    /// The PROXY header that TCP connections to it begin with; `None`: none. HTTP connections, which clients share, have none.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Addresses, in the order of the source.
     pub endpoints: Vec<Endpoint>,
     /// Whether it may be used at all.

@@ -38,6 +38,8 @@ pub struct TcpProxy {
     pub max_duration: Option<Duration>,
     /// Hosts that are tried, one after the other, until one takes the connection. Envoy's default, and Istio's: 1.
     pub max_connect_attempts: NonZeroU32,
+    /// Every connection must begin with a PROXY header, which says who the client is.
+    pub accept_proxy: bool,
 }
 
 impl TcpProxy {
@@ -48,6 +50,7 @@ impl TcpProxy {
             idle_timeout: Some(Duration::from_hours(1)),
             max_duration: None,
             max_connect_attempts: NonZeroU32::MIN,
+            accept_proxy: false,
         }
     }
 }

@@ -87,6 +87,7 @@ impl ClusterSketch {
             fallback: None,
             queue_timeout: None,
             trust_refusals: false,
+            proxy_protocol: None,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
             availability: Availability::Serving,
             rule: None,

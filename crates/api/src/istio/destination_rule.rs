@@ -41,8 +41,8 @@ object! {
         port_level_settings: optional List<PortTrafficPolicy> = "portLevelSettings", Supported;
         /// TCP tunnelled over HTTP CONNECT or POST.
         tunnel: optional Tunnel = "tunnel", NotActedUpon("connections are made directly");
-        /// PROXY protocol towards the host.
-        proxy_protocol: optional ProxyProtocol = "proxyProtocol", NotActedUpon("no PROXY header is sent");
+        /// PROXY protocol towards the host, on TCP connections.
+        proxy_protocol: optional ProxyProtocol = "proxyProtocol", Supported;
         /// Retries as a share of active requests.
         retry_budget: optional RetryBudget = "retryBudget", NotActedUpon("connectionPool.http.maxRetries bounds retries");
     }

@@ -264,6 +264,8 @@ codes! {
     /// `idleTimeout` and `maxConnectionDuration` of TCP connections count at the top of the rule only, for all of its ports,
     /// as in Istio.
     TcpTimesOfPort = "FB243", Warning, applies;
+    /// `proxyProtocol` is for a port that speaks HTTP. A header says who one client is, and HTTP connections are shared by many.
+    ProxyHeaderOnHttp = "FB244", Warning, applies;
     /// Two `Fallback`s of one namespace are for the same host, port and subset: the older one counts, or that of the smaller
     /// name.
     TwoFallbacksForHost = "FB260", Warning, applies;

@@ -14,7 +14,7 @@ use super::destination_rule::{BlockAt, Effective, SubsetAt};
 use super::labels::{self, Labels};
 use super::registry::{Backend, Port, Service};
 use super::rule_index::MergedRule;
-use super::{connection_pool, outlier, outlier_policy, outlier_sense};
+use super::{connection_pool, outlier, outlier_policy, outlier_sense, tcp};
 use crate::diagnostic::{Code, Diagnostics};
 
 /// The clusters of `port`: the default one first, then one for each subset of the rule.
@@ -121,6 +121,7 @@ pub(super) fn build(
         fallback: None,
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
         trust_refusals: policies.trust_refusals(),
+        proxy_protocol: settings.proxy_protocol.as_ref().map(|proxy| tcp::proxy_version(proxy.block)),
         endpoints,
         availability: settings
             .tls

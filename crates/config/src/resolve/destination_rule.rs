@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fuseboard_api::Spanned;
 use fuseboard_api::istio::DestinationRule;
 use fuseboard_api::istio::destination_rule::{
-    ConnectionPool, LoadBalancer, OutlierDetection, PortTrafficPolicy, Subset, TrafficPolicy,
+    ConnectionPool, LoadBalancer, OutlierDetection, PortTrafficPolicy, ProxyProtocol, Subset, TrafficPolicy,
 };
 use fuseboard_api::istio::tls::ClientTls;
 use fuseboard_snapshot::Origin;
@@ -51,6 +51,8 @@ pub(super) struct Effective<'a> {
     pub(super) outlier_detection: Option<BlockAt<'a, OutlierDetection>>,
     pub(super) load_balancer: Option<BlockAt<'a, LoadBalancer>>,
     pub(super) tls: Option<BlockAt<'a, ClientTls>>,
+    /// No port has its own.
+    pub(super) proxy_protocol: Option<BlockAt<'a, ProxyProtocol>>,
 }
 
 impl<'a> PolicyAt<'a> {
@@ -74,6 +76,7 @@ impl<'a> PolicyAt<'a> {
             outlier_detection: self.block(&path, entry.outlier_detection.as_ref()),
             load_balancer: self.block(&path, entry.load_balancer.as_ref()),
             tls: self.block(&path, entry.tls.as_ref()),
+            proxy_protocol: self.block(&self.path, self.policy.proxy_protocol.as_ref()),
         })
     }
 
@@ -84,6 +87,7 @@ impl<'a> PolicyAt<'a> {
             outlier_detection: self.block(&self.path, self.policy.outlier_detection.as_ref()),
             load_balancer: self.block(&self.path, self.policy.load_balancer.as_ref()),
             tls: self.block(&self.path, self.policy.tls.as_ref()),
+            proxy_protocol: self.block(&self.path, self.policy.proxy_protocol.as_ref()),
         }
     }
 
@@ -127,7 +131,8 @@ impl<'a> Effective<'a> {
     pub(super) fn of_subset(&self, subset: &SubsetAt<'a>, port: u16) -> Self {
         let Some(policy) = subset.policy() else { return self.clone() };
         if let Some(entry) = policy.port_entry(port) {
-            return entry;
+            let proxy_protocol = entry.proxy_protocol.or_else(|| self.proxy_protocol.clone());
+            return Self { proxy_protocol, ..entry };
         }
         let own = policy.general();
         Self {
@@ -135,6 +140,7 @@ impl<'a> Effective<'a> {
             outlier_detection: own.outlier_detection.or_else(|| self.outlier_detection.clone()),
             load_balancer: own.load_balancer.or_else(|| self.load_balancer.clone()),
             tls: own.tls.or_else(|| self.tls.clone()),
+            proxy_protocol: own.proxy_protocol.or_else(|| self.proxy_protocol.clone()),
         }
     }
 }

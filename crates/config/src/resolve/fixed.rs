@@ -90,6 +90,8 @@ impl<'a> FixedPlan<'_, 'a> {
         }
         if self.tcp {
             tcp::without_slow_calls(&mut cluster, diagnostics);
+        } else {
+            tcp::report_shared(&cluster, rule, diagnostics);
         }
         (cluster, timeout, tcp::proxy(0, rule), name)
     }

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_snapshot::{
-    Cluster, HttpSettings, Listener, ListenerTarget, RouteConfig, ServiceName, Snapshot,
+    Cluster, HttpSettings, Listener, ListenerTarget, RouteConfig, ServiceName, Snapshot, TcpProxy,
 };
 
 use self::circuit_breaker::BreakerIndex;
@@ -134,6 +134,10 @@ fn by_host(
                 for cluster in &mut made {
                     tcp::without_slow_calls(cluster, diagnostics);
                 }
+            } else {
+                for cluster in &made {
+                    tcp::report_shared(cluster, rule, diagnostics);
+                }
             }
             for listen in tcp_plan.of(service, port) {
                 tcp_ways_in.extend(made.first().map(|default| (listen, default.name.clone(), rule)));
@@ -163,7 +167,11 @@ fn by_host(
     let mut listeners = listeners(plan.listen.iter().map(|&address| (address, ListenerTarget::Routes(0))));
     for (listen, cluster, rule) in tcp_ways_in {
         if let Ok(index) = clusters.binary_search_by(|other| other.name.cmp(&cluster)) {
-            add_listener(&mut listeners, listen.address, ListenerTarget::Tcp(tcp::proxy(index, rule)));
+            add_listener(
+                &mut listeners,
+                listen.address,
+                ListenerTarget::Tcp(TcpProxy { accept_proxy: plan.accept_proxy, ..tcp::proxy(index, rule) }),
+            );
         }
     }
     Resolved { clusters, routes: table.finish("outbound"), listeners }
@@ -233,6 +241,7 @@ fn fixed(
     }
     let mut table = RouteTable::new();
     table.add_any(&title, index, timeout);
+    let proxy = TcpProxy { accept_proxy: listen.accept_proxy, cluster: index, ..proxy };
     let target = if tcp { ListenerTarget::Tcp(proxy) } else { ListenerTarget::Routes(0) };
     let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
     Resolved { clusters, routes: table.finish("fixed"), listeners }

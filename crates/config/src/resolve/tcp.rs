@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_api::Spanned;
-use fuseboard_api::istio::destination_rule::{ConnectionPool, HttpSettings, TcpSettings};
+use fuseboard_api::istio::destination_rule::{
+    ConnectionPool, HttpSettings, ProxyProtocol, ProxyProtocolVersion, TcpSettings,
+};
+use fuseboard_core::tcp::ProxyVersion;
 use fuseboard_snapshot::{BreakerSetting, Cluster, ServiceName, TcpProxy};
 
 use super::destination_policy::Policies;
@@ -96,6 +99,29 @@ pub(super) fn proxy(cluster: usize, rule: Option<&MergedRule>) -> TcpProxy {
         max_duration: tcp.max_connection_duration.as_ref().map(|age| age.value),
         ..default
     }
+}
+
+/// The version of a block; Istio's first word where none is written.
+pub(super) fn proxy_version(proxy: &ProxyProtocol) -> ProxyVersion {
+    match proxy.version.as_deref() {
+        Some(ProxyProtocolVersion::V2) => ProxyVersion::V2,
+        Some(ProxyProtocolVersion::V1) | None => ProxyVersion::V1,
+    }
+}
+
+/// Says so where a PROXY header is asked for on connections that clients share.
+pub(super) fn report_shared(cluster: &Cluster, rule: Option<&MergedRule>, diagnostics: &mut Diagnostics) {
+    let Some(rule) = rule.filter(|_| cluster.proxy_protocol.is_some()) else { return };
+    let ServiceName { host, port, .. } = &cluster.service;
+    let message =
+        format!("no PROXY header is sent on HTTP connections to {host}, port {port}: clients share them");
+    let block = rule.policy.as_ref().and_then(|policy| policy.general().proxy_protocol);
+    let span = block.as_ref().map_or(rule.first.spec.host.span, |block| block.block.span);
+    diagnostics.push(
+        rule.first
+            .diagnostic(Code::ProxyHeaderOnHttp, span, message)
+            .help("x-forwarded-for is the way of HTTP; TCP connections have the header"),
+    );
 }
 
 fn top_level<'a>(rule: Option<&MergedRule<'a>>) -> Option<&'a TcpSettings> {

@@ -135,6 +135,9 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     if cluster.trust_refusals {
         line(out, 1, "refusals of hosts are believed");
     }
+    if let Some(version) = cluster.proxy_protocol {
+        line(out, 1, &format!("PROXY header {version:?}"));
+    }
     if let Some(bound) = cluster.queue_timeout {
         line(out, 1, &format!("queue timeout {bound:?}"));
     }

@@ -2,10 +2,13 @@
 //! says of its host, whether another connect is tried.
 //!
 //! - `life`: idle time-out, greatest age, and the end of the proxy
+//! - `proxy_header`: the PROXY protocol
 //! - `ending`: the ways a connection can end, and the outcome that each is
 
 mod ending;
 mod life;
+mod proxy_header;
 
 pub use ending::{Ending, Heard};
 pub use life::{DRAIN_IDLE, Life, Lifetimes};
+pub use proxy_header::{MAX_PROXY_HEADER, NoProxyHeader, Proxied, ProxyHeader, ProxyVersion};

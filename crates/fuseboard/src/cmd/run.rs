@@ -38,6 +38,7 @@ Edits of the files apply at once; a broken edit is reported, and the last good
 rules go on serving. A file that became shorter may be half saved and applies
 after 1s without a change. SIGHUP reads the files again, as they are. SIGTERM and
 Ctrl-C drain; a second one ends at once.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Arguments {
     /// File or folder with rules and services; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     /// Address to listen on for a TCP port of a service, as :5432=postgres:5432; may be repeated
     #[arg(long, value_name = "ADDR=HOST:PORT", value_parser = argument::listen_tcp, conflicts_with = "to")]
     listen_tcp: Vec<TcpListen>,
+    /// Take only TCP connections that begin with a PROXY header, version 1 or 2, and log the client that it names
+    #[arg(long)]
+    accept_proxy_protocol: bool,
     /// Address of the one service to serve, with `tcp://` before it if that is not HTTP; may be repeated for several endpoints
     #[arg(long, value_name = "ADDR", value_parser = Endpoints::parse)]
     to: Vec<Endpoints>,
@@ -166,6 +170,14 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::message(Exit::Usage, "--to names some addresses as tcp:// and some not")
             .next("all of them are endpoints of one service: write tcp:// before each, or before none"));
     }
+    let carries_tcp = !arguments.listen_tcp.is_empty() || arguments.to.iter().any(|to| to.tcp);
+    if arguments.accept_proxy_protocol && !carries_tcp {
+        return Err(Failure::message(
+            Exit::Usage,
+            "--accept-proxy-protocol is for TCP, and no TCP is carried",
+        )
+        .next("give a TCP port an address with --listen-tcp, or write --to tcp://HOST:PORT"));
+    }
     let of_tcp = arguments.listen_tcp.iter().map(|listen| &listen.address);
     let all = arguments.listen.iter().chain(of_tcp);
     let mut listen: Vec<_> = all.filter(|address| address.port() != 0).collect();
@@ -218,6 +230,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         listen: ListenPlan {
             listen: arguments.listen,
             tcp: arguments.listen_tcp,
+            accept_proxy: arguments.accept_proxy_protocol,
             destination,
             timeout: arguments.timeout,
             refusal_headers: arguments.refusal_headers == "on",

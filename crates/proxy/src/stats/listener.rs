@@ -40,6 +40,10 @@ stats! {
     pub struct OwnListenerStats in "listener.<address>.fuseboard" {
         /// Connections that the system could not give us (out of file descriptors or memory).
         accept_failed: Counter,
+        /// Connections that did not begin with the PROXY header that they must begin with.
+        proxy_header_malformed: Counter,
+        /// Connections whose PROXY header did not come in time.
+        proxy_header_timeout: Counter,
     }
 }
 

@@ -60,7 +60,24 @@ struct Flow<'p> {
 }
 
 impl<'p> Tunnel<'p> {
-    pub(super) fn new(pool: &'p BufferPool) -> Self {
+    /// `preface` goes to the host before anything else, `early` was read from the client already; both are short.
+    pub(super) fn new(pool: &'p BufferPool, preface: &[u8], early: &[u8]) -> Self {
+        let mut tunnel = Self::empty(pool);
+        if !preface.is_empty() || !early.is_empty() {
+            let flow = &mut tunnel.to_host;
+            flow.buffer = pool.take();
+            for bytes in [preface, early] {
+                let room = flow.buffer.room();
+                let n = bytes.len().min(room.len());
+                room[..n].copy_from_slice(&bytes[..n]);
+                flow.buffer.advance(n);
+            }
+            flow.read = early.len() as u64;
+        }
+        tunnel
+    }
+
+    fn empty(pool: &'p BufferPool) -> Self {
         Self { to_host: Flow::new(pool), to_client: Flow::new(pool), host_ended_first: false, broken: false }
     }
 

@@ -10,10 +10,11 @@ use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_core::tcp::Ending;
+use fuseboard_core::tcp::{Ending, Proxied};
 use tracing::debug;
 
 use super::copy::Carried;
+use super::preface::NoHeader;
 use crate::access_log::Entry;
 use crate::clock;
 use crate::listener::{DownstreamPermit, LiveListener};
@@ -75,6 +76,34 @@ impl Notes {
     /// When it was accepted.
     pub(super) const fn started(&self) -> Instant {
         self.started
+    }
+
+    /// A PROXY header says who calls, and which address was called.
+    pub(super) const fn called_by(&mut self, Proxied { source, destination }: Proxied) {
+        self.peer = source;
+        self.local = destination;
+    }
+
+    /// Who calls, for a PROXY header of ours.
+    pub(super) const fn proxied(&self) -> Proxied {
+        Proxied { source: self.peer, destination: self.local }
+    }
+
+    /// The connection does not begin with the PROXY header that it must begin with.
+    pub(super) fn no_proxy_header(&mut self, why: NoHeader) {
+        let stats = &self.listener().stats.shard(self.worker.index).own;
+        match why {
+            NoHeader::Malformed => stats.proxy_header_malformed.inc(),
+            NoHeader::Late => stats.proxy_header_timeout.inc(),
+            NoHeader::Gone => {}
+        }
+        let cause = if why == NoHeader::Gone { Cause::ClientGone } else { Cause::BadRequest };
+        self.flag(cause.row().flag);
+    }
+
+    /// Bytes that came before the tunnel began.
+    pub(super) fn early(&mut self, carried: &Carried) {
+        self.moved(&Carried::default(), carried);
     }
 
     /// Where it goes.

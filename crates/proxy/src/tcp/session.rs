@@ -55,6 +55,14 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
 impl Session {
     async fn run(&mut self) {
         let Some((cluster, tcp)) = self.target() else { return self.notes.no_route() };
+        let early = if tcp.accept_proxy {
+            match self.read_proxy_header().await {
+                Ok(early) => early,
+                Err(why) => return self.notes.no_proxy_header(why),
+            }
+        } else {
+            Vec::new()
+        };
         self.notes.to(&cluster);
         let worker = Rc::clone(&self.worker);
         let mut attempts = 0;
@@ -71,7 +79,9 @@ impl Session {
                 }
             }
         };
-        self.carry(connected, tcp).await;
+        let preface = cluster.view.config.proxy_protocol.map(|version| self.notes.proxied().header(version));
+        let tunnel = Tunnel::new(&worker.buffers, &preface.unwrap_or_default(), &early);
+        self.carry(connected, tcp, tunnel).await;
     }
 
     /// The cluster that the listener leads to now; `None`: no snapshot has the listener any more.
@@ -85,7 +95,7 @@ impl Session {
     }
 
     /// Carries bytes until the end, and tells everybody of it.
-    async fn carry(&mut self, mut held: Held<'_>, tcp: TcpProxy) {
+    async fn carry(&mut self, mut held: Held<'_>, tcp: TcpProxy, tunnel: Tunnel<'_>) {
         let Self { worker, client, timers, notes } = self;
         let now = clock::now();
         let bounds = Lifetimes { idle: tcp.idle_timeout, age: tcp.max_duration };
@@ -95,7 +105,7 @@ impl Session {
         if held.is_probe() {
             timers.arm(Timer::Try, now + PROBE_STANDS);
         }
-        let tunnel = Tunnel::new(&worker.buffers);
+        notes.early(&tunnel.carried());
         let mut carrying = Carrying { worker, client, timers, notes, tunnel, life, heard: false };
         carrying.plan();
         let ending = loop {

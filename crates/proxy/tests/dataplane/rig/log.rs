@@ -47,6 +47,11 @@ impl LogFile {
         AccessLog { format: self.format, sink: LogSink::File(self.path.clone()) }
     }
 
+    /// The text itself.
+    pub fn raw(&self) -> String {
+        read(&self.path)
+    }
+
     /// All lines. Complete once the proxy has ended.
     pub fn lines(&self) -> Vec<LogLine> {
         let text = read(&self.path);

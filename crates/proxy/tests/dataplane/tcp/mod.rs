@@ -6,6 +6,7 @@ mod carrying;
 mod connecting;
 mod health;
 mod limits;
+mod preface;
 mod times;
 
 use std::net::SocketAddr;
