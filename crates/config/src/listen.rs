@@ -53,13 +53,27 @@ impl ListenPlan {
     /// An outbound proxy that routes by `Host`.
     pub const fn outbound(listen: Vec<SocketAddr>) -> Self {
         let destination = Destination::ByHost;
-        Self { listen, tcp: Vec::new(), accept_proxy: false, destination, timeout: None, refusal_headers: true }
+        Self {
+            listen,
+            tcp: Vec::new(),
+            accept_proxy: false,
+            destination,
+            timeout: None,
+            refusal_headers: true,
+        }
     }
 
     /// A proxy in front of one service.
     pub const fn fixed(listen: Vec<SocketAddr>, to: Vec<SocketAddr>) -> Self {
         let destination = Destination::Fixed { to, host: None, tcp: false };
-        Self { listen, tcp: Vec::new(), accept_proxy: false, destination, timeout: None, refusal_headers: true }
+        Self {
+            listen,
+            tcp: Vec::new(),
+            accept_proxy: false,
+            destination,
+            timeout: None,
+            refusal_headers: true,
+        }
     }
 
     /// The same plan with a bound of the whole exchange.

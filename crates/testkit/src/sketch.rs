@@ -11,7 +11,7 @@ use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_snapshot::{
     Availability, Cluster, ConnectionPolicy, Dangling, Domain, Endpoint, EndpointHealth, EndpointId,
     HttpSettings, Listener, ListenerTarget, Locality, PerPriority, Provenance, Route, RouteConfig,
-    ServiceName, Snapshot, VirtualHost,
+    ServiceName, Snapshot, TcpProxy, VirtualHost,
 };
 
 /// What a test says of its cluster; the rest is Istio's default.
@@ -29,6 +29,8 @@ pub struct ClusterSketch {
     pub outlier: Option<OutlierPolicy>,
     /// Where its hosts are.
     pub hosts: Vec<SocketAddr>,
+    /// The listener carries bytes, and not HTTP.
+    pub tcp: bool,
 }
 
 impl ClusterSketch {
@@ -41,6 +43,7 @@ impl ClusterSketch {
             lb: LbPolicy::RoundRobin,
             outlier: None,
             hosts: hosts.to_vec(),
+            tcp: false,
         }
     }
 
@@ -49,7 +52,7 @@ impl ClusterSketch {
         let listener = Listener {
             name: "test".into(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            target: ListenerTarget::Routes(0),
+            target: if self.tcp { ListenerTarget::Tcp(TcpProxy::to(0)) } else { ListenerTarget::Routes(0) },
             http: HttpSettings::default(),
         };
         let route = Route {

@@ -1,4 +1,4 @@
-//! Whether limits are exact: bursts, steady callers, limits that change and callers that give up, counted at the origin and not by the proxy.
+//! Whether limits are exact: bursts, steady callers, limits that change, callers that give up and TCP connections, counted at the origin and not by the proxy.
 //!
 //! Proxies and origins run in this process, over real sockets. What each setup is follows from its seed, so that a
 //! deviation can be replayed. What must come out is `fuseboard_testkit::Split`, one line of arithmetic.
@@ -10,6 +10,7 @@ mod changing;
 mod report;
 mod setup;
 mod steady;
+mod tcp;
 
 use std::time::Instant;
 
@@ -56,7 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bursts::run(&effort, &mut report).await?;
         steady::run(&effort, &mut report).await?;
         changing::run(&effort, &mut report).await?;
-        cancelling::run(&effort, &mut report).await
+        cancelling::run(&effort, &mut report).await?;
+        tcp::run(&effort, &mut report).await
     })?;
     match report.finish(began.elapsed()) {
         0 => Ok(()),
