@@ -10,7 +10,9 @@ use std::time::SystemTime;
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{BreakerView, Mode};
 use fuseboard_core::limit::{LimitView, UNLIMITED};
-use fuseboard_snapshot::{BreakerScope, BreakerSetting, ClusterBreaker};
+use fuseboard_snapshot::{
+    BreakerScope, BreakerSetting, ClusterBreaker, ClusterFallback, FallbackSetting, Origin,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::happening::force_word;
@@ -46,6 +48,9 @@ pub struct ClusterState {
     pub limits: Limits,
     /// Its hosts.
     pub hosts: Hosts,
+    /// What is answered in place of a failure: settings, then steps; absent where no `Fallback` is for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<Setting>,
     /// Changes of the breaker and ejections of hosts, the last 128, oldest first.
     pub history: Vec<Event>,
 }
@@ -227,8 +232,20 @@ pub(crate) fn of_cluster(status: &ClusterStatus, history: &[HistoryRecord], now:
             shut: status.shut_hosts(),
             total: status.hosts.len(),
         },
+        fallback: status.cluster.fallback.as_deref().map(of_fallback).unwrap_or_default(),
         history: history.iter().map(Event::of).collect(),
     }
+}
+
+fn of_fallback(fallback: &ClusterFallback) -> Vec<Setting> {
+    let settings = FallbackSetting::ALL.into_iter().filter_map(|setting| {
+        let value = fallback.value(setting)?;
+        Some(Setting::new(setting.path(), Some(value), fallback.provenance.get(setting)))
+    });
+    let steps = fallback.steps.iter().enumerate().map(|(index, step)| {
+        Setting::new(&format!("steps[{index}]"), Some(fallback.step(index)), Some(&step.origin))
+    });
+    settings.chain(steps).collect()
 }
 
 fn of_endpoints(status: &ClusterStatus, rule: &ClusterBreaker, now: SystemTime) -> EndpointBreakers {
@@ -309,15 +326,19 @@ impl Setting {
         if value.is_none() && place.is_none() {
             return None;
         }
+        Some(Self::new(setting.path(), value, place))
+    }
+
+    fn new(setting: &str, value: Option<String>, place: Option<&Arc<Origin>>) -> Self {
         let rule = place.map(|origin| Rule::from(&RulePlace::from(&**origin)));
         let text = rule.as_ref().filter(|rule| !rule.file.is_empty());
-        Some(Self {
-            setting: setting.path().to_owned(),
+        Self {
+            setting: setting.to_owned(),
             value,
             file: text.map(|rule| rule.file.clone()),
             line: text.map(|rule| rule.line),
             rule,
-        })
+        }
     }
 }
 

@@ -24,9 +24,16 @@ fn check(path: &Path, plan: &ListenPlan) {
 #[test]
 fn each_example_is_clean() {
     let by_host = ListenPlan::outbound(vec!["127.0.0.1:0".parse().unwrap()]);
-    for folder in
-        ["breaker", "detectors", "endpoint-breaker", "httpbin", "outlier", "service-entry", "time-outs"]
-    {
+    for folder in [
+        "breaker",
+        "detectors",
+        "endpoint-breaker",
+        "fallback",
+        "httpbin",
+        "outlier",
+        "service-entry",
+        "time-outs",
+    ] {
         check(&root().join("examples").join(folder), &by_host);
     }
     let tcp = TcpListen { address: "127.0.0.1:0".parse().unwrap(), host: "postgres".into(), port: 5432 };

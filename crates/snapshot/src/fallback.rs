@@ -6,9 +6,9 @@ use std::time::Duration;
 use fuseboard_core::classifier::StatusSet;
 use fuseboard_core::fallback::{FailureWord, FallbackPolicy, Match, Path, StepKind, Trigger, Triggers};
 
+use crate::ServiceName;
 use crate::failures::Statuses;
 use crate::provenance::{Origin, Provenance, ResourceRef};
-use crate::{Cluster, ServiceName};
 
 /// What all `Fallback`s for a cluster make together, field by field. Steps that ask a service name it by its index in
 /// `Snapshot::clusters`.
@@ -20,8 +20,17 @@ pub struct ClusterFallback {
     pub rules: Vec<ResourceRef>,
     /// Where each setting was written; settings at their default are absent.
     pub provenance: Provenance<FallbackSetting>,
-    /// Where each step was written.
-    pub steps: Vec<Arc<Origin>>,
+    /// Where each step was written, and whom it asks.
+    pub steps: Vec<WrittenStep>,
+}
+
+/// What a step of a policy does not say of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenStep {
+    /// Where it was written.
+    pub origin: Arc<Origin>,
+    /// The service that it asks; `None`: it asks none.
+    pub asks: Option<ServiceName>,
 }
 
 /// Settings of a chain whose place is remembered.
@@ -92,13 +101,13 @@ impl ClusterFallback {
         })
     }
 
-    /// A step in words: `cached, up to 10m old`. `clusters` are those of the snapshot.
-    pub fn step(&self, index: usize, clusters: &[Arc<Cluster>]) -> String {
+    /// A step in words: `cached, up to 10m old`.
+    pub fn step(&self, index: usize) -> String {
         let Some(step) = self.policy.steps.get(index) else { return String::new() };
         let kind = match &step.kind {
             StepKind::Cached { max_age } => format!("cached, up to {} old", time(*max_age)),
-            StepKind::Service { target, timeout } => {
-                let name = clusters.get(*target).map(|cluster| service(&cluster.service));
+            StepKind::Service { timeout, .. } => {
+                let name = self.steps.get(index).and_then(|step| step.asks.as_ref()).map(service);
                 let limit = timeout.map(|timeout| format!(", within {}", time(timeout))).unwrap_or_default();
                 format!("service {}{limit}", name.unwrap_or_default())
             }

@@ -18,7 +18,7 @@ pub use cluster::{
     ServiceName, TcpKeepalive,
 };
 pub use failures::ClassifierSetting;
-pub use fallback::{ClusterFallback, FallbackSetting};
+pub use fallback::{ClusterFallback, FallbackSetting, WrittenStep};
 pub use listener::{HttpSettings, Listener, ListenerTarget, TcpProxy};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};

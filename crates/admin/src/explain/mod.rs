@@ -4,6 +4,7 @@
 
 mod admission;
 mod ejection;
+mod fallback;
 mod health;
 mod setting;
 mod word;
@@ -99,7 +100,7 @@ pub fn of_cluster(cluster: &Cluster, route: Option<&Route>) -> Explanation {
         rule: cluster.rule.as_ref().map(ToString::to_string),
         admission: Admission::of(cluster),
         requests: admission::sentences(cluster, route),
-        settings: setting::all(cluster, route),
+        settings: setting::all(cluster, route).into_iter().chain(fallback::settings(cluster)).collect(),
         ejection: ejection::sentences(cluster).into_iter().chain(health::sentence(cluster)).collect(),
         when_healthy: health::outcomes(cluster),
     }

@@ -14,7 +14,9 @@ use fuseboard_core::fallback::{
     CachePolicy, DEFAULT_CONCURRENT, FallbackPolicy, Match, Path, StaticAnswer, Step, StepKind, Template,
     Triggers,
 };
-use fuseboard_snapshot::{Cluster, ClusterFallback, FallbackSetting, Origin, Provenance, ServiceName};
+use fuseboard_snapshot::{
+    Cluster, ClusterFallback, FallbackSetting, Origin, Provenance, ServiceName, WrittenStep,
+};
 
 use super::fallback_sense;
 use super::hostname;
@@ -206,7 +208,16 @@ impl<'a> FallbackIndex<'a> {
             steps,
         };
         fallback_sense::check(&policy, &settings, &at, diagnostics);
-        let steps = at.iter().map(|place| Arc::new(place.origin())).collect();
+        let steps = policy.steps.iter().zip(&at).map(|(step, place)| WrittenStep {
+            origin: Arc::new(place.origin()),
+            asks: match step.kind {
+                StepKind::Service { target, .. } => {
+                    reach.clusters.get(target).map(|cluster| cluster.service.clone())
+                }
+                StepKind::Cached { .. } | StepKind::Static(_) => None,
+            },
+        });
+        let steps = steps.collect();
         let fallback = ClusterFallback { policy, rules, provenance: settings.provenance, steps };
         Some(Chain { fallback, at })
     }

@@ -1,7 +1,6 @@
 //! A snapshot as text that a reviewer can read: what is not at Istio's default, and where it was written.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_config::Diagnostics;
@@ -38,7 +37,7 @@ pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
         out.push('\n');
         self::cluster(&mut out, cluster);
         if let Some(fallback) = &cluster.fallback {
-            self::fallback(&mut out, fallback, &snapshot.clusters);
+            self::fallback(&mut out, fallback);
         }
     }
     if !diagnostics.is_empty() {
@@ -58,7 +57,7 @@ pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
     out
 }
 
-fn fallback(out: &mut String, fallback: &ClusterFallback, clusters: &[Arc<Cluster>]) {
+fn fallback(out: &mut String, fallback: &ClusterFallback) {
     let rules: Vec<String> = fallback.rules.iter().map(ToString::to_string).collect();
     line(out, 1, &format!("fallback of {}", rules.join(", ")));
     for setting in FallbackSetting::ALL {
@@ -69,8 +68,8 @@ fn fallback(out: &mut String, fallback: &ClusterFallback, clusters: &[Arc<Cluste
             .map_or_else(|| "default".to_owned(), |origin| origin_text(origin));
         line(out, 2, &format!("{} {value} from {from}", setting.path()));
     }
-    for (index, origin) in fallback.steps.iter().enumerate() {
-        line(out, 2, &format!("{} from {}", fallback.step(index, clusters), origin_text(origin)));
+    for (index, step) in fallback.steps.iter().enumerate() {
+        line(out, 2, &format!("{} from {}", fallback.step(index), origin_text(&step.origin)));
     }
 }
 

@@ -291,6 +291,16 @@ fn sections(found: &Breakers, of: fn(&ClusterState) -> String) -> String {
 }
 
 fn show(cluster: &ClusterState) -> String {
+    let mut text = show_breaker(cluster);
+    if !cluster.fallback.is_empty() {
+        text.push_str("\nWhat fails is answered in this order:\n");
+        let rows: Vec<_> = cluster.fallback.iter().map(setting).collect();
+        text.push_str(&table::lines("  ", &["FALLBACK", "VALUE", "SET BY"], &rows));
+    }
+    text
+}
+
+fn show_breaker(cluster: &ClusterState) -> String {
     if let Some(breakers) = &cluster.endpoint_breakers {
         let rows: Vec<_> = breakers.settings.iter().map(setting).collect();
         return endpoints::show(breakers) + &table::lines("  ", &["SETTING", "VALUE", "SET BY"], &rows);

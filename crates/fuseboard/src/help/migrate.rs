@@ -85,7 +85,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "Hystrix",
-        about: "What was Java in the caller is a DestinationRule and a CircuitBreaker beside it. Fallbacks are not there yet.",
+        about: "What was Java in the caller is a DestinationRule with a CircuitBreaker and a Fallback beside it.",
         steps: &[
             step(
                 "execution.isolation.semaphore.maxConcurrentRequests",
@@ -114,6 +114,8 @@ pub(crate) const TOOLS: &[Tool] = &[
                 "open.openFor of a CircuitBreaker",
                 "then probes, then a ramp",
             ),
+            step("getFallback()", "steps of a Fallback", "cached, service, static; for each reason its own"),
+            step("fallback.isolation.semaphore.maxConcurrentRequests", "maxConcurrent of a Fallback", ""),
         ],
     },
     Tool {
@@ -134,6 +136,11 @@ pub(crate) const TOOLS: &[Tool] = &[
             step("Bulkhead maxWaitDuration", "queueTimeout of a DestinationPolicy", ""),
             step("ThreadPoolBulkhead queueCapacity", "connectionPool.http.http1MaxPendingRequests", ""),
             step("TimeLimiter timeoutDuration", "timeout of a DestinationPolicy", "or run --timeout"),
+            step(
+                "fallbackMethod, Decorators.withFallback",
+                "when and steps of a Fallback",
+                "never a success of the call",
+            ),
         ],
     },
 ];

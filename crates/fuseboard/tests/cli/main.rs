@@ -11,6 +11,7 @@ mod ending;
 mod endpoints;
 mod expecting;
 mod explaining;
+mod falling_back;
 mod finding;
 mod getting_started;
 mod home;
