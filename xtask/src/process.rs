@@ -49,6 +49,24 @@ impl Server {
         Ok(())
     }
 
+    /// Asks it to end and waits until it has; below a tool it is the tool's child that is asked.
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        let own = self.child.id();
+        let children =
+            std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        let asked = children.split_whitespace().next().map_or(Ok(own), str::parse)?;
+        let pid = rustix::process::Pid::from_raw(asked.try_into()?).context("no process to end")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("{} does not end", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// CPU time of all its threads so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;

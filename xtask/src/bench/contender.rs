@@ -83,7 +83,7 @@ fn haproxy(origin: SocketAddr, address: SocketAddr) -> String {
 }
 
 /// The rule of the bench: limits that are counted but never reached, and ejection on.
-fn fuseboard() -> String {
+pub(super) fn fuseboard() -> String {
     "apiVersion: networking.istio.io/v1\n\
      kind: DestinationRule\n\
      metadata: {name: origin}\n\

@@ -4,6 +4,7 @@
 //! ratios of the same round are compared, because absolute times on a shared machine mean nothing.
 
 mod contender;
+mod counts;
 mod loader;
 mod report;
 
@@ -39,12 +40,25 @@ pub(crate) struct Arguments {
     /// Measure the loader beside wrk instead of the proxy
     #[arg(long)]
     loader: bool,
+    /// Count instructions and system calls per request instead of measuring time
+    #[arg(long, conflicts_with = "loader")]
+    instructions: bool,
     /// Leave Envoy out
     #[arg(long)]
     no_envoy: bool,
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
     /// Write the result to docs/benchmarks.md
     #[arg(long)]
     write: bool,
+}
+
+impl Arguments {
+    /// What is measured.
+    fn fuseboard(&self) -> anyhow::Result<PathBuf> {
+        self.binary.as_ref().map_or_else(repository::build, |path| Ok(path.canonicalize()?))
+    }
 }
 
 /// What every measurement of a run shares.
@@ -56,6 +70,9 @@ struct Bench {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.instructions {
+        return counts::run(arguments);
+    }
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 7 });
     let seconds = arguments.seconds.unwrap_or(if arguments.quick { 3 } else { 6 });
     let found = peers::debian("wrk", "wrk").and_then(|wrk| Ok((wrk, peers::debian("nginx", "nginx-light")?)));
@@ -81,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let mut contenders = vec![Contender::HAProxy(haproxy), Contender::Fuseboard(repository::build()?)];
+    let mut contenders = vec![Contender::HAProxy(haproxy), Contender::Fuseboard(arguments.fuseboard()?)];
     if !arguments.no_envoy {
         match peers::envoy() {
             Ok(envoy) => contenders.push(Contender::Envoy(envoy)),
@@ -92,7 +109,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     note(&report.table());
     std::fs::write(bench.scratch.join("bench.json"), format!("{:#}\n", report.json()))?;
     if arguments.write {
-        std::fs::write(repository::root().join("docs/benchmarks.md"), report.markdown())?;
+        let page = repository::root().join("docs/benchmarks.md");
+        let before = std::fs::read_to_string(&page).unwrap_or_default();
+        let counts = counts::section_of(&before).map(|section| format!("\n{section}")).unwrap_or_default();
+        std::fs::write(&page, report.markdown() + &counts)?;
     }
     Ok(())
 }
