@@ -157,15 +157,20 @@ impl Worker {
     }
 
     /// Counts, logs and remembers what a breaker of a cluster did, if anything, and lets it take effect.
+    #[inline]
     pub(crate) fn note_transitions(
         &self,
         cluster: &WorkerCluster,
         breaker: &LiveBreaker,
         transitions: &Transitions,
     ) {
-        if transitions.is_empty() {
-            return;
+        if !transitions.is_empty() {
+            self.note_each(cluster, breaker, transitions);
         }
+    }
+
+    #[cold]
+    fn note_each(&self, cluster: &WorkerCluster, breaker: &LiveBreaker, transitions: &Transitions) {
         let live = &cluster.view.live;
         live.on_transitions(breaker, transitions, live.stats.shard(self.index));
         // Judged by the hosts of now: the call may have begun under an older snapshot.

@@ -19,6 +19,8 @@ pub(super) struct Batch {
     pub(super) count: u16,
 }
 
+/// The last bits of the word are the count.
+const COUNT_MASK: u64 = 0xFFFF;
 const BUCKET_BITS: u32 = 24;
 const BUCKETS: u64 = 1 << BUCKET_BITS;
 
@@ -52,7 +54,7 @@ impl Batch {
             version: (word >> 40 & 0xFF) as u8,
             bucket: (word >> 16 & 0xFF_FFFF) as u32,
         };
-        Self { stamp, count: (word & 0xFFFF) as u16 }
+        Self { stamp, count: (word & COUNT_MASK) as u16 }
     }
 
     const fn pack(self) -> u64 {
@@ -80,10 +82,11 @@ impl Cell {
 
     /// Adds a good call, unless the batch is of another kind or would become `full` with it.
     pub(super) fn add(&self, stamp: Stamp, full: u16) -> bool {
-        let added = |word| {
-            let batch = Batch::unpack(word);
-            let fits = batch.count == 0 || batch.stamp == stamp;
-            (fits && batch.count + 1 < full).then(|| Batch { stamp, count: batch.count + 1 }.pack())
+        let empty = Batch { stamp, count: 0 }.pack();
+        let added = |word: u64| {
+            let count = word & COUNT_MASK;
+            let fits = count == 0 || word - count == empty;
+            (fits && count + 1 < full.into()).then_some(empty + count + 1)
         };
         self.0.batch.fetch_update(AcqRel, Acquire, added).is_ok()
     }

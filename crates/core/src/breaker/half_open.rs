@@ -1,17 +1,19 @@
 //! Probes as leases: never more at once than the policy says, each with a deadline, so that a probe that never comes back
 //! wedges nothing (P56, P57). What a result means is `machine`'s decision.
 
+use std::num::NonZeroU64;
+
 use super::HalfOpenPolicy;
 use crate::time::Instant;
 
 /// One probe's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LeaseId(u64);
+pub(super) struct LeaseId(NonZeroU64);
 
 #[derive(Debug, Default)]
 pub(super) struct HalfOpen {
     leases: Vec<Lease>,
-    /// Leases so far; the next one's id.
+    /// Leases so far.
     issued: u64,
     pub(super) successes: u32,
     /// The first lease since the last result.
@@ -30,8 +32,8 @@ impl HalfOpen {
         if let Some(busy_until) = self.busy_until(policy) {
             return Err(busy_until);
         }
-        let id = LeaseId(self.issued);
         self.issued += 1;
+        let id = LeaseId(NonZeroU64::new(self.issued).unwrap_or(NonZeroU64::MAX));
         self.leases.push(Lease { id, ends: now + policy.lease });
         self.waiting_since.get_or_insert(now);
         Ok(id)

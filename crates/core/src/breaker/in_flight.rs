@@ -9,7 +9,10 @@ use crate::time::Instant;
 
 /// Where a call stands in the slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(usize);
+pub(super) struct Place(u32);
+
+/// No place.
+const NONE: u32 = u32::MAX;
 
 /// A call that is slow by now.
 #[derive(Clone, Copy, Debug)]
@@ -22,55 +25,67 @@ pub(super) struct Overdue {
 #[derive(Debug)]
 struct Call {
     began: Instant,
-    generation: u32,
     lease: Option<LeaseId>,
+    generation: u32,
+    /// The neighbours in the list; of a free place, `later` is the next free one.
+    earlier: u32,
+    later: u32,
     listed: bool,
-    earlier: Option<usize>,
-    later: Option<usize>,
     counted: Option<RecordId>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InFlight {
     slab: Vec<Call>,
-    free: Vec<usize>,
-    oldest: Option<usize>,
-    youngest: Option<usize>,
+    free: u32,
+    oldest: u32,
+    youngest: u32,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self { slab: Vec::new(), free: NONE, oldest: NONE, youngest: NONE }
+    }
 }
 
 impl InFlight {
     pub(super) fn begin(&mut self, generation: u32, lease: Option<LeaseId>, now: Instant) -> Place {
         let earlier = self.youngest;
-        let call = Call { began: now, generation, lease, listed: true, earlier, later: None, counted: None };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slab[index] = call;
-                index
-            }
-            None => {
-                self.slab.push(call);
-                self.slab.len() - 1
-            }
-        };
-        match earlier {
-            Some(earlier) => self.slab[earlier].later = Some(index),
-            None => self.oldest = Some(index),
+        let call = Call { began: now, lease, generation, earlier, later: NONE, listed: true, counted: None };
+        let mut index = self.free;
+        if let Some(place) = self.at(index) {
+            let next = place.later;
+            *place = call;
+            self.free = next;
+        } else {
+            // More calls than that are in no process.
+            index = u32::try_from(self.slab.len()).unwrap_or(NONE);
+            self.slab.push(call);
         }
-        self.youngest = Some(index);
+        match self.at(earlier) {
+            Some(earlier) => earlier.later = index,
+            None => self.oldest = index,
+        }
+        self.youngest = index;
         Place(index)
     }
 
     /// Takes the call out; where it was counted as slow, if it was.
     pub(super) fn end(&mut self, Place(index): Place) -> Option<RecordId> {
-        self.unlist(index);
-        self.free.push(index);
-        self.slab[index].counted.take()
+        let free = std::mem::replace(&mut self.free, index);
+        let call = self.at(index)?;
+        let (earlier, later) = (call.earlier, std::mem::replace(&mut call.later, free));
+        let (listed, counted) = (std::mem::take(&mut call.listed), call.counted.take());
+        if listed {
+            self.join(earlier, later);
+        }
+        counted
     }
 
     /// Takes the oldest call off the list if it has been in flight for longer than `bound`.
     pub(super) fn pop_overdue(&mut self, bound: Duration, now: Instant) -> Option<Overdue> {
-        let index = self.oldest?;
-        let call = &self.slab[index];
+        let index = self.oldest;
+        let call = self.at(index)?;
         if now.saturating_since(call.began) <= bound {
             return None;
         }
@@ -80,28 +95,39 @@ impl InFlight {
     }
 
     pub(super) fn counted(&mut self, Place(index): Place, record: Option<RecordId>) {
-        self.slab[index].counted = record;
+        if let Some(call) = self.at(index) {
+            call.counted = record;
+        }
     }
 
     /// When the oldest call began that is not slow yet.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.oldest.map(|index| self.slab[index].began)
+        self.slab.get(self.oldest as usize).map(|call| call.began)
     }
 
-    fn unlist(&mut self, index: usize) {
-        let call = &mut self.slab[index];
-        if !std::mem::take(&mut call.listed) {
-            return;
-        }
+    fn unlist(&mut self, index: u32) {
+        let Some(call) = self.at(index) else { return };
         let (earlier, later) = (call.earlier, call.later);
-        match earlier {
-            Some(earlier) => self.slab[earlier].later = later,
+        if std::mem::take(&mut call.listed) {
+            self.join(earlier, later);
+        }
+    }
+
+    /// Makes neighbours of two calls of the list, or an end of it of one.
+    fn join(&mut self, earlier: u32, later: u32) {
+        match self.at(earlier) {
+            Some(earlier) => earlier.later = later,
             None => self.oldest = later,
         }
-        match later {
-            Some(later) => self.slab[later].earlier = earlier,
+        match self.at(later) {
+            Some(later) => later.earlier = earlier,
             None => self.youngest = earlier,
         }
+    }
+
+    /// The call in a place, if it is one.
+    fn at(&mut self, index: u32) -> Option<&mut Call> {
+        self.slab.get_mut(index as usize)
     }
 }
 

@@ -1,15 +1,16 @@
 //! One worker's way through a breaker: may this call be sent, what became of it, and which calls in flight are slow.
 
-use std::cell::{Ref, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cell::Cell;
 use super::front::{Gist, Sign};
 use super::half_open::LeaseId;
 use super::in_flight::InFlight;
-use super::machine::Admission;
-use super::shared::Terms;
-use super::{Breaker, Refusal, RefusedBy, Ticket, Transitions};
+use super::machine::{Admission, Ended};
+use super::shared::{Numbers, Terms};
+use super::{Breaker, BreakerPolicy, Refusal, RefusedBy, Ticket, Transitions};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -22,7 +23,9 @@ pub struct Recorder {
     pub(super) breaker: Arc<Breaker>,
     pub(super) cell: Arc<Cell>,
     pub(super) in_flight: RefCell<InFlight>,
-    terms: RefCell<Terms>,
+    /// Both of the version that the numbers name.
+    pub(super) policy: RefCell<Arc<BreakerPolicy>>,
+    numbers: std::cell::Cell<Numbers>,
 }
 
 /// The state let a call through to the queue. One call each: a retry checks again.
@@ -41,8 +44,9 @@ enum Checked {
 
 impl Recorder {
     pub(super) fn new(breaker: Arc<Breaker>, cell: Arc<Cell>) -> Self {
-        let terms = RefCell::new(breaker.with(|inner| inner.terms()));
-        Self { breaker, cell, terms, in_flight: RefCell::default() }
+        let Terms { policy, numbers } = breaker.with(|inner| inner.terms());
+        let (policy, numbers) = (RefCell::new(policy), std::cell::Cell::new(numbers));
+        Self { breaker, cell, policy, numbers, in_flight: RefCell::default() }
     }
 
     /// The breaker behind it.
@@ -54,8 +58,16 @@ impl Recorder {
     ///
     /// Refused when open, half-open with all probes out, or not in the ramp's part of the traffic. Passes when the open time
     /// is over: what is decided then is who gets the probe's lease, and that is [`Self::ticket`]'s matter.
+    #[inline]
     pub fn check(&self, now: Instant) -> Result<Pass, Refusal> {
         let sign = self.breaker.sign();
+        match sign.gist {
+            Gist::Closed | Gist::Off | Gist::ForcedClosed => Ok(Pass(Checked::ByState)),
+            Gist::Open | Gist::HalfOpen | Gist::Ramp => self.check_time_or_ramp(sign, now),
+        }
+    }
+
+    fn check_time_or_ramp(&self, sign: Sign, now: Instant) -> Result<Pass, Refusal> {
         let refusal = match sign.gist {
             Gist::Closed | Gist::Off | Gist::ForcedClosed => None,
             Gist::Open => self.until_not_before(RefusedBy::Open, now),
@@ -78,6 +90,7 @@ impl Recorder {
     ///
     /// May refuse although [`Self::check`] did not: the breaker opened meanwhile, or another call took the probe. The open time
     /// that is over ends here: that is a transition.
+    #[inline]
     pub fn ticket(
         &self,
         Pass(checked): Pass,
@@ -85,19 +98,32 @@ impl Recorder {
         rng: &mut Rng,
     ) -> (Result<Ticket<'_>, Refusal>, Transitions) {
         let sign = self.breaker.sign();
-        let mut out = Transitions::new();
         let on_ramp = match checked {
-            Checked::Shadowed => return (Ok(Ticket::silent(self)), out),
+            Checked::Shadowed => return (Ok(Ticket::silent(self)), Transitions::new()),
             Checked::OnRamp(generation) => Some(generation),
             Checked::ByState => None,
         };
         match sign.gist {
-            Gist::Closed => return (Ok(self.begin(sign, None, now)), out),
+            Gist::Closed => (Ok(self.begin(sign, None, now)), Transitions::new()),
+            _ => self.ticket_by_machine(sign, on_ramp, now, rng),
+        }
+    }
+
+    /// Where the word alone does not tell.
+    fn ticket_by_machine(
+        &self,
+        sign: Sign,
+        on_ramp: Option<u32>,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> (Result<Ticket<'_>, Refusal>, Transitions) {
+        let mut out = Transitions::new();
+        match sign.gist {
             Gist::Off => return (Ok(Ticket::silent(self)), out),
             Gist::ForcedClosed if now < self.breaker.not_before() => {
                 return (Ok(Ticket::silent(self)), out);
             }
-            Gist::Ramp | Gist::ForcedClosed | Gist::Open | Gist::HalfOpen => {}
+            Gist::Closed | Gist::Ramp | Gist::ForcedClosed | Gist::Open | Gist::HalfOpen => {}
         }
         let (admitted, sign) = self.breaker.with(|inner| {
             let admitted = inner.admit(on_ramp, now, rng, &mut out);
@@ -125,10 +151,9 @@ impl Recorder {
     /// How often it is called is how late a breaker sees that calls hang.
     pub fn sweep(&self, now: Instant, rng: &mut Rng) -> Transitions {
         let mut out = Transitions::new();
-        let slow = self.terms(self.breaker.sign()).policy.trip.slow;
-        if let Some(slow) = slow {
+        if let Some(bound) = self.slower_than() {
             let mut calls = self.in_flight.borrow_mut();
-            while let Some(overdue) = calls.pop_overdue(slow.slower_than, now) {
+            while let Some(overdue) = calls.pop_overdue(bound, now) {
                 let record = self.breaker.with(|inner| {
                     inner.take(&self.cell, now);
                     inner.count_slow_in_flight(overdue.generation, overdue.lease, now, rng, &mut out)
@@ -147,8 +172,18 @@ impl Recorder {
 
     /// When the next call in flight becomes slow, as of now; [`Self::sweep`] finds it from the nanosecond after.
     pub fn deadline(&self) -> Option<Instant> {
-        let slow = self.terms(self.breaker.sign()).policy.trip.slow?;
-        self.in_flight.borrow().oldest().map(|began| began + slow.slower_than)
+        let bound = self.slower_than()?;
+        self.in_flight.borrow().oldest().map(|began| began + bound)
+    }
+
+    /// Counts a call that ended, and what was kept before it.
+    pub(super) fn hand_in(&self, ended: Ended, now: Instant, rng: &mut Rng) -> Transitions {
+        let mut out = Transitions::new();
+        self.breaker.with(|inner| {
+            inner.take(&self.cell, now);
+            inner.count(ended, now, rng, &mut out);
+        });
+        out
     }
 
     fn until_not_before(&self, by: RefusedBy, now: Instant) -> Option<Refusal> {
@@ -165,18 +200,30 @@ impl Recorder {
         Ok(())
     }
 
+    #[inline]
     fn begin(&self, sign: Sign, lease: Option<LeaseId>, now: Instant) -> Ticket<'_> {
-        let watched = self.terms(sign).policy.trip.slow.is_some();
+        let watched = self.numbers(sign).slower_than != Numbers::NEVER;
         let place = watched.then(|| self.in_flight.borrow_mut().begin(sign.generation, lease, now));
         Ticket::new(self, sign.generation, lease, place, now)
     }
 
-    /// The policy in force, and what else goes with its version.
-    pub(super) fn terms(&self, sign: Sign) -> Ref<'_, Terms> {
-        if self.terms.borrow().version != sign.version {
-            *self.terms.borrow_mut() = self.breaker.with(|inner| inner.terms());
-        }
-        self.terms.borrow()
+    fn slower_than(&self) -> Option<Duration> {
+        let bound = self.numbers(self.breaker.sign()).slower_than;
+        (bound != Numbers::NEVER).then(|| Duration::from_nanos(bound))
+    }
+
+    /// The numbers in force; [`Self::policy`] is of the same version then.
+    pub(super) fn numbers(&self, sign: Sign) -> Numbers {
+        let numbers = self.numbers.get();
+        if numbers.version == sign.version { numbers } else { self.renew() }
+    }
+
+    #[cold]
+    fn renew(&self) -> Numbers {
+        let Terms { policy, numbers } = self.breaker.with(|inner| inner.terms());
+        *self.policy.borrow_mut() = policy;
+        self.numbers.set(numbers);
+        numbers
     }
 }
 

@@ -44,10 +44,34 @@ pub(super) struct Inner {
 /// What a recorder goes by until the version grows.
 #[derive(Debug)]
 pub(super) struct Terms {
-    pub(super) version: u32,
     pub(super) policy: Arc<BreakerPolicy>,
+    pub(super) numbers: Numbers,
+}
+
+/// What every call needs of it, ready for use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    pub(super) version: u32,
     /// Good calls are handed over when there are so many.
     pub(super) batch: u16,
+    /// A call that takes more nanoseconds is slow; [`Numbers::NEVER`]: none is.
+    pub(super) slower_than: u64,
+    /// Nanoseconds of a bucket of the window; 0: it counts calls.
+    bucket: u64,
+}
+
+impl Numbers {
+    pub(super) const NEVER: u64 = u64::MAX;
+
+    pub(super) const fn is_slow(&self, began: Instant, now: Instant) -> bool {
+        now.as_nanos().saturating_sub(began.as_nanos()) > self.slower_than
+    }
+
+    /// The stamp of a good call that ends now.
+    pub(super) fn stamp(&self, sign: Sign, now: Instant) -> Stamp {
+        let bucket = now.as_nanos().checked_div(self.bucket).unwrap_or_default();
+        Stamp::new(sign.generation, sign.version, bucket)
+    }
 }
 
 impl Breaker {
@@ -209,8 +233,14 @@ impl Breaker {
 impl Inner {
     pub(super) fn terms(&self) -> Terms {
         let policy = Arc::clone(self.machine.policy());
-        let batch = batch(&policy.window, self.cells.len());
-        Terms { version: self.version, policy, batch }
+        let slower_than = policy.trip.slow.map(|slow| u64::try_from(slow.slower_than.as_nanos()));
+        let numbers = Numbers {
+            version: self.version,
+            batch: batch(&policy.window, self.cells.len()),
+            slower_than: slower_than.and_then(Result::ok).unwrap_or(Numbers::NEVER),
+            bucket: policy.window.bucket_nanos().unwrap_or_default(),
+        };
+        Terms { policy, numbers }
     }
 
     pub(super) fn sign(&self) -> Sign {
@@ -306,10 +336,4 @@ fn batch(window: &WindowPolicy, recorders: usize) -> u16 {
         WindowPolicy::Time { .. } => BATCH,
     };
     u16::try_from(size.clamp(1, BATCH)).unwrap_or(1)
-}
-
-/// The stamp of a good call that ends now.
-pub(super) fn stamp(sign: Sign, window: &WindowPolicy, now: Instant) -> Stamp {
-    let bucket = window.bucket_nanos().map_or(0, |nanos| now.as_nanos() / nanos);
-    Stamp::new(sign.generation, sign.version, bucket)
 }

@@ -1,10 +1,12 @@
 //! One call on its way: its outcome is told once, or never.
 
+use std::mem::ManuallyDrop;
+
 use super::front::{Gist, Sign};
 use super::half_open::LeaseId;
 use super::in_flight::Place;
 use super::machine::Ended;
-use super::shared::stamp;
+use super::shared::Numbers;
 use super::window::RecordId;
 use super::{Recorder, Transitions, Verdict};
 use crate::outcome::Outcome;
@@ -54,44 +56,31 @@ impl<'a> Ticket<'a> {
     }
 
     /// Tells what became of the call. A call that began in an older state says nothing.
-    pub fn record(mut self, outcome: Outcome, now: Instant, rng: &mut Rng) -> Transitions {
-        let counted = self.leave();
-        let sign = self.recorder.breaker.sign();
-        // A lease ends with its generation.
-        let lease = self.lease.take();
-        let mut out = Transitions::new();
-        if self.generation != Some(sign.generation) {
-            return out;
+    #[inline]
+    pub fn record(self, outcome: Outcome, now: Instant, rng: &mut Rng) -> Transitions {
+        // Its lease comes back with its outcome, or has ended with its generation.
+        let mut ticket = ManuallyDrop::new(self);
+        let counted = ticket.leave();
+        let sign = ticket.recorder.breaker.sign();
+        if ticket.generation != Some(sign.generation) {
+            return Transitions::new();
         }
-        let ended = self.ended(sign, outcome, lease, counted, now);
-        if self.keeps(sign, &ended, now) {
-            return out;
+        let numbers = ticket.recorder.numbers(sign);
+        let ended = ticket.ended(&numbers, outcome, counted, now);
+        if ticket.keeps(sign, &numbers, &ended, now) {
+            return Transitions::new();
         }
-        let cell = &self.recorder.cell;
-        self.recorder.breaker.with(|inner| {
-            inner.take(cell, now);
-            inner.count(ended, now, rng, &mut out);
-        });
-        out
+        ticket.recorder.hand_in(ended, now, rng)
     }
 
-    fn ended(
-        &self,
-        sign: Sign,
-        outcome: Outcome,
-        lease: Option<LeaseId>,
-        counted: Option<RecordId>,
-        now: Instant,
-    ) -> Ended {
-        let terms = self.recorder.terms(sign);
-        let elapsed = now.saturating_since(self.began);
-        let slow = terms.policy.trip.slow.is_some_and(|slow| elapsed > slow.slower_than);
-        let verdict = terms.policy.classifier.judge(outcome);
-        Ended { generation: sign.generation, lease, verdict, slow, counted }
+    fn ended(&self, numbers: &Numbers, outcome: Outcome, counted: Option<RecordId>, now: Instant) -> Ended {
+        let verdict = self.recorder.policy.borrow().classifier.judge(outcome);
+        let slow = numbers.is_slow(self.began, now);
+        Ended { generation: self.generation.unwrap_or_default(), lease: self.lease, verdict, slow, counted }
     }
 
     /// Whether nobody but this worker needs to know now.
-    fn keeps(&self, sign: Sign, ended: &Ended, now: Instant) -> bool {
+    fn keeps(&self, sign: Sign, numbers: &Numbers, ended: &Ended, now: Instant) -> bool {
         if sign.gist != Gist::Closed {
             return ended.verdict == Verdict::Ignored && ended.lease.is_none();
         }
@@ -100,11 +89,9 @@ impl<'a> Ticket<'a> {
             Verdict::Failure => false,
             Verdict::Success => {
                 let recorder = self.recorder;
-                let terms = recorder.terms(sign);
                 !recorder.breaker.has_streak()
                     && (ended.counted.is_some()
-                        || !ended.slow
-                            && recorder.cell.add(stamp(sign, &terms.policy.window, now), terms.batch))
+                        || !ended.slow && recorder.cell.add(numbers.stamp(sign, now), numbers.batch))
             }
         }
     }
