@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Count instructions and system calls per request instead of measuring time
     #[arg(long, conflicts_with = "loader")]
     instructions: bool,
+    /// With --instructions: fail where a request costs more than docs/benchmarks.md states
+    #[arg(long, requires = "instructions")]
+    check: bool,
     /// Leave Envoy out
     #[arg(long)]
     no_envoy: bool,
@@ -111,8 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.write {
         let page = repository::root().join("docs/benchmarks.md");
         let before = std::fs::read_to_string(&page).unwrap_or_default();
-        let counts = counts::section_of(&before).map(|section| format!("\n{section}")).unwrap_or_default();
-        std::fs::write(&page, report.markdown() + &counts)?;
+        std::fs::write(&page, report.markdown() + counts::sections_of(&before))?;
     }
     Ok(())
 }

@@ -3,13 +3,14 @@
 //!
 //! Each is the difference of two runs that differ in their number of requests only: what starting and stopping cost cancels out.
 
+mod check;
 mod peers;
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::process::{self, Server};
@@ -21,6 +22,9 @@ const SHORT: u64 = 1_000;
 const LONG: u64 = 6_000;
 /// Where the page of the results begins.
 const HEADING: &str = "## Instructions and system calls per request";
+
+const RULE: &str = "limits and ejection";
+const BREAKER: &str = "limits, ejection and a breaker";
 
 /// One thing to count.
 struct Row {
@@ -42,8 +46,8 @@ const ALL_CONDITIONS: &str = "consecutiveFailures: 5, failures: {count: 50, with
 
 const ROWS: [Row; 6] = [
     PLAIN,
-    Row { name: "limits and ejection", rule: true, ..PLAIN },
-    Row { name: "limits, ejection and a breaker", rule: true, trip: Some(ALL_CONDITIONS), ..PLAIN },
+    Row { name: RULE, rule: true, ..PLAIN },
+    Row { name: BREAKER, rule: true, trip: Some(ALL_CONDITIONS), ..PLAIN },
     Row {
         name: "refused by the open breaker",
         rule: true,
@@ -92,9 +96,13 @@ pub(super) fn run(arguments: &super::Arguments) -> anyhow::Result<()> {
     }
     super::note(&table(&costs));
     std::fs::write(counting.scratch.join("instructions.json"), format!("{:#}\n", document(&costs)))?;
+    let page = repository::root().join("docs/benchmarks.md");
+    let before = std::fs::read_to_string(&page).unwrap_or_default();
+    if arguments.check {
+        let problems = check::problems(&costs, &before);
+        ensure!(problems.is_empty(), "{}", problems.join("\n  "));
+    }
     if arguments.write {
-        let page = repository::root().join("docs/benchmarks.md");
-        let before = std::fs::read_to_string(&page).unwrap_or_default();
         std::fs::write(&page, with_section(&before, &markdown(&costs)))?;
     }
     Ok(())
@@ -102,13 +110,14 @@ pub(super) fn run(arguments: &super::Arguments) -> anyhow::Result<()> {
 
 /// The page with another section on counts.
 fn with_section(page: &str, section: &str) -> String {
-    let rest = page.split(HEADING).next().unwrap_or_default().trim_end();
-    format!("{rest}\n\n{section}")
+    let (before, old) = page.split_at(page.find(HEADING).unwrap_or(page.len()));
+    let after = old.find("\n## ").map(|next| &old[next..]).unwrap_or_default();
+    format!("{}\n\n{section}{after}", before.trim_end())
 }
 
-/// The section on counts of the page as it is, for whoever rewrites the rest.
-pub(super) fn section_of(page: &str) -> Option<&str> {
-    page.find(HEADING).map(|at| &page[at..])
+/// The sections of the page below its first part, for whoever rewrites that.
+pub(super) fn sections_of(page: &str) -> &str {
+    page.find("\n## ").map(|at| &page[at..]).unwrap_or_default()
 }
 
 impl Counting {
@@ -248,9 +257,9 @@ mod tests {
 
     #[test]
     fn a_page_gets_another_section_and_keeps_the_rest() {
-        let page = with_section("# Benchmarks\n\ntable\n", &format!("{HEADING}\n\none\n"));
-        let page = with_section(&page, &format!("{HEADING}\n\ntwo\n"));
-        assert_eq!(page, format!("# Benchmarks\n\ntable\n\n{HEADING}\n\ntwo\n"));
-        assert_eq!(section_of(&page), Some(format!("{HEADING}\n\ntwo\n").as_str()));
+        let one = with_section("# Benchmarks\n\ntable\n", &format!("{HEADING}\n\none\n")) + "\n## More\n";
+        let two = with_section(&one, &format!("{HEADING}\n\ntwo\n"));
+        assert_eq!(two, format!("# Benchmarks\n\ntable\n\n{HEADING}\n\ntwo\n\n## More\n"));
+        assert_eq!(sections_of(&two), format!("\n{HEADING}\n\ntwo\n\n## More\n"));
     }
 }
