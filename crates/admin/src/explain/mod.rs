@@ -6,6 +6,7 @@ mod admission;
 mod ejection;
 mod fallback;
 mod health;
+mod pipeline;
 mod setting;
 mod word;
 
@@ -52,6 +53,9 @@ pub struct Explanation {
     /// Who gets requests, for each count of healthy hosts.
     #[serde(default)]
     pub when_healthy: Vec<HealthOutcome>,
+    /// In which order a request meets what there is for it, in sentences.
+    #[serde(default)]
+    pub order: Vec<String>,
 }
 
 /// One value.
@@ -103,6 +107,7 @@ pub fn of_cluster(cluster: &Cluster, route: Option<&Route>) -> Explanation {
         settings: setting::all(cluster, route).into_iter().chain(fallback::settings(cluster)).collect(),
         ejection: ejection::sentences(cluster).into_iter().chain(health::sentence(cluster)).collect(),
         when_healthy: health::outcomes(cluster),
+        order: pipeline::sentences(cluster, route),
     }
 }
 
