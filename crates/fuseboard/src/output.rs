@@ -21,6 +21,8 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default();
 /// Something to look at.
 pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
+/// Neither, but not the usual.
+pub(crate) const OTHER: Style = AnsiColor::Cyan.on_default();
 /// Headings and what the eye should find first.
 pub(crate) const STRONG: Style = Style::new().bold();
 /// What can be skipped.

@@ -1,5 +1,6 @@
-//! The demonstration: both walks hold, fit a terminal, and leave nothing behind; what is to be pasted works.
+//! The demonstration: its walks hold, fit a terminal, and leave nothing behind; what is to be pasted works.
 
+use fuseboard_testkit::Client;
 use rustix::process::Signal;
 
 use crate::home::{Home, after};
@@ -8,9 +9,9 @@ use crate::home::{Home, after};
 const WIDTH: usize = 80;
 
 #[tokio::test]
-async fn both_shows_go_as_they_must_and_fit_a_terminal() {
+async fn all_shows_go_as_they_must_and_fit_a_terminal() {
     let home = Home::new();
-    for show in ["pool", "outlier"] {
+    for show in ["pool", "outlier", "breaker"] {
         let said = home.fuseboard(&format!("demo {show} --once --expect --no-ui --seed 7")).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
         for line in said.out.lines() {
@@ -55,6 +56,44 @@ async fn the_lines_to_paste_work_in_another_terminal() {
     assert_eq!(demo.end().await.0.code(), Some(0));
     let left: Vec<_> = std::fs::read_dir(home.path("tmp")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn the_breakers_course_is_told_in_order_and_is_the_same_for_the_same_seed() {
+    let home = Home::new();
+    let course = async || {
+        let said = home.fuseboard("demo breaker --once --no-ui --seed 7").await;
+        let moments = said.out.lines().filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned));
+        moments
+            .filter(|word| word.chars().all(|c| c.is_ascii_uppercase()) && word.len() > 3)
+            .collect::<Vec<_>>()
+    };
+    let (first, second) = tokio::join!(course(), course());
+    let told = [
+        "HANG", "OPEN", "CACHE", "STANDIN", "PROBE", "OPEN", "MEND", "PROBE", "RAMP", "RAMP", "RAMP", "RAMP",
+        "CLOSED",
+    ];
+    assert_eq!((first, second), (told.map(str::to_owned).to_vec(), told.map(str::to_owned).to_vec()));
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_by_hand_opens_the_breaker_of_the_demo_that_stays() {
+    let home = Home::new();
+    let mut demo = home.start("demo breaker --no-ui");
+    let proxy = after(&demo.line("✔ proxy").await, "proxy    ");
+    let door = after(&demo.line("/_ctl").await, "http://");
+    demo.line("Ctrl-C stops").await;
+    let list = home.fuseboard("breaker list").await;
+    assert!(list.out.contains("CLOSED") && !list.out.contains("OPEN "), "{list:?}");
+    let mut door = Client::connect(door.trim_end_matches("/_ctl").parse().unwrap()).await;
+    door.send("POST /_ctl HTTP/1.1\r\nHost: door\r\nContent-Length: 14\r\n\r\n{\"hang\": true}").await;
+    assert_eq!(door.response().await.status, 200);
+    let load = format!("load -quiet -c 30 -qps 60 -t 20s -H Host:httpbin http://{proxy}/get");
+    let load = home.fuseboard_later(&load);
+    home.until("breaker history httpbin", "calls were slow").await;
+    load.abort();
+    demo.signal(Signal::INT);
+    assert_eq!(demo.end().await.0.code(), Some(0));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! `fuseboard demo`: a circuit that breaks before one's eyes. Two httpbin replicas, the proxy, the rule and the callers live
+//! `fuseboard demo`: a circuit that breaks before one's eyes. Two httpbin servers, the proxy, the rule and the callers live
 //! in this one process; what is shown comes from the admin server, as any user would see it.
 
+mod breaker;
 mod expect;
 mod outlier;
 mod pool;
@@ -15,15 +16,17 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::{argument, output, signals};
 use expect::Expectations;
 use screen::Screen;
-use stage::{Ports, Stage};
+use stage::{Cast, Ports, Stage};
 
-/// Watch a circuit break: two httpbin replicas, the proxy, the rule and the callers in one process
+/// Watch a circuit break: httpbin, the proxy, the rule and the callers in one process
 #[derive(Args)]
 #[command(after_help = "Examples:
   # one, two and three callers against one connection
   fuseboard demo
   # a failing replica is ejected, comes back, and is ejected for longer
   fuseboard demo outlier
+  # a service hangs: the breaker opens, cache and stand-in answer, traffic returns
+  fuseboard demo breaker
   # end after the walk; exit 99 when it did not go as it must
   fuseboard demo --once --expect
 
@@ -56,6 +59,8 @@ enum Show {
     Pool,
     /// Ejection: a failing replica is taken out and comes back
     Outlier,
+    /// Breaker and fallback: a service hangs, others answer, and traffic comes back in steps
+    Breaker,
 }
 
 impl Show {
@@ -63,6 +68,7 @@ impl Show {
         match self {
             Self::Pool => "pool",
             Self::Outlier => "outlier",
+            Self::Breaker => "breaker",
         }
     }
 
@@ -70,6 +76,15 @@ impl Show {
         match self {
             Self::Pool => include_str!("pool.yaml"),
             Self::Outlier => include_str!("outlier.yaml"),
+            Self::Breaker => include_str!("breaker.yaml"),
+        }
+    }
+
+    /// The services, each with the names of its servers.
+    const fn cast(self) -> Cast {
+        match self {
+            Self::Pool | Self::Outlier => &[("httpbin", &["httpbin-a", "httpbin-b"])],
+            Self::Breaker => &[("httpbin", &["httpbin"]), ("stand-in", &["stand-in"])],
         }
     }
 }
@@ -89,7 +104,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 /// On the ports asked for; else on those that people know, where somebody stays to use them; else on free ones.
 fn set(arguments: &Arguments, stop: &Cancel) -> Result<Stage, Failure> {
     let seed = arguments.seed.unwrap_or_else(argument::random_seed);
-    let on = |folder, ports| Stage::set(arguments.show.rule(), folder, ports, seed, stop.clone());
+    let show = arguments.show;
+    let on = |folder, ports| Stage::set((show.cast(), show.rule()), folder, ports, seed, stop.clone());
     let folder = stage::folder;
     if let Some(base) = arguments.port_base {
         let next = "give other ports with --port-base N, or leave it out for free ones";
@@ -108,6 +124,7 @@ fn perform(arguments: &Arguments, stage: &Stage, stop: &Cancel) -> Outcome {
     let walked = match arguments.show {
         Show::Pool => pool::walk(stage, &mut expectations),
         Show::Outlier => outlier::walk(stage, screen, &mut expectations),
+        Show::Breaker => breaker::walk(stage, &mut expectations),
     };
     if stop.is_cancelled() {
         return Err(Failure::message(Exit::Interrupted, "interrupted before the walk was done"));

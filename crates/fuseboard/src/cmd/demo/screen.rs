@@ -1,6 +1,6 @@
 //! How a walk looks: aligned, coloured on a terminal, plain in a pipe.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use anstyle::Style;
@@ -9,7 +9,10 @@ use super::Show;
 use super::expect::Expectations;
 use super::stage::{Calls, HOST, Stage};
 use crate::asking;
-use crate::output::{self, BAD, FAINT, GOOD, STRONG, WARN, padded, styled};
+use crate::output::{self, BAD, FAINT, GOOD, OTHER, STRONG, WARN, padded, styled};
+
+/// What is left of a line of the usual terminal.
+const SETTINGS_WIDTH: usize = 66;
 
 /// Whether lines may change, which is all that is to know of where a walk is shown.
 #[derive(Clone, Copy)]
@@ -49,8 +52,13 @@ pub(super) fn title(show: &str, once: bool) {
 }
 
 pub(super) fn stage(stage: &Stage) {
-    let replicas: Vec<String> = stage.replicas.iter().map(|replica| replica.address.to_string()).collect();
-    part("httpbin", format_args!("{}   {} replicas", replicas.join("  "), replicas.len()));
+    for (service, names) in stage.cast {
+        let own = stage.replicas.iter().filter(|replica| names.contains(&replica.name));
+        let addresses: Vec<String> = own.map(|replica| replica.address.to_string()).collect();
+        let many =
+            if addresses.len() > 1 { format!("   {} replicas", addresses.len()) } else { String::new() };
+        part(service, format_args!("{}{many}", addresses.join("  ")));
+    }
     part("proxy", format_args!("{}   admin http://{}", stage.proxy, stage.admin.address()));
     part("rule", stage.rule_file.display());
     for setting in settings(&stage.rule) {
@@ -92,12 +100,67 @@ pub(super) fn fact(name: &str, text: impl Display) {
     line(format_args!("  {} {text}", padded(FAINT, name, 6)));
 }
 
+/// What became of one call, as a letter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Letter {
+    Service,
+    Cache,
+    StandIn,
+    Waiting,
+    Error,
+}
+
+impl Letter {
+    pub(super) const ALL: [Self; 5] = [Self::Service, Self::Cache, Self::StandIn, Self::Waiting, Self::Error];
+
+    const fn look(self) -> (Style, char, &'static str) {
+        match self {
+            Self::Service => (GOOD, 'h', "httpbin"),
+            Self::Cache => (WARN, 'c', "cache"),
+            Self::StandIn => (OTHER, 's', "stand-in"),
+            Self::Waiting => (BAD, '.', "waits"),
+            Self::Error => (BAD, 'X', "error"),
+        }
+    }
+}
+
+/// What the letters mean.
+pub(super) fn legend(letters: &[Letter], rate: usize) {
+    let meanings: Vec<String> = letters
+        .iter()
+        .map(|letter| {
+            let (style, sign, meaning) = letter.look();
+            format!("{} {meaning}", styled(style, sign))
+        })
+        .collect();
+    output::out(format_args!("  {rate} calls a second:  {}", meanings.join("  ")));
+    output::out("");
+}
+
+/// The calls of the second before `at`, and how many there were of each kind.
+pub(super) fn second(at: Duration, letters: &[Letter]) {
+    let mut text = String::new();
+    for run in letters.chunk_by(|one, next| one == next) {
+        let (style, sign, _) = run[0].look();
+        let signs: String = run.iter().map(|_| sign).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{}", styled(style, signs));
+    }
+    let counts: Vec<String> = Letter::ALL
+        .iter()
+        .map(|letter| (letter.look().2, letters.iter().filter(|other| *other == letter).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(meaning, count)| format!("{meaning} {count}"))
+        .collect();
+    output::out(format_args!("  {:>6.1}s  {text}  {}", at.as_secs_f64(), styled(FAINT, counts.join(", "))));
+}
+
 /// A moment of the story: when, what kind, and what happened.
 pub(super) fn moment(at: Duration, kind: &str, text: impl Display) {
     let style = match kind {
-        "EJECT" => BAD,
-        "RETURN" => GOOD,
-        "FAIL" => WARN,
+        "EJECT" | "OPEN" => BAD,
+        "RETURN" | "MEND" | "CLOSED" => GOOD,
+        "FAIL" | "HANG" => WARN,
         _ => STRONG,
     };
     output::out(format_args!("  {:>6.1}s  {}  {text}", at.as_secs_f64(), padded(style, kind, 7)));
@@ -124,11 +187,28 @@ pub(super) fn try_it(stage: &Stage, show: Show) {
     let (path, grep) = match show {
         Show::Pool => ("/delay/5ms", "pending"),
         Show::Outlier => ("/get", "outlier"),
+        Show::Breaker => return try_breaker(stage, &fuseboard, &admin),
     };
     line(format_args!("{fuseboard} load -c 3 -qps 0 -n 30 -H Host:{HOST} http://{proxy}{path}"));
     line(format_args!("{fuseboard} why{admin}"));
     line(format_args!("{fuseboard} stats{admin} | grep httpbin | grep {grep}"));
     line(format_args!("curl -i -H Host:{HOST} http://{proxy}/get"));
+    last_words();
+}
+
+fn try_breaker(stage: &Stage, fuseboard: &str, admin: &str) {
+    let proxy = stage.proxy;
+    line(format_args!("{fuseboard} load -qps 20 -t 60s -H Host:{HOST} http://{proxy}/get"));
+    line(format_args!("{fuseboard} breaker watch{admin}"));
+    line(format_args!("{fuseboard} breaker show{admin} {HOST}"));
+    line(format_args!("{fuseboard} breaker history{admin} {HOST}"));
+    for door in stage.replicas.iter().take(1).filter_map(|replica| replica.door) {
+        line(format_args!("curl -d '{{\"hang\": true}}' http://{door}/_ctl"));
+    }
+    last_words();
+}
+
+fn last_words() {
     output::out("");
     output::out("  Edit the rule and call again: an edit applies at once. Ctrl-C stops.");
 }
@@ -142,10 +222,31 @@ fn admin(stage: &Stage) -> String {
     }
 }
 
-/// The settings of the rule in the order written, without their nesting.
-fn settings(rule: &str) -> impl Iterator<Item = &str> {
-    let policy = rule.lines().map(str::trim).skip_while(|line| *line != "trafficPolicy:");
-    policy.filter(|line| !line.ends_with(':'))
+/// The settings of the rule in the order written, without their nesting: a line each of a policy for traffic, as many in a line as fit
+/// of our own resources.
+fn settings(rule: &str) -> Vec<String> {
+    let values = |part: &str, after: &str| -> Vec<String> {
+        let lines = part.lines().map(|line| line.trim().trim_start_matches("- "));
+        let below = lines.skip_while(|line| *line != after).filter(|line| !line.ends_with(':'));
+        below.map(str::to_owned).collect()
+    };
+    let policy = values(rule, "trafficPolicy:");
+    if !policy.is_empty() {
+        return policy;
+    }
+    rule.split("---").flat_map(|resource| filled(values(resource, "spec:").into_iter().skip(1))).collect()
+}
+
+/// In lines that fit under the name of a part.
+fn filled(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut().filter(|line| line.len() + word.len() + 2 <= SETTINGS_WIDTH) {
+            Some(line) => line.extend(["  ", &word]),
+            None => lines.push(word),
+        }
+    }
+    lines
 }
 
 /// How to call this program: as it was called.
@@ -161,8 +262,12 @@ mod tests {
 
     #[test]
     fn the_settings_shown_are_those_of_the_rule() {
-        let shown: Vec<&str> = settings(Show::Pool.rule()).collect();
+        let shown = settings(Show::Pool.rule());
         assert_eq!(shown, ["maxConnections: 1", "http1MaxPendingRequests: 1", "maxRequestsPerConnection: 1"]);
-        assert_eq!(settings(Show::Outlier.rule()).count(), 5);
+        assert_eq!(settings(Show::Outlier.rule()).len(), 5);
+        let shown = settings(Show::Breaker.rule());
+        assert!(shown[0].starts_with("slowPercent: 50  slowerThan: 300ms"), "{shown:?}");
+        assert!(shown.iter().all(|line| line.len() <= SETTINGS_WIDTH), "{shown:?}");
+        assert_eq!(shown.last().map(String::as_str), Some("maxAge: 2s  host: stand-in"));
     }
 }

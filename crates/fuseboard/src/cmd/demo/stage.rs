@@ -27,7 +27,8 @@ use crate::serving::{Plan, Serving, Told};
 pub(super) const CLUSTER: &str = "outbound|8000||httpbin.default.svc.cluster.local";
 /// What callers put into `Host`.
 pub(super) const HOST: &str = "httpbin";
-const REPLICAS: [&str; 2] = ["httpbin-a", "httpbin-b"];
+/// Services, each with the names of its servers; two servers in all.
+pub(super) type Cast = &'static [(&'static str, &'static [&'static str])];
 /// Whoever ends a demo does not wait for long.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
@@ -37,6 +38,8 @@ pub(super) struct Ports([u16; 4]);
 
 /// A set stage.
 pub(super) struct Stage {
+    pub(super) cast: Cast,
+    /// All servers, in the order of the cast.
     pub(super) replicas: Vec<Replica>,
     pub(super) rule_file: PathBuf,
     pub(super) rule: String,
@@ -53,6 +56,8 @@ pub(super) struct Stage {
 pub(super) struct Replica {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
+    /// Where it is broken from outside.
+    pub(super) door: Option<SocketAddr>,
     pub(super) control: Control,
 }
 
@@ -90,16 +95,16 @@ pub(super) fn folder() -> Result<TempDir, Failure> {
 impl Stage {
     /// Brings everything up. What `stop` is cancelled for ends the walk.
     pub(super) fn set(
-        rule: &str,
+        (cast, rule): (Cast, &str),
         folder: TempDir,
         ports: Ports,
         seed: u64,
         stop: Cancel,
     ) -> Result<Self, Failure> {
-        let servers = ReplicaThread::start([ports.address(2), ports.address(3)], seed)?;
+        let servers = ReplicaThread::start(cast, [ports.address(2), ports.address(3)], seed)?;
         let rule_file = folder.path().join("httpbin.yaml");
         std::fs::write(&rule_file, rule)?;
-        std::fs::write(folder.path().join("service.yaml"), service(&servers.replicas))?;
+        std::fs::write(folder.path().join("service.yaml"), services(cast, &servers.replicas))?;
         let plan = Plan {
             paths: vec![folder.path().to_owned()],
             workload: Workload::default(),
@@ -116,6 +121,7 @@ impl Stage {
         let proxy = serving.proxy().listeners().first().map(|listener| listener.address);
         let admin = serving.proxy().admin_address().cloned();
         Ok(Self {
+            cast,
             replicas: servers.replicas.clone(),
             rule_file,
             rule: rule.to_owned(),
@@ -199,20 +205,24 @@ fn tell(told: Told<'_>) {
     }
 }
 
-/// The service behind the rule, and where its replicas are.
-fn service(replicas: &[Replica]) -> String {
-    let mut text = String::from(
-        "apiVersion: v1\nkind: Service\nmetadata:\n  name: httpbin\nspec:\n  ports:\n  - name: http\n    port: 8000\n---\n\
-         apiVersion: v1\nkind: Endpoints\nmetadata:\n  name: httpbin\nsubsets:\n",
-    );
-    for replica in replicas {
-        let (ip, port) = (replica.address.ip(), replica.address.port());
+/// The services, and where their servers are.
+fn services(cast: Cast, replicas: &[Replica]) -> String {
+    let mut text = String::new();
+    for (service, names) in cast {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "- addresses:\n  - ip: {ip}\n    hostname: {}\n  ports:\n  - name: http\n    port: {port}\n",
-            replica.name
+            "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: {service}\nspec:\n  ports:\n  - name: http\n    port: 8000\n---\n\
+             apiVersion: v1\nkind: Endpoints\nmetadata:\n  name: {service}\nsubsets:\n"
         );
+        for replica in replicas.iter().filter(|replica| names.contains(&replica.name)) {
+            let (ip, port) = (replica.address.ip(), replica.address.port());
+            let _ = write!(
+                text,
+                "- addresses:\n  - ip: {ip}\n    hostname: {}\n  ports:\n  - name: http\n    port: {port}\n",
+                replica.name
+            );
+        }
     }
     text
 }
@@ -226,18 +236,19 @@ struct ReplicaThread {
 
 impl Clone for Replica {
     fn clone(&self) -> Self {
-        Self { name: self.name, address: self.address, control: self.control.clone() }
+        Self { control: self.control.clone(), ..*self }
     }
 }
 
 impl ReplicaThread {
-    fn start(addresses: [SocketAddr; 2], seed: u64) -> Result<Self, Failure> {
+    fn start(cast: Cast, addresses: [SocketAddr; 2], seed: u64) -> Result<Self, Failure> {
+        let names = || cast.iter().flat_map(|(_, names)| names.iter().copied());
         let (stop, stopped) = oneshot::channel();
         let (started, replicas) = std::sync::mpsc::channel();
         let thread = thread::Builder::new().name("httpbin".into()).spawn(move || {
             let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
-                let servers = serve_all(addresses, seed).await;
+                let servers = serve_all(names().zip(addresses), seed).await;
                 let servers = match servers {
                     Ok(servers) => servers,
                     Err(failure) => {
@@ -245,7 +256,7 @@ impl ReplicaThread {
                         return;
                     }
                 };
-                let _ = started.send(Ok(replicas_of(&servers)));
+                let _ = started.send(Ok(names().zip(&servers).map(replica).collect::<Vec<_>>()));
                 let _ = stopped.await;
                 for server in servers {
                     server.stop().await;
@@ -262,18 +273,20 @@ impl ReplicaThread {
     }
 }
 
-async fn serve_all(addresses: [SocketAddr; 2], seed: u64) -> Result<Vec<Server>, Failure> {
+async fn serve_all(
+    named: impl Iterator<Item = (&'static str, SocketAddr)>,
+    seed: u64,
+) -> Result<Vec<Server>, Failure> {
     let mut servers = Vec::new();
-    for (name, address) in REPLICAS.into_iter().zip(addresses) {
-        let options = Options { seed: Some(seed), ..Options::on(address).named(name) };
+    for (name, address) in named {
+        let mut options = Options { seed: Some(seed), ..Options::on(address).named(name) };
+        options.control = Some((Ipv4Addr::LOCALHOST, 0).into());
         servers.push(fuseboard_httpbin::serve(options).await.map_err(httpbin::not_served)?);
     }
     Ok(servers)
 }
 
-fn replicas_of(servers: &[Server]) -> Vec<Replica> {
-    let named = REPLICAS.into_iter().zip(servers);
-    named
-        .map(|(name, server)| Replica { name, address: server.addresses()[0], control: server.control() })
-        .collect()
+fn replica((name, server): (&'static str, &Server)) -> Replica {
+    let (address, door) = (server.addresses()[0], server.control_address());
+    Replica { name, address, door, control: server.control() }
 }
