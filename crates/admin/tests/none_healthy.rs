@@ -17,7 +17,8 @@ use fuseboard_core::outlier::{Detector, HealthEpoch, HostMonitor, OutlierDetecto
 use fuseboard_core::{Instant, Outcome, Rng};
 use fuseboard_snapshot::{Cluster, Endpoint, EndpointId};
 
-const ANSWERS: [NoneHealthy; 3] = [NoneHealthy::ByThreshold, NoneHealthy::Refuse, NoneHealthy::Spread];
+const ANSWERS: [NoneHealthy; 4] =
+    [NoneHealthy::ByThreshold, NoneHealthy::Refuse, NoneHealthy::Spread, NoneHealthy::Fallback];
 
 /// Everybody may be ejected, at the first failure.
 fn detection() -> OutlierPolicy {

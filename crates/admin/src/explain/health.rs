@@ -1,6 +1,8 @@
 //! Who gets requests, for each count of healthy hosts: what the balancers will do, told before it happens.
 
 use fuseboard_core::balance::{NoneHealthyPolicy, Recipients};
+use fuseboard_core::fallback::Trigger;
+use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::Cluster;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,8 @@ pub(super) fn sentence(cluster: &Cluster) -> Option<String> {
     if cluster.endpoints.is_empty() {
         return None;
     }
+    let nobody = Trigger::Refused(RefusalReason::NoHealthy);
+    let answered = cluster.fallback.as_ref().is_some_and(|fallback| fallback.policy.answers(nobody));
     let told: Vec<String> = outcomes(cluster)
         .iter()
         .enumerate()
@@ -64,6 +68,7 @@ pub(super) fn sentence(cluster: &Cluster) -> Option<String> {
                 "healthy" if (outcome.least, outcome.most) == (1, 1) => "that one gets the requests",
                 "healthy" => "those get the requests",
                 "all" => "all hosts, ejected ones too",
+                _ if answered => "no request is sent, and the fallback answers no_healthy",
                 _ => "every request is refused with 503 (UH, no_healthy)",
             };
             let with = if index == 0 { "With" } else { "with" };

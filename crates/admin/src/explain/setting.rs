@@ -43,6 +43,7 @@ pub(super) fn all(cluster: &Cluster, route: Option<&Route>) -> Vec<ExplainedSett
             NoneHealthy::ByThreshold => "as Istio",
             NoneHealthy::Refuse => "refuse",
             NoneHealthy::Spread => "spread",
+            NoneHealthy::Fallback => "fallback",
         }
         .to_owned(),
         "what becomes of requests while no host, or fewer percent than minHealthPercent, is healthy"

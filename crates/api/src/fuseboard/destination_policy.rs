@@ -36,6 +36,8 @@ choice! {
         Refuse = "refuse", Supported;
         /// All hosts get them alike, ejected ones too.
         Spread = "spread", Supported;
+        /// The host's `Fallback` answers them.
+        Fallback = "fallback", Supported;
     }
 }
 

@@ -257,6 +257,9 @@ codes! {
     /// `whenNoneHealthy: refuse` of a `DestinationPolicy` meets `minHealthPercent` of the rule: below that percentage every request
     /// is refused, although some hosts are healthy. Istio means by it that all hosts are used.
     RefusesBelowPercent = "FB235", Warning, applies;
+    /// `whenNoneHealthy: fallback` of a `DestinationPolicy`, and no `Fallback` of the host has a step for `no_healthy`: while nobody
+    /// is healthy, requests are refused as with `refuse`.
+    FallbackForNobody = "FB236", Warning, applies;
     /// `--listen-tcp` names a service or a port that the files do not have.
     NoSuchTcpPort = "FB241", Error, applies;
     /// A setting is about requests, and the port carries TCP, which has none.

@@ -9,7 +9,9 @@ use fuseboard_api::Spanned;
 use fuseboard_api::fuseboard::DestinationPolicy;
 use fuseboard_api::fuseboard::destination_policy::WhenNoneHealthy;
 use fuseboard_core::balance::NoneHealthy;
-use fuseboard_snapshot::Origin;
+use fuseboard_core::fallback::Trigger;
+use fuseboard_core::refusal::RefusalReason;
+use fuseboard_snapshot::{Cluster, Origin, ServiceName};
 
 use super::hostname;
 use super::layers::{self, Cascade, Layers, Twice};
@@ -69,6 +71,7 @@ impl<'a> Policies<'a> {
         let answer = match written.value {
             WhenNoneHealthy::Refuse => NoneHealthy::Refuse,
             WhenNoneHealthy::Spread => NoneHealthy::Spread,
+            WhenNoneHealthy::Fallback => NoneHealthy::Fallback,
         };
         Some((answer, Arc::new(policy.origin("spec.whenNoneHealthy", written))))
     }
@@ -88,6 +91,25 @@ impl<'a> Policies<'a> {
         );
     }
 
+    /// Says that requests are to be answered by a fallback that is not there.
+    fn report_unanswered(&self, cluster: &Cluster, diagnostics: &mut Diagnostics) {
+        let Some((policy, written)) = self.find(|spec| spec.when_none_healthy.as_ref()) else { return };
+        // What is for many services may make sense for others.
+        if hostname::is_wildcard(&policy.spec.host) {
+            return;
+        }
+        let host = &cluster.service.host;
+        let message = format!(
+            "no Fallback of {host} answers no_healthy: while nobody is healthy, requests are refused"
+        );
+        diagnostics.push(
+            policy
+                .diagnostic(Code::FallbackForNobody, written.span, message)
+                .field("spec.whenNoneHealthy")
+                .help("write a Fallback for the host, with no_healthy in its `when` if it has one; or write refuse"),
+        );
+    }
+
     /// Whether the hosts are believed that they have not processed a request.
     pub(super) fn trust_refusals(&self) -> bool {
         self.find(|spec| spec.trust_refusals.as_ref()).is_some_and(|(_, written)| written.value)
@@ -101,6 +123,22 @@ impl<'a> Policies<'a> {
         let (policy, written) = self.find(field)?;
         let origin = Arc::new(policy.origin(path, written));
         Some(((!written.value.is_zero()).then_some(written.value), origin))
+    }
+}
+
+/// Says which clusters leave to a fallback what none of theirs answers. `names` are those by which policies are found.
+pub(super) fn report_unanswered(
+    index: &PolicyIndex<'_>,
+    clusters: &[Cluster],
+    names: &[ServiceName],
+    diagnostics: &mut Diagnostics,
+) {
+    let nobody = Trigger::Refused(RefusalReason::NoHealthy);
+    for (cluster, name) in clusters.iter().zip(names) {
+        let answers = cluster.fallback.as_ref().is_some_and(|fallback| fallback.policy.answers(nobody));
+        if cluster.none_healthy == NoneHealthy::Fallback && !answers {
+            index.of(&name.host, &name.namespace, name.port).report_unanswered(cluster, diagnostics);
+        }
     }
 }
 

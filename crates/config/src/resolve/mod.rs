@@ -158,6 +158,7 @@ fn by_host(
     clusters.dedup_by(|a, b| a.name == b.name);
     let names: Vec<_> = clusters.iter().map(|cluster| cluster.service.clone()).collect();
     fallbacks.attach(&mut clusters, &names, &services, diagnostics);
+    destination_policy::report_unanswered(&policies, &clusters, &names, diagnostics);
     let mut table = RouteTable::new();
     for (service, port, cluster, timeout) in ways_in {
         if let Ok(index) = clusters.binary_search_by(|other| other.name.cmp(&cluster)) {
@@ -239,6 +240,7 @@ fn fixed(
     if !tcp {
         fallbacks.attach(&mut clusters, &names, &services, diagnostics);
     }
+    destination_policy::report_unanswered(&policies, &clusters, &names, diagnostics);
     let mut table = RouteTable::new();
     table.add_any(&title, index, timeout);
     let proxy = TcpProxy { accept_proxy: listen.accept_proxy, cluster: index, ..proxy };

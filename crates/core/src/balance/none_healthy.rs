@@ -24,6 +24,8 @@ pub enum NoneHealthy {
     Refuse,
     /// All hosts are used alike. Envoy's panic.
     Spread,
+    /// Requests are refused, and the cluster's fallback answers them.
+    Fallback,
 }
 
 /// Who gets requests.
@@ -47,7 +49,9 @@ impl NoneHealthyPolicy {
         match self.answer {
             NoneHealthy::Spread if all > 0 => Recipients::All,
             NoneHealthy::ByThreshold if below => Recipients::All,
-            _ => Recipients::Nobody,
+            NoneHealthy::ByThreshold | NoneHealthy::Refuse | NoneHealthy::Spread | NoneHealthy::Fallback => {
+                Recipients::Nobody
+            }
         }
     }
 
@@ -72,7 +76,9 @@ mod tests {
 
     #[test]
     fn while_enough_are_healthy_the_answer_does_not_matter() {
-        for answer in [NoneHealthy::ByThreshold, NoneHealthy::Refuse, NoneHealthy::Spread] {
+        for answer in
+            [NoneHealthy::ByThreshold, NoneHealthy::Refuse, NoneHealthy::Spread, NoneHealthy::Fallback]
+        {
             for (threshold, healthy, all) in [(0, 1, 10), (10, 1, 10), (100, 10, 10), (100, 5, 7), (50, 2, 4)]
             {
                 let who = recipients(threshold, answer, healthy, all);

@@ -138,6 +138,12 @@ impl FallbackPolicy {
         self.on.contains(trigger) && self.matching.matches(method, path)
     }
 
+    /// Whether some step is meant for requests that end so.
+    pub fn answers(&self, trigger: Trigger) -> bool {
+        let meant = |step: &Step| step.on.is_none_or(|on| on.contains(trigger));
+        self.on.contains(trigger) && self.steps.iter().any(meant)
+    }
+
     /// Whether some step needs all of the request's body.
     pub fn may_send_again(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.kind, StepKind::Service { .. }))
