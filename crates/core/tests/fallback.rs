@@ -65,7 +65,7 @@ impl Model {
                 && age(one) <= lookup.max_age
                 && age(one) <= lookup.oldest
                 && !(stale && one.storable.never_stale)
-                && one.selecting == selecting(one.selecting.first().is_some(), value)
+                && one.selecting == selecting(!one.selecting.is_empty(), value)
         };
         let found = self.all.iter_mut().filter(fits).min_by_key(|one| (age(one), one.used))?;
         self.uses += 1;
