@@ -67,6 +67,8 @@ pub struct ServerInfo {
 /// A bound listener.
 #[derive(Clone, Debug)]
 pub struct ListenerStatus {
+    /// Whether its connections have TLS.
+    pub tls: bool,
     /// Its name in the snapshot.
     pub name: Arc<str>,
     /// The address it is bound to, with the port that the system chose.

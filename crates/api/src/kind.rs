@@ -2,7 +2,7 @@
 
 use crate::fuseboard::{CircuitBreaker, DestinationPolicy, Fallback};
 use crate::istio::{DestinationRule, ServiceEntry};
-use crate::kubernetes::{EndpointSlice, Endpoints, Pod, Service};
+use crate::kubernetes::{EndpointSlice, Endpoints, Pod, Secret, Service};
 use crate::schema::Schema;
 
 /// A kind that is read.
@@ -20,6 +20,8 @@ pub enum Kind {
     EndpointSlice,
     /// `v1` `Pod`
     Pod,
+    /// `v1` `Secret`
+    Secret,
     /// `fuseboard.dev` `DestinationPolicy`
     DestinationPolicy,
     /// `fuseboard.dev` `CircuitBreaker`
@@ -73,6 +75,7 @@ pub const KINDS: &[KnownKind] = &[
     read(Kind::Endpoints, "Endpoints", "", &["v1"]),
     read(Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
     read(Kind::Pod, "Pod", "", &["v1"]),
+    read(Kind::Secret, "Secret", "", &["v1"]),
     read(Kind::DestinationPolicy, "DestinationPolicy", FUSEBOARD, &["v1alpha1"]),
     read(Kind::CircuitBreaker, "CircuitBreaker", FUSEBOARD, &["v1alpha1"]),
     read(Kind::Fallback, "Fallback", FUSEBOARD, &["v1alpha1"]),
@@ -100,7 +103,6 @@ pub const KINDS: &[KnownKind] = &[
     later("NetworkPolicy", "networking.k8s.io", "no connection is refused because of it"),
     foreign("Namespace", ""),
     foreign("ConfigMap", ""),
-    foreign("Secret", ""),
     foreign("ServiceAccount", ""),
     foreign("PersistentVolume", ""),
     foreign("PersistentVolumeClaim", ""),
@@ -132,13 +134,14 @@ pub const KINDS: &[KnownKind] = &[
 
 impl Kind {
     /// All kinds that are read.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DestinationRule,
         Self::ServiceEntry,
         Self::Service,
         Self::Endpoints,
         Self::EndpointSlice,
         Self::Pod,
+        Self::Secret,
         Self::DestinationPolicy,
         Self::CircuitBreaker,
         Self::Fallback,
@@ -153,7 +156,7 @@ impl Kind {
             | Self::DestinationPolicy
             | Self::CircuitBreaker
             | Self::Fallback => Envelope::Spec,
-            Self::Endpoints | Self::EndpointSlice | Self::Pod => Envelope::Inline,
+            Self::Endpoints | Self::EndpointSlice | Self::Pod | Self::Secret => Envelope::Inline,
         }
     }
 
@@ -166,6 +169,7 @@ impl Kind {
             Self::Endpoints => Endpoints::SCHEMA,
             Self::EndpointSlice => EndpointSlice::SCHEMA,
             Self::Pod => Pod::SCHEMA,
+            Self::Secret => Secret::SCHEMA,
             Self::DestinationPolicy => DestinationPolicy::SCHEMA,
             Self::CircuitBreaker => CircuitBreaker::SCHEMA,
             Self::Fallback => Fallback::SCHEMA,

@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod folder;
 mod listen;
 mod load;
+mod material;
 mod resolve;
 mod set;
 mod source;
@@ -14,8 +15,9 @@ mod workload;
 
 pub use analyze::analyze;
 pub use diagnostic::{Code, CodeEntry, Diagnostic, Diagnostics, Severity, Suppression};
-pub use listen::{Destination, ListenPlan, TcpListen};
+pub use listen::{Destination, ListenPlan, ListenTls, TcpListen};
 pub use load::{MAX_FILE_BYTES, load, load_paths, load_paths_in, load_texts, nearest};
+pub use material::Materials;
 pub use resolve::resolve;
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};
 pub use source::{Place, Source, SourceText};

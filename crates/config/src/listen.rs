@@ -1,8 +1,13 @@
 //! Where the proxy listens, and what for. Comes from flags, not from resources; [`crate::resolve`] turns it into listeners.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use fuseboard_snapshot::ForwardClientCert;
+use fuseboard_tls::TlsVersion;
 
 /// The sockets of a stand-alone proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,23 @@ pub struct ListenPlan {
     pub timeout: Option<Duration>,
     /// Whether refusals say why in their headers.
     pub refusal_headers: bool,
+    /// TLS on some of the addresses; `None`: on none.
+    pub tls: Option<ListenTls>,
+    /// What becomes of `x-forwarded-client-cert`.
+    pub forward_client_cert: ForwardClientCert,
+}
+
+/// TLS of listeners, by the files that it is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenTls {
+    /// Positions in [`ListenPlan::listen`] that have it.
+    pub listeners: BTreeSet<usize>,
+    /// Files of chains and of their keys; the first pair is for clients that name nobody. Never empty.
+    pub pairs: Vec<(PathBuf, PathBuf)>,
+    /// File of the authorities whose certificates clients must show; `None`: they are not asked.
+    pub client_ca: Option<PathBuf>,
+    /// The lowest version.
+    pub min_version: TlsVersion,
 }
 
 /// An address at which a TCP port of a service is reached.
@@ -50,9 +72,8 @@ pub enum Destination {
 }
 
 impl ListenPlan {
-    /// An outbound proxy that routes by `Host`.
-    pub const fn outbound(listen: Vec<SocketAddr>) -> Self {
-        let destination = Destination::ByHost;
+    /// In plain text, without a bound of time.
+    pub const fn new(listen: Vec<SocketAddr>, destination: Destination) -> Self {
         Self {
             listen,
             tcp: Vec::new(),
@@ -60,20 +81,19 @@ impl ListenPlan {
             destination,
             timeout: None,
             refusal_headers: true,
+            tls: None,
+            forward_client_cert: ForwardClientCert::Sanitize,
         }
+    }
+
+    /// An outbound proxy that routes by `Host`.
+    pub const fn outbound(listen: Vec<SocketAddr>) -> Self {
+        Self::new(listen, Destination::ByHost)
     }
 
     /// A proxy in front of one service.
     pub const fn fixed(listen: Vec<SocketAddr>, to: Vec<SocketAddr>) -> Self {
-        let destination = Destination::Fixed { to, host: None, tcp: false };
-        Self {
-            listen,
-            tcp: Vec::new(),
-            accept_proxy: false,
-            destination,
-            timeout: None,
-            refusal_headers: true,
-        }
+        Self::new(listen, Destination::Fixed { to, host: None, tcp: false })
     }
 
     /// The same plan with a bound of the whole exchange.

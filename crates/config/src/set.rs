@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use fuseboard_api::fuseboard::{CircuitBreaker, DestinationPolicy, Fallback};
 use fuseboard_api::istio::{DestinationRule, ServiceEntry};
-use fuseboard_api::kubernetes::{EndpointSlice, Endpoints, Pod, Service};
+use fuseboard_api::kubernetes::{EndpointSlice, Endpoints, Pod, Secret, Service};
 use fuseboard_api::{Span, Spanned};
 use fuseboard_snapshot::{Location, Origin, ResourceRef};
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::listen::ListenPlan;
+use crate::material::Materials;
 use crate::source::{Place, Source};
 
 /// Namespace of resources that name none.
@@ -73,12 +75,16 @@ pub struct ResourceSet {
     pub endpoint_slices: Vec<Resource<EndpointSlice>>,
     /// `Pod`s, for their labels.
     pub pods: Vec<Resource<Pod>>,
+    /// `Secret`s, for certificates and keys.
+    pub secrets: Vec<Resource<Secret>>,
     /// `DestinationPolicy`s.
     pub destination_policies: Vec<Resource<DestinationPolicy>>,
     /// `CircuitBreaker`s.
     pub circuit_breakers: Vec<Resource<CircuitBreaker>>,
     /// `Fallback`s; the bodies that their files hold are in them.
     pub fallbacks: Vec<Resource<Fallback>>,
+    /// The files that rules and flags name.
+    pub materials: Materials,
     /// Resources that are not applied because of an error in them.
     pub rejected: Vec<ResourceRef>,
     /// Files and folders that, or parts of which, could not be read at all, so that it is unknown what is in them.
@@ -86,6 +92,11 @@ pub struct ResourceSet {
 }
 
 impl ResourceSet {
+    /// Reads the files that its rules and the flags of `plan` name. What is broken now stays as it is in `before`.
+    pub fn read_materials(&mut self, plan: &ListenPlan, before: &Materials) {
+        self.materials = Materials::read(self, plan, before);
+    }
+
     /// Fills the gaps that errors left: each rejected resource, and each resource that was in a file or folder which is
     /// now unreadable, is taken from `last_good` if it is there. What simply went away stays away.
     pub fn keep_last_good(&mut self, last_good: &Self) {
@@ -95,6 +106,7 @@ impl ResourceSet {
         keep(&mut self.services, &last_good.services, rejected, unreadable);
         keep(&mut self.endpoints, &last_good.endpoints, rejected, unreadable);
         keep(&mut self.endpoint_slices, &last_good.endpoint_slices, rejected, unreadable);
+        keep(&mut self.secrets, &last_good.secrets, rejected, unreadable);
         keep(&mut self.pods, &last_good.pods, rejected, unreadable);
         keep(&mut self.destination_policies, &last_good.destination_policies, rejected, unreadable);
         keep(&mut self.circuit_breakers, &last_good.circuit_breakers, rejected, unreadable);

@@ -15,7 +15,7 @@ use std::path::Path;
 use fuseboard_api::parse_duration;
 use fuseboard_config::diagnostic::render::{Look, text};
 use fuseboard_config::{
-    Code, Destination, Diagnostics, ListenPlan, SourceText, TcpListen, Workload, load, resolve,
+    Code, Destination, Diagnostics, ListenPlan, Materials, SourceText, TcpListen, Workload, load, resolve,
 };
 use fuseboard_core::Outcome;
 use fuseboard_core::outlier::{DetectionKind, HostMonitor};
@@ -26,8 +26,9 @@ use inputs::inputs;
 fn resources_give_listeners_routes_clusters_and_diagnostics() {
     for (name, yaml) in inputs("resolve") {
         let (workload, plan) = command_line(&yaml);
-        let (resources, _) = load(&[SourceText::new(format!("{name}.yaml"), yaml)]);
+        let (mut resources, _) = load(&[SourceText::new(format!("{name}.yaml"), yaml)]);
         assert!(resources.rejected.is_empty(), "{name}: {:?} rejected", resources.rejected);
+        resources.read_materials(&plan, &Materials::default());
         let (snapshot, diagnostics) = resolve(&resources, &workload, &plan, 1);
         assert_golden(&format!("resolve/{name}.out.txt"), &snapshot_text::render(&snapshot, &diagnostics));
     }
@@ -45,8 +46,9 @@ fn findings(code: Code, file: &str) -> Diagnostics {
     let yaml = fs::read_to_string(&path).unwrap_or_default();
     assert!(!yaml.is_empty(), "{} is missing", path.display());
     let (workload, plan) = command_line(&yaml);
-    let (resources, _) = load(&[SourceText::new(file, yaml)]);
+    let (mut resources, _) = load(&[SourceText::new(file, yaml)]);
     assert!(resources.rejected.is_empty(), "{code} {file}: {:?} rejected", resources.rejected);
+    resources.read_materials(&plan, &Materials::default());
     resolve(&resources, &workload, &plan, 1).1
 }
 

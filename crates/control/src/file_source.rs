@@ -1,14 +1,15 @@
 //! One reading of the files: what is in force now, and what is wrong with them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use fuseboard_config::folder::{self, Texts};
-use fuseboard_config::{Destination, Diagnostics, ListenPlan, ResourceSet, Severity, Workload};
+use fuseboard_config::{Destination, Diagnostics, ListenPlan, Materials, ResourceSet, Severity, Workload};
 use fuseboard_snapshot::Snapshot;
 
-use crate::settling::Settling;
+use crate::settling::{SETTLE, Settling};
 
 /// Files and folders that hold the resources of one proxy.
 pub struct FileSource {
@@ -21,6 +22,8 @@ pub struct FileSource {
     last_good: ResourceSet,
     diagnostics: Diagnostics,
     version: u64,
+    /// Since when a file with certificates is broken that was not before.
+    broken_since: Option<Instant>,
 }
 
 /// What one reading of the files gave.
@@ -59,6 +62,7 @@ impl FileSource {
             last_good: ResourceSet::default(),
             diagnostics: Diagnostics::new(),
             version: 0,
+            broken_since: None,
         }
     }
 
@@ -80,17 +84,42 @@ impl FileSource {
     pub fn follow(&mut self, now: Instant) -> Followed {
         let mut texts = folder::read(&self.paths);
         let again = self.settling.hold(&self.texts.sources, &mut texts.sources, now);
-        if texts == self.texts {
+        let (materials_changed, later) = self.materials_changed(now);
+        let again = again.into_iter().chain(later).min();
+        if texts == self.texts && !materials_changed {
             return Followed { update: None, again };
         }
         self.texts = texts;
         Followed { update: Some(self.update()), again }
     }
 
+    /// Whether files with certificates changed, and when to look again. A pair of which only one half has been replaced, or a
+    /// file that is half saved, counts as it was for a while.
+    fn materials_changed(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let known = &self.last_good.materials;
+        let materials = Materials::read(&self.last_good, &self.plan, known);
+        if materials == *known {
+            self.broken_since = None;
+            return (false, None);
+        }
+        if !materials.has_problems() || known.has_problems() {
+            return (true, None);
+        }
+        let settled = *self.broken_since.get_or_insert(now) + SETTLE;
+        if now < settled { (false, Some(settled)) } else { (true, None) }
+    }
+
+    /// The files with certificates that what was read last names.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        self.last_good.materials.files()
+    }
+
     /// The texts that count, put together.
     fn update(&mut self) -> Update {
         let (mut resources, mut diagnostics) = fuseboard_config::load_texts(&self.texts);
         resources.keep_last_good(&self.last_good);
+        resources.read_materials(&self.plan, &self.last_good.materials);
+        self.broken_since = None;
         self.version += 1;
         let (snapshot, found) =
             fuseboard_config::resolve(&resources, &self.workload, &self.plan, self.version);
@@ -100,7 +129,11 @@ impl FileSource {
             diagnostics.append(fuseboard_config::analyze(&resources, &self.workload));
         }
         diagnostics.sort();
-        let held_back = !resources.rejected.is_empty() || !resources.unreadable.is_empty();
+        let unopened = snapshot.listeners.len() < self.plan.listen.len();
+        let held_back = !resources.rejected.is_empty()
+            || !resources.unreadable.is_empty()
+            || resources.materials.holds_back()
+            || unopened;
         self.last_good = resources;
         let (new, gone) = (diagnostics.without(&self.diagnostics), self.diagnostics.without(&diagnostics));
         self.diagnostics = diagnostics.clone();

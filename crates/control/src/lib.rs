@@ -22,4 +22,4 @@ mod watch;
 
 pub use file_source::{FileSource, Followed, Update};
 pub use settling::SETTLE;
-pub use watch::{WatchError, Watcher, watch};
+pub use watch::{Next, WatchError, Watcher, watch};

@@ -1,6 +1,7 @@
 //! Noticing that files changed. Folders are watched rather than files, so that editors that replace a file and `ConfigMap`
 //! volumes that swap a link are noticed; a burst of events makes one reading.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -40,21 +41,34 @@ enum Signal {
     Stop,
 }
 
-/// Calls `changed` on a thread of its own after each burst of changes below `paths`, when [`Watcher::reload`] asks, and at
-/// the time that the call before gave.
+/// What to do after a look at the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Next {
+    /// When to look again though nothing may have changed by then.
+    pub again: Option<Instant>,
+    /// Further files to watch from now on; those of before that are not among them are left.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// Calls `changed` on a thread of its own after each burst of changes below `paths` or of `files`, when [`Watcher::reload`]
+/// asks, and at the time that the call before gave.
 pub fn watch(
     paths: &[PathBuf],
-    mut changed: impl FnMut(Instant) -> Option<Instant> + Send + 'static,
+    files: &BTreeSet<PathBuf>,
+    mut changed: impl FnMut(Instant) -> Next + Send + 'static,
 ) -> Result<Watcher, WatchError> {
     let (wake, signals) = mpsc::channel();
     let mut folders = Folders::new(paths, wake.clone())?;
+    folders.follow(files);
     let thread = thread::Builder::new()
         .name("watch".into())
         .spawn(move || {
             let mut again = None;
             while let Some(()) = next_burst(&signals, &mut folders, again) {
                 folders.attach();
-                again = changed(Instant::now());
+                let next = changed(Instant::now());
+                again = next.again;
+                folders.follow(&next.files);
             }
         })
         .map_err(WatchError::Thread)?;
@@ -103,7 +117,9 @@ fn next_burst(signals: &Receiver<Signal>, folders: &mut Folders, again: Option<I
 /// The folders to watch and whether each is being watched now.
 struct Folders {
     watcher: RecommendedWatcher,
-    folders: Vec<(PathBuf, RecursiveMode, bool)>,
+    all: Vec<(PathBuf, RecursiveMode, bool)>,
+    /// So many of them are those of the rules.
+    own: usize,
 }
 
 impl Folders {
@@ -115,15 +131,37 @@ impl Folders {
             }
         })
         .map_err(WatchError::Unavailable)?;
-        let mut folders = Self { watcher, folders: paths.iter().map(|path| folder_of(path)).collect() };
+        let own: Vec<_> = paths.iter().map(|path| folder_of(path)).collect();
+        let mut folders = Self { watcher, own: own.len(), all: own };
         folders.attach();
         Ok(folders)
+    }
+
+    /// Watches the folders of these files besides, and those of no others.
+    fn follow(&mut self, files: &BTreeSet<PathBuf>) {
+        let wanted: BTreeSet<PathBuf> = files.iter().map(|file| folder_with(file)).collect();
+        for (folder, _, attached) in self.all.extract_if(self.own.., |(folder, ..)| !wanted.contains(folder))
+        {
+            if attached {
+                let _ = self.watcher.unwatch(&folder);
+            }
+        }
+        for folder in wanted {
+            let mut known = self.all.iter();
+            let covered = |(known, mode, _): &(PathBuf, RecursiveMode, bool)| {
+                *known == folder || (*mode == RecursiveMode::Recursive && folder.starts_with(known))
+            };
+            if !known.any(covered) {
+                let attached = self.watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok();
+                self.all.push((folder, RecursiveMode::NonRecursive, attached));
+            }
+        }
     }
 
     /// Watches what is not watched, forgets what is gone; true if a folder came back.
     fn attach(&mut self) -> bool {
         let mut came_back = false;
-        for (folder, mode, attached) in &mut self.folders {
+        for (folder, mode, attached) in &mut self.all {
             if *attached && !folder.exists() {
                 let _ = self.watcher.unwatch(folder);
                 *attached = false;
@@ -139,8 +177,13 @@ impl Folders {
 /// A folder is watched with all below it; for a file, the folder it is in.
 fn folder_of(path: &Path) -> (PathBuf, RecursiveMode, bool) {
     if path.is_file() {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        return (parent.unwrap_or(Path::new(".")).to_owned(), RecursiveMode::NonRecursive, false);
+        return (folder_with(path), RecursiveMode::NonRecursive, false);
     }
     (path.to_owned(), RecursiveMode::Recursive, false)
+}
+
+/// The folder that a file is in.
+fn folder_with(file: &Path) -> PathBuf {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new(".")).to_owned()
 }

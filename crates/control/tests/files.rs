@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in what it calls too")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fuseboard_config::{ListenPlan, Severity, Workload};
-use fuseboard_control::{FileSource, SETTLE, Update, watch};
+use fuseboard_control::{FileSource, Next, SETTLE, Update, watch};
 use tempfile::TempDir;
 
 /// Longer than any change takes to be noticed, so that a failure is told apart from a slow machine.
@@ -41,9 +42,9 @@ fn source(path: &Path) -> FileSource {
 }
 
 /// Something was noticed, and there is nothing to look at again.
-fn told(noticed: &mpsc::Sender<()>) -> Option<Instant> {
+fn told(noticed: &mpsc::Sender<()>) -> Next {
     noticed.send(()).unwrap();
-    None
+    Next::default()
 }
 
 fn connections(update: &Update) -> Option<u32> {
@@ -160,10 +161,10 @@ fn a_watcher_looks_again_when_a_save_has_settled() {
     let mut source = source(folder.path());
     source.read();
     let (applied, updates) = mpsc::channel();
-    let _watcher = watch(&[folder.path().to_owned()], move |now| {
+    let _watcher = watch(&[folder.path().to_owned()], &BTreeSet::new(), move |now| {
         let followed = source.follow(now);
         followed.update.into_iter().for_each(|update| applied.send(update).unwrap());
-        followed.again
+        Next { again: followed.again, files: source.files() }
     })
     .unwrap();
     write(&folder, "rule.yaml", "");
@@ -196,7 +197,7 @@ fn a_problem_is_new_once_and_gone_once_wherever_its_line_is() {
 fn edits_replacements_new_files_and_link_swaps_are_noticed() {
     let folder = folder();
     let (noticed, changes) = mpsc::channel();
-    let watcher = watch(&[folder.path().to_owned()], move |_| told(&noticed)).unwrap();
+    let watcher = watch(&[folder.path().to_owned()], &BTreeSet::new(), move |_| told(&noticed)).unwrap();
     let path = |name: &str| folder.path().join(name);
 
     write(&folder, "rule.yaml", &rule("8"));
@@ -222,9 +223,9 @@ fn a_reload_while_edits_arrive_reads_once_at_a_time_and_ends_with_the_last_edit(
     let mut source = source(folder.path());
     assert_eq!(connections(&source.read()), Some(7));
     let (applied, updates) = mpsc::channel();
-    let watcher = watch(&[folder.path().to_owned()], move |_| {
+    let watcher = watch(&[folder.path().to_owned()], &BTreeSet::new(), move |_| {
         applied.send(source.read()).unwrap();
-        None
+        Next::default()
     })
     .unwrap();
     for bound in 8..=20 {
@@ -270,7 +271,7 @@ fn a_folder_that_comes_back_is_followed_again() {
     let path = parent.path().join("rules");
     std::fs::create_dir(&path).unwrap();
     let (noticed, changes) = mpsc::channel();
-    let _watcher = watch(std::slice::from_ref(&path), move |_| told(&noticed)).unwrap();
+    let _watcher = watch(std::slice::from_ref(&path), &BTreeSet::new(), move |_| told(&noticed)).unwrap();
     std::fs::remove_dir(&path).unwrap();
     changes.recv_timeout(PATIENCE).expect("its end");
     std::fs::create_dir(&path).unwrap();

@@ -222,14 +222,14 @@ impl<T> IdlePool<T> {
     pub fn take_judged<V>(
         &self,
         worker: WorkerId,
-        mut judge: impl FnMut(&T, Instant) -> Option<V>,
+        mut judge: impl FnMut(&mut T, Instant) -> Option<V>,
     ) -> Vec<(T, V)> {
         let mut taken = Vec::new();
         let mut connections = lock(&self.shelves[self.index(worker)]);
         for list in connections.0.values_mut() {
             let mut index = 0;
-            while let Some(idle) = list.get(index) {
-                match judge(&idle.item, idle.since) {
+            while let Some(idle) = list.get_mut(index) {
+                match judge(&mut idle.item, idle.since) {
                     Some(verdict) => taken.push((list.remove(index).item, verdict)),
                     None => index += 1,
                 }

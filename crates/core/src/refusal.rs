@@ -31,11 +31,13 @@ pub enum RefusalReason {
     BreakerRamp,
     /// The cluster's `tls` settings are not supported yet; plaintext would be wrong.
     TlsUnsupported,
+    /// A certificate, key or secret that the cluster's `tls` settings name can't be used; plaintext would be wrong.
+    TlsNotReady,
 }
 
 impl RefusalReason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::LimitConnections,
         Self::LimitQueueFull,
         Self::LimitQueueTimeout,
@@ -48,6 +50,7 @@ impl RefusalReason {
         Self::BreakerProbeBusy,
         Self::BreakerRamp,
         Self::TlsUnsupported,
+        Self::TlsNotReady,
     ];
 
     /// The stable token.
@@ -65,6 +68,7 @@ impl RefusalReason {
             Self::BreakerProbeBusy => RefusedBy::ProbeBusy.token(),
             Self::BreakerRamp => RefusedBy::Ramp.token(),
             Self::TlsUnsupported => "tls.unsupported",
+            Self::TlsNotReady => "tls.not_ready",
         }
     }
 
@@ -84,7 +88,10 @@ impl RefusalReason {
             Self::BreakerOpen => "the breaker is open: the destination failed or hung, and has a rest",
             Self::BreakerProbeBusy => "the breaker is half-open, and its probes are still out",
             Self::BreakerRamp => "the breaker has closed lately, and traffic comes back in steps",
-            Self::TlsUnsupported => "the rule asks for TLS, which is not there yet; never plaintext instead",
+            Self::TlsUnsupported => "the rule asks for TLS that is not there yet; never plaintext instead",
+            Self::TlsNotReady => {
+                "a certificate, key or secret that the rule names can't be used; never plaintext instead"
+            }
         }
     }
 

@@ -68,7 +68,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Demo(cmd::demo::Arguments),
-    Run(cmd::run::Arguments),
+    Run(Box<cmd::run::Arguments>),
     /// Call a URL over and over, with fortio's flags and output; `fuseboard load -h` lists them
     Load(cmd::load::Arguments),
     /// Call a URL once: body to stdout, head to stderr, exit 1 unless the status is 200
@@ -136,7 +136,7 @@ fn color_of(args: &[OsString]) -> ColorChoice {
 fn dispatch(arguments: Arguments) -> Outcome {
     match arguments.command {
         Command::Demo(arguments) => cmd::demo::run(&arguments),
-        Command::Run(arguments) => cmd::run::run(arguments),
+        Command::Run(arguments) => cmd::run::run(*arguments),
         Command::Load(arguments) => cmd::load::load(&arguments),
         Command::Curl(arguments) => cmd::load::curl(&arguments),
         Command::Nc(arguments) => cmd::nc::run(&arguments),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fuseboard_admin::instance::{Announcement, RuntimeDirectory};
 use fuseboard_config::{Diagnostics, ListenPlan, Workload};
-use fuseboard_control::{FileSource, Update, Watcher};
+use fuseboard_control::{FileSource, Next, Update, Watcher};
 use fuseboard_proxy::{Proxy, ProxyOptions, Source, StartError};
 
 use crate::exit::{Exit, Failure};
@@ -96,14 +96,17 @@ impl Serving {
 
     fn watch(&self) -> Result<Watcher, Failure> {
         let (source, proxy, told) = (self.source.clone(), self.proxy.clone(), self.told.clone());
-        let paths = lock(&source).paths().to_vec();
-        fuseboard_control::watch(&paths, move |now| {
+        let (paths, files) = {
+            let source = lock(&source);
+            (source.paths().to_vec(), source.files())
+        };
+        fuseboard_control::watch(&paths, &files, move |now| {
             let mut source = lock(&source);
             let followed = source.follow(now);
             if let Some(update) = followed.update {
                 apply(&update, &proxy, &*told);
             }
-            followed.again
+            Next { again: followed.again, files: source.files() }
         })
         .map_err(|error| Failure::new(Exit::Error, error).next("or start with --watch=false"))
     }

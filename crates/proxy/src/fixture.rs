@@ -14,6 +14,7 @@ use crate::downstream::Downstream;
 use crate::listener::LiveListener;
 use crate::options::ProxyOptions;
 use crate::shared::Shared;
+use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// The worker, and the listener that every authority reaches its one cluster through.
@@ -34,7 +35,7 @@ pub(crate) fn connection() -> io::Result<(StdStream, Downstream, Rc<Worker>)> {
     let (stream, peer) = socket.accept()?;
     stream.set_nonblocking(true)?;
     let permit = listener.admit().unwrap();
-    let stream = TcpStream::from_std(stream)?;
+    let stream = Stream::plain(TcpStream::from_std(stream)?);
     let downstream = Downstream::new(stream, peer, permit, Rc::clone(&worker), clock::now());
     Ok((client, downstream, worker))
 }

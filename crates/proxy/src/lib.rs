@@ -31,6 +31,7 @@ mod refusal;
 mod server;
 mod shared;
 pub mod stats;
+mod stream;
 mod tcp;
 mod upstream;
 mod worker;

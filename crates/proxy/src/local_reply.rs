@@ -25,14 +25,18 @@ pub enum Cause {
     BreakerProbeBusy,
     /// The cluster's breaker lets a part of the traffic through, without this request.
     BreakerRamp,
-    /// The cluster's rule asks for TLS.
+    /// The cluster's rule asks for TLS that we do not have.
     TlsUnsupported,
+    /// The cluster's rule asks for TLS, and what it names can't be used.
+    TlsNotReady,
     /// No route for the authority.
     NoRoute,
     /// CONNECT.
     ConnectMethod,
     /// The host refused the connection or is not reachable.
     ConnectFailed,
+    /// There was a connection, and no TLS on it.
+    HandshakeFailed,
     /// No connection within `connectTimeout`.
     ConnectTimeout,
     /// We could not open a connection: out of file descriptors or ports.
@@ -133,7 +137,8 @@ const TERMINATED: &str = "upstream_reset_before_response_started{connection_term
 const PROTOCOL_ERROR: &str = "upstream_reset_before_response_started{protocol_error}";
 const LATE_TERMINATION: &str = "upstream_reset_after_response_started{connection_termination}";
 const LATE_PROTOCOL_ERROR: &str = "upstream_reset_after_response_started{protocol_error}";
-const NO_TLS: &str = "upstream TLS is not supported yet";
+const NO_TLS: &str = "the upstream's kind of TLS is not supported yet";
+const TLS_NOT_READY: &str = "a certificate, key or secret for upstream TLS cannot be used";
 const BREAKER_OPEN: &str = "circuit breaker open";
 const BREAKER_PROBES: &str = "circuit breaker half-open, probes in flight";
 const BREAKER_RAMP: &str = "circuit breaker closing, part of the traffic";
@@ -197,7 +202,7 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
@@ -208,9 +213,11 @@ impl Cause {
         Self::BreakerProbeBusy,
         Self::BreakerRamp,
         Self::TlsUnsupported,
+        Self::TlsNotReady,
         Self::NoRoute,
         Self::ConnectMethod,
         Self::ConnectFailed,
+        Self::HandshakeFailed,
         Self::ConnectTimeout,
         Self::ConnectLocal,
         Self::ConnectionTermination,
@@ -244,10 +251,12 @@ impl Cause {
             Self::BreakerOpen => "the breaker is open",
             Self::BreakerProbeBusy => "the breaker is half-open, its probes are out",
             Self::BreakerRamp => "the breaker lets a part of the traffic through",
-            Self::TlsUnsupported => "the rule asks for TLS",
+            Self::TlsUnsupported => "the rule asks for TLS that is not there yet",
+            Self::TlsNotReady => "the rule's certificate, key or secret can't be used",
             Self::NoRoute => "no route for the authority",
             Self::ConnectMethod => "method CONNECT",
             Self::ConnectFailed => "connection refused, host unreachable",
+            Self::HandshakeFailed => "TLS handshake failed: not trusted, expired, wrong name, no TLS",
             Self::ConnectTimeout => "no connection within `connectTimeout`",
             Self::ConnectLocal => "no connection for want of descriptors or ports",
             Self::ConnectionTermination => "upstream closed before its answer",
@@ -293,11 +302,16 @@ impl Cause {
             Self::TlsUnsupported => {
                 row(503, "UF", "tls_unsupported", Body::Text(NO_TLS)).refused(R::TlsUnsupported)
             }
+            Self::TlsNotReady => {
+                row(503, "UF", "tls_not_ready", Body::Text(TLS_NOT_READY)).refused(R::TlsNotReady)
+            }
             // The host, the way to it, or its time.
-            Self::ConnectFailed => row(503, "UF", REMOTE_FAILURE, Body::Reset("remote connection failure"))
-                .counted("upstream_cx_connect_fail")
-                .outcome(F::ConnectFailed)
-                .retriable(),
+            Self::ConnectFailed | Self::HandshakeFailed => {
+                row(503, "UF", REMOTE_FAILURE, Body::Reset("remote connection failure"))
+                    .counted("upstream_cx_connect_fail")
+                    .outcome(F::ConnectFailed)
+                    .retriable()
+            }
             Self::ConnectTimeout => row(503, "UF", CONNECTION_TIMEOUT, Body::Reset("connection timeout"))
                 .counted("upstream_cx_connect_timeout")
                 .outcome(F::ConnectTimeout)
@@ -382,6 +396,7 @@ impl Cause {
             RefusalReason::BreakerProbeBusy => Self::BreakerProbeBusy,
             RefusalReason::BreakerRamp => Self::BreakerRamp,
             RefusalReason::TlsUnsupported => Self::TlsUnsupported,
+            RefusalReason::TlsNotReady => Self::TlsNotReady,
             _ => Self::QueueFull,
         }
     }

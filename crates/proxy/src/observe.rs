@@ -44,6 +44,7 @@ impl AdminSource for Shared {
                     .listeners
                     .iter()
                     .map(|listener| ListenerStatus {
+                        tls: listener.tls().is_some(),
                         name: Arc::clone(&listener.name),
                         address: listener.address,
                         accepting: !*listener.stopped().borrow(),

@@ -71,6 +71,8 @@ pub struct BoundListener {
     pub address: SocketAddr,
     /// It carries bytes, and not HTTP.
     pub tcp: bool,
+    /// Whether its connections have TLS.
+    pub tls: bool,
 }
 
 /// Binds the listeners of `initial`, starts the threads, and returns when requests are served.
@@ -176,8 +178,12 @@ impl Proxy {
             };
             listeners.push(live);
         }
+        let securities =
+            listeners.iter().zip(&snapshot.listeners).map(|(live, wanted)| live.security(wanted));
+        let securities = securities.collect::<Result<Vec<_>, _>>()?;
         // From here on nothing can fail.
-        for (live, wanted) in listeners.iter().zip(&snapshot.listeners) {
+        for ((live, wanted), security) in listeners.iter().zip(&snapshot.listeners).zip(securities) {
+            live.secure(security);
             live.configure(wanted);
         }
         let gone = before.listeners.iter().filter(|old| !listeners.iter().any(|kept| Arc::ptr_eq(kept, old)));
@@ -201,6 +207,7 @@ impl Proxy {
             name: Arc::clone(&listener.name),
             address: listener.address,
             tcp: listener.carries_bytes(),
+            tls: listener.tls().is_some(),
         };
         live.listeners.iter().map(bound).collect()
     }

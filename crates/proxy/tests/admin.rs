@@ -49,7 +49,12 @@ impl AdminSource for FakeProxy {
         Observation {
             status: ProxyStatus {
                 server,
-                listeners: vec![ListenerStatus { name: Arc::from("outbound"), address, accepting: true }],
+                listeners: vec![ListenerStatus {
+                    name: Arc::from("outbound"),
+                    address,
+                    accepting: true,
+                    tls: false,
+                }],
                 clusters: Vec::new(),
                 snapshot: Arc::new(Snapshot::default()),
                 applied_at: SystemTime::UNIX_EPOCH,

@@ -217,7 +217,9 @@ fn outlier_stats_exist_where_there_is_outlier_detection() {
 
 /// Envoy 1.40's stats of the same scopes, by name inside the scope.
 fn envoys() -> BTreeMap<&'static str, Kind> {
-    let lines = include_str!("envoy_stats.txt").lines().filter_map(|line| line.split_once(' '));
+    // Those of TLS are there only where TLS is, and an Envoy makes one for a cipher when it is used first.
+    let all = [include_str!("envoy_stats.txt"), include_str!("envoy_tls_stats.txt")];
+    let lines = all.into_iter().flat_map(str::lines).filter_map(|line| line.split_once(' '));
     let kind = |text| match text {
         "counter" => Kind::Counter,
         "gauge" => Kind::Gauge,

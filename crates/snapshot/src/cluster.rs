@@ -11,6 +11,7 @@ use fuseboard_core::limit::{Priority, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::tcp::ProxyVersion;
+use fuseboard_tls::ClientPolicy;
 
 use crate::breaker::ClusterBreaker;
 use crate::fallback::ClusterFallback;
@@ -54,6 +55,8 @@ pub struct Cluster {
     pub proxy_protocol: Option<ProxyVersion>,
     /// Addresses, in the order of the source.
     pub endpoints: Vec<Endpoint>,
+    /// TLS towards its hosts; `None`: plain text.
+    pub tls: Option<Arc<ClientPolicy>>,
     /// Whether it may be used at all.
     pub availability: Availability,
     /// The `DestinationRule` in force; `None`: Istio's defaults.

@@ -19,7 +19,8 @@ pub use cluster::{
 };
 pub use failures::ClassifierSetting;
 pub use fallback::{ClusterFallback, FallbackSetting, WrittenStep};
-pub use listener::{HttpSettings, Listener, ListenerTarget, TcpProxy};
+pub use fuseboard_tls::{ClientPolicy, ServerPolicy};
+pub use listener::{ForwardClientCert, HttpSettings, Listener, ListenerTarget, TcpProxy};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};
 

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fuseboard_tls::ServerPolicy;
+
 /// One listening socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -14,6 +16,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Where its requests go.
     pub target: ListenerTarget,
+    /// TLS on its connections; `None`: plain text. For HTTP only.
+    pub tls: Option<Arc<ServerPolicy>>,
     /// Bounds on what clients may do; TCP knows `max_connections` only.
     pub http: HttpSettings,
 }
@@ -73,6 +77,43 @@ pub struct HttpSettings {
     pub max_connections: usize,
     /// Refusals say why, and that nothing was sent. Off where answers leave the mesh: it concerns nobody there.
     pub refusal_headers: bool,
+    /// From the connect to the end of the TLS handshake; exceeding it closes the connection. Istio's default: 15 s.
+    pub handshake_timeout: Duration,
+    /// What becomes of `x-forwarded-client-cert`.
+    pub forward_client_cert: ForwardClientCert,
+}
+
+/// What becomes of the field `x-forwarded-client-cert` of requests: Envoy's `forward_client_cert_details`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardClientCert {
+    /// It is removed.
+    #[default]
+    Sanitize,
+    /// It is passed on where the client showed a certificate, else removed.
+    ForwardOnly,
+    /// What the client's certificate says is added to it; without a certificate it is removed.
+    AppendForward,
+    /// What the client's certificate says takes its place; without a certificate it is removed.
+    SanitizeSet,
+    /// It is passed on, whoever wrote it.
+    AlwaysForwardOnly,
+}
+
+impl ForwardClientCert {
+    /// All of them, in Envoy's order.
+    pub const ALL: [Self; 5] =
+        [Self::Sanitize, Self::ForwardOnly, Self::AppendForward, Self::SanitizeSet, Self::AlwaysForwardOnly];
+
+    /// Envoy's word in small letters: `sanitize`, `append-forward`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sanitize => "sanitize",
+            Self::ForwardOnly => "forward-only",
+            Self::AppendForward => "append-forward",
+            Self::SanitizeSet => "sanitize-set",
+            Self::AlwaysForwardOnly => "always-forward-only",
+        }
+    }
 }
 
 impl Default for HttpSettings {
@@ -85,6 +126,8 @@ impl Default for HttpSettings {
             max_headers: 100,
             max_connections: 50_000,
             refusal_headers: true,
+            handshake_timeout: Duration::from_secs(15),
+            forward_client_cert: ForwardClientCert::Sanitize,
         }
     }
 }

@@ -95,7 +95,7 @@ impl Setting {
             RefusalReason::LimitPools => Some(Self::MaxConnectionPools),
             RefusalReason::LimitRetries => Some(Self::MaxRetries),
             RefusalReason::NoHealthy => Some(Self::OutlierDetection),
-            RefusalReason::TlsUnsupported => Some(Self::Tls),
+            RefusalReason::TlsUnsupported | RefusalReason::TlsNotReady => Some(Self::Tls),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@ mod scripted;
 mod settle;
 mod sketch;
 mod split;
+pub mod tls;
 
 pub use burst::{Burst, burst};
 pub use caller::{Answer, Caller};

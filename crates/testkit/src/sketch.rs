@@ -53,6 +53,7 @@ impl ClusterSketch {
             name: "test".into(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             target: if self.tcp { ListenerTarget::Tcp(TcpProxy::to(0)) } else { ListenerTarget::Routes(0) },
+            tls: None,
             http: HttpSettings::default(),
         };
         let route = Route {
@@ -92,6 +93,7 @@ impl ClusterSketch {
             trust_refusals: false,
             proxy_protocol: None,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
+            tls: None,
             availability: Availability::Serving,
             rule: None,
             provenance: Provenance::default(),

@@ -1,4 +1,4 @@
-//! Why a handshake failed, in the words that Envoy has for it (BoringSSL's), and which of its counters grows.
+//! Why a handshake failed, in the words that Envoy has for it (`BoringSSL`'s), and which of its counters grows.
 
 use std::fmt;
 use std::io;
@@ -29,7 +29,7 @@ pub enum FailureKind {
     Protocol,
 }
 
-/// BoringSSL's library number, from which the numbers of its reasons count.
+/// `BoringSSL`'s library number, from which the numbers of its reasons count.
 const LIBRARY: u32 = 16 << 24;
 
 impl Failure {
@@ -87,7 +87,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Number and name of BoringSSL's reason.
+/// Number and name of `BoringSSL`'s reason.
 fn boring(error: &Error) -> Option<(u32, String)> {
     let (number, words) = match error {
         Error::InvalidCertificate(_) => (125, "CERTIFICATE_VERIFY_FAILED"),

@@ -39,6 +39,9 @@ pub enum MaterialError {
     /// A certificate that is none.
     #[error("has a certificate that cannot be read: number {0}")]
     BadCertificate(usize),
+    /// A certificate of a kind that nobody would take: without extensions, for example.
+    #[error("has a certificate that cannot be used: {0}")]
+    UnusableCertificate(String),
     /// A key of a kind that is not known, or broken.
     #[error("has a private key that cannot be used: {0}")]
     BadKey(String),
@@ -181,7 +184,8 @@ fn escaped(value: &str) -> String {
             ' '..='~' => text.push(character),
             _ => {
                 for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                    text.push_str(&format!("\\{byte:02X}"));
+                    text.push('\\');
+                    text.push_str(&hex(&[byte]).to_ascii_uppercase());
                 }
             }
         }
@@ -230,7 +234,13 @@ impl Credential {
         let certified = CertifiedKey::new(ders, signing);
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-            Err(_) => return Err(CredentialError::Key(MaterialError::Mismatch)),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                return Err(CredentialError::Key(MaterialError::Mismatch));
+            }
+            Err(error) => {
+                let error = MaterialError::UnusableCertificate(error.to_string());
+                return Err(CredentialError::Certificate(error));
+            }
         }
         Ok(Self { chain, key, certified: Arc::new(certified), source: source.into() })
     }
@@ -302,15 +312,15 @@ impl Authorities {
         Ok(Self { certificates: certificates(text)?, source: source.into() })
     }
 
-    /// Those that the system trusts; those of them that cannot be read are left out. `None`: there are none.
-    pub fn of_system() -> Option<Self> {
+    /// Those that the system trusts; those of them that cannot be read are left out. There may be none.
+    pub fn of_system() -> Self {
         let found = rustls_native_certs::load_native_certs();
         let read = found.certs.into_iter().enumerate();
         let certificates: Vec<_> = read.filter_map(|(at, der)| Certificate::new(der, at).ok()).collect();
-        (!certificates.is_empty()).then(|| Self { certificates, source: SYSTEM.into() })
+        Self { certificates, source: SYSTEM.into() }
     }
 
-    /// Their certificates; never empty.
+    /// Their certificates.
     pub fn certificates(&self) -> &[Certificate] {
         &self.certificates
     }
@@ -364,6 +374,7 @@ fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, MaterialError> {
 }
 
 /// Never the text itself: it may be a key.
+#[expect(clippy::needless_pass_by_value, reason = "it is called by map_err")]
 fn not_pem(error: pem::Error) -> MaterialError {
     MaterialError::NotPem(match error {
         pem::Error::MissingSectionEnd { .. } => "an -----END line is missing".to_owned(),

@@ -140,7 +140,10 @@ impl Session {
         Peer {
             version: self.connection.protocol_version(),
             cipher: self.connection.negotiated_cipher_suite().map(|suite| suite.suite()),
-            group: self.connection.negotiated_key_exchange_group().map(|group| group.name()),
+            group: self
+                .connection
+                .negotiated_key_exchange_group()
+                .map(rustls::crypto::SupportedKxGroup::name),
             has_certificate: self.connection.peer_certificates().is_some(),
             resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
         }

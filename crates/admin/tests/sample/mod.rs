@@ -51,6 +51,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
             node: Arc::from(""),
             locality: Locality::default(),
         }],
+        tls: None,
         availability: Availability::Serving,
         rule: None,
         provenance: Provenance::default(),
@@ -148,6 +149,7 @@ pub(crate) fn proxy() -> ProxyStatus {
             node_id: Arc::from("n1"),
         },
         listeners: vec![ListenerStatus {
+            tls: false,
             name: Arc::from("127.0.0.1_28000"),
             address: "127.0.0.1:28000".parse().unwrap(),
             accepting: true,

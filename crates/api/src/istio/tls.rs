@@ -3,7 +3,7 @@
 use crate::schema::{Support, choice, object};
 use crate::span::List;
 
-/// What happens to a host whose rule asks for TLS.
+/// What happens to a host whose rule asks for the mesh's own TLS.
 const WITHHELD: Support =
     Support::Security("requests to the host are answered 503 (tls.unsupported), never sent in plain text");
 
@@ -13,21 +13,21 @@ object! {
         /// Whether and how; absent: `DISABLE`.
         mode: optional TlsMode = "mode", Supported;
         /// File of the client's certificate.
-        client_certificate: optional String = "clientCertificate", NotActedUpon("the file is not read");
+        client_certificate: optional String = "clientCertificate", Supported;
         /// File of the client's private key.
-        private_key: optional String = "privateKey", NotActedUpon("the file is not read");
+        private_key: optional String = "privateKey", Supported;
         /// File of the authorities that the server's certificate is checked against.
-        ca_certificates: optional String = "caCertificates", NotActedUpon("the file is not read");
+        ca_certificates: optional String = "caCertificates", Supported;
         /// Kubernetes secret with certificate, key and authorities.
-        credential_name: optional String = "credentialName", WITHHELD;
+        credential_name: optional String = "credentialName", Supported;
         /// Names that the server's certificate may carry.
-        subject_alt_names: optional List<String> = "subjectAltNames", NotActedUpon("no certificate is checked");
+        subject_alt_names: optional List<String> = "subjectAltNames", Supported;
         /// Server name sent.
-        sni: optional String = "sni", NotActedUpon("no server name is sent");
+        sni: optional String = "sni", Supported;
         /// Do not check the server's certificate.
-        insecure_skip_verify: optional bool = "insecureSkipVerify", NotActedUpon("no certificate is checked");
+        insecure_skip_verify: optional bool = "insecureSkipVerify", Supported;
         /// File of revoked certificates.
-        ca_crl: optional String = "caCrl", NotActedUpon("the file is not read");
+        ca_crl: optional String = "caCrl", Supported;
     }
 }
 
@@ -37,9 +37,9 @@ choice! {
         /// Plain text.
         Disable = "DISABLE", Supported;
         /// TLS.
-        Simple = "SIMPLE", WITHHELD;
+        Simple = "SIMPLE", Supported;
         /// TLS with a client certificate.
-        Mutual = "MUTUAL", WITHHELD;
+        Mutual = "MUTUAL", Supported;
         /// TLS with the mesh's certificates.
         IstioMutual = "ISTIO_MUTUAL", WITHHELD;
     }

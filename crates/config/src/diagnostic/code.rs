@@ -269,6 +269,16 @@ codes! {
     TcpTimesOfPort = "FB243", Warning, applies;
     /// `proxyProtocol` is for a port that speaks HTTP. A header says who one client is, and HTTP connections are shared by many.
     ProxyHeaderOnHttp = "FB244", Warning, applies;
+    /// A file with a certificate, key, authority or list of revoked certificates cannot be used. If it was good before, that
+    /// version stays in use; else requests to the host are answered 503 (`tls.not_ready`), and a listener is not opened.
+    TlsFileUnusable = "FB251", Error, applies;
+    /// `credentialName` names no `Secret` with what the mode needs: `tls.crt`, `tls.key` and `ca.crt` (or `cert`, `key`,
+    /// `cacert`; the authority may be in `<name>-cacert`). Requests to the host are answered 503 (`tls.not_ready`).
+    SecretMissing = "FB252", Error, applies;
+    /// A certificate has expired, or does not count yet. The other side will not take it.
+    CertificateNotInForce = "FB253", Warning, applies;
+    /// A field of `tls` says nothing in the mode that is written beside it.
+    TlsSettingWithoutEffect = "FB254", Warning, applies;
     /// Two `Fallback`s of one namespace are for the same host, port and subset: the older one counts, or that of the smaller
     /// name.
     TwoFallbacksForHost = "FB260", Warning, applies;

@@ -258,6 +258,7 @@ fn keep(
         Kind::Endpoints => frame.decode_into(&mut set.endpoints),
         Kind::EndpointSlice => frame.decode_into(&mut set.endpoint_slices),
         Kind::Pod => frame.decode_into(&mut set.pods),
+        Kind::Secret => frame.decode_into(&mut set.secrets),
         Kind::DestinationPolicy => frame.decode_into(&mut set.destination_policies),
         Kind::CircuitBreaker => frame.decode_into(&mut set.circuit_breakers),
         Kind::Fallback => frame.decode_into(&mut set.fallbacks),

@@ -22,6 +22,8 @@ use fuseboard_snapshot::{Location, ResourceRef};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::folder::{self, Texts};
+use crate::listen::ListenPlan;
+use crate::material::Materials;
 use crate::set::{DEFAULT_NAMESPACE, ResourceSet};
 use crate::source::{Place, Source, SourceText};
 
@@ -53,12 +55,18 @@ fn load_in(sources: &[SourceText], namespace: &str) -> (ResourceSet, Diagnostics
 
 /// Reads files and folders as [`folder::read`] finds them, then as [`load`] does.
 pub fn load_paths(paths: &[PathBuf]) -> (ResourceSet, Diagnostics) {
-    load_texts(&folder::read(paths))
+    with_materials(load_texts(&folder::read(paths)))
 }
 
 /// As [`load_paths`], as `kubectl -n` does it: resources that name no namespace belong to `namespace`.
 pub fn load_paths_in(paths: &[PathBuf], namespace: &str) -> (ResourceSet, Diagnostics) {
-    load_texts_in(&folder::read(paths), namespace)
+    with_materials(load_texts_in(&folder::read(paths), namespace))
+}
+
+/// With the files that the rules name.
+fn with_materials((mut set, diagnostics): (ResourceSet, Diagnostics)) -> (ResourceSet, Diagnostics) {
+    set.read_materials(&ListenPlan::outbound(Vec::new()), &Materials::default());
+    (set, diagnostics)
 }
 
 /// As [`load`], with what kept some files from being read.

@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 
 use fuseboard_api::istio::destination_rule::{LoadBalancer, SimpleLb};
-use fuseboard_api::istio::tls::{ClientTls, TlsMode};
 use fuseboard_core::balance::{LbPolicy, NoneHealthy};
-use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, Endpoint, EndpointHealth, Provenance, ServiceName, Setting};
 
+use super::client_tls::{self, Security, TlsSource};
 use super::destination_policy::Policies;
-use super::destination_rule::{BlockAt, Effective, SubsetAt};
+use super::destination_rule::{Effective, SubsetAt};
 use super::labels::{self, Labels};
 use super::registry::{Backend, Port, Service};
 use super::rule_index::MergedRule;
@@ -23,6 +22,7 @@ pub(super) fn of_port(
     port: &Port,
     rule: Option<&MergedRule>,
     policies: &Policies<'_>,
+    tls: TlsSource<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Cluster> {
     let name = |subset: &str| ServiceName {
@@ -34,14 +34,21 @@ pub(super) fn of_port(
     };
     let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port.number);
     let all = port.backends.iter().map(|backend| backend.endpoint.clone()).collect();
-    let mut clusters = vec![build(name(""), all, rule, &settings, policies, diagnostics)];
+    let mut clusters = vec![build(name(""), all, rule, &settings, (policies, tls), diagnostics)];
     for subset in rule.into_iter().flat_map(|rule| &rule.subsets) {
         let selector = labels::plain(subset.subset.labels.as_ref());
         report_unlabelled(subset, port, diagnostics);
         let chosen = port.backends.iter().filter(|backend| backend.has(&selector));
         let endpoints = chosen.map(|backend| backend.endpoint.clone()).collect();
         let settings = settings.of_subset(subset, port.number);
-        clusters.push(build(name(&subset.subset.name), endpoints, rule, &settings, policies, diagnostics));
+        clusters.push(build(
+            name(&subset.subset.name),
+            endpoints,
+            rule,
+            &settings,
+            (policies, tls),
+            diagnostics,
+        ));
     }
     clusters
 }
@@ -73,7 +80,7 @@ pub(super) fn build(
     mut endpoints: Vec<Endpoint>,
     rule: Option<&MergedRule>,
     settings: &Effective,
-    policies: &Policies<'_>,
+    (policies, tls): (&Policies<'_>, TlsSource<'_>),
     diagnostics: &mut Diagnostics,
 ) -> Cluster {
     // As Envoy: one address is one host, however often it is listed.
@@ -102,6 +109,12 @@ pub(super) fn build(
     if none_healthy == NoneHealthy::Refuse && panic_threshold > 0 {
         policies.report_refusal_below(panic_threshold, diagnostics);
     }
+    let security = settings.tls.as_ref().map(|block| client_tls::security(block, tls, diagnostics));
+    let (tls, availability) = match security {
+        None | Some(Security::Plain) => (None, Availability::Serving),
+        Some(Security::Tls(policy)) => (Some(policy), Availability::Serving),
+        Some(Security::Withheld(reason)) => (None, Availability::Withheld(reason)),
+    };
     if let Some(pool) = pool {
         connection_pool::report(pool, diagnostics);
     }
@@ -123,10 +136,8 @@ pub(super) fn build(
         trust_refusals: policies.trust_refusals(),
         proxy_protocol: settings.proxy_protocol.as_ref().map(|proxy| tcp::proxy_version(proxy.block)),
         endpoints,
-        availability: settings
-            .tls
-            .as_ref()
-            .map_or(Availability::Serving, |tls| availability(tls, diagnostics)),
+        tls,
+        availability,
         rule: rule.map(|rule| rule.first.id.clone()),
         provenance,
     }
@@ -142,38 +153,6 @@ fn lb_policy(raw: &LoadBalancer) -> LbPolicy {
         )
         | None => LbPolicy::LeastRequest,
     }
-}
-
-/// TLS is not spoken yet, and plain text in its place would be wrong. In Istio a block without `mode` means DISABLE; one
-/// that names certificates all the same is not taken at that word.
-fn availability(tls: &BlockAt<ClientTls>, diagnostics: &mut Diagnostics) -> Availability {
-    let raw = &tls.block.value;
-    let wants_tls = match raw.mode.as_deref() {
-        Some(TlsMode::Simple | TlsMode::Mutual | TlsMode::IstioMutual) => true,
-        Some(TlsMode::Disable) => raw.credential_name.is_some(),
-        None if names_certificates(raw) => {
-            let message =
-                "tls without mode means DISABLE, but the block names certificates: requests are answered 503";
-            diagnostics.push(
-                tls.rule
-                    .diagnostic(Code::TlsModeMissing, tls.block.span, message)
-                    .field(tls.field("tls"))
-                    .help("write mode: SIMPLE, MUTUAL or ISTIO_MUTUAL; or mode: DISABLE and nothing else"),
-            );
-            true
-        }
-        None => false,
-    };
-    if wants_tls { Availability::Withheld(RefusalReason::TlsUnsupported) } else { Availability::Serving }
-}
-
-fn names_certificates(raw: &ClientTls) -> bool {
-    raw.client_certificate.is_some()
-        || raw.private_key.is_some()
-        || raw.ca_certificates.is_some()
-        || raw.credential_name.is_some()
-        || raw.subject_alt_names.is_some()
-        || raw.sni.is_some()
 }
 
 fn provenance(settings: &Effective, policies: &Policies<'_>) -> Provenance {

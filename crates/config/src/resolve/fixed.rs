@@ -13,6 +13,7 @@ use fuseboard_snapshot::{
 };
 
 use super::circuit_breaker::BreakerIndex;
+use super::client_tls::TlsSource;
 use super::destination_policy::{Policies, PolicyIndex};
 use super::destination_rule::Effective;
 use super::fallback::FallbackIndex;
@@ -76,7 +77,10 @@ impl<'a> FixedPlan<'_, 'a> {
         };
         let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port);
         let timeout = policies.timeout().map_or(default_timeout, |(timeout, _)| timeout);
-        let mut cluster = cluster::build(name, self.endpoints(), rule, &settings, &policies, diagnostics);
+        let named = host.as_deref().filter(|host| !hostname::is_wildcard(host));
+        let tls = TlsSource { resources: self.resources, workload: self.workload, host: named };
+        let mut cluster =
+            cluster::build(name, self.endpoints(), rule, &settings, (&policies, tls), diagnostics);
         let Some(host) = host else {
             let name = cluster.service.clone();
             return (cluster, timeout, tcp::proxy(0, rule), name);

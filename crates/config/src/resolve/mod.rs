@@ -8,6 +8,7 @@
 mod addresses;
 mod circuit_breaker;
 mod circuit_breaker_sense;
+mod client_tls;
 mod cluster;
 mod connection_pool;
 pub(crate) mod destination_policy;
@@ -29,6 +30,8 @@ pub(crate) mod protocol;
 pub(crate) mod registry;
 mod route;
 pub(crate) mod rule_index;
+mod secret;
+mod server_tls;
 mod service_entry;
 mod tcp;
 mod unknown_target;
@@ -43,6 +46,7 @@ use fuseboard_snapshot::{
 };
 
 use self::circuit_breaker::BreakerIndex;
+use self::client_tls::TlsSource;
 use self::destination_policy::{Policies, PolicyIndex};
 use self::fallback::FallbackIndex;
 use self::fixed::FixedPlan;
@@ -53,6 +57,7 @@ use self::rule_index::{MergedRule, RuleIndex};
 use self::tcp::TcpPlan;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::listen::{Destination, ListenPlan};
+use crate::material::Materials;
 use crate::set::ResourceSet;
 use crate::workload::Workload;
 
@@ -85,6 +90,7 @@ pub fn resolve(
     for listener in &mut listeners {
         listener.http.refusal_headers = plan.refusal_headers;
     }
+    let listeners = secured(listeners, plan, &resources.materials, &mut diagnostics);
     let snapshot = Snapshot::new(version, listeners, vec![Arc::new(routes)], clusters);
     let snapshot = snapshot.unwrap_or_else(|dangling| {
         diagnostics.push(Diagnostic::new(Code::Inconsistent, dangling.to_string()));
@@ -127,8 +133,9 @@ fn by_host(
         let rule = rules.choose(&service.host, &service.namespace, workload);
         for port in &service.ports {
             let own = policies.of(&service.host, &service.namespace, port.number);
+            let tls = TlsSource { resources, workload, host: None };
             let timeout = own.timeout().map_or(plan.timeout, |(timeout, _)| timeout);
-            let mut made = of_port(service, port, rule, (&own, timeout), &breakers, diagnostics);
+            let mut made = of_port(service, port, rule, (&own, timeout, tls), &breakers, diagnostics);
             if tcp_plan.carries(service, port) {
                 tcp::report(service, port, rule, &own, diagnostics);
                 for cluster in &mut made {
@@ -183,11 +190,11 @@ fn of_port(
     service: &Service,
     port: &Port,
     rule: Option<&MergedRule>,
-    (policies, timeout): (&Policies<'_>, Timeout),
+    (policies, timeout, tls): (&Policies<'_>, Timeout, TlsSource<'_>),
     breakers: &BreakerIndex<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Cluster> {
-    let mut made = cluster::of_port(service, port, rule, policies, diagnostics);
+    let mut made = cluster::of_port(service, port, rule, policies, tls, diagnostics);
     for cluster in &mut made {
         cluster.breaker = breakers.breaker(&cluster.service, timeout, diagnostics);
     }
@@ -317,7 +324,33 @@ fn add_listener(listeners: &mut Vec<Listener>, address: SocketAddr, target: List
     let base = format!("{}_{}", address.ip(), address.port());
     // Only with port 0 does the same address twice make two sockets.
     let name = if same == 0 { base } else { format!("{base}#{}", same + 1) };
-    listeners.push(Listener { name: name.into(), address, target, http: HttpSettings::default() });
+    let http = HttpSettings::default();
+    listeners.push(Listener { name: name.into(), address, target, tls: None, http });
+}
+
+/// With what flags say of TLS: the first listeners are those of the plan, in its order. One that is to have TLS, and for which
+/// there is none, is left out.
+fn secured(
+    mut listeners: Vec<Listener>,
+    plan: &ListenPlan,
+    materials: &Materials,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Listener> {
+    for listener in &mut listeners {
+        listener.http.forward_client_cert = plan.forward_client_cert;
+    }
+    let Some(tls) = &plan.tls else { return listeners };
+    let policy = server_tls::policy(tls, materials, diagnostics);
+    let mut position = 0;
+    listeners.retain_mut(|listener| {
+        let secure = tls.listeners.contains(&position);
+        position += 1;
+        if secure {
+            listener.tls.clone_from(&policy);
+        }
+        !secure || policy.is_some()
+    });
+    listeners
 }
 
 /// The same problem is met once for each port and subset that it concerns.

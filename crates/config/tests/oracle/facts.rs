@@ -5,7 +5,9 @@ use std::time::Duration;
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_core::outlier::OutlierPolicy;
+use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, TcpKeepalive};
+use fuseboard_tls::Names;
 use serde_json::Value;
 
 /// Settings of one cluster; `None` in `lb` and `endpoints`: Istio leaves it to the client's address.
@@ -21,8 +23,75 @@ pub(crate) struct Facts {
     pub(crate) max_requests: Option<u64>,
     pub(crate) keepalive: Option<TcpKeepalive>,
     pub(crate) lb: Option<LbPolicy>,
-    pub(crate) tls: bool,
+    pub(crate) tls: Tls,
     pub(crate) endpoints: Option<Vec<String>>,
+}
+
+/// What a cluster's connections are.
+#[derive(Debug)]
+#[expect(dead_code, reason = "what is compared is the text")]
+pub(crate) enum Tls {
+    Plain,
+    /// With the mesh's certificates, which we do not have.
+    Mesh,
+    /// As a rule says it.
+    Own {
+        /// `None`: that of the request.
+        sni: Option<String>,
+        names: String,
+        authorities: Option<String>,
+        credential: Option<String>,
+    },
+}
+
+impl Tls {
+    fn of_ours(cluster: &Cluster) -> Self {
+        if cluster.availability == Availability::Withheld(RefusalReason::TlsUnsupported) {
+            return Self::Mesh;
+        }
+        assert_eq!(cluster.availability, Availability::Serving, "{}", cluster.name);
+        let Some(tls) = &cluster.tls else { return Self::Plain };
+        let file =
+            |source: &str| source.rsplit_once("/tests/pem/").map_or(source, |(_, file)| file).to_owned();
+        Self::Own {
+            sni: tls.sni.as_ref().map(ToString::to_string),
+            names: match &tls.names {
+                Names::Any => "any".to_owned(),
+                Names::Requested => "requested".to_owned(),
+                Names::OneOf(names) => names.join(","),
+            },
+            authorities: tls
+                .trust
+                .as_ref()
+                .map(|trust| file(trust.authorities.source()).replace("-cacert", "")),
+            credential: tls.credential.as_ref().map(|credential| file(credential.source())),
+        }
+    }
+
+    fn of_istiod(row: &Value) -> Self {
+        let text = |name: &str| row[name].as_str().map(ToOwned::to_owned);
+        if row == "tls" || row["certificate"] == "default" {
+            return Self::Mesh;
+        }
+        let names: Vec<&str> =
+            row["sans"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        Self::Own {
+            sni: text("sni"),
+            names: match (&names[..], row["auto_san_validation"] == true) {
+                ([], true) => "requested".to_owned(),
+                ([], false) => "any".to_owned(),
+                (names, _) => names.join(","),
+            },
+            authorities: text("ca").map(|ca| {
+                // Istio asks for the authority of a secret under a name of its own.
+                ca.replace("file-root:", "").replace("/etc/", "").replace("-cacert", "")
+            }),
+            credential: text("certificate").map(|pair| {
+                let pair = pair.replace("file-cert:", "").replace("/etc/", "");
+                pair.split('~').next().unwrap_or_default().to_owned()
+            }),
+        }
+    }
 }
 
 impl Facts {
@@ -45,7 +114,7 @@ impl Facts {
             max_requests: cluster.connection.max_requests.map(|requests| requests.get().into()),
             keepalive: cluster.connection.keepalive,
             lb: Some(cluster.lb),
-            tls: cluster.availability != Availability::Serving,
+            tls: Tls::of_ours(cluster),
             endpoints: Some(endpoints),
         }
     }
@@ -71,7 +140,7 @@ impl Facts {
             max_requests: row["max_requests_per_connection"].as_u64(),
             keepalive: row.get("keepalive").and_then(keepalive),
             lb: balancer(row["lb"].as_str().unwrap()),
-            tls: row.get("tls").is_some(),
+            tls: row.get("tls").map_or(Tls::Plain, Tls::of_istiod),
             endpoints: row.get("endpoints").filter(|_| row["type"] == "EDS").map(|list| {
                 list.as_array().unwrap().iter().map(|address| address.as_str().unwrap().to_owned()).collect()
             }),

@@ -12,25 +12,38 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use fuseboard_config::{ListenPlan, SourceText, Workload, load, resolve};
+use fuseboard_config::{ListenPlan, Materials, SourceText, Workload, load, resolve};
 use fuseboard_core::outlier::Detector;
 use serde_json::Value;
 
-use facts::Facts;
+use facts::{Facts, Tls};
 
 /// Where we differ on purpose: case, cluster, the difference's number, and what it makes of istiod's facts.
 type Difference = (&'static str, &'static str, &'static str, fn(&mut Facts));
 
-const DIFFERENCES: &[Difference] = &[(
-    "outlier-consecutive-errors-deprecated",
-    "outbound|80||old.olderrors.svc.cluster.local",
-    "D9",
-    |facts| {
-        let outlier = facts.outlier.as_mut().unwrap();
-        outlier.consecutive_5xx.enforcing_percent = 0;
-        outlier.consecutive_gateway_failure = Detector { threshold: 5, enforcing_percent: 100 };
-    },
-)];
+/// Where the files are.
+const PEM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pem/");
+
+const DIFFERENCES: &[Difference] = &[
+    (
+        "outlier-consecutive-errors-deprecated",
+        "outbound|80||old.olderrors.svc.cluster.local",
+        "D9",
+        |facts| {
+            let outlier = facts.outlier.as_mut().unwrap();
+            outlier.consecutive_5xx.enforcing_percent = 0;
+            outlier.consecutive_gateway_failure = Detector { threshold: 5, enforcing_percent: 100 };
+        },
+    ),
+    ("tls-origination-external", "outbound|80||credential.example.org", "D36", |facts| {
+        facts.tls = Tls::Own {
+            sni: None,
+            names: "requested".to_owned(),
+            authorities: Some("kubernetes://some-secret".to_owned()),
+            credential: None,
+        }
+    }),
+];
 
 /// Clusters that only we have: istiod makes none for a subset of a DNS service that no address is in, and we look up no
 /// names, so that all such subsets would be without.
@@ -55,7 +68,10 @@ fn every_cluster_is_as_istiod_makes_it_apart_from_the_listed_differences() {
 fn compare(case: &str, folder: &Path, problems: &mut Vec<String>) -> usize {
     let yaml = fs::read(folder.join("in.yaml")).unwrap();
     let facts: Value = serde_json::from_slice(&fs::read(folder.join("facts.json")).unwrap()).unwrap();
-    let (resources, _) = load(&[SourceText::new("in.yaml", yaml)]);
+    // The files that rules name are ours.
+    let yaml = String::from_utf8(yaml).unwrap().replace("/etc/", PEM);
+    let (mut resources, _) = load(&[SourceText::new("in.yaml", yaml)]);
+    resources.read_materials(&ListenPlan::outbound(Vec::new()), &Materials::default());
     let rejected: Vec<String> = resources
         .rejected
         .iter()

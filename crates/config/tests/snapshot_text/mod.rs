@@ -9,10 +9,11 @@ use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::retry::RetryPolicy;
 use fuseboard_snapshot::{
-    Availability, BreakerSetting, ClassifierSetting, Cluster, ClusterBreaker, ClusterFallback,
+    Availability, BreakerSetting, ClassifierSetting, ClientPolicy, Cluster, ClusterBreaker, ClusterFallback,
     ConnectionPolicy, Domain, Endpoint, EndpointHealth, FallbackSetting, ListenerTarget, Origin, RouteConfig,
     Snapshot, TcpProxy,
 };
+use fuseboard_tls::Names;
 
 pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
     let mut out = String::new();
@@ -110,6 +111,9 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     if let Some(rule) = &cluster.rule {
         line(out, 1, &format!("rule {rule}"));
     }
+    if let Some(tls) = &cluster.tls {
+        self::tls(out, tls);
+    }
     if let Availability::Withheld(reason) = cluster.availability {
         line(out, 1, &format!("withheld {}", reason.token()));
     }
@@ -147,6 +151,25 @@ fn cluster(out: &mut String, cluster: &Cluster) {
         let place = origin.location.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         line(out, 1, &format!("{} from {} {} {place}", setting.field(), origin.resource, origin.field));
     }
+}
+
+fn tls(out: &mut String, tls: &ClientPolicy) {
+    let mut text = format!("tls to {}", tls.sni.as_deref().unwrap_or("the host of the request"));
+    let _ = match &tls.names {
+        Names::Any => write!(text, ", whoever it is"),
+        Names::Requested => write!(text, ", for that name"),
+        Names::OneOf(names) => write!(text, ", for {}", names.join(" or ")),
+    };
+    if let Some(trust) = &tls.trust {
+        let _ = write!(text, ", trusting {}", trust.authorities.source());
+        if trust.revocations.is_some() {
+            text.push_str(" but not what it revoked");
+        }
+    }
+    if let Some(credential) = &tls.credential {
+        let _ = write!(text, ", showing {}", credential.source());
+    }
+    line(out, 1, &text);
 }
 
 fn breaker(out: &mut String, breaker: &ClusterBreaker) {

@@ -1,5 +1,7 @@
 //! `fuseboard run`: a stand-alone proxy that follows a folder of rules.
 
+mod tls;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use crate::serving::{Plan, Serving, Told};
 use crate::signals::StopSignals;
 use crate::{argument, logging, output, service_manager};
 
+use self::tls::Listen;
+
 /// Serve services behind their DestinationRules, without Kubernetes
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -24,6 +28,8 @@ use crate::{argument, logging, output, service_manager};
   fuseboard run -f rules/ --listen 127.0.0.1:15001
   curl -H 'Host: httpbin:8000' http://127.0.0.1:15001/get
   http_proxy=http://127.0.0.1:15001 curl http://httpbin:8000/get
+  # with TLS, and who calls must show a certificate too
+  fuseboard run -f rules/ --listen :8443 --tls-cert a.crt --tls-key a.key --client-ca ca.crt
   # one service behind its rule, whatever Host says
   fuseboard run --listen :9000 --to 127.0.0.1:8080 -f dr.yaml
   # a database behind its rule: bytes, and not HTTP
@@ -36,16 +42,15 @@ other machines in. Port 0 takes a free one.
 
 Edits of the files apply at once; a broken edit is reported, and the last good
 rules go on serving. A file that became shorter may be half saved and applies
-after 1s without a change. SIGHUP reads the files again, as they are. SIGTERM and
+after 1s without a change. SIGHUP reads all files again, as they are. SIGTERM and
 Ctrl-C drain; a second one ends at once.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Arguments {
     /// File or folder with rules and services; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
-    /// Address to listen on; may be repeated
-    #[arg(long, value_name = "ADDR", required_unless_present = "listen_tcp", value_parser = argument::listen)]
-    listen: Vec<std::net::SocketAddr>,
+    #[arg(long, help = "Address to listen on, or https://ADDR; may be repeated", value_name = "ADDR", required_unless_present = "listen_tcp", value_parser = Listen::parse)]
+    listen: Vec<Listen>,
     /// Address to listen on for a TCP port of a service, as :5432=postgres:5432; may be repeated
     #[arg(long, value_name = "ADDR=HOST:PORT", value_parser = argument::listen_tcp, conflicts_with = "to")]
     listen_tcp: Vec<TcpListen>,
@@ -110,6 +115,8 @@ pub(crate) struct Arguments {
     /// One listening socket per worker instead of one acceptor
     #[arg(long)]
     reuse_port: bool,
+    #[command(flatten)]
+    tls: tls::Flags,
 }
 
 /// The addresses that one `--to` names, and whether bytes are carried there.
@@ -179,14 +186,14 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         .next("give a TCP port an address with --listen-tcp, or write --to tcp://HOST:PORT"));
     }
     let of_tcp = arguments.listen_tcp.iter().map(|listen| &listen.address);
-    let all = arguments.listen.iter().chain(of_tcp);
+    let all = arguments.listen.iter().map(|listen| &listen.address).chain(of_tcp);
     let mut listen: Vec<_> = all.filter(|address| address.port() != 0).collect();
     listen.sort();
     match listen.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => {
             Err(Failure::message(Exit::Usage, format_args!("the address {} is given twice", pair[0])))
         }
-        None => Ok(()),
+        None => arguments.tls.check(&arguments.listen, arguments.to.iter().any(|to| to.tcp)),
     }
 }
 
@@ -224,16 +231,20 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         _ => LogSink::File(path.into()),
     };
     Plan {
-        watch: arguments.watch && !arguments.files.is_empty(),
+        watch: arguments.watch && (!arguments.files.is_empty() || arguments.tls.is_given()),
         paths: arguments.files,
         workload: Workload { namespace: arguments.namespace.into(), labels, ..Workload::default() },
         listen: ListenPlan {
-            listen: arguments.listen,
             tcp: arguments.listen_tcp,
             accept_proxy: arguments.accept_proxy_protocol,
-            destination,
             timeout: arguments.timeout,
             refusal_headers: arguments.refusal_headers == "on",
+            tls: arguments.tls.plan(&arguments.listen),
+            forward_client_cert: arguments.tls.forward_client_cert,
+            ..ListenPlan::new(
+                arguments.listen.into_iter().map(|listen| listen.address).collect(),
+                destination,
+            )
         },
         proxy: ProxyOptions {
             concurrency: arguments.concurrency.into(),
@@ -253,7 +264,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
 fn ready_line(serving: &Serving) -> String {
     let proxy = serving.proxy();
     let url = |listener: &BoundListener| {
-        let scheme = if listener.tcp { "tcp" } else { "http" };
+        let scheme = scheme(listener);
         format!("{scheme}://{}", listener.address)
     };
     let listeners: Vec<String> = proxy.listeners().iter().map(url).collect();
@@ -262,6 +273,14 @@ fn ready_line(serving: &Serving) -> String {
         .metrics_address()
         .map_or_else(String::new, |at| format!("  metrics http://{at}/stats/prometheus"));
     format!("ready  listen {}  admin {admin}{metrics}", listeners.join(" "))
+}
+
+const fn scheme(listener: &BoundListener) -> &'static str {
+    match (listener.tcp, listener.tls) {
+        (true, _) => "tcp",
+        (false, true) => "https",
+        (false, false) => "http",
+    }
 }
 
 fn tell(told: Told<'_>) {

@@ -31,7 +31,7 @@ pub(super) fn write(entry: &Entry, line: &mut String) {
     text(line, "upstream_local_address", e.upstream_local_address);
     text(line, "downstream_local_address", Some(e.downstream_local_address));
     text(line, "downstream_remote_address", Some(e.downstream_remote_address));
-    text(line, "requested_server_name", None::<&str>);
+    text(line, "requested_server_name", e.requested_server_name.as_deref());
     text(line, "refusal_reason", e.reason.map(fuseboard_core::refusal::RefusalReason::token));
     if let Some(fallback) = &e.fallback {
         text(line, "fallback", Some(fallback));

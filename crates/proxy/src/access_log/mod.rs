@@ -51,6 +51,7 @@ pub(crate) struct Entry {
     pub(crate) upstream_local_address: Option<SocketAddr>,
     pub(crate) downstream_local_address: SocketAddr,
     pub(crate) downstream_remote_address: SocketAddr,
+    pub(crate) requested_server_name: Option<Box<str>>,
     pub(crate) route_name: Option<Arc<str>>,
     pub(crate) reason: Option<RefusalReason>,
     /// What the client was given in place of the failure.
@@ -61,8 +62,14 @@ impl Entry {
     /// The memory it takes while it waits.
     fn size(&self) -> usize {
         let texts = [&self.method, &self.path].into_iter();
-        let fields =
-            [&self.x_forwarded_for, &self.user_agent, &self.request_id, &self.authority, &self.fallback];
+        let fields = [
+            &self.x_forwarded_for,
+            &self.user_agent,
+            &self.request_id,
+            &self.authority,
+            &self.requested_server_name,
+            &self.fallback,
+        ];
         let words = [&self.response_flags, &self.response_code_details].into_iter();
         size_of::<Self>()
             + texts.chain(fields.into_iter().flatten()).map(|text| text.len()).sum::<usize>()
@@ -201,6 +208,7 @@ pub(super) mod tests {
             upstream_local_address: None,
             downstream_local_address: "10.96.3.7:8000".parse().unwrap(),
             downstream_remote_address: "10.244.0.9:40000".parse().unwrap(),
+            requested_server_name: None,
             route_name: Some("default".into()),
             reason: Some(RefusalReason::LimitQueueFull),
             fallback: None,

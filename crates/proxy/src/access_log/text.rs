@@ -9,7 +9,7 @@ use super::{Entry, timestamp};
 pub(super) fn write(entry: &Entry, line: &mut String) {
     let e = entry;
     let text = format!(
-        "[{}] \"{} {} {}\" {} {} {} - \"{}\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} {} {} {} - {} {}\n",
+        "[{}] \"{} {} {}\" {} {} {} - \"{}\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} {} {} {} {} {} {}\n",
         timestamp(e.start_time),
         e.method,
         clean(&e.path),
@@ -31,6 +31,7 @@ pub(super) fn write(entry: &Entry, line: &mut String) {
         or_dash(e.upstream_local_address),
         e.downstream_local_address,
         e.downstream_remote_address,
+        or_dash(e.requested_server_name.as_deref().map(clean)),
         or_dash(e.route_name.as_ref()),
         or_dash(e.reason.map(fuseboard_core::refusal::RefusalReason::token)),
     );

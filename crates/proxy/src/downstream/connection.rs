@@ -1,27 +1,23 @@
 //! One client's socket with what was read and what is to be written. It knows no HTTP besides the storage of its parser.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fuseboard_core::Instant;
 use fuseboard_http1::Headers;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::End;
-use super::half_closed::is_half_closed;
+use super::identity::Identity;
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
 use crate::deadline::{Timer, Timers};
 use crate::exchange::RouteCache;
 use crate::listener::{DownstreamPermit, LiveListener};
 use crate::stats::ListenerBlock;
+use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// How long a client may go on sending after our last word, so that it reads our answer before it sees a reset.
@@ -33,7 +29,7 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Downstream {
-    stream: TcpStream,
+    pub(super) stream: Stream,
     pub(crate) peer: SocketAddr,
     permit: DownstreamPermit,
     pub(crate) worker: Rc<Worker>,
@@ -48,18 +44,17 @@ pub(crate) struct Downstream {
     pub(crate) routes: RouteCache,
     /// The latest reading of the clock; good enough for idle time-outs.
     pub(crate) now: Instant,
+    /// What TLS told of the client; `None`: plain text.
+    pub(super) identity: Option<Box<Identity>>,
     /// No request has come yet.
     pub(super) fresh: bool,
     received: u64,
     sent: u64,
-    /// There is something to read that the event loop will not announce, or not yet: its readiness was cleared, so that the
-    /// end of the connection could be waited for, or the system was asked directly.
-    unread: bool,
 }
 
 impl Downstream {
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
         peer: SocketAddr,
         permit: DownstreamPermit,
         worker: Rc<Worker>,
@@ -78,10 +73,10 @@ impl Downstream {
             request_headers: Headers::new(),
             response_headers: Headers::new(),
             now,
+            identity: None,
             fresh: true,
             received: 0,
             sent: 0,
-            unread: false,
         }
     }
 
@@ -96,7 +91,7 @@ impl Downstream {
 
     /// The address that the client connected to.
     pub(crate) fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap_or(self.listener().address)
+        self.stream.local_address().unwrap_or(self.listener().address)
     }
 
     /// Bytes that were read and are used up: those of all exchanges so far.
@@ -111,28 +106,8 @@ impl Downstream {
 
     /// Reads into the room of the input; `Ok(0)` is the end. The input must have room.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.unread
-            && let Some(read) = self.read_unannounced()
-        {
-            return Poll::Ready(read);
-        }
-        let mut room = ReadBuf::new(self.input.room());
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut room);
-        let n = room.filled().len();
-        read.map_ok(|()| self.have_read(n))
-    }
-
-    /// Reads what the event loop will not announce again; `None`: there is nothing left.
-    fn read_unannounced(&mut self) -> Option<io::Result<usize>> {
-        use io::Read;
-        let room = self.input.room();
-        let wanted = room.len();
-        let read = (&*SockRef::from(&self.stream)).read(room);
-        self.unread = matches!(&read, Ok(n) if *n == wanted);
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            read => Some(read.map(|n| self.have_read(n))),
-        }
+        let read = self.stream.poll_read(cx, self.input.room());
+        read.map_ok(|n| self.have_read(n))
     }
 
     fn have_read(&mut self, n: usize) -> usize {
@@ -144,15 +119,12 @@ impl Downstream {
 
     /// Waits for bytes without a buffer to put them in.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unread { Poll::Ready(Ok(())) } else { self.stream.poll_read_ready(cx) }
+        self.stream.poll_readable(cx)
     }
 
     /// Whether the system has something to read, bytes or their end; the event loop may not have heard of it yet.
     pub(super) fn is_readable_now(&mut self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&self.stream).peek(&mut byte);
-        self.unread = !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        self.unread
+        self.stream.is_readable_now()
     }
 
     /// Ready when the client has closed its side, or reset the connection. What it sent before is read into the input, as far
@@ -166,17 +138,7 @@ impl Downstream {
                     Poll::Ready(_) => return Poll::Ready(()),
                 }
             } else {
-                if self.stream.poll_read_ready(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                if is_half_closed(&self.stream) {
-                    return Poll::Ready(());
-                }
-                // Tells the event loop that we have seen these bytes: it will wake us for what comes after them.
-                let seen: io::Result<()> =
-                    self.stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
-                drop(seen);
-                self.unread = true;
+                return self.stream.poll_closed(cx);
             }
         }
     }
@@ -189,7 +151,7 @@ impl Downstream {
     /// Writes the output.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.output.len() {
-            let wrote = Pin::new(&mut self.stream).poll_write(cx, &self.output[self.written..]);
+            let wrote = self.stream.poll_write(cx, &self.output[self.written..]);
             let Poll::Ready(n) = self.have_written(wrote)? else { return Poll::Pending };
             self.written += n;
         }
@@ -200,7 +162,7 @@ impl Downstream {
 
     /// Writes bytes that are not in the output; the output must be flushed.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let wrote = self.stream.poll_write(cx, bytes);
         self.have_written(wrote)
     }
 
@@ -247,7 +209,7 @@ impl Downstream {
 
     /// Ends our side, and reads on for a moment: a client that still sends would otherwise get a reset in place of the answer.
     pub(crate) async fn linger(&mut self) {
-        if SockRef::from(&self.stream).shutdown(Shutdown::Write).is_err() {
+        if !self.stream.shut_down() {
             return;
         }
         self.timers.arm(Timer::Pause, clock::now() + LINGER);
@@ -271,13 +233,32 @@ impl Downstream {
 
     /// The close will be a reset: the answer was broken off, and its end must not look like one.
     pub(crate) fn reset_on_close(&self) {
-        // Where this fails the client still sees that the announced length is missing.
-        drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
+        self.stream.reset_on_close();
     }
 
     /// Ends the sending direction of a tunnel.
-    pub(crate) fn shut_down(&self) {
-        drop(SockRef::from(&self.stream).shutdown(Shutdown::Write));
+    pub(crate) fn shut_down(&mut self) {
+        self.stream.shut_down();
+    }
+
+    /// Tells the client that nothing was cut off. Before closing.
+    pub(super) fn say_end(&mut self) {
+        self.stream.say_end();
+    }
+
+    /// Whether the client's connection is encrypted.
+    pub(crate) const fn is_secure(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// The server that the client asked TLS for.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.identity.as_ref()?.server_name.as_deref()
+    }
+
+    /// The client's certificate as `x-forwarded-client-cert` tells it; `None`: it showed none.
+    pub(crate) fn client_certificate(&self) -> Option<&str> {
+        self.identity.as_ref()?.client.as_deref()
     }
 
     pub(super) fn count_opened(&self) {

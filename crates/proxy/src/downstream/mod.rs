@@ -1,9 +1,10 @@
-//! The client side of a connection: reads heads one after the other, hands each to an exchange, and ends the connection in
+//! The client side of a connection: agrees on TLS where the listener has it, reads heads one after the other, hands each to an exchange, and ends the connection in
 //! a way that its client can understand.
 
 mod connection;
-mod half_closed;
+mod handshake;
 mod head;
+mod identity;
 
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 use crate::acceptor::Accepted;
 use crate::clock;
 use crate::exchange::{self, After};
+use crate::stream::Stream;
 use crate::upstream::millis;
 use crate::worker::Worker;
 
@@ -23,9 +25,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Accepted { stream, peer, permit, seat } = accepted;
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let now = clock::now();
-    let mut connection = Downstream::new(stream, peer, permit, worker, now);
+    let mut connection = Downstream::new(Stream::plain(stream), peer, permit, worker, now);
     connection.count_opened();
-    let end = exchanges(&mut connection).await;
+    let end = match connection.secure().await {
+        Ok(()) => exchanges(&mut connection).await,
+        Err(end) => end,
+    };
+    connection.count_insecure();
     connection.count_closed(end, millis(clock::now().saturating_since(now)));
     drop(connection);
     drop(seat);
@@ -45,7 +51,10 @@ async fn exchanges(connection: &mut Downstream) -> End {
         match connection.read_head().await {
             Head::Request(request, length) => match exchange::run(connection, request, length).await {
                 After::Next => {}
-                After::Close => return End { remote: false, busy: false },
+                After::Close => {
+                    connection.say_end();
+                    return End { remote: false, busy: false };
+                }
                 After::Linger => {
                     connection.linger().await;
                     return End { remote: false, busy: false };
@@ -61,7 +70,10 @@ async fn exchanges(connection: &mut Downstream) -> End {
                 connection.linger().await;
                 return End { remote: false, busy: false };
             }
-            Head::Closed { remote } => return End { remote, busy: false },
+            Head::Closed { remote } => {
+                connection.say_end();
+                return End { remote, busy: false };
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_http1::{HeaderName, Version};
+use fuseboard_tls::Failure;
 
 use super::Exchange;
 use super::route::Routed;
@@ -233,6 +234,18 @@ impl Account {
         self.transport_failure = Some(format!("delayed_connect_error:_{}", words.replace(' ', "_")));
     }
 
+    /// Why there is no TLS, in Envoy's spelling.
+    pub(super) fn handshake_failure(&mut self, failure: &Failure) {
+        self.transport_failure = Some(failure.reason().replace(' ', "_"));
+    }
+
+    /// A connection ended with an error. With TLS 1.3 a host says so only now, if it does not take our certificate.
+    pub(super) fn broke_off(&mut self, error: io::Error) {
+        if let failure @ Failure::Protocol(_) = Failure::of(error) {
+            self.handshake_failure(&failure);
+        }
+    }
+
     /// How it ended, for Istio's metrics.
     pub(super) fn ending(&self) -> Ending {
         match &self.replaced {
@@ -266,7 +279,7 @@ impl Account {
 
     fn details(&self) -> String {
         match &self.transport_failure {
-            Some(failure) if self.details == Cause::ConnectFailed.row().details => {
+            Some(failure) if may_have_failure(self.details) => {
                 format!("{}|{failure}}}", self.details.trim_end_matches('}'))
             }
             _ => self.details.to_owned(),
@@ -339,11 +352,17 @@ impl Exchange<'_> {
             upstream_local_address: account.upstream_local_address,
             downstream_local_address: self.down.local_address(),
             downstream_remote_address: self.down.peer,
+            requested_server_name: self.down.server_name().map(Into::into),
             route_name: account.route_name.clone(),
             reason: account.reason,
             fallback: account.replaced.as_ref().map(|replaced| replaced.header.clone()),
         });
     }
+}
+
+/// Whether Envoy adds the transport's failure to these details.
+fn may_have_failure(details: &str) -> bool {
+    [Cause::ConnectFailed, Cause::ConnectionTermination].iter().any(|cause| cause.row().details == details)
 }
 
 /// 122 random bits in the usual text form.

@@ -149,7 +149,12 @@ impl Exchange<'_> {
                     incoming.began = true;
                     self.account.upstream_bytes(&self.worker, n);
                 }
-                Poll::Ready(_) => return Poll::Ready(Err(NoHead::Stale)),
+                Poll::Ready(end) => {
+                    if let Err(error) = end {
+                        self.account.broke_off(error);
+                    }
+                    return Poll::Ready(Err(NoHead::Stale));
+                }
             }
             match self.heads(incoming) {
                 Ok(Some(found)) => return Poll::Ready(Ok(found)),

@@ -19,9 +19,9 @@ use super::route::Routed;
 use super::{Ended, Exchange, Interrupt};
 use crate::clock;
 use crate::deadline::Timer;
-use crate::live::Tier;
+use crate::live::{ClusterView, Tier};
 use crate::local_reply::Cause;
-use crate::upstream::{ClosedBy, ConnectError, UpstreamConnection, connect, millis};
+use crate::upstream::{ClosedBy, ConnectError, Secured, UpstreamConnection, millis, open};
 use crate::worker::WorkerCluster;
 
 /// What a try came to.
@@ -43,18 +43,23 @@ impl Exchange<'_> {
     /// Makes one try.
     pub(super) async fn attempt(&mut self, routed: &Routed, retries: &mut Retries<'_>) -> Tried {
         let tier = routed.tier();
-        let (slot, checked) = match self.admit(routed, tier, retries.take_checked()).await {
-            Ok(admitted) => admitted,
-            Err(ended) => return Tried::Ended(ended),
-        };
-        let cluster = match self.usable(routed) {
-            Ok(cluster) => cluster,
-            Err(ended) => return Tried::Ended(ended),
-        };
-        self.try_host(routed, &cluster, tier, (slot, checked), retries).await
+        loop {
+            let (slot, checked) = match self.admit(routed, tier, retries.take_checked()).await {
+                Ok(admitted) => admitted,
+                Err(ended) => return Tried::Ended(ended),
+            };
+            let cluster = match self.usable(routed) {
+                Ok(cluster) => cluster,
+                Err(ended) => return Tried::Ended(ended),
+            };
+            if let Some(tried) = self.try_host(routed, &cluster, tier, (slot, checked), retries).await {
+                return tried;
+            }
+        }
     }
 
     /// Picks a host and sends the request there; once more on another connection where the first was closed already (D18).
+    /// `None`: while the connection was made, the cluster began to ask for another kind of one, and nothing was sent.
     async fn try_host(
         &mut self,
         routed: &Routed,
@@ -62,14 +67,14 @@ impl Exchange<'_> {
         tier: &Tier,
         (slot, checked): (Slot<'_>, Checked),
         retries: &mut Retries<'_>,
-    ) -> Tried {
+    ) -> Option<Tried> {
         let (index, of_host) = match self.pick(cluster, retries) {
             Ok(picked) => picked,
-            Err(ended) => return Tried::Ended(ended),
+            Err(ended) => return Some(Tried::Ended(ended)),
         };
         let guard = match self.take_ticket(cluster, checked) {
             Ok(of_cluster) => of_host.or(of_cluster),
-            Err(ended) => return Tried::Ended(ended),
+            Err(ended) => return Some(Tried::Ended(ended)),
         };
         let worker = Rc::clone(&self.worker);
         let host = &cluster.view.hosts[index];
@@ -80,15 +85,23 @@ impl Exchange<'_> {
             self.account.try_timeout = Some(timeout);
             self.down.timers.arm(Timer::Try, self.now + timeout);
         }
-        loop {
+        Some(loop {
             let replayed = self.account.replayed;
             let reused = match self.connection(&mut held, replayed).await {
                 Ok(reused) => reused,
                 Err(ended) => break self.failed(held, ended, retries),
             };
-            if let Err(ended) = self.usable(routed) {
-                held.complete(false, self.now);
-                break Tried::Ended(ended);
+            match self.usable(routed) {
+                Err(ended) => {
+                    held.complete(false, self.now);
+                    break Tried::Ended(ended);
+                }
+                // What is to be encrypted must not go out in plain text, nor to somebody who is not trusted any more.
+                Ok(now) if !held.is_secured_as(&now.view) => {
+                    held.complete(false, self.now);
+                    return None;
+                }
+                Ok(_) => {}
             }
             match self.serve_on(&mut held, retries, reused && !replayed).await {
                 Served::Ended(ended @ Ended::Failed(_)) => break self.failed(held, ended, retries),
@@ -100,7 +113,7 @@ impl Exchange<'_> {
                     self.account.cluster_stats(&self.worker, |block| block.own.upstream_rq_resent.inc());
                 }
             }
-        }
+        })
     }
 
     /// Puts a connection to the host into `held`. True: it served others before. `fresh`: none that did. This worker's idle ones
@@ -108,6 +121,7 @@ impl Exchange<'_> {
     async fn connection(&mut self, held: &mut Held<'_>, fresh: bool) -> Result<bool, Ended> {
         // What must not be sent twice goes only to a connection of which the system itself says that it is still open.
         let careful = !self.request.method.is_idempotent();
+        let secured = self.secured(&held.cluster.view);
         loop {
             let found = match held.tier.pool.checkout(self.worker.id, held.host.key) {
                 Checkout::Ready(found) => found,
@@ -123,13 +137,15 @@ impl Exchange<'_> {
                 }
             };
             match found {
-                Found::Idle { item, .. } if fresh => self.close_idle(held, item, ClosedBy::Local),
+                Found::Idle { item, .. } if fresh || !item.serves(secured.as_ref()) => {
+                    self.close_idle(held, item, ClosedBy::Local);
+                }
                 Found::Idle { item, from } => {
                     if self.take_idle(held, item, from, careful) {
                         return Ok(true);
                     }
                 }
-                Found::Connect(permit) => return self.open(held, permit).await.map(|()| false),
+                Found::Connect(permit) => return self.open(held, permit, secured).await.map(|()| false),
                 // Its descriptor is closed here, and its permit is then the next checkout's.
                 Found::Replace(other) => self.close_idle(held, other, ClosedBy::Local),
             }
@@ -139,7 +155,7 @@ impl Exchange<'_> {
     fn take_idle(
         &self,
         held: &mut Held<'_>,
-        connection: UpstreamConnection,
+        mut connection: UpstreamConnection,
         from: WorkerId,
         careful: bool,
     ) -> bool {
@@ -158,7 +174,12 @@ impl Exchange<'_> {
     }
 
     /// Opens a connection. A failure fails this request only (difference D16).
-    async fn open(&mut self, held: &mut Held<'_>, permit: CxPermit) -> Result<(), Ended> {
+    async fn open(
+        &mut self,
+        held: &mut Held<'_>,
+        permit: CxPermit,
+        secured: Option<Secured>,
+    ) -> Result<(), Ended> {
         let config = Arc::clone(&held.cluster.view.config);
         let began = clock::now();
         self.now = began;
@@ -173,7 +194,15 @@ impl Exchange<'_> {
         at_host.cx_total.inc();
         self.down.timers.arm(Timer::Connect, began + config.connect_timeout);
         let connected = {
-            let mut connecting = pin!(connect(held.host.endpoint.address, config.connection.keepalive));
+            let session = match secured.as_ref().map(Secured::begin).transpose() {
+                Ok(session) => session,
+                Err(error) => {
+                    drop((counted, permit));
+                    return Err(self.no_session(&error));
+                }
+            };
+            let (address, keepalive) = (held.host.endpoint.address, config.connection.keepalive);
+            let mut connecting = pin!(open(address, keepalive, session));
             poll_fn(|cx| match connecting.as_mut().poll(cx) {
                 Poll::Ready(connected) => Poll::Ready(Ok(connected)),
                 Poll::Pending => self.poll_interrupt(cx).map(Err),
@@ -185,8 +214,18 @@ impl Exchange<'_> {
         let failed = match connected {
             Ok(Ok(stream)) => {
                 stats.upstream_cx_connect_ms.record(millis(self.now.saturating_since(began)));
-                held.connection =
-                    Some(UpstreamConnection::new(stream, held.host, (counted, permit), self.now));
+                if let Some(session) = stream.tls() {
+                    held.cluster
+                        .view
+                        .live
+                        .stats
+                        .shard(self.worker.index)
+                        .ssl()
+                        .count_session(&session.peer());
+                }
+                let connection =
+                    UpstreamConnection::new(stream, secured, held.host, (counted, permit), self.now);
+                held.connection = Some(connection);
                 return Ok(());
             }
             Ok(Err(ConnectError::Remote(error))) => {
@@ -197,10 +236,18 @@ impl Exchange<'_> {
                 self.account.transport_failure(&error);
                 Ended::Failed(Cause::ConnectLocal)
             }
+            Ok(Err(ConnectError::Handshake(failure))) => {
+                held.cluster.view.live.stats.shard(self.worker.index).ssl().count_failure(failure.kind());
+                self.account.handshake_failure(&failure);
+                Ended::Failed(Cause::HandshakeFailed)
+            }
             Err(interrupt) => self.cancelled(interrupt),
         };
         drop((counted, permit));
-        if let Ended::Failed(Cause::ConnectFailed | Cause::ConnectLocal | Cause::ConnectTimeout) = failed {
+        if let Ended::Failed(
+            Cause::ConnectFailed | Cause::HandshakeFailed | Cause::ConnectLocal | Cause::ConnectTimeout,
+        ) = failed
+        {
             stats.upstream_cx_connect_fail.inc();
             stats.upstream_rq_pending_failure_eject.inc();
             at_host.cx_connect_fail.inc();
@@ -209,6 +256,22 @@ impl Exchange<'_> {
             }
         }
         Err(failed)
+    }
+
+    /// What a connection for this request must be secured with.
+    fn secured(&self, view: &ClusterView) -> Option<Secured> {
+        let context = view.tls.as_ref()?;
+        let host = context.depends_on_host().then(|| {
+            let authority = String::from_utf8_lossy(self.head().authority().unwrap_or_default());
+            host_of(&authority).to_ascii_lowercase().into()
+        });
+        Some(Secured { context: Arc::clone(context), host })
+    }
+
+    /// TLS could not even begin.
+    fn no_session(&mut self, error: &fuseboard_tls::ProtocolError) -> Ended {
+        self.account.handshake_failure(&fuseboard_tls::Failure::Protocol(error.clone()));
+        Ended::Failed(Cause::HandshakeFailed)
     }
 
     /// A wait for a connection was given up.
@@ -238,6 +301,27 @@ impl Exchange<'_> {
                 self.retry_after_failure(retries, fuseboard_core::FailureKind::ConnectFailed, sent, ended)
             }
             _ => Tried::Ended(ended),
+        }
+    }
+}
+
+/// An authority without its port.
+fn host_of(authority: &str) -> &str {
+    let end =
+        if authority.starts_with('[') { authority.find(']').map(|end| end + 1) } else { authority.find(':') };
+    &authority[..end.unwrap_or(authority.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_not_of_the_host() {
+        for (authority, host) in
+            [("a.b:80", "a.b"), ("a.b", "a.b"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", "")]
+        {
+            assert_eq!(host_of(authority), host);
         }
     }
 }

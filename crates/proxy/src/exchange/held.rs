@@ -10,7 +10,7 @@ use fuseboard_core::{FailureKind, Instant, Outcome, breaker};
 
 use crate::breaker::LiveBreaker;
 use crate::clock;
-use crate::live::{Host, Tier};
+use crate::live::{ClusterView, Host, Tier};
 use crate::upstream::{ClosedBy, UpstreamConnection};
 use crate::worker::{Worker, WorkerCluster};
 
@@ -141,13 +141,19 @@ impl<'t> Held<'t> {
         self.slot = None;
     }
 
+    /// Whether its connection is secured as this view of the cluster asks.
+    pub(super) fn is_secured_as(&self, view: &ClusterView) -> bool {
+        self.connection.as_ref().is_none_or(|connection| connection.is_secured_with(view.tls.as_ref()))
+    }
+
     /// Not for hosts that were ejected, shut off or removed meanwhile, nor for clusters that are gone.
     fn may_continue(&self, connection: &UpstreamConnection, now: Instant) -> bool {
         let view = &self.cluster.view;
         let ejected = view.config.outlier.is_some() && self.host.monitor.is_ejected();
         let shut = self.endpoint.is_some_and(|breaker| breaker.is_shut(now));
         let unwanted = ejected || shut || self.host.is_gone() || self.worker.is_draining();
-        !unwanted && connection.may_continue(&view.config.connection, now)
+        let secured = connection.is_secured_with(view.tls.as_ref());
+        !unwanted && secured && connection.may_continue(&view.config.connection, now)
     }
 }
 

@@ -160,6 +160,7 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
         upstream_local_address: None,
         downstream_local_address: down.local_address(),
         downstream_remote_address: down.peer,
+        requested_server_name: down.server_name().map(Into::into),
         route_name: None,
         reason: None,
         fallback: None,

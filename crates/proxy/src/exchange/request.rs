@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use fuseboard_core::Instant;
 use fuseboard_http1::{BodyFraming, HeaderName, write};
+use fuseboard_snapshot::ForwardClientCert;
 
 use super::{Ended, Exchange};
 use crate::clock;
@@ -25,6 +26,8 @@ impl Exchange<'_> {
         out.push(b' ');
         head.write_origin_target(&mut out);
         write::end_request_line(&mut out);
+        let certificates = self.down.routes.http_settings().map(|settings| settings.forward_client_cert);
+        let certificates = certificates.unwrap_or_default();
         let (mut has_host, mut has_id, mut has_proto) = (false, false, false);
         for field in head.fields() {
             match field.id {
@@ -43,6 +46,7 @@ impl Exchange<'_> {
                 HeaderName::Host => has_host = true,
                 HeaderName::XRequestId => has_id = true,
                 HeaderName::XForwardedProto => has_proto = true,
+                HeaderName::XForwardedClientCert if !self.passes_certificate(certificates) => continue,
                 _ => {}
             }
             write::forward(&mut out, &field);
@@ -58,8 +62,10 @@ impl Exchange<'_> {
             write::field(&mut out, b"upgrade", protocols);
         }
         if !has_proto {
-            write::field(&mut out, b"x-forwarded-proto", b"http");
+            let scheme: &[u8] = if self.down.is_secure() { b"https" } else { b"http" };
+            write::field(&mut out, b"x-forwarded-proto", scheme);
         }
+        self.write_certificate(certificates, &mut out);
         if !has_id {
             write::field(&mut out, b"x-request-id", &self.account.request_id(&self.worker));
         }
@@ -70,6 +76,35 @@ impl Exchange<'_> {
         write::end_head(&mut out);
         self.upstream_output = out;
         self.append_body();
+    }
+
+    /// Whether `x-forwarded-client-cert` goes on as it came.
+    fn passes_certificate(&self, mode: ForwardClientCert) -> bool {
+        match mode {
+            ForwardClientCert::AlwaysForwardOnly => true,
+            ForwardClientCert::ForwardOnly => self.down.client_certificate().is_some(),
+            ForwardClientCert::Sanitize
+            | ForwardClientCert::SanitizeSet
+            | ForwardClientCert::AppendForward => false,
+        }
+    }
+
+    /// Says whose certificate the client showed, where that is asked for: alone, or behind what the client was told itself.
+    fn write_certificate(&self, mode: ForwardClientCert, out: &mut Vec<u8>) {
+        let Some(own) = self.down.client_certificate() else { return };
+        let earlier: Vec<&[u8]> = match mode {
+            ForwardClientCert::SanitizeSet => Vec::new(),
+            ForwardClientCert::AppendForward => {
+                let head = self.head();
+                head.fields()
+                    .filter(|field| field.id == HeaderName::XForwardedClientCert)
+                    .map(|field| field.value)
+                    .collect()
+            }
+            _ => return,
+        };
+        let elements = [earlier, vec![own.as_bytes()]].concat();
+        write::field(out, b"x-forwarded-client-cert", &elements.join(&b','));
     }
 
     /// Milliseconds that this try may take: its own bound, else what the route's time-out leaves.

@@ -7,8 +7,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwapOption;
 use fuseboard_snapshot::{Listener, ListenerTarget};
 use fuseboard_stats::Sharded;
+use fuseboard_tls::ServerContext;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use tokio::sync::watch;
@@ -34,6 +36,7 @@ pub(crate) struct LiveListener {
     pub(crate) address: SocketAddr,
     /// Numbers, by worker; the acceptor's thread writes the control block.
     pub(crate) stats: Arc<Sharded<ListenerBlock>>,
+    tls: ArcSwapOption<ServerContext>,
     connections: AtomicUsize,
     bound: AtomicUsize,
     carries_bytes: AtomicBool,
@@ -48,6 +51,7 @@ impl LiveListener {
             wanted: listener.address,
             address,
             stats: Arc::new(Sharded::new(workers)),
+            tls: ArcSwapOption::empty(),
             connections: AtomicUsize::new(0),
             bound: AtomicUsize::new(0),
             carries_bytes: AtomicBool::new(false),
@@ -71,6 +75,32 @@ impl LiveListener {
     /// Whether its connections carry bytes, and not HTTP.
     pub(crate) fn carries_bytes(&self) -> bool {
         self.carries_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What connections are begun with from now on; `None`: plain text. Those that are there stay as they are.
+    pub(crate) fn secure(&self, context: Option<Arc<ServerContext>>) {
+        self.tls.store(context);
+    }
+
+    /// What connections are begun with now.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerContext>> {
+        self.tls.load_full()
+    }
+
+    /// What connections are to be begun with under these settings: the same as now while they are, so that sessions can be
+    /// taken up again.
+    pub(crate) fn security(&self, listener: &Listener) -> Result<Option<Arc<ServerContext>>, ListenError> {
+        let Some(policy) = &listener.tls else { return Ok(None) };
+        if let Some(running) = self.tls().filter(|running| running.policy() == policy) {
+            return Ok(Some(running));
+        }
+        let context = ServerContext::new(policy, &[fuseboard_tls::HTTP_1_1]);
+        context.map(|context| Some(Arc::new(context))).map_err(|error| ListenError {
+            name: Arc::clone(&listener.name),
+            address: listener.address,
+            holder: String::new(),
+            source: io::Error::other(error),
+        })
     }
 
     /// Ends its accept loops; its connections finish what they do.

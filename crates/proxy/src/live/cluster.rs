@@ -22,6 +22,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_snapshot::{Availability, BreakerScope, Cluster, PerPriority, ServiceName};
 use fuseboard_stats::{Counter, Sharded};
+use fuseboard_tls::ClientContext;
 use tracing::{debug, info, warn};
 
 use super::history::History;
@@ -463,6 +464,8 @@ pub struct ClusterView {
     pub live: Arc<LiveCluster>,
     /// The settings.
     pub config: Arc<Cluster>,
+    /// What connections are begun with, if the settings ask for TLS.
+    pub(crate) tls: Option<Arc<ClientContext>>,
     /// The breaker of all calls, if the settings have one or an override is in force.
     pub breaker: Option<Arc<LiveBreaker>>,
     /// What its fallbacks keep and count, if the settings have some.

@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
 use fuseboard_core::balance::{HostEntry, HostSet};
 use fuseboard_core::pool::HostKey;
+use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snapshot};
+use fuseboard_tls::ClientContext;
+use tracing::error;
 
 use super::cluster::{ClusterView, LiveCluster};
 use super::host::Host;
@@ -140,6 +144,7 @@ impl Registry {
             clusters[position] = Arc::new(ClusterView {
                 live: Arc::clone(&view.live),
                 config: Arc::clone(&view.config),
+                tls: view.tls.clone(),
                 breaker,
                 fallback: view.fallback.clone(),
                 host_breakers: view.host_breakers.clone(),
@@ -185,6 +190,8 @@ impl Registry {
                 None => Arc::new(Host::new(self.next_key(), endpoint.clone(), self.workers)),
             })
             .collect();
+        let (cluster, tls) = secured(cluster, old);
+        let cluster = &cluster;
         live.reconfigure(cluster, &hosts, now);
         let breaker = live.breaker(cluster, old.and_then(|old| old.breaker.as_ref()), now);
         let fallback = LiveFallback::of(cluster, old.and_then(|old| old.fallback.as_ref()));
@@ -198,11 +205,32 @@ impl Registry {
         }
         let host_set = host_set(cluster, &hosts, &host_breakers, &live);
         let config = Arc::clone(cluster);
-        Arc::new(ClusterView { live, config, breaker, fallback, host_breakers, hosts, host_set })
+        Arc::new(ClusterView { live, config, tls, breaker, fallback, host_breakers, hosts, host_set })
     }
 
     fn next_key(&self) -> HostKey {
         HostKey(self.next_key.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What the cluster's connections are begun with: the same as before while the settings are, so that sessions can be taken
+/// up again. Settings of which nothing can be made keep the cluster from being used.
+fn secured(
+    cluster: &Arc<Cluster>,
+    old: Option<&Arc<ClusterView>>,
+) -> (Arc<Cluster>, Option<Arc<ClientContext>>) {
+    let Some(policy) = &cluster.tls else { return (Arc::clone(cluster), None) };
+    let running = old.and_then(|old| old.tls.as_ref()).filter(|running| running.policy() == policy);
+    if let Some(running) = running {
+        return (Arc::clone(cluster), Some(Arc::clone(running)));
+    }
+    match ClientContext::new(policy, &[fuseboard_tls::HTTP_1_1]) {
+        Ok(context) => (Arc::clone(cluster), Some(Arc::new(context))),
+        Err(error) => {
+            error!(target: logger::UPSTREAM, "{}: no TLS can be made of its settings: {error}", cluster.name);
+            let availability = Availability::Withheld(RefusalReason::TlsNotReady);
+            (Arc::new(Cluster { availability, ..(**cluster).clone() }), None)
+        }
     }
 }
 
@@ -248,11 +276,20 @@ fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
             host.leave();
             new.live.close_idle(host, &new.live.stats.control().stats, now);
         }
-        if new.config.availability != Availability::Serving {
+        if new.config.availability != Availability::Serving || !same_security(old, new) {
             new.live.retire(now);
         }
         if new.is_deserted(now) {
             new.live.dismiss_waiters();
         }
+    }
+}
+
+/// Whether connections of before are still what the settings ask for.
+fn same_security(old: &ClusterView, new: &ClusterView) -> bool {
+    match (&old.tls, &new.tls) {
+        (None, None) => true,
+        (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+        _ => false,
     }
 }

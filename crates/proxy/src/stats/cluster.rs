@@ -1,5 +1,7 @@
 //! Scope `cluster.<name>`: what one worker counts for one cluster.
 
+use std::sync::OnceLock;
+
 use fuseboard_admin::status::ClusterStatus;
 use fuseboard_core::breaker::{State, Transition};
 use fuseboard_core::outlier::{DetectionKind, OutlierAction, OutlierCounter, OutlierEvent};
@@ -8,6 +10,7 @@ use fuseboard_stats::{Codes, Counter, stats};
 use super::fallback::FallbackBlock;
 use super::levels::breakers;
 use super::refused::Refused;
+use super::ssl::ClusterSslStats;
 use super::tcp::TcpStats;
 
 /// All that one worker counts for one cluster, in one allocation that is made when the worker first uses the cluster.
@@ -21,6 +24,8 @@ pub struct ClusterBlock {
     pub retried_codes: Codes,
     /// Ejections.
     pub outlier: OutlierStats,
+    /// TLS; made with the first handshake.
+    pub ssl: OnceLock<Box<ClusterSslStats>>,
     /// What Envoy does not count.
     pub own: OwnClusterStats,
     /// Envoy's TCP proxy stats.
@@ -250,6 +255,11 @@ impl From<&ClusterStatus> for MembershipStats {
 }
 
 impl ClusterBlock {
+    /// TLS.
+    pub fn ssl(&self) -> &ClusterSslStats {
+        self.ssl.get_or_init(Box::default)
+    }
+
     /// Adds what an event of the outlier detector counts.
     pub(crate) fn count_event(&self, event: &OutlierEvent) {
         for counter in event.counters() {

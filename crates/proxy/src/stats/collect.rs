@@ -21,6 +21,7 @@ use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats}
 use super::refused;
 use super::requests::{self, RequestSeries};
 use super::server::{ClusterManagerStats, ListenerManagerStats, OwnServerStats, ServerStats};
+use super::ssl::{ClusterSslStats, ListenerSslStats};
 use super::tcp::{self, TcpSeries, TcpStats};
 use crate::options::Source;
 
@@ -57,6 +58,7 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
         of::<RemainingLevels>(),
         of::<OutlierStats>(),
         of::<OutlierLevels>(),
+        of::<ClusterSslStats>(),
         of::<OwnClusterStats>(),
         of::<LimitLevels>(),
         of::<BreakerStats>(),
@@ -68,6 +70,7 @@ pub fn declared() -> Vec<(&'static str, &'static [Desc])> {
         of::<FallbackLevels>(),
         of::<FallbackCacheStats>(),
         of::<ListenerStats>(),
+        of::<ListenerSslStats>(),
         of::<OwnListenerStats>(),
         of::<HttpStats>(),
         of::<TcpStats>(),
@@ -134,6 +137,11 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
         reading.block(scope, std::iter::once(&OutlierLevels::from(status)));
     }
 
+    if status.cluster.tls.is_some() {
+        let scope = reading.scope(cluster.part("ssl"));
+        reading.block(scope, blocks.iter().filter_map(|block| block.ssl.get()).map(AsRef::as_ref));
+    }
+
     let own = cluster.own();
     let scope = reading.scope(own.clone());
     reading.block(scope, blocks.iter().map(|block| &block.own));
@@ -191,6 +199,10 @@ fn add_listener(reading: &mut Reading, status: &ListenerStatus, blocks: &Sharded
     let listener = Scope::of_many("listener", &address, "listener_address");
     let scope = reading.scope(listener.clone());
     reading.block(scope, blocks.iter().map(|block| &block.listener));
+    if status.tls {
+        let scope = reading.scope(listener.part("ssl"));
+        reading.block(scope, blocks.iter().map(|block| &block.ssl));
+    }
     let scope = reading.scope(listener.own());
     reading.block(scope, blocks.iter().map(|block| &block.own));
     refused::collect(reading, scope, blocks.iter().map(|block| &block.refused), refused::is_of_listener);

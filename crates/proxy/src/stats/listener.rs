@@ -3,6 +3,7 @@
 use fuseboard_stats::{Codes, stats};
 
 use super::refused::Refused;
+use super::ssl::ListenerSslStats;
 
 /// All that one worker counts for one listener.
 #[derive(Debug, Default)]
@@ -13,6 +14,8 @@ pub struct ListenerBlock {
     pub http: HttpStats,
     /// Responses by status; shown by class and in total, as Envoy does.
     pub codes: Codes,
+    /// TLS.
+    pub ssl: ListenerSslStats,
     /// What Envoy does not count.
     pub own: OwnListenerStats,
     /// Refusals by reason.
@@ -30,6 +33,8 @@ stats! {
         downstream_cx_destroy: Counter,
         /// Connections refused because the listener's bound was reached.
         downstream_cx_overflow: Counter,
+        /// Connections closed because the TLS handshake took too long.
+        downstream_cx_transport_socket_connect_timeout: Counter,
         /// Life of a connection, in milliseconds.
         downstream_cx_length_ms: Histogram,
     }
@@ -44,19 +49,25 @@ stats! {
         proxy_header_malformed: Counter,
         /// Connections whose PROXY header did not come in time.
         proxy_header_timeout: Counter,
+        /// Connections on which a caller spoke plain HTTP where TLS was expected.
+        plain_text_on_tls: Counter,
     }
 }
 
 stats! {
-    /// Envoy's HTTP connection manager stats, as far as HTTP/1.1 without TLS can move them. The classes of
+    /// Envoy's HTTP connection manager stats, as far as HTTP/1.1 can move them. The classes of
     /// `downstream_rq_<n>xx` and `downstream_rq_completed` are made from the counts by status.
     pub struct HttpStats in "http.<prefix>" {
         /// Connections taken.
         downstream_cx_total: Counter,
         /// HTTP/1.1 connections taken.
         downstream_cx_http1_total: Counter,
+        /// Connections with TLS taken.
+        downstream_cx_ssl_total: Counter,
         /// Connections open now.
         downstream_cx_active: Gauge,
+        /// Connections with TLS open now.
+        downstream_cx_ssl_active: Gauge,
         /// HTTP/1.1 connections open now.
         downstream_cx_http1_active: Gauge,
         /// Connections closed.

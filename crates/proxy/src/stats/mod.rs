@@ -13,6 +13,7 @@ mod memory;
 mod refused;
 mod requests;
 mod server;
+mod ssl;
 mod tcp;
 
 pub use cluster::{BreakerStats, ClusterBlock, ClusterStats, OutlierStats, OwnClusterStats};

@@ -24,7 +24,7 @@ use crate::deadline::Timer;
 use crate::exchange::held::{Guard, Held};
 use crate::live::Tier;
 use crate::local_reply::Cause;
-use crate::upstream::{ClosedBy, ConnectError, UpstreamConnection, connect, millis};
+use crate::upstream::{ClosedBy, ConnectError, UpstreamConnection, millis, open};
 use crate::worker::{Worker, WorkerCluster};
 
 /// There is no connection to a host; everybody has heard why.
@@ -93,6 +93,11 @@ impl Session {
 
     fn usable(&mut self, cluster: &Rc<WorkerCluster>) -> Result<(), Failed> {
         match cluster.view.config.availability {
+            // What is to be encrypted must not go out as it is.
+            Availability::Serving if cluster.view.tls.is_some() => {
+                self.notes.refused(RefusalReason::TlsUnsupported, None);
+                Err(REFUSED)
+            }
             Availability::Serving => Ok(()),
             Availability::Withheld(reason) => {
                 self.notes.refused(reason, None);
@@ -188,7 +193,7 @@ impl Session {
         at_host.rq_total.inc();
         self.timers.arm(Timer::Connect, began + config.connect_timeout);
         let connected = {
-            let mut connecting = pin!(connect(held.host.endpoint.address, config.connection.keepalive));
+            let mut connecting = pin!(open(held.host.endpoint.address, config.connection.keepalive, None));
             let mut reset = pin!(self.client.ready(Interest::ERROR));
             poll_fn(|cx| {
                 if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
@@ -210,7 +215,7 @@ impl Session {
         let cause = match connected {
             Ok(Ok(stream)) => {
                 stats.upstream_cx_connect_ms.record(millis(now.saturating_since(began)));
-                let mut connection = UpstreamConnection::new(stream, held.host, (counted, permit), now);
+                let mut connection = UpstreamConnection::new(stream, None, held.host, (counted, permit), now);
                 connection.begin_request(None);
                 self.notes.connected(&connection);
                 held.connection = Some(connection);
@@ -223,6 +228,7 @@ impl Session {
                     .then_some(Outcome::Failure(FailureKind::Reset));
                 Cause::ConnectFailed
             }
+            Ok(Err(ConnectError::Handshake(_))) => Cause::HandshakeFailed,
             Ok(Err(ConnectError::Local(error))) => {
                 self.notes.transport_failure(&error);
                 Cause::ConnectLocal

@@ -241,6 +241,7 @@ impl Notes {
             upstream_local_address: self.upstream_local,
             downstream_local_address: self.local,
             downstream_remote_address: self.peer,
+            requested_server_name: None,
             route_name: None,
             reason: self.key.reason,
             fallback: None,

@@ -1,13 +1,17 @@
 //! Opening a connection: what can go wrong, and whose fault it is. The time allowed is the exchange's to watch.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
 use fuseboard_admin::logging::logger;
 use fuseboard_snapshot::TcpKeepalive;
+use fuseboard_tls::{Failure, Session};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tracing::debug;
+
+use crate::stream::Stream;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub(crate) enum ConnectError {
     Remote(io::Error),
     /// We could not even try: out of descriptors, ports or memory.
     Local(io::Error),
+    /// It was there, and the two did not come to terms.
+    Handshake(Failure),
 }
 
 impl ConnectError {
@@ -33,11 +39,26 @@ impl ConnectError {
     }
 }
 
-/// Connects to `address` and sets the socket's options.
-pub(crate) async fn connect(
+/// Connects to `address`, and through `session` if there is one.
+pub(crate) async fn open(
     address: SocketAddr,
     keepalive: Option<TcpKeepalive>,
-) -> Result<TcpStream, ConnectError> {
+    session: Option<Session>,
+) -> Result<Stream, ConnectError> {
+    let mut stream = Stream::plain(connect(address, keepalive).await?);
+    if let Some(session) = session {
+        stream.secure(session);
+        if let Err(error) = poll_fn(|cx| stream.poll_handshake(cx)).await {
+            let failure = Failure::of(error);
+            debug!(target: logger::POOL, "no TLS with {address}: {failure}");
+            return Err(ConnectError::Handshake(failure));
+        }
+    }
+    Ok(stream)
+}
+
+/// Connects to `address` and sets the socket's options.
+async fn connect(address: SocketAddr, keepalive: Option<TcpKeepalive>) -> Result<TcpStream, ConnectError> {
     let stream = TcpStream::connect(address).await.map_err(|error| {
         debug!(target: logger::POOL, "no connection to {address}: {error}");
         ConnectError::of(error)

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,15 +11,14 @@ use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
 use fuseboard_core::limit::{CxPermit, HostCx, WorkerId};
 use fuseboard_snapshot::ConnectionPolicy;
-use socket2::SockRef;
-use std::mem::MaybeUninit;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use fuseboard_tls::{ClientContext, Session};
 use tokio::net::TcpStream;
 use tracing::trace;
 
 use crate::buffer::Buffer;
 use crate::live::Host;
 use crate::stats::ClusterStats;
+use crate::stream::Stream;
 
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +32,8 @@ pub(crate) enum ClosedBy {
 /// A connection to a host. Fields drop in order: the socket is closed before its permit is given back.
 #[derive(Debug)]
 pub(crate) struct UpstreamConnection {
-    stream: TcpStream,
+    stream: Stream,
+    secured: Option<Secured>,
     pub(crate) host: Arc<Host>,
     pub(crate) opened: Instant,
     /// Requests begun on it.
@@ -43,15 +42,53 @@ pub(crate) struct UpstreamConnection {
     _permit: CxPermit,
 }
 
+/// What a connection's TLS is good for.
+#[derive(Clone, Debug)]
+pub(crate) struct Secured {
+    /// What it was begun with.
+    pub(crate) context: Arc<ClientContext>,
+    /// Whom it asked for, where the rule leaves that to requests.
+    pub(crate) host: Option<Box<str>>,
+}
+
+impl Secured {
+    /// Begins a session.
+    pub(crate) fn begin(&self) -> Result<Session, fuseboard_tls::ProtocolError> {
+        self.context.begin(self.host.as_deref().unwrap_or_default())
+    }
+}
+
 impl UpstreamConnection {
     /// `counted` and `permit` were taken before it was opened.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
+        secured: Option<Secured>,
         host: &Arc<Host>,
         (counted, permit): (HostCx, CxPermit),
         opened: Instant,
     ) -> Self {
-        Self { stream, host: Arc::clone(host), opened, requests: 0, _counted: counted, _permit: permit }
+        let host = Arc::clone(host);
+        Self { stream, secured, host, opened, requests: 0, _counted: counted, _permit: permit }
+    }
+
+    /// Whether it is secured as its cluster is to be now: with the same settings, or both not at all.
+    pub(crate) fn is_secured_with(&self, context: Option<&Arc<ClientContext>>) -> bool {
+        match (&self.secured, context) {
+            (None, None) => true,
+            (Some(secured), Some(context)) => Arc::ptr_eq(&secured.context, context),
+            _ => false,
+        }
+    }
+
+    /// Whether a request that needs this may be sent on it.
+    pub(crate) fn serves(&self, wanted: Option<&Secured>) -> bool {
+        match (&self.secured, wanted) {
+            (None, None) => true,
+            (Some(own), Some(wanted)) => {
+                Arc::ptr_eq(&own.context, &wanted.context) && own.host == wanted.host
+            }
+            _ => false,
+        }
     }
 
     /// Moves the socket from the event loop of worker `from` to that of worker `to`, on whose thread this runs.
@@ -59,22 +96,18 @@ impl UpstreamConnection {
         if from == to {
             return Ok(self);
         }
-        let stream = TcpStream::from_std(self.stream.into_std()?)?;
-        Ok(Self { stream, ..self })
+        Ok(Self { stream: self.stream.moved()?, ..self })
     }
 
     /// Whether an idle connection is of no use any more: closed by the host, or the host said something unasked. Costs no system
     /// call while the event loop has seen nothing.
-    pub(crate) fn is_stale(&self) -> bool {
-        let mut byte = [0];
-        !matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    pub(crate) fn is_stale(&mut self) -> bool {
+        self.stream.is_spent()
     }
 
     /// The same, asked of the system: the event loop may not have heard of it yet. For requests that must not be sent twice.
-    pub(crate) fn is_stale_now(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&self.stream).peek(&mut byte);
-        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    pub(crate) fn is_stale_now(&mut self) -> bool {
+        self.stream.is_spent_now()
     }
 
     /// A request begins. True: it is the last one that `max_requests` allows.
@@ -95,20 +128,18 @@ impl UpstreamConnection {
 
     /// Our address, as the access log shows it.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.stream.local_addr().ok()
+        self.stream.local_address().ok()
     }
 
     /// The socket itself, for bytes that are carried as they are.
     pub(crate) fn socket(&self) -> &TcpStream {
-        &self.stream
+        self.stream.tcp()
     }
 
     /// Reads into the room of `buffer`; `Ok(0)` is the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
-        let mut room = ReadBuf::new(buffer.room());
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut room);
-        let n = room.filled().len();
-        read.map_ok(|()| {
+        let read = self.stream.poll_read(cx, buffer.room());
+        read.map_ok(|n| {
             buffer.advance(n);
             n
         })
@@ -116,21 +147,24 @@ impl UpstreamConnection {
 
     /// Whether reading would give something; registers the task otherwise.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(cx)
+        self.stream.poll_readable(cx)
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.stream.poll_write(cx, bytes)
     }
 
     /// Ends the sending direction of a tunnel.
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn shut_down(&mut self) {
         // The other side may be gone already; then there is nothing to end.
-        drop(SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write));
+        self.stream.shut_down();
     }
 
     /// Closes it and counts that. `busy`: a request was in flight.
-    pub(crate) fn close(self, stats: &ClusterStats, by: ClosedBy, busy: bool, now: Instant) {
+    pub(crate) fn close(mut self, stats: &ClusterStats, by: ClosedBy, busy: bool, now: Instant) {
+        if by == ClosedBy::Local && !busy {
+            self.stream.say_end();
+        }
         trace!(target: logger::POOL, "closed after {} requests: {}", self.requests, self.host.endpoint.address);
         stats.upstream_cx_destroy.inc();
         match by {
@@ -182,7 +216,7 @@ mod tests {
     async fn d01_who_waits_for_the_permit_is_woken_when_the_socket_is_closed_and_not_before() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = Stream::plain(TcpStream::connect(address).await.unwrap());
         let look = Arc::new(Look { socket: listener.accept().unwrap().0, closed: AtomicBool::new(false) });
         look.socket.set_nonblocking(true).unwrap();
         let endpoint = Endpoint {
@@ -201,7 +235,7 @@ mod tests {
             panic!()
         };
         let connection =
-            UpstreamConnection::new(stream, &host, (host.connections.count(), permit), Instant::ZERO);
+            UpstreamConnection::new(stream, None, &host, (host.connections.count(), permit), Instant::ZERO);
         let Checkout::Wait(mut waiter) = pool.checkout(WorkerId(0), HostKey(0)) else { panic!() };
         let waker = Waker::from(Arc::clone(&look));
         assert!(waiter.poll_found(&mut Context::from_waker(&waker)).is_pending());

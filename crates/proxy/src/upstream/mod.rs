@@ -5,5 +5,5 @@ mod connect;
 mod connection;
 pub(crate) mod reaper;
 
-pub(crate) use connect::{ConnectError, connect};
-pub(crate) use connection::{ClosedBy, UpstreamConnection, millis};
+pub(crate) use connect::{ConnectError, open};
+pub(crate) use connection::{ClosedBy, Secured, UpstreamConnection, millis};

@@ -41,15 +41,16 @@ enum Verdict {
     Closed,
     Idle,
     Aged,
-    /// While it was busy its host left, or its cluster's rule began to ask for what we do not have.
+    /// While it was busy its host left, or its cluster's rule began to ask for another kind of connection.
     Gone,
 }
 
 fn reap(worker: &Worker, cluster: &ClusterView, now: Instant) {
     let policy = &cluster.config.connection;
     let withheld = cluster.config.availability != Availability::Serving;
-    let judge = |connection: &UpstreamConnection, since: Instant| {
-        if withheld || connection.host.is_gone() {
+    let judge = |connection: &mut UpstreamConnection, since: Instant| {
+        let outdated = withheld || !connection.is_secured_with(cluster.tls.as_ref());
+        if outdated || connection.host.is_gone() {
             Some(Verdict::Gone)
         } else if policy.idle_timeout.is_some_and(|timeout| now.saturating_since(since) >= timeout) {
             Some(Verdict::Idle)

@@ -69,8 +69,10 @@ rows! {
     BreakerProbeBusy: d32_a_half_open_breaker_refuses_all_but_its_probes,
     BreakerRamp: d32_a_breaker_that_has_closed_lets_traffic_back_in_steps,
     TlsUnsupported: p04_a_rule_that_wants_tls_is_not_served_in_plaintext,
+    TlsNotReady: p04_a_rule_without_its_certificates_is_not_served_in_plaintext,
     NoRoute: an_unknown_host_is_not_found,
     ConnectMethod: connect_is_not_offered,
+    HandshakeFailed: a_host_without_tls_is_a_failed_connection,
     ConnectFailed: d12_a_refused_connect_tells_its_reason_to_the_log_only,
     ConnectTimeout: a_connect_that_takes_too_long_is_given_up,
     ConnectLocal: a_connect_that_cannot_even_be_tried_is_our_own_failure,
@@ -142,6 +144,10 @@ async fn p04_a_connection_above_the_listeners_bound_is_closed_counted_and_rememb
 /// What has to happen so that a row applies. Each gives what was seen, and what Envoy's page or ours says.
 mod provoke {
     use super::*;
+    pub(super) use crate::tls_failures::{
+        a_host_without_tls_is_a_failed_connection,
+        p04_a_rule_without_its_certificates_is_not_served_in_plaintext,
+    };
 
     /// Limits, with every connection busy.
     pub(super) async fn d11_p04_the_request_behind_a_full_queue_is_refused(
@@ -337,7 +343,7 @@ mod provoke {
         let expected = Expected {
             flags: "UF",
             details: "tls_unsupported",
-            body: "upstream TLS is not supported yet",
+            body: "the upstream's kind of TLS is not supported yet",
             reason: Some(RefusalReason::TlsUnsupported),
             host: false,
             ..PLAIN

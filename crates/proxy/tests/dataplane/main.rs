@@ -29,4 +29,7 @@ mod retries;
 mod rig;
 mod slowness;
 mod tcp;
+mod tls_downstream;
+mod tls_failures;
+mod tls_upstream;
 mod upgrades;

@@ -138,7 +138,7 @@ fn withhold(rig: &mut Rig) {
 }
 
 fn assert_withheld(answer: &Response) {
-    assert_eq!((answer.status, answer.text()), (503, "upstream TLS is not supported yet"));
+    assert_eq!((answer.status, answer.text()), (503, "the upstream's kind of TLS is not supported yet"));
     assert_eq!(answer.field("x-fuseboard-refused"), Some("tls.unsupported"));
 }
 

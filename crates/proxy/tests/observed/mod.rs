@@ -48,6 +48,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         trust_refusals: false,
         proxy_protocol: None,
         endpoints: Vec::new(),
+        tls: None,
         availability: Availability::Serving,
         rule: None,
         provenance: Provenance::default(),
@@ -75,8 +76,12 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
         drain_time: Duration::from_secs(45),
         node_id: Arc::from("test"),
     };
-    let listener =
-        ListenerStatus { name: Arc::from("main"), address: "[::1]:9000".parse().unwrap(), accepting: true };
+    let listener = ListenerStatus {
+        name: Arc::from("main"),
+        address: "[::1]:9000".parse().unwrap(),
+        accepting: true,
+        tls: false,
+    };
     Observation {
         cluster_blocks: clusters.iter().map(|_| Arc::new(Sharded::new(4))).collect(),
         cluster_requests: clusters.iter().map(|_| Arc::new(RequestSeries::new(4))).collect(),

@@ -29,7 +29,8 @@ pub(super) fn check(kind: Kind, namespace: &str, node: &Node, path: &FieldPath<'
         Kind::Service => kubernetes::service(node, path, report),
         Kind::Endpoints => kubernetes::endpoints(node, path, report),
         Kind::EndpointSlice => kubernetes::endpoint_slice(node, path, report),
-        Kind::Pod => {}
+        // What is in a secret matters where a rule names it.
+        Kind::Pod | Kind::Secret => {}
         Kind::DestinationPolicy => destination_policy::check(node, path, report),
         Kind::CircuitBreaker => circuit_breaker::check(node, path, report),
         Kind::Fallback => fallback::check(node, path, report),
