@@ -271,7 +271,8 @@ fn stand_ins(
         for port in service.ports.iter().filter(|port| port.protocol.is_http()) {
             let own = plan.policies.of(&service.host, &service.namespace, port.number);
             let timeout = own.timeout().map_or(default_timeout, |(timeout, _)| timeout);
-            let made = of_port(service, port, rule, (&own, timeout), plan.breakers, diagnostics);
+            let tls = TlsSource { resources: plan.resources, workload: plan.workload, host: None };
+            let made = of_port(service, port, rule, (&own, timeout, tls), plan.breakers, diagnostics);
             found.extend(made.into_iter().map(|cluster| {
                 let name = cluster.service.clone();
                 (cluster, name)

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use fuseboard_config::{ListenPlan, Materials, SourceText, Workload, load, resolve};
 use fuseboard_core::outlier::Detector;
+use fuseboard_snapshot::Availability;
 use serde_json::Value;
 
 use facts::{Facts, Tls};
@@ -35,7 +36,7 @@ const DIFFERENCES: &[Difference] = &[
             outlier.consecutive_gateway_failure = Detector { threshold: 5, enforcing_percent: 100 };
         },
     ),
-    ("tls-origination-external", "outbound|80||credential.example.org", "D36", |facts| {
+    ("tls-origination-external", "outbound|80||credential.example.org", "D41", |facts| {
         facts.tls = Tls::Own {
             sni: None,
             names: "requested".to_owned(),
@@ -121,5 +122,26 @@ fn workload(client: &Value) -> Workload {
         namespace: client["namespace"].as_str().unwrap().into(),
         labels: labels.map(|(key, value)| (key.as_str().into(), value.as_str().unwrap().into())).collect(),
         ..Workload::default()
+    }
+}
+
+#[test]
+fn d41_a_secret_is_used_or_nobody_is_called() {
+    let yaml = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/tls-origination-external/in.yaml"),
+    )
+    .unwrap();
+    let with = ["credential.example.org", "credential-ca.example.org"];
+    for (yaml, serving) in
+        [(yaml.clone(), true), (yaml.replace("name: some-secret-cacert", "name: x"), false)]
+    {
+        let (resources, _) = load(&[SourceText::new("in.yaml", yaml)]);
+        let client = serde_json::json!({"namespace": "tlsext", "labels": {"app": "client"}});
+        let (snapshot, _) = resolve(&resources, &workload(&client), &ListenPlan::outbound(Vec::new()), 1);
+        let clusters = snapshot.clusters.iter().filter(|cluster| with.contains(&&*cluster.service.host));
+        for cluster in clusters {
+            assert_eq!(cluster.tls.is_some(), serving, "{}", cluster.name);
+            assert_eq!(cluster.availability == Availability::Serving, serving, "{}", cluster.name);
+        }
     }
 }

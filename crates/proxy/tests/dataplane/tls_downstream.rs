@@ -239,7 +239,7 @@ async fn in_plain_text_nobody_can_speak_for_a_certificate() {
 }
 
 #[tokio::test]
-async fn plain_http_on_a_tls_port_is_told_so() {
+async fn d43_plain_http_on_a_tls_port_is_told_so() {
     for workers in WORKERS {
         let scene = Scene::new().await;
         let rig = scene.rig(workers, scene.pair.server(), |_| {});

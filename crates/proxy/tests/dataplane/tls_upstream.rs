@@ -289,7 +289,7 @@ async fn a_new_certificate_of_ours_loses_no_request() {
 }
 
 #[tokio::test]
-async fn an_answer_without_length_that_is_cut_off_is_not_taken_for_whole() {
+async fn d42_an_answer_without_length_that_is_cut_off_is_not_taken_for_whole() {
     for workers in WORKERS {
         let authority = Authority::new("theirs");
         let pair = authority.issue(&["a.test"]);
