@@ -21,6 +21,7 @@ use crate::clock;
 use crate::deadline::Timer;
 use crate::live::{ClusterView, Tier};
 use crate::local_reply::Cause;
+use crate::stream::Stream;
 use crate::upstream::{ClosedBy, ConnectError, Secured, UpstreamConnection, millis, open};
 use crate::worker::WorkerCluster;
 
@@ -214,15 +215,7 @@ impl Exchange<'_> {
         let failed = match connected {
             Ok(Ok(stream)) => {
                 stats.upstream_cx_connect_ms.record(millis(self.now.saturating_since(began)));
-                if let Some(session) = stream.tls() {
-                    held.cluster
-                        .view
-                        .live
-                        .stats
-                        .shard(self.worker.index)
-                        .ssl()
-                        .count_session(&session.peer());
-                }
+                self.note_session(held, &stream);
                 let connection =
                     UpstreamConnection::new(stream, secured, held.host, (counted, permit), self.now);
                 held.connection = Some(connection);
@@ -266,6 +259,14 @@ impl Exchange<'_> {
             host_of(&authority).to_ascii_lowercase().into()
         });
         Some(Secured { context: Arc::clone(context), host })
+    }
+
+    /// Counts what was agreed upon.
+    fn note_session(&self, held: &Held<'_>, stream: &Stream) {
+        if let Some(session) = stream.tls() {
+            let block = held.cluster.view.live.stats.shard(self.worker.index);
+            block.ssl().count_session(&session.peer());
+        }
     }
 
     /// TLS could not even begin.
