@@ -33,6 +33,7 @@ fn each_example_is_clean() {
         "outlier",
         "service-entry",
         "time-outs",
+        "tls",
     ] {
         check(&root().join("examples").join(folder), &by_host);
     }
