@@ -1,7 +1,7 @@
 //! One worker: a thread with one event loop, and what its connections share without locks: the view of the running snapshot,
 //! deadlines, buffers, random numbers, the date. What is done with a connection is `downstream`'s.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -61,39 +61,56 @@ impl WorkerCluster {
     }
 }
 
-/// What runs, as one worker sees it.
+/// What runs, as one worker sees it. A cluster that the worker never used is not made, as most workers of most proxies use few;
+/// but one with a breaker is, so that the sweep finds it.
 #[derive(Debug)]
 pub(crate) struct WorkerView {
     pub(crate) live: Arc<LiveSnapshot>,
     /// In the order of the snapshot.
-    pub(crate) clusters: Vec<Rc<WorkerCluster>>,
-    /// Those of them that have a breaker, or one for each endpoint.
-    pub(crate) breakers: Vec<Rc<WorkerCluster>>,
+    clusters: Vec<OnceCell<Rc<WorkerCluster>>>,
+}
+
+impl WorkerCluster {
+    /// The cluster, which takes over what the worker had of it before.
+    fn new(view: &Arc<ClusterView>, old: Option<&Self>) -> Rc<Self> {
+        let balancer = RefCell::new(Balancer::new(view.config.lb, Arc::clone(&view.host_set)));
+        let before = old.and_then(|old| old.breaker.as_ref());
+        let breaker = view.breaker.as_ref().map(|live| WorkerBreaker::of(live, before));
+        let endpoints =
+            WorkerEndpoints::of(&view.host_breakers, old.and_then(|old| old.endpoints.as_deref()));
+        Rc::new(Self { view: Arc::clone(view), balancer, breaker, endpoints })
+    }
 }
 
 impl WorkerView {
+    /// The cluster at this place of the snapshot.
+    pub(crate) fn at(&self, index: usize) -> Option<&Rc<WorkerCluster>> {
+        let view = self.live.clusters.get(index)?;
+        Some(self.clusters.get(index)?.get_or_init(|| WorkerCluster::new(view, None)))
+    }
+
+    /// Those clusters that have a breaker, or one for each endpoint.
+    pub(crate) fn breakers(&self) -> impl Iterator<Item = &Rc<WorkerCluster>> {
+        self.clusters.iter().filter_map(OnceCell::get).filter(|cluster| cluster.view.has_breakers())
+    }
+
     /// The cluster of this name, if it still runs.
     pub(crate) fn cluster(&self, name: &str) -> Option<&Rc<WorkerCluster>> {
-        self.live.position(name).map(|index| &self.clusters[index])
+        self.at(self.live.position(name)?)
     }
 
     /// Keeps the rotations of clusters that did not change.
     fn next(&self, live: Arc<LiveSnapshot>) -> Self {
         let cluster = |view: &Arc<ClusterView>| {
-            let old = self.cluster(&view.live.name);
-            if let Some(same) = old.filter(|old| Arc::ptr_eq(&old.view, view)) {
-                return Rc::clone(same);
+            let old = self.live.position(&view.live.name).and_then(|index| self.clusters[index].get());
+            match old {
+                Some(old) if Arc::ptr_eq(&old.view, view) => OnceCell::from(Rc::clone(old)),
+                None if !view.has_breakers() => OnceCell::new(),
+                old => OnceCell::from(WorkerCluster::new(view, old.map(Rc::as_ref))),
             }
-            let balancer = RefCell::new(Balancer::new(view.config.lb, Arc::clone(&view.host_set)));
-            let before = old.and_then(|old| old.breaker.as_ref());
-            let breaker = view.breaker.as_ref().map(|live| WorkerBreaker::of(live, before));
-            let endpoints =
-                WorkerEndpoints::of(&view.host_breakers, old.and_then(|old| old.endpoints.as_deref()));
-            Rc::new(WorkerCluster { view: Arc::clone(view), balancer, breaker, endpoints })
         };
-        let clusters: Vec<_> = live.clusters.iter().map(cluster).collect();
-        let breakers = clusters.iter().filter(|cluster| cluster.view.has_breakers()).cloned().collect();
-        Self { live, clusters, breakers }
+        let clusters = live.clusters.iter().map(cluster).collect();
+        Self { live, clusters }
     }
 }
 
@@ -114,8 +131,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
         let seed = shared.options.seed;
-        let empty =
-            WorkerView { live: Arc::new(LiveSnapshot::empty()), clusters: Vec::new(), breakers: Vec::new() };
+        let empty = WorkerView { live: Arc::new(LiveSnapshot::empty()), clusters: Vec::new() };
         let view = empty.next(shared.registry.current());
         Self {
             id: WorkerId(u16::try_from(index).unwrap_or(u16::MAX)),
@@ -152,7 +168,7 @@ impl Worker {
     /// The cluster as the running snapshot has it; as it was, if it does not run any more.
     pub(crate) fn current_view(&self, cluster: &Arc<ClusterView>) -> Arc<ClusterView> {
         let view = self.view();
-        let current = view.cluster(&cluster.live.name).map(|current| &current.view);
+        let current = view.live.cluster(&cluster.live.name);
         Arc::clone(current.filter(|current| Arc::ptr_eq(&current.live, &cluster.live)).unwrap_or(cluster))
     }
 

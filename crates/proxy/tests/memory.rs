@@ -3,13 +3,15 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use fuseboard_admin::AdminClient;
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::{ProxyOptions, start};
-use fuseboard_snapshot::{Cluster, EndpointId, Snapshot};
+use fuseboard_snapshot::{Cluster, Domain, EndpointId, RouteConfig, Snapshot};
 use fuseboard_testkit::ClusterSketch;
 
 #[global_allocator]
@@ -18,6 +20,20 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 /// Bytes that the process holds on its heap.
 fn held() -> usize {
     dhat::HeapStats::get().curr_bytes
+}
+
+/// Lets every worker see what runs: an idle one looks when its next request comes.
+fn all_look(connections: &mut [TcpStream]) {
+    for connection in connections {
+        connection.write_all(b"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            connection.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 404 "), "{}", String::from_utf8_lossy(&answer));
+    }
 }
 
 /// A snapshot with `clusters` clusters of one host each, all with outlier detection.
@@ -35,7 +51,9 @@ fn snapshot_with(clusters: u16) -> Snapshot {
         }
         Arc::new(cluster)
     });
-    Snapshot { clusters: all.collect(), ..template.clone() }
+    let mut table = RouteConfig::clone(&template.routes[0]);
+    table.virtual_hosts[0].domains = vec![Domain::Exact("somebody".into())];
+    Snapshot { clusters: all.collect(), routes: vec![Arc::new(table)], ..template.clone() }
 }
 
 /// What the set says of a destination that nobody called: whether a limit is reached, what was admitted, what was refused and why, what is in
@@ -65,8 +83,13 @@ fn p16_a_thousand_destinations_are_in_the_first_scrape_and_cost_5_mib_at_16_work
     let admin = Some("127.0.0.1:0".parse().unwrap());
     let options = ProxyOptions { concurrency: WORKERS, admin, ..ProxyOptions::default() };
     let proxy = start(options, Arc::new(snapshot_with(1))).unwrap();
+    let address = proxy.listeners()[0].address;
+    // Each goes to the worker with the fewest.
+    let mut connections: Vec<_> = (0..WORKERS).map(|_| TcpStream::connect(address).unwrap()).collect();
+    all_look(&mut connections);
     let before = held();
     proxy.apply(&Arc::new(snapshot_with(MANY))).unwrap();
+    all_look(&mut connections);
     let each = (held() - before) / usize::from(MANY);
     println!("{each} bytes for each cluster at {WORKERS} workers, its configuration included");
     assert!(each <= BUDGET, "{each} bytes for each cluster");

@@ -22,7 +22,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
         applied.borrow_and_update();
         let view = worker.view();
         let now = clock::now();
-        let pause = view.breakers.iter().map(|cluster| sweep(&worker, cluster, now)).min();
+        let pause = view.breakers().map(|cluster| sweep(&worker, cluster, now)).min();
         drop(view);
         match pause {
             Some(pause) => tokio::time::sleep(pause).await,

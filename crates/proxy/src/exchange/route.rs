@@ -66,7 +66,7 @@ impl RouteCache {
             route,
             logs,
             stands_in: false,
-            cluster: Rc::clone(&self.view.clusters[index]),
+            cluster: Rc::clone(self.view.at(index)?),
         })
     }
 
@@ -104,7 +104,7 @@ impl Routed {
             route: self.route,
             logs: self.logs,
             stands_in: true,
-            cluster: Rc::clone(self.view.clusters.get(cluster)?),
+            cluster: Rc::clone(self.view.at(cluster)?),
         })
     }
 

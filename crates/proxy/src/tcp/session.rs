@@ -89,7 +89,7 @@ impl Session {
         let view = self.worker.view();
         let position = view.live.listener(self.notes.listener().id)?;
         match view.live.snapshot.listeners[position].target {
-            ListenerTarget::Tcp(tcp) => Some((Rc::clone(view.clusters.get(tcp.cluster)?), tcp)),
+            ListenerTarget::Tcp(tcp) => Some((Rc::clone(view.at(tcp.cluster)?), tcp)),
             ListenerTarget::Routes(_) => None,
         }
     }
