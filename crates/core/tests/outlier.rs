@@ -612,6 +612,28 @@ fn a_rule_without_outlier_detection_returns_everybody() {
     assert_eq!((rig.ejected(), rig.detector.ejected()), (vec![], 0));
 }
 
+#[test]
+fn p43_a_host_returned_by_hand_is_back_at_once_and_its_next_ejection_is_as_long_as_after_a_sweep() {
+    let mut rig = Rig::new(3, quick());
+    let monitors: Vec<_> = (0..3).map(|host| Arc::clone(&rig.hosts[host])).collect();
+    assert_eq!(rig.detector.return_host(&monitors[0], at(0)), None, "it is in rotation");
+    rig.tries_until_event(0, status(500), at(100));
+    rig.tries_until_event(2, status(500), at(100));
+    let stale = rig.begin(0);
+    let event = rig.detector.return_host(&monitors[0], at(130)).unwrap();
+    assert_eq!((event.logged_action(), event.num_ejections), (Some("UNEJECT"), 1));
+    assert_eq!(event.since_last_action, Some(millis(30)));
+    assert!(Arc::ptr_eq(&event.host, monitors[0].id()));
+    assert_eq!(rig.ejected(), [2], "nobody else");
+    assert_eq!(rig.detector.return_host(&monitors[0], at(140)), None, "once");
+    assert!(rig.end(0, stale, status(500), at(140)).is_empty());
+    assert_eq!(rig.tries_until_event(0, status(500), at(150)).0, 3, "what was before says nothing");
+    let view = rig.detector.view();
+    assert_eq!((view.hosts[0].num_ejections, view.hosts[0].multiplier), (2, 2));
+    let gone = HostMonitor::new("gone", 0);
+    assert_eq!(rig.detector.return_host(&gone, at(150)), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 

@@ -304,6 +304,15 @@ impl OutlierDetector {
         events
     }
 
+    /// Returns one host now, whatever is left of its ejection time: somebody knows better. The next ejection is as long as after a
+    /// return by the sweep. `None`: it is not ejected, or gone.
+    pub fn return_host(&mut self, monitor: &HostMonitor, now: Instant) -> Option<OutlierEvent> {
+        let is_it = |record: &&mut Record| std::ptr::eq(Arc::as_ptr(&record.monitor), monitor);
+        let event = self.hosts.iter_mut().find(is_it)?.restore(now)?;
+        self.epoch.advance();
+        Some(event)
+    }
+
     /// Hosts out of rotation: the gauge `ejections_active`.
     pub fn ejected(&self) -> usize {
         self.hosts.iter().filter(|record| record.ejection.is_some()).count()
