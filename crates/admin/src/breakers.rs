@@ -41,7 +41,7 @@ pub struct ClusterState {
     pub service: Service,
     /// The breaker of all its calls; null where no `CircuitBreaker` is for it, or each endpoint has its own.
     pub breaker: Option<Breaker>,
-    /// The breakers of its endpoints; absent unless each has its own.
+    /// The breakers of its endpoints; absent unless each has its own, or an override of one is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_breakers: Option<EndpointBreakers>,
     /// What counts against its limits now, at default priority.
@@ -96,9 +96,9 @@ pub struct Breaker {
 /// The breakers of the endpoints of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointBreakers {
-    /// The settings of each of them, as of one breaker.
+    /// The settings of each of them, as of one breaker; empty where only overrides by hand are the reason for them.
     pub settings: Vec<Setting>,
-    /// In the order of the source.
+    /// In the order of the source; only those with an override where there are no settings.
     pub endpoints: Vec<EndpointBreaker>,
 }
 
@@ -222,9 +222,7 @@ pub(crate) fn of_cluster(status: &ClusterStatus, history: &[HistoryRecord], now:
             let rule = rule.filter(|rule| rule.scope == BreakerScope::Destination);
             Breaker { settings: rule.map_or_else(Vec::new, settings), ..of_breaker(breaker, now) }
         }),
-        endpoint_breakers: rule
-            .filter(|rule| rule.scope == BreakerScope::Endpoint)
-            .map(|rule| of_endpoints(status, rule, now)),
+        endpoint_breakers: of_endpoints(status, now),
         limits: Limits::of(&status.limits.default),
         hosts: Hosts {
             healthy: status.healthy_hosts(),
@@ -248,7 +246,8 @@ fn of_fallback(fallback: &ClusterFallback) -> Vec<Setting> {
     settings.chain(steps).collect()
 }
 
-fn of_endpoints(status: &ClusterStatus, rule: &ClusterBreaker, now: SystemTime) -> EndpointBreakers {
+fn of_endpoints(status: &ClusterStatus, now: SystemTime) -> Option<EndpointBreakers> {
+    let rule = status.cluster.breaker.as_ref().filter(|rule| rule.scope == BreakerScope::Endpoint);
     let of_host = |host: &HostStatus| {
         Some(EndpointBreaker {
             address: host.address.to_string(),
@@ -256,10 +255,11 @@ fn of_endpoints(status: &ClusterStatus, rule: &ClusterBreaker, now: SystemTime) 
             breaker: of_breaker(host.breaker.as_ref()?, now),
         })
     };
-    EndpointBreakers {
-        settings: settings(rule),
-        endpoints: status.hosts.iter().filter_map(of_host).collect(),
+    let endpoints: Vec<_> = status.hosts.iter().filter_map(of_host).collect();
+    if rule.is_none() && endpoints.is_empty() {
+        return None;
     }
+    Some(EndpointBreakers { settings: rule.map_or_else(Vec::new, settings), endpoints })
 }
 
 fn settings(rule: &ClusterBreaker) -> Vec<Setting> {

@@ -92,6 +92,9 @@ pub enum What {
     },
     /// Somebody holds the breaker open or closed.
     OverrideSet {
+        /// The endpoint whose breaker it is; absent for that of all calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// `open` or `closed`.
         force: String,
         /// For so many milliseconds.
@@ -103,6 +106,9 @@ pub enum What {
     },
     /// Nobody does any more.
     OverrideEnded {
+        /// The endpoint whose breaker it was; absent for that of all calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// `open` or `closed`.
         force: String,
         /// `expired`, `reset` or `replaced`.
@@ -162,13 +168,14 @@ impl What {
                 refused: *refused,
                 lasted_ms: millis(*lasted),
             },
-            HistoryEvent::OverrideSet { order, time } => Self::OverrideSet {
+            HistoryEvent::OverrideSet { endpoint, order, time } => Self::OverrideSet {
+                host: endpoint.map(|address| address.to_string()),
                 force: force_word(order.force).to_owned(),
                 time_ms: millis(*time),
                 reason: order.reason.to_string(),
                 by: order.by.to_string(),
             },
-            HistoryEvent::OverrideEnded { order, how } => Self::of_end(order, *how),
+            HistoryEvent::OverrideEnded { endpoint, order, how } => Self::of_end(*endpoint, order, *how),
         }
     }
 
@@ -183,13 +190,14 @@ impl What {
         }
     }
 
-    fn of_end(order: &Override, how: OverrideEnd) -> Self {
+    fn of_end(endpoint: Option<SocketAddr>, order: &Override, how: OverrideEnd) -> Self {
         let how = match how {
             OverrideEnd::Expired => "expired",
             OverrideEnd::Reset => "reset",
             OverrideEnd::Replaced => "replaced",
         };
         Self::OverrideEnded {
+            host: endpoint.map(|address| address.to_string()),
             force: force_word(order.force).to_owned(),
             how: how.to_owned(),
             reason: order.reason.to_string(),

@@ -2,13 +2,14 @@
 //! it. An order to open or close always says for how long and why. Carrying it out is the proxy's business. Version 1; fields are
 //! only ever added.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::breaker::Force;
 use serde::{Deserialize, Serialize};
 
-use crate::breakers::{self, Breaker};
+use crate::breakers::{self, Breaker, ClusterState};
 use crate::endpoint::Endpoint;
 use crate::hosts::Service;
 use crate::page::Page;
@@ -21,11 +22,16 @@ pub const LONGEST: Duration = Duration::from_hours(7 * 24);
 /// Bytes of a reason or a name: they go into logs and answers.
 pub const MAX_TEXT: usize = 200;
 
+/// Addresses that an answer lists.
+const SHOWN: usize = 20;
+
 /// Something that somebody orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// Envoy's name of the cluster.
     pub cluster: String,
+    /// One of its endpoints; `None`: all calls.
+    pub endpoint: Option<SocketAddr>,
     /// What is to be done.
     pub action: Action,
     /// Why; empty only for [`Action::Reset`].
@@ -59,10 +65,14 @@ impl Action {
 pub enum Outcome {
     /// It was done.
     Done,
+    /// It was done, and the endpoint is not ejected any more.
+    Returned,
     /// A reset that found nothing to set back.
     Nothing,
     /// There is no such cluster.
     UnknownCluster,
+    /// The cluster has no such endpoint.
+    UnknownEndpoint,
 }
 
 /// The answer to an order.
@@ -76,10 +86,19 @@ pub struct Ordered {
     pub cluster: String,
     /// The service it is for.
     pub service: Service,
+    /// The endpoint that it was for; absent for all calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// False: there was nothing to set back.
     pub changed: bool,
+    /// An ejection of the endpoint was ended.
+    #[serde(default)]
+    pub returned: bool,
     /// The breaker now; null where there is none (any more).
     pub breaker: Option<Breaker>,
+    /// Of a reset without an endpoint: how many endpoints have breakers, each set back too.
+    #[serde(default)]
+    pub endpoint_breakers: usize,
 }
 
 impl Order {
@@ -92,11 +111,13 @@ impl Order {
             Endpoint::CloseBreaker => Action::Force(Force::Closed, time(query)?),
             _ => Action::Reset,
         };
+        let endpoint =
+            query.get("endpoint").filter(|address| !address.is_empty()).map(address).transpose()?;
         let (reason, by) = (text(query, "reason")?, text(query, "by")?);
         if reason.is_empty() && action != Action::Reset {
             return Err(wrong("reason", "is missing; say why, others will ask"));
         }
-        Ok(Self { cluster: cluster.to_owned(), action, reason, by })
+        Ok(Self { cluster: cluster.to_owned(), endpoint, action, reason, by })
     }
 
     /// The answer: `clusters` as they are after it.
@@ -106,14 +127,30 @@ impl Order {
             let text = format!("there is no cluster {}; /clusters lists them\n", self.cluster);
             return Page::text_with(404, text);
         };
-        let state = breakers::of_cluster(status, &[], now);
+        if let Some(address) = self.endpoint.filter(|_| outcome == Outcome::UnknownEndpoint) {
+            return Page::text_with(404, no_endpoint(address, status));
+        }
+        let ClusterState { cluster, service, breaker, endpoint_breakers, .. } =
+            breakers::of_cluster(status, &[], now);
+        let endpoint = self.endpoint.map(|address| address.to_string());
+        let of_endpoints = endpoint_breakers.map(|all| all.endpoints).unwrap_or_default();
+        let count = if endpoint.is_none() { of_endpoints.len() } else { 0 };
+        let breaker = match &endpoint {
+            Some(address) => {
+                of_endpoints.into_iter().find(|one| one.address == *address).map(|one| one.breaker)
+            }
+            None => breaker,
+        };
         Page::json(&Ordered {
             version: 1,
             action: self.action.word().to_owned(),
-            cluster: state.cluster,
-            service: state.service,
-            changed: outcome == Outcome::Done,
-            breaker: state.breaker,
+            cluster,
+            service,
+            endpoint,
+            changed: matches!(outcome, Outcome::Done | Outcome::Returned),
+            returned: outcome == Outcome::Returned,
+            breaker,
+            endpoint_breakers: count,
         })
     }
 
@@ -121,20 +158,40 @@ impl Order {
     pub fn sentence(&self) -> String {
         let by = if self.by.is_empty() { "somebody" } else { &self.by };
         let why = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        let of = self.endpoint.map(|address| format!(" of {address}")).unwrap_or_default();
         let cluster = &self.cluster;
         match self.action {
             Action::Force(force, time) => {
                 let done = if force == Force::Open { "opened" } else { "closed" };
                 let time = humantime::format_duration(time);
-                format!("{cluster}: breaker {done} by hand for {time} by {by}{why}")
+                format!("{cluster}: breaker{of} {done} by hand for {time} by {by}{why}")
             }
-            Action::Reset => format!("{cluster}: breaker reset by hand by {by}{why}"),
+            Action::Reset => format!("{cluster}: breaker{of} reset by hand by {by}{why}"),
         }
     }
 }
 
 fn wrong(name: &str, problem: impl std::fmt::Display) -> Page {
     Page::text_with(400, format!("{name}: {problem}\n"))
+}
+
+fn address(text: &str) -> Result<SocketAddr, Page> {
+    text.parse().map_err(|_| {
+        wrong("endpoint", format_args!("{text} is no address with a port; write for example 10.0.0.1:8080"))
+    })
+}
+
+/// That the cluster has no such endpoint, and which it has.
+fn no_endpoint(address: SocketAddr, status: &ClusterStatus) -> String {
+    let cluster = &status.cluster.name;
+    let known = status.hosts.iter().take(SHOWN).map(|host| host.address.to_string());
+    let mut known = known.collect::<Vec<_>>().join(", ");
+    match status.hosts.len() {
+        0 => "none".clone_into(&mut known),
+        all if all > SHOWN => known.push_str(", … (`fuseboard endpoints` has all)"),
+        _ => {}
+    }
+    format!("{cluster} has no endpoint {address}; there is {known}\n")
 }
 
 fn time(query: &Query) -> Result<Duration, Page> {
@@ -180,7 +237,12 @@ mod tests {
         assert_eq!(order.action, Action::Force(Force::Open, Duration::from_mins(10)));
         assert_eq!((&*order.cluster, &*order.reason, &*order.by), ("a|b", "on fire", "anna"));
         assert_eq!(order.sentence(), "a|b: breaker opened by hand for 10m by anna: on fire");
-        let reset = read(Endpoint::ResetBreaker, "cluster=a").unwrap();
+        let one =
+            read(Endpoint::OpenBreaker, "cluster=a&endpoint=10.0.0.1:80&for=1m&reason=x&by=bo").unwrap();
+        assert_eq!(one.endpoint, Some(([10, 0, 0, 1], 80).into()));
+        assert_eq!(one.sentence(), "a: breaker of 10.0.0.1:80 opened by hand for 1m by bo: x");
+        let reset = read(Endpoint::ResetBreaker, "cluster=a&endpoint=").unwrap();
+        assert_eq!(reset.endpoint, None);
         assert_eq!(
             (reset.action, reset.sentence()),
             (Action::Reset, "a: breaker reset by hand by somebody".into())
@@ -193,6 +255,7 @@ mod tests {
             ("cluster=a&for=0s&reason=x", "for: must be more than 0"),
             ("cluster=a&for=8days&reason=x", "at most 7days"),
             ("cluster=a&for=1m", "reason: is missing"),
+            ("cluster=a&for=1m&reason=x&endpoint=10.0.0.1", "endpoint: 10.0.0.1 is no address with a port"),
             ("cluster=a&for=1m&reason=%20", "reason: is missing"),
             ("cluster=a&for=1m&reason=x%0Ay", "line break"),
         ] {

@@ -342,6 +342,8 @@ pub enum HistoryEvent {
     },
     /// Somebody holds the breaker open or closed.
     OverrideSet {
+        /// The endpoint whose breaker it is; `None`: that of the whole cluster.
+        endpoint: Option<SocketAddr>,
         /// How.
         order: Override,
         /// For so long.
@@ -349,6 +351,8 @@ pub enum HistoryEvent {
     },
     /// Nobody does any more.
     OverrideEnded {
+        /// The endpoint whose breaker it was; `None`: that of the whole cluster.
+        endpoint: Option<SocketAddr>,
         /// What it was.
         order: Override,
         /// Why it ended.

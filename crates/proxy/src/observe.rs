@@ -121,7 +121,11 @@ fn cluster_status(view: &ClusterView, now: Instant) -> ClusterStatus {
     let limits = |priority| view.live.limit_view(priority);
     let (seen, success) = view.live.ejections().map(|seen| (seen.hosts, seen.success)).unwrap_or_default();
     let seen: HashMap<&str, &HostView> = seen.iter().map(|host| (&*host.host, host)).collect();
-    let of_host = |index: usize| view.host_breakers.get(index).map(|breaker| breaker.status(now));
+    // Beside one that an override holds, those of the other hosts are there and say nothing.
+    let of_host = |index: usize| {
+        let breaker = view.host_breakers.get(index).filter(|breaker| !breaker.is_idle(now))?;
+        Some(breaker.status(now))
+    };
     let history = |host: &Host| seen.get(&**host.monitor.id()).copied();
     let ejection = |seen: &HostView| {
         let ejection = seen.ejection?;

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use fuseboard_admin::Wanted;
-use fuseboard_admin::breakers::{Breaker, Breakers, ClusterState, Event, Limit, Order, Setting};
+use fuseboard_admin::breakers::{
+    Breaker, Breakers, ClusterState, EndpointBreakers, Event, Limit, Order, Setting,
+};
 use fuseboard_admin::hosts::Service;
 
 use event::Told;
@@ -69,29 +71,37 @@ first call, and left when it has refused none for a second. Connects again when
 the connection breaks and goes on where it was; GAP says that events were lost.
 With -o json each line is one JSON object. Ctrl-C ends it, with exit code 130.")]
     Watch(watch::Arguments),
-    /// Refuse every call to a service for a time
+    /// Refuse every call to a service, or to one endpoint of it, for a time
     #[command(after_help = "Examples:
   fuseboard breaker open reports --for 10m --reason 'INC-42: database is down'
   fuseboard breaker open reports.shop --port 8080 --for 1h --reason migration -o json
+  fuseboard breaker open reports --endpoint 10.0.0.7:8080 --for 1h --reason 'odd answers'
 
 Every call to the service is refused with 503, breaker.open and Retry-After, with a
 CircuitBreaker or without one. It ends by itself after --for; probes follow where a
 CircuitBreaker is, else all traffic. It outlives changes of rules and endpoints,
-but not the proxy. A second order takes the place of the first.")]
+but not the proxy. A second order takes the place of the first.
+
+With --endpoint nothing is sent to that endpoint, and the others take its share;
+calls are refused only when no endpoint is left. The override goes with the endpoint.")]
     Open(order::Forced),
-    /// Let every call to a service through for a time, whatever its breaker says
+    /// Let every call to a service, or to one endpoint, through, whatever its breaker says
     #[command(after_help = "Examples:
   fuseboard breaker close reports --for 30m --reason 'false alarm, see INC-43'
 
 Nothing is counted meanwhile. It ends by itself after --for; the breaker is then
-closed and remembers nothing.")]
+closed and remembers nothing. With --endpoint it is the breaker of that endpoint;
+outlier detection may still eject it.")]
     Close(order::Forced),
     /// End an override, and close the breaker with nothing remembered
     #[command(after_help = "Examples:
   fuseboard breaker reset reports
   fuseboard breaker reset reports --reason 'fixed, see INC-42' -o json
+  fuseboard breaker reset reports --endpoint 10.0.0.7:8080
 
-For a breaker that opened by itself too: the next call goes through.")]
+For a breaker that opened by itself too: the next call goes through. Breakers of
+endpoints are all reset. With --endpoint only that one is; and if outlier detection
+has ejected the endpoint, it is back at once.")]
     Reset(order::Reset),
 }
 
@@ -199,9 +209,9 @@ fn row(cluster: &ClusterState) -> Vec<Cell> {
     let mut row = vec![
         Cell::plain(short(&cluster.service)),
         Cell::plain(cluster.service.port.to_string()),
-        cluster.endpoint_breakers.as_ref().map_or_else(
+        speaking_endpoints(cluster).map_or_else(
             || cluster.breaker.as_ref().map_or_else(|| Cell::plain("-"), state),
-            endpoints::state,
+            |breakers| endpoints::state(breakers, cluster.hosts.total),
         ),
         Cell::plain(reason(cluster)),
         Cell::plain(open.map(|breaker| in_words(breaker.since_ms / 1000)).unwrap_or_default()),
@@ -237,8 +247,16 @@ fn state_behind(count: &str, breaker: &Breaker) -> Cell {
 
 /// The breaker that has most to say: that of all calls, or that of the endpoint which is worst off.
 fn speaking(cluster: &ClusterState) -> Option<&Breaker> {
-    let of_endpoint = || endpoints::worst(cluster.endpoint_breakers.as_ref()?).map(|one| &one.breaker);
-    cluster.breaker.as_ref().or_else(of_endpoint)
+    let of_endpoint = speaking_endpoints(cluster).and_then(endpoints::worst).map(|one| &one.breaker);
+    of_endpoint.or(cluster.breaker.as_ref())
+}
+
+/// The breakers of endpoints, unless that of all calls stands above them: then it is not simply closed.
+fn speaking_endpoints(cluster: &ClusterState) -> Option<&EndpointBreakers> {
+    let is_calm = |breaker: &Breaker| {
+        breaker.state == "closed" && breaker.r#override.is_none() && breaker.traffic_percent == 100
+    };
+    cluster.endpoint_breakers.as_ref().filter(|_| cluster.breaker.as_ref().is_none_or(is_calm))
 }
 
 /// Why the breaker is not simply closed, which limits are full, how many hosts are out.
@@ -301,21 +319,31 @@ fn show(cluster: &ClusterState) -> String {
 }
 
 fn show_breaker(cluster: &ClusterState) -> String {
-    if let Some(breakers) = &cluster.endpoint_breakers {
-        let rows: Vec<_> = breakers.settings.iter().map(setting).collect();
-        return endpoints::show(breakers) + &table::lines("  ", &["SETTING", "VALUE", "SET BY"], &rows);
-    }
-    let Some(breaker) = &cluster.breaker else {
+    let of_all = cluster.breaker.as_ref().map(show_whole);
+    let of_endpoints = cluster.endpoint_breakers.as_ref().map(|breakers| {
+        let text = endpoints::show(breakers);
+        if breakers.settings.is_empty() { text } else { text + &settings(&breakers.settings) }
+    });
+    let parts: Vec<String> = of_all.into_iter().chain(of_endpoints).collect();
+    if parts.is_empty() {
         return "no breaker: no CircuitBreaker is for this service\n".to_owned();
-    };
+    }
+    parts.concat()
+}
+
+fn show_whole(breaker: &Breaker) -> String {
     let mut text = sentences(breaker).join("\n") + "\n";
     if breaker.settings.is_empty() {
         text.push_str("no CircuitBreaker is for this service: the breaker goes with the override\n");
         return text;
     }
-    let rows: Vec<_> = breaker.settings.iter().map(setting).collect();
-    text.push_str(&table::lines("  ", &["SETTING", "VALUE", "SET BY"], &rows));
+    text.push_str(&settings(&breaker.settings));
     text
+}
+
+fn settings(settings: &[Setting]) -> String {
+    let rows: Vec<_> = settings.iter().map(setting).collect();
+    table::lines("  ", &["SETTING", "VALUE", "SET BY"], &rows)
 }
 
 /// What the state is and means, one line for each thing that is worth one.

@@ -4,8 +4,9 @@
 
 use serde_json::Value;
 
-use fuseboard_testkit::Client;
+use fuseboard_testkit::{Client, Script, Upstream};
 
+use crate::endpoints::pods;
 use crate::home::{Home, Process, Proxy, Said, service};
 
 /// Two services: `httpbin` with one port, and `web`, which has two and is in two namespaces.
@@ -69,6 +70,77 @@ async fn p43_a_breaker_that_nobody_wrote_is_opened_seen_everywhere_and_reset() {
     let again = home.fuseboard("breaker reset httpbin").await;
     assert_eq!(again.code, Some(0));
     assert!(again.out.ends_with("nothing to reset: no breaker, and no override\n"), "{}", again.out);
+}
+
+#[tokio::test]
+async fn p43_one_endpoint_is_taken_out_by_hand_seen_everywhere_and_reset() {
+    let home = Home::new();
+    let upstreams = [Upstream::start(Script::ok("one")).await, Upstream::start(Script::ok("two")).await];
+    home.write("rules/httpbin.yaml", &pods(&upstreams));
+    let mut proxy = home.proxy("").await;
+    let mut client = Client::connect(proxy.listen).await;
+    let address = upstreams[0].address();
+    let opened =
+        home.fuseboard(&format!("breaker open httpbin --endpoint {address} --for 10m --reason INC-42")).await;
+    assert_eq!(opened.code, Some(0), "{opened:?}");
+    assert!(opened.out.contains(&format!(" {address}\nheld open by hand for another ")), "{}", opened.out);
+    let line = proxy.process.told("opened by hand for").await;
+    assert!(line.contains(&format!(": breaker of {address} opened by hand for 10m by ")), "{line}");
+    for _ in 0..10 {
+        assert_eq!(client.get("httpbin", "/").await.text(), "two");
+    }
+    let table = home.fuseboard("endpoints httpbin").await.out;
+    assert!(table.contains("1 of 2 in rotation, 1 with an open breaker"), "{table}");
+    assert!(table.contains("breaker open: opened by hand: INC-42"), "{table}");
+    let list = home.fuseboard("breaker list").await.out;
+    assert!(list.contains("1/2 OPEN   opened by hand: INC-42"), "{list}");
+    let show = home.fuseboard("breaker show httpbin").await.out;
+    assert!(show.contains("no CircuitBreaker is for single endpoints"), "{show}");
+    assert!(
+        show.lines().any(|line| line.contains(&address.to_string()) && line.contains("INC-42")),
+        "{show}"
+    );
+    let history = home.fuseboard("breaker history httpbin").await.out;
+    assert!(
+        history.lines().any(|line| line.contains(&format!("{address}   opened by hand: INC-42"))),
+        "{history}"
+    );
+
+    // With the whole service open, that is what the list says; a reset is for all.
+    let whole = home.fuseboard("breaker open httpbin --for 10m --reason INC-43").await;
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    let refused = client.get("httpbin", "/").await;
+    assert_eq!(refused.field("x-fuseboard-refused"), Some("breaker.open"));
+    let list = home.fuseboard("breaker list").await.out;
+    assert!(list.contains("OPEN    opened by hand: INC-43"), "{list}");
+    let show = home.fuseboard("breaker show httpbin").await.out;
+    assert!(show.contains("INC-42") && show.contains("INC-43"), "{show}");
+    let reset = home.fuseboard("breaker reset httpbin").await.out;
+    assert!(reset.ends_with("no override any more, and no breaker\n"), "{reset}");
+    assert!(home.fuseboard("endpoints httpbin").await.out.contains("2 of 2 in rotation"));
+
+    // With the last endpoint out, `why` names it.
+    for upstream in &upstreams {
+        let line =
+            format!("breaker open httpbin --endpoint {} --for 1h --reason drill -o json", upstream.address());
+        let document: Value = serde_json::from_str(&home.fuseboard(&line).await.out).unwrap();
+        assert_eq!(document["endpoint"], upstream.address().to_string());
+        assert_eq!(document["breaker"]["override"]["reason"], "drill");
+    }
+    assert_eq!(client.get("httpbin", "/").await.status, 503);
+    let why = home.fuseboard("why").await.out;
+    let named = |upstream: &Upstream| why.contains(&format!("{}: opened by hand: drill", upstream.address()));
+    assert!(upstreams.iter().any(named), "{why}");
+    let reset = home.fuseboard(&format!("breaker reset httpbin --endpoint {address}")).await.out;
+    assert!(reset.ends_with(&format!(" {address}\nno override any more, and no breaker\n")), "{reset}");
+    assert_eq!(client.get("httpbin", "/").await.text(), "one");
+    let again = home.fuseboard(&format!("breaker reset httpbin --endpoint {address}")).await.out;
+    assert!(again.ends_with("nothing to reset: no breaker, no override, and not ejected\n"), "{again}");
+
+    let unknown = home.fuseboard("breaker reset httpbin --endpoint 127.0.0.9:1").await;
+    let there = format!("has no endpoint 127.0.0.9:1; there is {address}, {}", upstreams[1].address());
+    failed(&unknown, 1, &[&there]);
+    failed(&home.fuseboard("breaker reset httpbin --endpoint pod-1").await, 2, &["an address with a port"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::home::Home;
 
 /// The service `httpbin` with one pod for each upstream: `httpbin-0` and so on.
-fn pods(upstreams: &[Upstream]) -> String {
+pub(crate) fn pods(upstreams: &[Upstream]) -> String {
     let mut text = "apiVersion: v1\nkind: Service\nmetadata: {name: httpbin}\nspec: {ports: [{name: http, port: 8000}]}\n"
         .to_owned();
     for (index, upstream) in upstreams.iter().enumerate() {

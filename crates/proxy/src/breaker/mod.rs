@@ -62,9 +62,9 @@ impl LiveBreaker {
         }
     }
 
-    /// For a cluster that has none: it carries out overrides and does nothing else.
-    pub(crate) fn by_hand(cluster: &Arc<Cluster>, now: Instant) -> Self {
-        Self::new(cluster, None, overrides_only(), now)
+    /// For a cluster that has none, or none for its hosts: it carries out overrides and does nothing else.
+    pub(crate) fn by_hand(cluster: &Arc<Cluster>, host: Option<&Arc<Host>>, now: Instant) -> Self {
+        Self::new(cluster, host, overrides_only(), now)
     }
 
     /// The cluster has none any more. Stays, with nothing but its override, while there is one.
@@ -146,7 +146,7 @@ impl LiveBreaker {
 }
 
 /// What a breaker goes by that nobody wrote.
-fn overrides_only() -> BreakerPolicy {
+pub(crate) fn overrides_only() -> BreakerPolicy {
     BreakerPolicy { mode: Mode::Disabled, ..BreakerPolicy::default() }
 }
 

@@ -30,7 +30,7 @@ use super::host::Host;
 use super::pace::Pace;
 use super::refusing::Refusing;
 use super::tier::{LateTier, Tier};
-use crate::breaker::LiveBreaker;
+use crate::breaker::{LiveBreaker, overrides_only};
 use crate::clock;
 use crate::events::EventRing;
 use crate::fallback::LiveFallback;
@@ -191,7 +191,8 @@ impl LiveCluster {
         }
     }
 
-    /// The breakers of `hosts`, in their order, if the settings have one for each: those that run stay, by their host.
+    /// The breakers of `hosts`, in their order, if the settings have one for each, or an override holds one: those that run stay, by
+    /// their host.
     pub(crate) fn host_breakers(
         &self,
         cluster: &Arc<Cluster>,
@@ -202,9 +203,17 @@ impl LiveCluster {
         let mut running: HashMap<HostKey, &Arc<LiveBreaker>> =
             running.iter().filter_map(|breaker| Some((breaker.host()?.key, breaker))).collect();
         let rule = cluster.breaker.as_ref().filter(|rule| rule.scope == BreakerScope::Endpoint);
+        let by_hand = overrides_only();
+        let is_held = |host: &Arc<Host>| {
+            running.get(&host.key).is_some_and(|breaker| breaker.machine().forced(now).is_some())
+        };
+        let policy = match rule {
+            Some(rule) => Some(&rule.policy),
+            None => hosts.iter().any(is_held).then_some(&by_hand),
+        };
         let breaker = |host: &Arc<Host>| {
             let own = running.remove(&host.key);
-            Some(self.keep_or_make(cluster, Some(host), &rule?.policy, own, now))
+            Some(self.keep_or_make(cluster, Some(host), policy?, own, now))
         };
         let breakers = hosts.iter().filter_map(breaker).collect();
         let let_pass = running.values().map(|breaker| breaker.view(now).would_have_refused).sum();
@@ -258,10 +267,11 @@ impl LiveCluster {
             match &transition.cause {
                 Cause::Forced(order) => {
                     let time = order.until.saturating_since(transition.at);
-                    self.tell(HistoryEvent::OverrideSet { order: order.clone(), time }, transition.at);
+                    let event = HistoryEvent::OverrideSet { endpoint, order: order.clone(), time };
+                    self.tell(event, transition.at);
                 }
                 Cause::OverrideEnded(order) => {
-                    self.override_ended(order, OverrideEnd::Expired, transition.at);
+                    self.override_ended(breaker, order, OverrideEnd::Expired, transition.at);
                 }
                 _ => {}
             }
@@ -273,8 +283,15 @@ impl LiveCluster {
     }
 
     /// Tells that an override is over.
-    pub(crate) fn override_ended(&self, order: &Override, how: OverrideEnd, now: Instant) {
-        self.tell(HistoryEvent::OverrideEnded { order: order.clone(), how }, now);
+    pub(crate) fn override_ended(
+        &self,
+        breaker: &LiveBreaker,
+        order: &Override,
+        how: OverrideEnd,
+        now: Instant,
+    ) {
+        let endpoint = breaker.host().map(|host| host.endpoint.address);
+        self.tell(HistoryEvent::OverrideEnded { endpoint, order: order.clone(), how }, now);
     }
 
     /// One of the limits refused a call. True: for the first time, so somebody has to see when that is over.
@@ -345,6 +362,19 @@ impl LiveCluster {
         self.note_swept(&events, &policy, hosts, now);
         let ejected = events.iter().any(|event| matches!(event.action, OutlierAction::Ejected { .. }));
         Some(Swept { next, ejected })
+    }
+
+    /// Ends the ejection of a host now; false: it is not ejected. The caller holds the registry's control lock.
+    pub(crate) fn return_host(&self, host: &Host, now: Instant) -> bool {
+        let (event, policy) = {
+            let mut detector = self.detector();
+            let Some(detector) = detector.as_mut() else { return false };
+            (detector.return_host(&host.monitor, now), detector.policy().clone())
+        };
+        let Some(event) = event else { return false };
+        self.stats.control().count_event(&event);
+        self.log(&event, &policy, host, now);
+        true
     }
 
     /// Counts and logs what a sweep found.
@@ -457,6 +487,15 @@ impl fmt::Debug for LiveCluster {
     }
 }
 
+/// The breakers that a view of a cluster has.
+#[derive(Clone, Debug)]
+pub(crate) struct Breakers {
+    /// That of all calls.
+    pub(crate) whole: Option<Arc<LiveBreaker>>,
+    /// Those of the hosts, in their order, or none.
+    pub(crate) hosts: Vec<Arc<LiveBreaker>>,
+}
+
 /// A cluster as one snapshot has it: the live state, with the settings and hosts of that snapshot.
 #[derive(Debug)]
 pub struct ClusterView {
@@ -470,7 +509,7 @@ pub struct ClusterView {
     pub breaker: Option<Arc<LiveBreaker>>,
     /// What its fallbacks keep and count, if the settings have some.
     pub fallback: Option<Arc<LiveFallback>>,
-    /// The breakers of the hosts, in their order; empty unless the settings have one for each.
+    /// The breakers of the hosts, in their order; empty unless the settings have one for each, or an override of one is in force.
     pub host_breakers: Vec<Arc<LiveBreaker>>,
     /// The hosts, in the order of `config.endpoints`.
     pub hosts: Vec<Arc<Host>>,
@@ -503,6 +542,11 @@ impl ClusterView {
             }
         };
         self.live.pools.claim(bound.get(), &host.connections, &self.hosts, |host| &host.connections, reclaim)
+    }
+
+    /// Its breakers.
+    pub(crate) fn breakers(&self) -> Breakers {
+        Breakers { whole: self.breaker.clone(), hosts: self.host_breakers.clone() }
     }
 
     /// Whether there is a breaker, of the whole or of each host.

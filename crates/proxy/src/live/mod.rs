@@ -14,6 +14,7 @@ pub use cluster::{ClusterView, LiveCluster};
 pub use host::Host;
 pub use registry::LiveSnapshot;
 
+pub(crate) use cluster::Breakers;
 pub(crate) use registry::Registry;
 pub(crate) use routing::RouteRef;
 pub(crate) use tier::Tier;

@@ -15,7 +15,7 @@ use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snap
 use fuseboard_tls::ClientContext;
 use tracing::error;
 
-use super::cluster::{ClusterView, LiveCluster};
+use super::cluster::{Breakers, ClusterView, LiveCluster};
 use super::host::Host;
 use super::routing::RoutingTable;
 use crate::breaker::LiveBreaker;
@@ -134,22 +134,26 @@ impl Registry {
         retire_gone(&before, &live, now);
     }
 
-    /// Gives the clusters at these positions these breakers, or none; everything else goes on as it runs. The caller holds
+    /// Gives the clusters at these positions these breakers; everything else goes on as it runs. The caller holds
     /// [`Self::control`].
-    pub(crate) fn set_breakers(&self, breakers: Vec<(usize, Option<Arc<LiveBreaker>>)>) {
+    pub(crate) fn set_breakers(&self, breakers: Vec<(usize, Breakers)>) {
         let before = self.current();
         let mut clusters = before.clusters.clone();
-        for (position, breaker) in breakers {
+        for (position, Breakers { whole, hosts }) in breakers {
             let view = &clusters[position];
+            // The hosts' are all there, or none is.
+            let same = view.host_breakers.len() == hosts.len();
+            let new_set = || host_set(&view.config, &view.hosts, &hosts, &view.live);
+            let host_set = if same { Arc::clone(&view.host_set) } else { new_set() };
             clusters[position] = Arc::new(ClusterView {
                 live: Arc::clone(&view.live),
                 config: Arc::clone(&view.config),
                 tls: view.tls.clone(),
-                breaker,
+                breaker: whole,
                 fallback: view.fallback.clone(),
-                host_breakers: view.host_breakers.clone(),
+                host_breakers: hosts,
                 hosts: view.hosts.clone(),
-                host_set: Arc::clone(&view.host_set),
+                host_set,
             });
         }
         self.publish(Arc::new(LiveSnapshot {

@@ -149,12 +149,13 @@ fn add_cluster(reading: &mut Reading, status: &ClusterStatus, blocks: &Sharded<C
         !refused::is_of_listener(reason)
     });
     let rule = status.cluster.breaker.as_ref();
-    if rule.is_some() || status.breaker.is_some() {
+    let of_hosts = status.hosts.iter().any(|host| host.breaker.is_some());
+    if rule.is_some() || status.breaker.is_some() || of_hosts {
         let scope = reading.scope(own.part("breaker"));
         reading.block(scope, blocks.iter().map(|block| &block.breaker));
         reading.block(scope, std::iter::once(&ShadowStats::from(status)));
         reading.block(scope, std::iter::once(&StateLevels::from(status)));
-        if rule.is_some_and(|rule| rule.scope == BreakerScope::Endpoint) {
+        if of_hosts || rule.is_some_and(|rule| rule.scope == BreakerScope::Endpoint) {
             reading.block(scope, std::iter::once(&EndpointStateLevels::from(status)));
         }
     }

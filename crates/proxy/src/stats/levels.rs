@@ -98,7 +98,7 @@ stats! {
 }
 
 stats! {
-    /// How the breakers of the endpoints stand; exists where each endpoint has its own.
+    /// How the breakers of the endpoints stand; exists where each endpoint has its own, or somebody holds one by hand.
     pub struct EndpointStateLevels in "cluster.<name>.fuseboard.breaker" {
         /// Endpoints whose breaker is open.
         endpoints_open: Level,
@@ -109,15 +109,17 @@ stats! {
 
 impl From<&ClusterStatus> for StateLevels {
     /// Of several endpoints' breakers: closed while one of them is, then half-open while one of them is; the largest share of traffic.
-    /// An override of the whole cluster stands above them.
+    /// The breaker of the whole cluster stands above them. An endpoint without one takes everything.
     fn from(status: &ClusterStatus) -> Self {
         let speaking = breakers(status).take(status.breaker.as_ref().map_or(usize::MAX, |_| 1));
         let views: Vec<&BreakerView> = speaking.map(|breaker| &breaker.view).collect();
         let calmest_first = [State::Closed, State::HalfOpen, State::Open];
         let is_forced = |force| {
-            let mut orders = views.iter().filter_map(|view| view.forced.as_ref());
+            let mut orders = breakers(status).filter_map(|breaker| breaker.view.forced.as_ref());
             orders.any(|order| order.force == force)
         };
+        let all_have = status.breaker.is_some() || status.hosts.iter().all(|host| host.breaker.is_some());
+        let views = if all_have { views } else { Vec::new() };
         let state = calmest_first.into_iter().find(|state| views.iter().any(|view| view.state == *state));
         let number = State::ALL.iter().position(|one| Some(*one) == state).unwrap_or(0);
         Self {
@@ -129,7 +131,7 @@ impl From<&ClusterStatus> for StateLevels {
                 .unwrap_or(100)
                 .into(),
             probes_active: views.iter().map(|view| u64::from(view.probes_out)).sum::<u64>().into(),
-            overridden: views.iter().any(|view| view.forced.is_some()).into(),
+            overridden: breakers(status).any(|breaker| breaker.view.forced.is_some()).into(),
             forced_open: is_forced(Force::Open).into(),
             forced_closed: is_forced(Force::Closed).into(),
             shadow: views.iter().any(|view| view.mode == Mode::Shadow).into(),

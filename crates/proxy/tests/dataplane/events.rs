@@ -12,14 +12,14 @@ use crate::rig::{Rig, WORKERS, limits, touchy};
 
 const WAIT: Duration = Duration::from_secs(10);
 
-fn follow(rig: &Rig) -> EventStream {
+pub(crate) fn follow(rig: &Rig) -> EventStream {
     let admin = AdminClient::new(rig.proxy.admin_address().unwrap().clone());
     let mut stream = admin.follow("/fuseboard/v1/events?service=rig", None).unwrap();
     assert_eq!(next(&mut stream)["what"], Value::Null, "hello");
     stream
 }
 
-fn next(stream: &mut EventStream) -> Value {
+pub(crate) fn next(stream: &mut EventStream) -> Value {
     match stream.next(WAIT).unwrap() {
         Next::Event(event) => serde_json::from_str(&event.data).unwrap(),
         other => panic!("{other:?}"),

@@ -6,6 +6,7 @@ mod bad_luck;
 mod bodies;
 mod breaker;
 mod by_hand;
+mod by_hand_endpoint;
 mod differences;
 mod drain;
 mod endpoint_breakers;

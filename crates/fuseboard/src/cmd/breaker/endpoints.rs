@@ -5,28 +5,29 @@ use fuseboard_admin::breakers::{Breaker, EndpointBreaker, EndpointBreakers};
 use super::{in_words, next_probe, state as state_of, state_behind};
 use crate::table::{self, Cell};
 
-/// `1/3 OPEN`: how many are in the worst state that there is; `CLOSED` if all are.
-pub(super) fn state(breakers: &EndpointBreakers) -> Cell {
+/// `1/3 OPEN`: how many of `hosts` are in the worst state that there is; `CLOSED` if all are.
+pub(super) fn state(breakers: &EndpointBreakers, hosts: usize) -> Cell {
     let Some(worst) = worst(breakers) else { return Cell::plain("-") };
     if worst.breaker.state == "closed" {
         return state_of(&worst.breaker);
     }
     let same = breakers.endpoints.iter().filter(|one| one.breaker.state == worst.breaker.state).count();
-    state_behind(&format!("{same}/{} ", breakers.endpoints.len()), &worst.breaker)
+    state_behind(&format!("{same}/{hosts} "), &worst.breaker)
 }
 
 /// The endpoint that is worst off, the first of several: open before half-open before the smallest share of traffic.
 pub(super) fn worst(breakers: &EndpointBreakers) -> Option<&EndpointBreaker> {
     let rank = |breaker: &Breaker| match breaker.state.as_str() {
-        "open" => (0, 0),
-        "half_open" => (1, 0),
-        _ => (2, breaker.traffic_percent),
+        "open" => (0, 0, false),
+        "half_open" => (1, 0, false),
+        _ => (2, breaker.traffic_percent, breaker.r#override.is_none()),
     };
     breakers.endpoints.iter().min_by_key(|one| rank(&one.breaker))
 }
 
 /// A line for each endpoint.
 pub(super) fn show(breakers: &EndpointBreakers) -> String {
+    let by_hand = breakers.settings.is_empty();
     if breakers.endpoints.is_empty() {
         return "a breaker for each endpoint, and no endpoint\n".to_owned();
     }
@@ -35,7 +36,12 @@ pub(super) fn show(breakers: &EndpointBreakers) -> String {
         "IN A ROW", "TRIPS",
     ];
     let rows: Vec<_> = breakers.endpoints.iter().map(row).collect();
-    format!("a breaker for each endpoint\n{}", table::lines("  ", &heads, &rows))
+    let whose = if by_hand {
+        "no CircuitBreaker is for single endpoints: these breakers go with their overrides"
+    } else {
+        "a breaker for each endpoint"
+    };
+    format!("{whose}\n{}", table::lines("  ", &heads, &rows))
 }
 
 fn row(EndpointBreaker { address, pod, breaker }: &EndpointBreaker) -> Vec<Cell> {

@@ -68,14 +68,17 @@ impl Told {
                 let why = format!("{}, refused {refused}", cause.token);
                 Self { style: output::GOOD, why, time: whole(*lasted_ms), ..plain.named("LIMIT LEFT") }
             }
-            What::OverrideSet { force, time_ms, reason, by } => Self {
+            What::OverrideSet { host, force, time_ms, reason, by } => Self {
+                place: host.clone().unwrap_or_default(),
                 why: format!("{force}{}: {reason}", of(by)),
                 time: whole(*time_ms),
                 ..plain.named("OVERRIDE SET")
             },
-            What::OverrideEnded { force, how, reason, by } => {
-                Self { why: format!("{force}{}, {how}: {reason}", of(by)), ..plain.named("OVERRIDE ENDED") }
-            }
+            What::OverrideEnded { host, force, how, reason, by } => Self {
+                place: host.clone().unwrap_or_default(),
+                why: format!("{force}{}, {how}: {reason}", of(by)),
+                ..plain.named("OVERRIDE ENDED")
+            },
         }
     }
 

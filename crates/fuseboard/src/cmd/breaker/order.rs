@@ -1,6 +1,7 @@
 //! `fuseboard breaker open | close | reset`: finds the one service that is meant, and gives the proxy the order.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -50,6 +51,13 @@ struct Chosen {
     /// One of its subsets; default: the service without them
     #[arg(long, value_name = "NAME")]
     subset: Option<String>,
+    /// Only this endpoint of it: address and port, as `fuseboard endpoints` has them
+    #[arg(long, value_name = "ADDR", value_parser = endpoint)]
+    endpoint: Option<SocketAddr>,
+}
+
+fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an endpoint is an address with a port, as in 10.0.0.7:8080".to_owned())
 }
 
 pub(super) fn open(forced: &Forced) -> Outcome {
@@ -73,6 +81,9 @@ fn give(action: &str, chosen: &Chosen, asked: &Asked, parameters: &[(&str, &str)
     let found = asked.read()?;
     let cluster = &chosen.one_of(&found, action)?.cluster;
     let mut target = format!("/fuseboard/v1/breakers/{action}?cluster={}", Query::escape(cluster));
+    if let Some(address) = chosen.endpoint {
+        let _ = write!(target, "&endpoint={}", Query::escape(&address.to_string()));
+    }
     for (name, value) in parameters.iter().chain(&[("by", &*who())]) {
         let _ = write!(target, "&{name}={}", Query::escape(value));
     }
@@ -88,14 +99,27 @@ fn give(action: &str, chosen: &Chosen, asked: &Asked, parameters: &[(&str, &str)
 }
 
 fn sentence(ordered: &Ordered) -> String {
+    let whose = ordered.endpoint.as_ref().map(|address| format!(" {address}")).unwrap_or_default();
     let name = output::styled(output::STRONG, &ordered.cluster);
     let order = ordered.breaker.as_ref().and_then(|breaker| breaker.r#override.as_ref());
-    match order {
-        Some(order) => format!("{name}\n{}\n", by_hand(order)),
-        None if !ordered.changed => format!("{name}\nnothing to reset: no breaker, and no override\n"),
-        None if ordered.breaker.is_none() => format!("{name}\nno override any more, and no breaker\n"),
-        None => format!("{name}\nclosed, with nothing remembered\n"),
-    }
+    let text = match order {
+        Some(order) => by_hand(order),
+        None if !ordered.changed && ordered.endpoint.is_some() => {
+            "nothing to reset: no breaker, no override, and not ejected".to_owned()
+        }
+        None if !ordered.changed => "nothing to reset: no breaker, and no override".to_owned(),
+        None if ordered.returned && ordered.breaker.is_none() => "not ejected any more".to_owned(),
+        None if ordered.returned => "not ejected any more; closed, with nothing remembered".to_owned(),
+        None if ordered.endpoint_breakers > 0 => {
+            format!(
+                "closed, with nothing remembered: the breakers of all {} endpoints",
+                ordered.endpoint_breakers
+            )
+        }
+        None if ordered.breaker.is_none() => "no override any more, and no breaker".to_owned(),
+        None => "closed, with nothing remembered".to_owned(),
+    };
+    format!("{name}{whose}\n{text}\n")
 }
 
 impl Chosen {
