@@ -28,7 +28,7 @@ A refusal before a byte was sent to any host also says `x-fuseboard-not-processe
 
 Where the hosts of a service are Fuseboards themselves, `trustRefusals: true` in its `DestinationPolicy` makes a caller believe that header:
 such a 503 counts against neither host nor breaker, and the request, a POST too, goes to another host under the route's retries
-([ADR 6](adr/0006-refusals-of-peers.md)). `upstream_rq_refused_by_peer` counts them. Without it nobody is believed.
+([ADR 7](adr/0007-refusals-of-peers.md)). `upstream_rq_refused_by_peer` counts them. Without it nobody is believed.
 
 ## Reasons
 
