@@ -241,6 +241,9 @@ codes! {
     ProbesForNothing = "FB223", Warning, applies;
     /// `lease` is longer than `patience`, after which the breaker opens again: no probe ever gives its place to another.
     LeaseBeyondPatience = "FB224", Warning, applies;
+    /// `scope: endpoint` is for a service with a single endpoint: when that one's breaker opens, nobody is left, as with
+    /// `scope: destination`, and its state goes with the endpoint. Not told of a `CircuitBreaker` for a wildcard.
+    LoneEndpointBreaker = "FB225", Warning, applies;
     /// `outlierDetection` of a `DestinationPolicy` completes that of a `DestinationRule`, but no rule of the hosts that it is for
     /// has such a block: no host is ever ejected. The block of the rule may be empty: `outlierDetection: {}`.
     PolicyWithoutDetection = "FB230", Warning, applies;

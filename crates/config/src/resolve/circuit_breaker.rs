@@ -39,11 +39,13 @@ impl<'a> BreakerIndex<'a> {
         Self(Layers::new(breakers, workload, &twice, diagnostics))
     }
 
-    /// The breaker of the cluster called `name`; `None`: no resource is for it. `timeout` is the bound of its calls.
+    /// The breaker of the cluster called `name`; `None`: no resource is for it. `timeout` is the bound of its calls, and it has so
+    /// many `endpoints`.
     pub(super) fn breaker(
         &self,
         name: &ServiceName,
         timeout: Option<Duration>,
+        endpoints: usize,
         diagnostics: &mut Diagnostics,
     ) -> Option<ClusterBreaker> {
         let cascade = self.0.of(&name.host, &name.namespace, name.port, &name.subset);
@@ -53,6 +55,9 @@ impl<'a> BreakerIndex<'a> {
         let scope = scope(&cascade, &mut written);
         written.may_be_completed = self.0.len() > 1;
         circuit_breaker_sense::check(&policy, &written, cascade.layers.first()?, timeout, diagnostics);
+        if scope == BreakerScope::Endpoint && endpoints == 1 {
+            circuit_breaker_sense::report_lone_endpoint(&policy, &written, name, diagnostics);
+        }
         let mut provenance = Provenance::default();
         for (setting, at) in written.iter() {
             provenance.insert(setting, Arc::new(at.origin(setting)));

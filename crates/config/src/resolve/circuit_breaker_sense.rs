@@ -7,7 +7,7 @@ use std::time::Duration;
 use fuseboard_api::Span;
 use fuseboard_api::fuseboard::CircuitBreaker;
 use fuseboard_core::breaker::{BreakerPolicy, Mode, WindowPolicy};
-use fuseboard_snapshot::{BreakerSetting, Origin};
+use fuseboard_snapshot::{BreakerSetting, Origin, ServiceName};
 
 use super::hostname;
 use crate::diagnostic::{Code, Diagnostics};
@@ -77,6 +77,25 @@ impl<'a> Written<'a> {
 
 fn field(setting: BreakerSetting) -> String {
     format!("spec.{}", setting.path())
+}
+
+/// Says that the breaker of the only endpoint leaves nobody to send to. A default for many is not to blame.
+pub(super) fn report_lone_endpoint(
+    policy: &BreakerPolicy,
+    written: &Written<'_>,
+    name: &ServiceName,
+    diagnostics: &mut Diagnostics,
+) {
+    let setting = BreakerSetting::Scope;
+    let is_default = |at: &At<'_>| hostname::is_wildcard(&at.breaker.spec.host);
+    if policy.mode == Mode::Enforce && !written.settings.get(&setting).is_none_or(is_default) {
+        let message = format!(
+            "{}, port {} has one endpoint: when its breaker opens, nobody is left, and every call is refused",
+            name.host, name.port
+        );
+        let help = "write scope: destination, or run more endpoints";
+        written.report(Code::LoneEndpointBreaker, setting, message, help, diagnostics);
+    }
 }
 
 /// Reports what is odd about `policy`; `closest` is the resource to name where a setting is missing.

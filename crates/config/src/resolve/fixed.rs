@@ -86,7 +86,7 @@ impl<'a> FixedPlan<'_, 'a> {
             return (cluster, timeout, tcp::proxy(0, rule), name);
         };
         let name = ServiceName { host, ..cluster.service.clone() };
-        cluster.breaker = self.breaker(&name, timeout, diagnostics);
+        cluster.breaker = self.breaker(&name, timeout, cluster.endpoints.len(), diagnostics);
         if !self.tcp && !self.resources.fallbacks.is_empty() && !self.fallbacks.is_for(&name) {
             let message = format!("no Fallback applies to {}, port {}", name.host, name.port);
             let help = "compare the fallback's host, port and subset with --host and --namespace";
@@ -179,9 +179,10 @@ impl<'a> FixedPlan<'_, 'a> {
         &self,
         name: &ServiceName,
         timeout: Timeout,
+        endpoints: usize,
         diagnostics: &mut Diagnostics,
     ) -> Option<ClusterBreaker> {
-        let breaker = self.breakers.breaker(name, timeout, diagnostics);
+        let breaker = self.breakers.breaker(name, timeout, endpoints, diagnostics);
         if breaker.is_none() && !self.resources.circuit_breakers.is_empty() {
             let message = format!("no CircuitBreaker applies to {}, port {}", name.host, name.port);
             let help = "compare the breaker's host, port and subset with --host and --namespace";

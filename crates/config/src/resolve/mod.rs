@@ -196,7 +196,8 @@ fn of_port(
 ) -> Vec<Cluster> {
     let mut made = cluster::of_port(service, port, rule, policies, tls, diagnostics);
     for cluster in &mut made {
-        cluster.breaker = breakers.breaker(&cluster.service, timeout, diagnostics);
+        let endpoints = cluster.endpoints.len();
+        cluster.breaker = breakers.breaker(&cluster.service, timeout, endpoints, diagnostics);
     }
     made
 }
