@@ -672,6 +672,11 @@ proptest! {
                     detections += events.len() - returned;
                     prop_assert_eq!(returned, model.tick(now));
                 }
+                outlier_model::Step::Return { host } => {
+                    let monitor = Arc::clone(&rig.hosts[host % hosts]);
+                    let returned = rig.detector.return_host(&monitor, at(now)).is_some();
+                    prop_assert_eq!(returned, model.return_by_hand(host % hosts, now));
+                }
             }
             prop_assert_eq!(rig.ejected(), model.ejected());
             prop_assert_eq!(rig.detector.ejected(), model.ejected().len());

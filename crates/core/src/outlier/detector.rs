@@ -308,7 +308,12 @@ impl OutlierDetector {
     /// return by the sweep. `None`: it is not ejected, or gone.
     pub fn return_host(&mut self, monitor: &HostMonitor, now: Instant) -> Option<OutlierEvent> {
         let is_it = |record: &&mut Record| std::ptr::eq(Arc::as_ptr(&record.monitor), monitor);
-        let event = self.hosts.iter_mut().find(is_it)?.restore(now)?;
+        let record = self.hosts.iter_mut().find(is_it)?;
+        let event = record.restore(now)?;
+        // What it did before it was ejected, in this very interval, must not eject it again.
+        for origin in Origin::ALL {
+            record.monitor.take_volume(origin);
+        }
         self.epoch.advance();
         Some(event)
     }

@@ -12,6 +12,7 @@ pub(crate) enum Step {
     Begin { host: usize },
     End { outcome: Outcome },
     Wait { millis: u64 },
+    Return { host: usize },
 }
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -37,6 +38,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         2 => (0_usize..6).prop_map(|host| Step::Begin { host }),
         2 => outcomes().prop_map(|outcome| Step::End { outcome }),
         3 => (0_u64..400).prop_map(|millis| Step::Wait { millis }),
+        1 => (0_usize..6).prop_map(|host| Step::Return { host }),
     ]
 }
 
@@ -183,6 +185,21 @@ impl Cluster {
             returned_at: state.returned_at,
             ..Host::default()
         };
+    }
+
+    /// Somebody returns the host by hand; whether it was ejected.
+    pub(crate) fn return_by_hand(&mut self, host: usize, now: u64) -> bool {
+        let state = &mut self.hosts[host];
+        if state.ejected_at.is_none() {
+            return false;
+        }
+        *state = Host {
+            returned_at: Some(now),
+            multiplier: state.multiplier,
+            era: state.era + 1,
+            ..Host::default()
+        };
+        true
     }
 
     /// How many hosts came back.
