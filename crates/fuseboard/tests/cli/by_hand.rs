@@ -4,9 +4,9 @@
 
 use serde_json::Value;
 
-use fuseboard_testkit::{Client, Script, Upstream};
+use fuseboard_testkit::{Behaviour, Client, Reply, Script, Upstream};
 
-use crate::endpoints::pods;
+use crate::endpoints::{pods, rule};
 use crate::home::{Home, Process, Proxy, Said, service};
 
 /// Two services: `httpbin` with one port, and `web`, which has two and is in two namespaces.
@@ -141,6 +141,31 @@ async fn p43_one_endpoint_is_taken_out_by_hand_seen_everywhere_and_reset() {
     let there = format!("has no endpoint 127.0.0.9:1; there is {address}, {}", upstreams[1].address());
     failed(&unknown, 1, &[&there]);
     failed(&home.fuseboard("breaker reset httpbin --endpoint pod-1").await, 2, &["an address with a port"]);
+}
+
+#[tokio::test]
+async fn p43_an_ejected_endpoint_is_brought_back_by_hand() {
+    let home = Home::new();
+    let failing = Script::always(Behaviour::answer(&Reply::status(503)));
+    let upstreams = [Upstream::start(failing).await, Upstream::start(Script::ok("two")).await];
+    home.write("rules/service.yaml", &pods(&upstreams));
+    let detection = "outlierDetection: {consecutiveGatewayErrors: 2, interval: 1h, baseEjectionTime: 1h, \
+                     maxEjectionPercent: 100}";
+    home.write("rules/rule.yaml", &rule(detection));
+    let proxy = home.proxy("").await;
+    let mut client = Client::connect(proxy.listen).await;
+    while !home.fuseboard("stats --filter ejections_active").await.out.contains("active: 1\n") {
+        for _ in 0..10 {
+            client.get("httpbin", "/").await;
+        }
+    }
+    let address = upstreams[0].address();
+    let reset = home.fuseboard(&format!("breaker reset httpbin --endpoint {address}")).await;
+    assert!(reset.out.ends_with(&format!(" {address}\nnot ejected any more\n")), "{reset:?}");
+    let table = home.fuseboard("endpoints httpbin").await.out;
+    assert!(table.contains("2 of 2 in rotation"), "{table}");
+    let history = home.fuseboard("breaker history httpbin").await.out;
+    assert!(history.lines().last().unwrap().contains(&format!("RETURN   {address}")), "{history}");
 }
 
 #[tokio::test]

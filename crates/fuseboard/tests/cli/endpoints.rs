@@ -24,7 +24,7 @@ pub(crate) fn pods(upstreams: &[Upstream]) -> String {
     text
 }
 
-fn rule(policy: &str) -> String {
+pub(crate) fn rule(policy: &str) -> String {
     format!(
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: httpbin}}\nspec:\n  host: httpbin\n  \
          trafficPolicy:\n    {policy}\n"
