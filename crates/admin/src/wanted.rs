@@ -56,7 +56,15 @@ impl Wanted {
         let rest = self.host.strip_prefix(&name.to_ascii_lowercase());
         let in_namespace =
             rest.is_some_and(|rest| matches!(rest.strip_prefix('.'), Some(rest) if rest == namespace || rest == format!("{namespace}.svc")));
-        self.host.eq_ignore_ascii_case(host) || rest == Some("") || in_namespace
+        self.host.eq_ignore_ascii_case(host) || rest == Some("") || in_namespace || self.is_short_for(host)
+    }
+
+    /// Whether a full host of the cluster's form is meant by its beginning; a `ServiceEntry` has no other name for it.
+    fn is_short_for(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let Some((service, _)) = host.split_once(".svc.") else { return false };
+        let wanted = self.host.strip_suffix(".svc").unwrap_or(&self.host);
+        wanted == service || service.split('.').next() == Some(&*self.host)
     }
 }
 
@@ -80,6 +88,16 @@ mod tests {
         for name in ["we", "web.other", "web.shop.svc.other", "webshop", "web:81"] {
             assert!(!is(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_host_of_a_service_entry_is_found_by_its_short_forms() {
+        let is = |wanted: &str, host| Wanted::parse(wanted).unwrap().is(host, host, "other", 80);
+        for name in ["web", "web.shop", "web.shop.svc", "web.shop.svc.cluster.local"] {
+            assert!(is(name, "web.shop.svc.cluster.local"), "{name}");
+        }
+        assert!(!is("web.svc", "web.shop.svc.cluster.local") && !is("shop", "web.shop.svc.cluster.local"));
+        assert!(is("api.example.com", "api.example.com") && !is("api", "api.example.com"));
     }
 
     #[test]

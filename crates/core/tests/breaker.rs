@@ -462,7 +462,8 @@ fn p43_an_override_acts_on_a_disabled_breaker_too_and_leaves_it_disabled() {
     let order = Override { force: Force::Open, until: at(100), reason: "drill".into(), by: "me".into() };
     let _ = rig.breaker.force(order, at(0));
     assert_eq!(rig.call(OK, 99), Err(RefusedBy::Open));
-    rig.tick(100);
+    let ended = rig.tick(100);
+    assert!(ended.iter().all(|transition| !transition.shadow), "{ended:?}");
     assert_eq!(rig.calls(&[BAD; 9], 101), []);
     assert_eq!(rig.breaker.view(at(101)).window.calls, 0);
 }

@@ -125,7 +125,7 @@ impl Machine {
 
     /// Whether a refusal is a refusal.
     pub(super) fn acts(&self) -> bool {
-        self.policy.mode == Mode::Enforce || self.phase.forced().is_some()
+        self.policy.mode != Mode::Shadow || self.phase.forced().is_some()
     }
 
     /// Before this nobody is let through (open, half-open), or nothing runs out (forced closed).

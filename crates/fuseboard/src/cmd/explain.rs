@@ -99,14 +99,16 @@ fn section(told: &Explanation) -> String {
         text.extend(wrapped(sentence));
     }
     text.push('\n');
+    let longest = told.settings.iter().map(|setting| setting.value.chars().count()).max();
+    let width = longest.map_or(0, |longest| longest + 2).max(16);
     for setting in &told.settings {
-        text.push_str(&value(setting));
+        text.push_str(&value(setting, width));
     }
     text
 }
 
 /// A line with the value and its place, and one with what it means.
-fn value(setting: &ExplainedSetting) -> String {
+fn value(setting: &ExplainedSetting, width: usize) -> String {
     let from = match &setting.from {
         None => output::styled(output::FAINT, "default").to_string(),
         Some(rule) => {
@@ -121,7 +123,7 @@ fn value(setting: &ExplainedSetting) -> String {
         }
     };
     let name = output::padded(output::STRONG, &setting.setting, 32);
-    let value = output::padded(anstyle::Style::new(), &setting.value, 16);
+    let value = output::padded(anstyle::Style::new(), &setting.value, width);
     format!("  {name}{value}{from}\n    {}\n", output::styled(output::FAINT, &setting.meaning))
 }
 
