@@ -184,11 +184,12 @@ impl Bench {
     }
 }
 
+/// Without a master: a worker would outlive the one that is ended here.
 fn start_origin(nginx: &Path, address: SocketAddr, scratch: &Path) -> anyhow::Result<Server> {
     let file = scratch.join("nginx.conf");
     let folder = scratch.display();
     let text = format!(
-        "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n\
+        "daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n\
          events {{ worker_connections 4096; }}\n\
          http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;\n\
          server {{ listen {address} backlog=4096; location / {{ default_type text/plain; return 200 'hello\\n'; }} }} }}\n"
