@@ -34,6 +34,8 @@ pub struct Cluster {
     pub max_connection_pools: Option<NonZeroU32>,
     /// Life of an upstream connection.
     pub connection: ConnectionPolicy,
+    /// Which HTTP is spoken to its hosts.
+    pub http: UpstreamHttp,
     /// Choice of host.
     pub lb: LbPolicy,
     /// `None`: no outlier detection, and none of its stats.
@@ -121,6 +123,39 @@ impl Default for ConnectionPolicy {
             keepalive: None,
         }
     }
+}
+
+/// Which HTTP is spoken to the hosts of a cluster, and the bounds of HTTP/2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamHttp {
+    /// The version.
+    pub version: UpstreamVersion,
+    /// Streams that one connection may carry at a time, if the host does not offer less; `None`: Envoy's default, 1024. Istio's
+    /// `http.maxConcurrentStreams`. Without a meaning for HTTP/1.1.
+    pub max_concurrent_streams: Option<NonZeroU32>,
+    /// PING frames on HTTP/2 connections; `None`: none. Istio's `http.http2KeepAlive`.
+    pub ping: Option<Http2Ping>,
+}
+
+/// The version of HTTP that is spoken to the hosts of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamVersion {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: with TLS as ALPN agrees, in plain text by prior knowledge.
+    Http2,
+    /// What the client speaks: Envoy's `use_downstream_protocol_config`, Istio's `useClientProtocol`.
+    Client,
+}
+
+/// HTTP/2's own keep-alive: Envoy's `connection_keepalive`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Ping {
+    /// Time between two PING frames.
+    pub interval: Duration,
+    /// The connection is closed when a PING stays unanswered for this long.
+    pub timeout: Duration,
 }
 
 /// TCP keep-alive probes; `None` leaves the system's value.

@@ -14,8 +14,8 @@ mod route;
 
 pub use breaker::{BreakerScope, BreakerSetting, ClusterBreaker};
 pub use cluster::{
-    Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Locality, PerPriority,
-    ServiceName, TcpKeepalive,
+    Availability, Cluster, ConnectionPolicy, Endpoint, EndpointHealth, EndpointId, Http2Ping, Locality,
+    PerPriority, ServiceName, TcpKeepalive, UpstreamHttp, UpstreamVersion,
 };
 pub use failures::ClassifierSetting;
 pub use fallback::{ClusterFallback, FallbackSetting, WrittenStep};

@@ -91,6 +91,7 @@ impl ClusterSketch {
             fallback: None,
             queue_timeout: None,
             trust_refusals: false,
+            http: fuseboard_snapshot::UpstreamHttp::default(),
             proxy_protocol: None,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
             tls: None,

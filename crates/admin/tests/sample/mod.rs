@@ -41,6 +41,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
         fallback: None,
         queue_timeout: None,
         trust_refusals: false,
+        http: fuseboard_snapshot::UpstreamHttp::default(),
         proxy_protocol: None,
         endpoints: vec![Endpoint {
             id: EndpointId::new("", address),

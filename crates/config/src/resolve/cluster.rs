@@ -134,6 +134,7 @@ pub(super) fn build(
         fallback: None,
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
         trust_refusals: policies.trust_refusals(),
+        http: fuseboard_snapshot::UpstreamHttp::default(),
         proxy_protocol: settings.proxy_protocol.as_ref().map(|proxy| tcp::proxy_version(proxy.block)),
         endpoints,
         tls,

@@ -46,6 +46,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         fallback: None,
         queue_timeout: None,
         trust_refusals: false,
+        http: fuseboard_snapshot::UpstreamHttp::default(),
         proxy_protocol: None,
         endpoints: Vec::new(),
         tls: None,
