@@ -34,7 +34,12 @@ fn object(schema: &Schema, entry: Option<(&str, &str)>) -> String {
     let own = entry.map(|(key, _)| key);
     let mut entries: Vec<String> = entry.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     // Not demanded by the schema, but without them the rest says nothing.
-    let partners = [("PortTrafficPolicy", "port", "{number: 8000}"), ("OutlierDetection", SPLIT, "true")];
+    let partners = [
+        ("PortTrafficPolicy", "port", "{number: 8000}"),
+        ("OutlierDetection", SPLIT, "true"),
+        ("Http2KeepAlive", "interval", "1s"),
+        ("Http2KeepAlive", "timeout", "1s"),
+    ];
     for (holder, key, value) in partners {
         if schema.name == holder && own != Some(key) && (key != SPLIT || own == Some(LOCAL_FAILURES)) {
             entries.push(format!("{key}: {value}"));
@@ -140,7 +145,11 @@ spec:
 ";
 
 fn clusters(text: &str) -> Vec<Cluster> {
-    let (resources, _) = load(&[SourceText::new("x.yaml", format!("{text}{SERVICE}"))]);
+    clusters_of(text, SERVICE)
+}
+
+fn clusters_of(text: &str, service: &str) -> Vec<Cluster> {
+    let (resources, _) = load(&[SourceText::new("x.yaml", format!("{text}{service}"))]);
     let plan = ListenPlan::outbound(Vec::new());
     let (snapshot, _) = resolve(&resources, &Workload::default(), &plan, 1);
     without_origins(&snapshot)
@@ -175,11 +184,19 @@ fn each_supported_field_of_a_policy_changes_what_runs() {
             }
             ty => vec![sample(ty)],
         };
-        let without = clusters(&document(Kind::DestinationRule, &written(&place, None)));
+        let is_for_http2 = ["maxConcurrentStreams", "http2KeepAlive"].map(Step::Key);
+        let speaks = if place.path.iter().any(|step| is_for_http2.contains(step)) { "HTTP2" } else { "HTTP" };
+        let service = SERVICE.replace("protocol: HTTP", &format!("protocol: {speaks}"));
+        let without = clusters_of(&document(Kind::DestinationRule, &written(&place, None)), &service);
         assert!(!without.is_empty());
         for value in values {
             let text = document(Kind::DestinationRule, &written(&place, Some(&value)));
-            assert_ne!(clusters(&text), without, "{}: {value} changes nothing\n{text}", place.name("spec"));
+            assert_ne!(
+                clusters_of(&text, &service),
+                without,
+                "{}: {value} changes nothing\n{text}",
+                place.name("spec")
+            );
             seen += 1;
         }
     }

@@ -22,6 +22,14 @@ pub enum Setting {
     MaxRetries,
     /// `connectionPool.http.maxRequestsPerConnection`
     MaxRequestsPerConnection,
+    /// `connectionPool.http.h2UpgradePolicy`
+    H2UpgradePolicy,
+    /// `connectionPool.http.useClientProtocol`
+    UseClientProtocol,
+    /// `connectionPool.http.maxConcurrentStreams`
+    MaxConcurrentStreams,
+    /// `connectionPool.http.http2KeepAlive`
+    Http2KeepAlive,
     /// `connectionPool.tcp.connectTimeout`
     ConnectTimeout,
     /// `connectionPool.http.idleTimeout` or `connectionPool.tcp.idleTimeout`
@@ -108,6 +116,10 @@ impl Setting {
             Self::MaxRequests => "http2MaxRequests",
             Self::MaxRetries => "maxRetries",
             Self::MaxRequestsPerConnection => "maxRequestsPerConnection",
+            Self::H2UpgradePolicy => "h2UpgradePolicy",
+            Self::UseClientProtocol => "useClientProtocol",
+            Self::MaxConcurrentStreams => "maxConcurrentStreams",
+            Self::Http2KeepAlive => "http2KeepAlive",
             Self::ConnectTimeout => "connectTimeout",
             Self::IdleTimeout => "idleTimeout",
             Self::OutlierDetection => "outlierDetection",

@@ -135,14 +135,14 @@ object! {
         max_retries: optional i32 = "maxRetries", Supported;
         /// Time without a request after which a connection is closed; default 1h.
         idle_timeout: optional Duration = "idleTimeout", Supported;
-        /// Whether connections are upgraded to HTTP/2.
+        /// `UPGRADE`: HTTP/2 is spoken to a port that declares HTTP/1.1.
         h2_upgrade_policy: optional H2UpgradePolicy = "h2UpgradePolicy", Supported;
-        /// Speak the protocol that the client speaks.
-        use_client_protocol: optional bool = "useClientProtocol", NotActedUpon("HTTP/1.1 is spoken to the host");
-        /// Most streams of one HTTP/2 connection.
-        max_concurrent_streams: optional i32 = "maxConcurrentStreams", NotActedUpon("HTTP/1.1 is spoken to the host");
-        /// HTTP/2 PING as keep-alive.
-        http2_keep_alive: optional Http2KeepAlive = "http2KeepAlive", NotActedUpon("HTTP/1.1 is spoken to the host");
+        /// HTTP/2 or HTTP/1.1 is spoken to the host, whichever the client speaks.
+        use_client_protocol: optional bool = "useClientProtocol", Supported;
+        /// Most requests at a time on one HTTP/2 connection; 0 or absent: 1024, or less if the host says so.
+        max_concurrent_streams: optional i32 = "maxConcurrentStreams", Supported;
+        /// PING frames on HTTP/2 connections; absent: none.
+        http2_keep_alive: optional Http2KeepAlive = "http2KeepAlive", Supported;
     }
 }
 
@@ -154,7 +154,7 @@ choice! {
         /// No.
         DoNotUpgrade = "DO_NOT_UPGRADE", Supported;
         /// Yes.
-        Upgrade = "UPGRADE", NotActedUpon("HTTP/1.1 is spoken to the host");
+        Upgrade = "UPGRADE", Supported;
     }
 }
 

@@ -192,8 +192,6 @@ codes! {
     /// The port's name, `appProtocol` or number says that it is not HTTP, so that it cannot share a listening address with
     /// others, and it was given none of its own.
     TcpNotListened = "FB203", Warning, applies;
-    /// The port's name or `appProtocol` says HTTP/2 or gRPC. It is called with HTTP/1.1, which gRPC servers refuse.
-    Http2NotSpoken = "FB204", Warning, applies;
     /// No `EndpointSlice` and no `Endpoints` tell the addresses of a `Service`.
     NoEndpoints = "FB205", Warning, applies;
     /// The addresses of a `Service` are known, but not for this port: none of its slices has a port of the same name.

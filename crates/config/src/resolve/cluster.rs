@@ -11,9 +11,10 @@ use super::client_tls::{self, Security, TlsSource};
 use super::destination_policy::Policies;
 use super::destination_rule::{Effective, SubsetAt};
 use super::labels::{self, Labels};
+use super::protocol::Protocol;
 use super::registry::{Backend, Port, Service};
 use super::rule_index::MergedRule;
-use super::{connection_pool, outlier, outlier_policy, outlier_sense, tcp};
+use super::{connection_pool, outlier, outlier_policy, outlier_sense, tcp, upstream_http};
 use crate::diagnostic::{Code, Diagnostics};
 
 /// The clusters of `port`: the default one first, then one for each subset of the rule.
@@ -34,7 +35,8 @@ pub(super) fn of_port(
     };
     let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port.number);
     let all = port.backends.iter().map(|backend| backend.endpoint.clone()).collect();
-    let mut clusters = vec![build(name(""), all, rule, &settings, (policies, tls), diagnostics)];
+    let mut clusters =
+        vec![build((name(""), port.protocol), all, rule, &settings, (policies, tls), diagnostics)];
     for subset in rule.into_iter().flat_map(|rule| &rule.subsets) {
         let selector = labels::plain(subset.subset.labels.as_ref());
         report_unlabelled(subset, port, diagnostics);
@@ -42,7 +44,7 @@ pub(super) fn of_port(
         let endpoints = chosen.map(|backend| backend.endpoint.clone()).collect();
         let settings = settings.of_subset(subset, port.number);
         clusters.push(build(
-            name(&subset.subset.name),
+            (name(&subset.subset.name), port.protocol),
             endpoints,
             rule,
             &settings,
@@ -74,9 +76,9 @@ fn report_unlabelled(subset: &SubsetAt, port: &Port, diagnostics: &mut Diagnosti
     }
 }
 
-/// The cluster called `service`, with the blocks in force for it. Its breaker, which is not the rule's, comes later.
+/// The cluster called `service` of a port of this protocol, with the blocks in force for it. Its breaker, which is not the rule's, comes later.
 pub(super) fn build(
-    service: ServiceName,
+    (service, protocol): (ServiceName, Protocol),
     mut endpoints: Vec<Endpoint>,
     rule: Option<&MergedRule>,
     settings: &Effective,
@@ -115,8 +117,10 @@ pub(super) fn build(
         Some(Security::Tls(policy)) => (Some(policy), Availability::Serving),
         Some(Security::Withheld(reason)) => (None, Availability::Withheld(reason)),
     };
+    let http = upstream_http::of_port(protocol, pool.map(|pool| &pool.block.value));
     if let Some(pool) = pool {
         connection_pool::report(pool, diagnostics);
+        upstream_http::remember(protocol, http, pool, &mut provenance);
     }
     Cluster {
         stat_name: format!("{};", name.replace(':', "_")).into(),
@@ -134,7 +138,7 @@ pub(super) fn build(
         fallback: None,
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
         trust_refusals: policies.trust_refusals(),
-        http: fuseboard_snapshot::UpstreamHttp::default(),
+        http,
         proxy_protocol: settings.proxy_protocol.as_ref().map(|proxy| tcp::proxy_version(proxy.block)),
         endpoints,
         tls,

@@ -17,6 +17,7 @@ use super::client_tls::TlsSource;
 use super::destination_policy::{Policies, PolicyIndex};
 use super::destination_rule::Effective;
 use super::fallback::FallbackIndex;
+use super::protocol::Protocol;
 use super::registry::Service;
 use super::rule_index::{MergedRule, RuleIndex};
 use super::{Timeout, cluster, hostname, layers, tcp};
@@ -75,12 +76,23 @@ impl<'a> FixedPlan<'_, 'a> {
             namespace,
             subset: "".into(),
         };
+        let declared = service.and_then(|service| service.ports.iter().find(|known| known.number == port));
+        // An address that no service declares has HTTP/1.1, as long as no rule says otherwise: what a client speaks to a proxy
+        // in front of a server says little of what the server understands.
+        let undeclared = if self.tcp { Protocol::Opaque } else { Protocol::Http };
+        let protocol = declared.map_or(undeclared, |port| port.protocol);
         let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port);
         let timeout = policies.timeout().map_or(default_timeout, |(timeout, _)| timeout);
         let named = host.as_deref().filter(|host| !hostname::is_wildcard(host));
         let tls = TlsSource { resources: self.resources, workload: self.workload, host: named };
-        let mut cluster =
-            cluster::build(name, self.endpoints(), rule, &settings, (&policies, tls), diagnostics);
+        let mut cluster = cluster::build(
+            (name, protocol),
+            self.endpoints(),
+            rule,
+            &settings,
+            (&policies, tls),
+            diagnostics,
+        );
         let Some(host) = host else {
             let name = cluster.service.clone();
             return (cluster, timeout, tcp::proxy(0, rule), name);

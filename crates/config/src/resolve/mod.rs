@@ -35,6 +35,7 @@ mod server_tls;
 mod service_entry;
 mod tcp;
 mod unknown_target;
+mod upstream_http;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -65,8 +66,7 @@ use crate::workload::Workload;
 type Timeout = Option<Duration>;
 
 /// What to do about a port whose protocol is not carried.
-const SAY_HTTP: &str =
-    "if it speaks HTTP/1.1 too, name the port http or http-something, or write appProtocol: http";
+const SAY_HTTP: &str = "if it speaks HTTP, say which in its name or appProtocol: http, http2 or grpc";
 
 /// What a proxy for `workload` runs, and what is wrong with or missing from the resources. Always a complete snapshot: a
 /// problem leaves out only what it is about.
@@ -285,12 +285,9 @@ fn stand_ins(
 
 /// What nobody is served on as it is. Such ports have clusters all the same: their limits can be looked at.
 fn report_protocols(service: &Service, tcp: &TcpPlan, diagnostics: &mut Diagnostics) {
-    let numbers = |wanted: Protocol| {
-        let ports = service.ports.iter().filter(|port| port.protocol == wanted);
-        let unserved = ports.filter(|port| tcp.of(service, port).next().is_none());
-        unserved.map(|port| port.number.to_string()).collect::<Vec<_>>()
-    };
-    let opaque = numbers(Protocol::Opaque);
+    let ports = service.ports.iter().filter(|port| port.protocol == Protocol::Opaque);
+    let unserved = ports.filter(|port| tcp.of(service, port).next().is_none());
+    let opaque: Vec<_> = unserved.map(|port| port.number.to_string()).collect();
     if let Some(first) = opaque.first() {
         let (host, ports) = (&service.host, opaque.join(", "));
         let message = format!("a TCP port has no address to listen on: nobody reaches {host}, port {ports}");
@@ -298,11 +295,6 @@ fn report_protocols(service: &Service, tcp: &TcpPlan, diagnostics: &mut Diagnost
             "give it one, as --listen-tcp 127.0.0.1:{first}={host}:{first} of `fuseboard run`; {SAY_HTTP}"
         );
         diagnostics.push(service.diagnostic(Code::TcpNotListened, message).help(help));
-    }
-    let http2 = numbers(Protocol::Http2).join(", ");
-    if !http2.is_empty() {
-        let message = format!("HTTP/2 is not spoken yet: {}, port {http2}, gets HTTP/1.1", service.host);
-        diagnostics.push(service.diagnostic(Code::Http2NotSpoken, message).help(SAY_HTTP));
     }
     let http = service.ports.iter().filter(|port| port.protocol.is_http()).count();
     if http > 1 && service.default_port().is_none() {

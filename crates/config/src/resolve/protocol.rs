@@ -30,9 +30,9 @@ impl Protocol {
         })
     }
 
-    /// The protocol of a `ServiceEntry` port, whose `protocol` field goes before its name.
-    pub(super) fn of_entry_port(name: &str, protocol: &str) -> Self {
-        Self::from_word(protocol).or_else(|| Self::from_name(name)).unwrap_or(Self::Auto)
+    /// The protocol of a `ServiceEntry` port, by its `protocol` field. Its name and its number say nothing, as in Istio.
+    pub(super) fn of_entry_port(protocol: &str) -> Self {
+        Self::from_word(protocol).unwrap_or(Self::Auto)
     }
 
     /// Whether requests can be routed to it by `Host`.
@@ -60,7 +60,7 @@ impl Protocol {
 
     fn from_word(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
-            "http" => Some(Self::Http),
+            "http" | "http_proxy" => Some(Self::Http),
             "http2" | "grpc" | "grpc-web" => Some(Self::Http2),
             "tcp" | "tls" | "https" | "mongo" | "mysql" | "redis" => Some(Self::Opaque),
             "udp" => Some(Self::Udp),
@@ -94,6 +94,13 @@ mod tests {
         assert_eq!(with("http-g", "HTTP2"), Protocol::Http2);
         assert_eq!(with("c", "kubernetes.io/h2c"), Protocol::Http2);
         assert_eq!(with("http-f", "example.com/x"), Protocol::Auto);
+    }
+
+    #[test]
+    fn a_service_entry_says_it_in_its_own_field() {
+        assert_eq!(Protocol::of_entry_port("GRPC-Web"), Protocol::Http2);
+        assert_eq!(Protocol::of_entry_port("http-a"), Protocol::Auto);
+        assert_eq!(Protocol::of_entry_port(""), Protocol::Auto);
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn ports(raw: &ServiceEntry) -> Vec<Port<'_>> {
     for port in raw.ports.iter().flat_map(|ports| &ports.value) {
         let Some(number) = registry::port_number(port.number.value) else { continue };
         let declared = port.protocol.as_ref().map_or("", |protocol| protocol.value.as_str());
-        let protocol = Protocol::of_entry_port(&port.name, declared);
+        let protocol = Protocol::of_entry_port(declared);
         if protocol == Protocol::Udp {
             continue;
         }

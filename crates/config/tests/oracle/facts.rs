@@ -1,12 +1,13 @@
 //! The part of a cluster that is compared, from either side.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_snapshot::{Availability, Cluster, TcpKeepalive};
+use fuseboard_snapshot::{Availability, Cluster, Http2Ping, TcpKeepalive, UpstreamHttp, UpstreamVersion};
 use fuseboard_tls::Names;
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ pub(crate) struct Facts {
     pub(crate) max_duration: Option<Duration>,
     pub(crate) max_requests: Option<u64>,
     pub(crate) keepalive: Option<TcpKeepalive>,
+    pub(crate) http: UpstreamHttp,
     pub(crate) lb: Option<LbPolicy>,
     pub(crate) tls: Tls,
     pub(crate) endpoints: Option<Vec<String>>,
@@ -113,6 +115,7 @@ impl Facts {
             max_duration: cluster.connection.max_duration,
             max_requests: cluster.connection.max_requests.map(|requests| requests.get().into()),
             keepalive: cluster.connection.keepalive,
+            http: cluster.http,
             lb: Some(cluster.lb),
             tls: Tls::of_ours(cluster),
             endpoints: Some(endpoints),
@@ -139,6 +142,7 @@ impl Facts {
             max_duration: duration(&row["max_connection_duration"]),
             max_requests: row["max_requests_per_connection"].as_u64(),
             keepalive: row.get("keepalive").and_then(keepalive),
+            http: http(&row["http_options"]),
             lb: balancer(row["lb"].as_str().unwrap()),
             tls: row.get("tls").map_or(Tls::Plain, Tls::of_istiod),
             endpoints: row.get("endpoints").filter(|_| row["type"] == "EDS").map(|list| {
@@ -166,6 +170,7 @@ impl Facts {
         compare("connection duration", &self.max_duration, &ours.max_duration);
         compare("requests per connection", &self.max_requests, &ours.max_requests);
         compare("keep-alive", &self.keepalive, &ours.keepalive);
+        compare("HTTP", &self.http, &ours.http);
         compare("TLS", &self.tls, &ours.tls);
         if self.lb.is_some() {
             compare("balancer", &self.lb, &ours.lb);
@@ -208,6 +213,27 @@ fn keepalive(row: &Value) -> Option<TcpKeepalive> {
     };
     let is_off = [keepalive.time, keepalive.interval].contains(&Some(Duration::ZERO));
     (!is_off).then_some(keepalive)
+}
+
+/// Without options Envoy speaks HTTP/1.1. What Istio writes for either version of the client's choice is always empty.
+fn http(options: &Value) -> UpstreamHttp {
+    let client = &options["use_downstream_protocol_config"];
+    let http2 = &options["explicit_http_config"]["http2_protocol_options"];
+    let version = match (client.is_object(), http2.is_object()) {
+        (true, true) => panic!("two protocols: {options}"),
+        (true, false) => UpstreamVersion::Client,
+        (false, true) => UpstreamVersion::Http2,
+        (false, false) => UpstreamVersion::Http1,
+    };
+    assert!(!client.is_object() || client["http2_protocol_options"] == serde_json::json!({}), "{options}");
+    let streams = http2["max_concurrent_streams"].as_u64();
+    let ping = &http2["connection_keepalive"];
+    UpstreamHttp {
+        version,
+        max_concurrent_streams: streams.and_then(|streams| NonZeroU32::new(u32::try_from(streams).unwrap())),
+        ping: duration(&ping["interval"])
+            .map(|interval| Http2Ping { interval, timeout: duration(&ping["timeout"]).unwrap() }),
+    }
 }
 
 /// `None`: a balancer that follows the client's address; consistent hashing is reported and not acted upon yet.

@@ -11,7 +11,7 @@ use fuseboard_core::retry::RetryPolicy;
 use fuseboard_snapshot::{
     Availability, BreakerSetting, ClassifierSetting, ClientPolicy, Cluster, ClusterBreaker, ClusterFallback,
     ConnectionPolicy, Domain, Endpoint, EndpointHealth, FallbackSetting, ListenerTarget, Origin, RouteConfig,
-    Snapshot, TcpProxy,
+    Snapshot, TcpProxy, UpstreamHttp, UpstreamVersion,
 };
 use fuseboard_tls::Names;
 
@@ -122,6 +122,7 @@ fn cluster(out: &mut String, cluster: &Cluster) {
         line(out, 1, &format!("limits high {:?}", cluster.thresholds.high));
     }
     connection(out, cluster.connect_timeout, &cluster.connection);
+    http(out, cluster.http);
     line(out, 1, &format!("balancer {:?}, panic below {}%", cluster.lb, cluster.panic_threshold));
     if let Some(pools) = cluster.max_connection_pools {
         line(out, 1, &format!("connections to {pools} hosts at a time"));
@@ -207,6 +208,23 @@ fn connection(out: &mut String, connect_timeout: Duration, connection: &Connecti
         let _ = write!(text, ", {keepalive:?}");
     }
     line(out, 1, &text);
+}
+
+fn http(out: &mut String, http: UpstreamHttp) {
+    let mut text = match http.version {
+        UpstreamVersion::Http1 => String::new(),
+        UpstreamVersion::Http2 => "HTTP/2".to_owned(),
+        UpstreamVersion::Client => "HTTP as the client speaks it".to_owned(),
+    };
+    if let Some(streams) = http.max_concurrent_streams {
+        let _ = write!(text, ", {streams} streams");
+    }
+    if let Some(ping) = http.ping {
+        let _ = write!(text, ", ping every {:?} for {:?}", ping.interval, ping.timeout);
+    }
+    if !text.is_empty() {
+        line(out, 1, &text);
+    }
 }
 
 fn outlier(out: &mut String, outlier: &OutlierPolicy) {
