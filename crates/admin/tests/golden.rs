@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_admin::memory::{self, Memory};
+use fuseboard_admin::proxy_config::{ClusterFilter, Dump};
 use fuseboard_admin::status::{
-    BreakerStatus, EjectionStatus, HistoryEvent, HistoryRecord, RefusalRecord, RulePlace,
+    BreakerStatus, EjectionStatus, HistoryEvent, HistoryRecord, ProxyStatus, RefusalRecord, RulePlace,
 };
 use fuseboard_admin::{
     Page, Query, breakers, config_dump, ejections, endpoint, hosts, refusals, server_info,
@@ -23,8 +24,10 @@ use fuseboard_core::breaker::{BreakerPolicy, BreakerView, Cause, Mode, State, Ta
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{
-    BreakerScope, BreakerSetting, ClusterBreaker, Location, Origin, Provenance, ResourceRef,
+    BreakerScope, BreakerSetting, Cluster, ClusterBreaker, Http2Ping, Location, Origin, Provenance,
+    ResourceRef, UpstreamHttp, UpstreamVersion,
 };
+use serde_json::{Value, json};
 
 fn assert_golden(name: &str, page: &Page) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -52,14 +55,62 @@ fn config_dump_is_envoys_envelope_around_clusters_and_endpoints() {
     assert_eq!(dump["configs"].as_array().unwrap().len(), 1);
 }
 
-fn json(page: &Page) -> serde_json::Value {
+#[test]
+fn config_dump_says_the_version_of_http_as_istiod_writes_it() {
+    let seconds = Duration::from_secs;
+    let http2 = UpstreamHttp { version: UpstreamVersion::Http2, ..UpstreamHttp::default() };
+    let bounded = UpstreamHttp {
+        max_concurrent_streams: NonZeroU32::new(9),
+        ping: Some(Http2Ping { interval: seconds(30), timeout: Duration::from_millis(2_500) }),
+        ..http2
+    };
+    let client = UpstreamHttp { version: UpstreamVersion::Client, ..UpstreamHttp::default() };
+    let explicit = |options: Value| ("explicit_http_config", options);
+    for (http, (key, expected)) in [
+        (UpstreamHttp::default(), explicit(json!({"http_protocol_options": {}}))),
+        (http2, explicit(json!({"http2_protocol_options": {}}))),
+        (
+            bounded,
+            explicit(json!({"http2_protocol_options": {
+                "max_concurrent_streams": 9,
+                "connection_keepalive": {"interval": "30s", "timeout": "2.500s"},
+            }})),
+        ),
+        (
+            client,
+            (
+                "use_downstream_protocol_config",
+                json!({"http_protocol_options": {}, "http2_protocol_options": {}}),
+            ),
+        ),
+    ] {
+        let mut status = sample::httpbin();
+        status.cluster = Arc::new(Cluster { http, ..(*status.cluster).clone() });
+        let status = ProxyStatus { clusters: vec![status], ..sample::proxy() };
+        let page = config_dump::page(&status, &Query::parse(""));
+        let dump = parsed(&page);
+        let options =
+            &dump["configs"][0]["static_clusters"][0]["cluster"]["typed_extension_protocol_options"];
+        let options = options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].as_object().unwrap();
+        assert_eq!(options[key], expected);
+        assert_eq!(options.len(), 3, "type, bounds of both versions, and one choice: {options:?}");
+        let dump = Dump::parse(&page.body).unwrap();
+        let tree = dump.cluster_settings(&ClusterFilter::default()).unwrap();
+        let printed = serde_json::to_string(&tree).unwrap();
+        let streams =
+            r#""http2ProtocolOptions":{"maxConcurrentStreams":9,"connectionKeepalive":{"interval":"30s""#;
+        assert_eq!(printed.contains(streams), http == bounded, "{printed}");
+    }
+}
+
+fn parsed(page: &Page) -> Value {
     serde_json::from_str(&page.body).unwrap()
 }
 
 #[test]
 fn config_dump_selects_a_list_and_fields_of_its_entries() {
     let dump = |query: &str| config_dump::page(&sample::proxy(), &Query::parse(query));
-    let clusters = json(&dump("resource=static_clusters&mask=cluster.name,last_updated"));
+    let clusters = parsed(&dump("resource=static_clusters&mask=cluster.name,last_updated"));
     let first = &clusters["configs"][0];
     assert_eq!(first["@type"], "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster");
     assert!(first["last_updated"].is_string());
@@ -71,7 +122,7 @@ fn config_dump_selects_a_list_and_fields_of_its_entries() {
         dump("include_eds&resource=static_endpoint_configs&mask=endpoint_config.cluster_name").status,
         200
     );
-    let sections = json(&dump("include_eds&mask=static_clusters"));
+    let sections = parsed(&dump("include_eds&mask=static_clusters"));
     assert_eq!(
         sections["configs"].as_array().unwrap().len(),
         1,

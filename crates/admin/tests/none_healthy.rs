@@ -77,7 +77,7 @@ fn p10_for_each_count_of_ejected_hosts_what_happens_is_what_was_printed() {
         for answer in ANSWERS {
             for threshold in [0, 30, 50, 100] {
                 let policy = NoneHealthyPolicy { threshold, answer };
-                let explained = explain::of_cluster(&cluster(hosts, policy), None);
+                let explained = explain::of_cluster(&cluster(hosts, policy), None, true);
                 for ejected in 0..=hosts {
                     let healthy = hosts - ejected;
                     let what = format!("{healthy} of {hosts} healthy, {threshold} %, {answer:?}");
@@ -105,7 +105,7 @@ fn p10_for_each_count_of_ejected_hosts_what_happens_is_what_was_printed() {
 #[test]
 fn the_sentences_say_the_same_in_words() {
     let sentences = |hosts, threshold, answer| {
-        explain::of_cluster(&cluster(hosts, NoneHealthyPolicy { threshold, answer }), None).ejection
+        explain::of_cluster(&cluster(hosts, NoneHealthyPolicy { threshold, answer }), None, true).ejection
     };
     let told = |hosts, threshold, answer| sentences(hosts, threshold, answer).pop().unwrap();
     assert_eq!(

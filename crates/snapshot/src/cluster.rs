@@ -137,6 +137,11 @@ pub struct UpstreamHttp {
     pub ping: Option<Http2Ping>,
 }
 
+impl UpstreamHttp {
+    /// Envoy's own bound of streams on one connection.
+    pub const DEFAULT_STREAMS: u32 = 1024;
+}
+
 /// The version of HTTP that is spoken to the hosts of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UpstreamVersion {

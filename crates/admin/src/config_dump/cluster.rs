@@ -5,7 +5,9 @@ use std::time::Duration;
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::Thresholds;
 use fuseboard_core::outlier::OutlierPolicy;
-use fuseboard_snapshot::{Cluster, ConnectionPolicy, ResourceRef, TcpKeepalive};
+use fuseboard_snapshot::{
+    Cluster, ConnectionPolicy, Http2Ping, ResourceRef, TcpKeepalive, UpstreamHttp, UpstreamVersion,
+};
 use serde::Serialize;
 
 use super::endpoints::Assignment;
@@ -127,7 +129,8 @@ struct HttpOptions {
     #[serde(rename = "@type")]
     at_type: &'static str,
     common_http_protocol_options: CommonHttp,
-    explicit_http_config: ExplicitHttp,
+    #[serde(flatten)]
+    version: VersionJson,
 }
 
 #[derive(Serialize)]
@@ -140,9 +143,37 @@ struct CommonHttp {
     max_requests_per_connection: Option<u32>,
 }
 
+/// Whose choice the version of HTTP is.
 #[derive(Serialize)]
-struct ExplicitHttp {
-    http_protocol_options: Empty,
+#[serde(rename_all = "snake_case")]
+enum VersionJson {
+    ExplicitHttpConfig(ExplicitHttp),
+    UseDownstreamProtocolConfig {
+        http_protocol_options: Empty,
+        /// As Istio writes it: without any of the bounds of a rule.
+        http2_protocol_options: Empty,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ExplicitHttp {
+    HttpProtocolOptions(Empty),
+    Http2ProtocolOptions(Http2Json),
+}
+
+#[derive(Serialize)]
+struct Http2Json {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_concurrent_streams: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_keepalive: Option<PingJson>,
+}
+
+#[derive(Serialize)]
+struct PingJson {
+    interval: String,
+    timeout: String,
 }
 
 #[derive(Serialize)]
@@ -175,7 +206,7 @@ impl<'a> ClusterJson<'a> {
             load_assignment: Assignment::configured(&cluster.name, &cluster.endpoints),
             metadata: cluster.rule.as_ref().map(Metadata::from),
             typed_extension_protocol_options: ProtocolOptions {
-                http: HttpOptions::from(&cluster.connection),
+                http: HttpOptions::new(&cluster.connection, cluster.http),
             },
         }
     }
@@ -245,8 +276,8 @@ impl From<&ResourceRef> for Metadata {
     }
 }
 
-impl From<&ConnectionPolicy> for HttpOptions {
-    fn from(policy: &ConnectionPolicy) -> Self {
+impl HttpOptions {
+    fn new(policy: &ConnectionPolicy, http: UpstreamHttp) -> Self {
         Self {
             at_type: HTTP_OPTIONS,
             common_http_protocol_options: CommonHttp {
@@ -254,8 +285,32 @@ impl From<&ConnectionPolicy> for HttpOptions {
                 max_connection_duration: policy.max_duration.map(proto_duration),
                 max_requests_per_connection: policy.max_requests.map(std::num::NonZeroU32::get),
             },
-            explicit_http_config: ExplicitHttp { http_protocol_options: Empty {} },
+            version: http.into(),
         }
+    }
+}
+
+impl From<UpstreamHttp> for VersionJson {
+    fn from(http: UpstreamHttp) -> Self {
+        match http.version {
+            UpstreamVersion::Http1 => Self::ExplicitHttpConfig(ExplicitHttp::HttpProtocolOptions(Empty {})),
+            UpstreamVersion::Http2 => {
+                Self::ExplicitHttpConfig(ExplicitHttp::Http2ProtocolOptions(Http2Json {
+                    max_concurrent_streams: http.max_concurrent_streams.map(std::num::NonZeroU32::get),
+                    connection_keepalive: http.ping.map(PingJson::from),
+                }))
+            }
+            UpstreamVersion::Client => Self::UseDownstreamProtocolConfig {
+                http_protocol_options: Empty {},
+                http2_protocol_options: Empty {},
+            },
+        }
+    }
+}
+
+impl From<Http2Ping> for PingJson {
+    fn from(ping: Http2Ping) -> Self {
+        Self { interval: proto_duration(ping.interval), timeout: proto_duration(ping.timeout) }
     }
 }
 

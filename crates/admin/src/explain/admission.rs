@@ -1,4 +1,4 @@
-//! What will happen to request N+1 over HTTP/1.1: how many run, how many wait, which one is refused and why. The arithmetic
+//! What will happen to request N+1: how many run, how many wait, which one is refused and why. The arithmetic
 //! is that of `docs/concepts/limits.md`.
 
 use fuseboard_core::limit::UNLIMITED;
@@ -6,7 +6,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, Route};
 use serde::{Deserialize, Serialize};
 
-use super::word;
+use super::{protocol, word};
 
 /// How many requests are admitted at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,17 +37,18 @@ impl Admission {
         }
         let limits = &cluster.thresholds.default;
         let finite = |bound: u32| (bound != UNLIMITED).then_some(u64::from(bound));
-        let (connections, requests) = (finite(limits.max_connections), finite(limits.max_requests));
-        match (connections, requests) {
+        let per_connection = u64::from(protocol::per_connection(cluster));
+        let places = finite(limits.max_connections).map(|connections| connections * per_connection);
+        match (places, finite(limits.max_requests)) {
             (None, None) => Self::new(None, Some(0), None),
             // What is refused by this limit never gets as far as the queue.
             (None, Some(requests)) => Self::new(Some(requests), Some(0), Some(RefusalReason::LimitRequests)),
-            (Some(connections), Some(requests)) if requests < connections => {
+            (Some(places), Some(requests)) if requests < places => {
                 Self::new(Some(requests), Some(0), Some(RefusalReason::LimitRequests))
             }
-            (Some(connections), _) => match finite(limits.max_pending_requests) {
-                Some(queue) => Self::new(Some(connections), Some(queue), Some(RefusalReason::LimitQueueFull)),
-                None => Self::new(Some(connections), None, None),
+            (Some(places), _) => match finite(limits.max_pending_requests) {
+                Some(queue) => Self::new(Some(places), Some(queue), Some(RefusalReason::LimitQueueFull)),
+                None => Self::new(Some(places), None, None),
             },
         }
     }
@@ -71,6 +72,8 @@ pub(super) fn sentences(cluster: &Cluster, route: Option<&Route>) -> Vec<String>
     if admission.wait != Some(0) {
         told.push(waiting(cluster, route));
     }
+    let is_limited = cluster.thresholds.default.max_connections != UNLIMITED;
+    told.extend(protocol::sentence(cluster).filter(|_| is_limited));
     if let Some(retry) = route.and_then(|route| route.retry.as_ref()) {
         told.push(format!(
             "A try that cannot connect is made again, on another host if there is one, {} more {} at most; each needs a place of its own.",
@@ -88,11 +91,16 @@ fn situation(cluster: &Cluster) -> String {
         let plural = if bound == 1 { "" } else { "s" };
         (bound != UNLIMITED).then(|| format!("at most {} {noun}{plural}", word::cardinal(bound.into())))
     };
-    let requests =
-        limit(limits.max_requests, "request").filter(|_| limits.max_requests < limits.max_connections);
+    let each = match protocol::per_connection(cluster) {
+        1 => String::new(),
+        requests if limits.max_connections == 1 => format!(" of {requests} requests"),
+        requests => format!(" of {requests} requests each"),
+    };
+    let places = u64::from(limits.max_connections) * u64::from(protocol::per_connection(cluster));
+    let requests = limit(limits.max_requests, "request").filter(|_| u64::from(limits.max_requests) < places);
     let mut told: Vec<String> = [
         Some(word::count(word::ready(cluster), "host")),
-        limit(limits.max_connections, "connection"),
+        limit(limits.max_connections, "connection").map(|connections| connections + &each),
         requests,
     ]
     .into_iter()

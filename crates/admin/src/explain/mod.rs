@@ -7,6 +7,7 @@ mod ejection;
 mod fallback;
 mod health;
 mod pipeline;
+mod protocol;
 mod setting;
 mod word;
 
@@ -65,7 +66,7 @@ pub struct ExplainedSetting {
     pub setting: String,
     /// `10`, `5s`, `unlimited`, `off`.
     pub value: String,
-    /// What it means for HTTP/1.1.
+    /// What it means.
     pub meaning: String,
     /// Where it was written; absent: a default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,13 +83,18 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Explanations {
     let hosts = || snapshot.routes.iter().flat_map(|table| &table.virtual_hosts);
     let clusters = snapshot.clusters.iter().enumerate().map(|(index, cluster)| {
         let route = hosts().map(|host| &host.route).find(|route| route.cluster == index);
-        of_cluster(cluster, route)
+        let is_http = hosts().any(|host| {
+            let known = snapshot.clusters.get(host.route.cluster).map(|cluster| &cluster.service);
+            known
+                .is_some_and(|known| known.host == cluster.service.host && known.port == cluster.service.port)
+        });
+        of_cluster(cluster, route, is_http)
     });
     Explanations { version: 1, clusters: clusters.collect() }
 }
 
-/// One service, and the route that leads to it.
-pub fn of_cluster(cluster: &Cluster, route: Option<&Route>) -> Explanation {
+/// One service, the route that leads to it, and whether requests reach its port at all: TCP has no version of HTTP.
+pub fn of_cluster(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Explanation {
     let hosts = word::ready(cluster);
     let service = &cluster.service;
     Explanation {
@@ -104,7 +110,10 @@ pub fn of_cluster(cluster: &Cluster, route: Option<&Route>) -> Explanation {
         rule: cluster.rule.as_ref().map(ToString::to_string),
         admission: Admission::of(cluster),
         requests: admission::sentences(cluster, route),
-        settings: setting::all(cluster, route).into_iter().chain(fallback::settings(cluster)).collect(),
+        settings: setting::all(cluster, route, is_http)
+            .into_iter()
+            .chain(fallback::settings(cluster))
+            .collect(),
         ejection: ejection::sentences(cluster).into_iter().chain(health::sentence(cluster)).collect(),
         when_healthy: health::outcomes(cluster),
         order: pipeline::sentences(cluster, route),

@@ -1,4 +1,4 @@
-//! Every value of a service: what it is, what it means for HTTP/1.1, and where it was written.
+//! Every value of a service: what it is, what it means, and where it was written.
 
 use std::time::Duration;
 
@@ -7,14 +7,17 @@ use fuseboard_core::limit::UNLIMITED;
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
 use fuseboard_snapshot::{ClassifierSetting, Cluster, Route, Setting};
 
-use super::{ExplainedSetting, place, word};
+use super::{ExplainedSetting, place, protocol, word};
 
 /// In the order in which a rule writes them.
-pub(super) fn all(cluster: &Cluster, route: Option<&Route>) -> Vec<ExplainedSetting> {
+pub(super) fn all(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Vec<ExplainedSetting> {
     let mut told = limits(cluster);
     if let Some(pools) = cluster.max_connection_pools {
         let meaning = "endpoints with open connections at a time; the request for one more is refused (limit.pools), unless an idle one makes room";
         told.push(one(cluster, Setting::MaxConnectionPools, pools.to_string(), meaning.to_owned()));
+    }
+    if is_http {
+        told.extend(protocol::settings(cluster));
     }
     told.extend(connection(cluster));
     let off_or = |bound: Option<Duration>| bound.map_or_else(|| "off".to_owned(), word::time);
@@ -58,7 +61,7 @@ pub(super) fn all(cluster: &Cluster, route: Option<&Route>) -> Vec<ExplainedSett
     told
 }
 
-fn one(cluster: &Cluster, setting: Setting, value: String, meaning: String) -> ExplainedSetting {
+pub(super) fn one(cluster: &Cluster, setting: Setting, value: String, meaning: String) -> ExplainedSetting {
     let from = cluster.provenance.get(setting).map(|origin| place(origin));
     ExplainedSetting { setting: setting.field().to_owned(), value, meaning, from }
 }
@@ -76,7 +79,7 @@ fn limits(cluster: &Cluster) -> Vec<ExplainedSetting> {
             cluster,
             Setting::MaxConnections,
             word::bound(limits.max_connections),
-            "connections to all hosts together; on HTTP/1.1 each carries one request at a time".to_owned(),
+            format!("connections to all hosts together; {}", protocol::carries(cluster)),
         ),
         one(cluster, Setting::MaxPendingRequests, word::bound(limits.max_pending_requests), queue),
         one(

@@ -19,7 +19,7 @@ use crate::output;
   fuseboard explain -f rules/ -n web payments -o json
 
 With -f it reads files and starts nothing; without, it asks a running proxy. What
-is said holds for HTTP/1.1 and one proxy: each proxy has the limits for itself.")]
+is said holds for one proxy: each has the limits for itself.")]
 pub(crate) struct Arguments {
     /// Service: httpbin, httpbin.default or in full, with :PORT for one port; default: all
     #[arg(value_name = "HOST", value_parser = Wanted::parse)]
