@@ -9,6 +9,8 @@ use fuseboard_http1::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::security;
+
 /// Takes an answer as it comes.
 pub trait Receiver: Send {
     /// The head, from the status line to the empty line.
@@ -79,13 +81,13 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Nothing came on a socket used before: the server had closed it.
-    Stale,
+    Stale(String),
     Broken(String),
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::Broken(error.to_string())
+        Self::Broken(security::words(&error).unwrap_or_else(|| error.to_string()))
     }
 }
 
@@ -161,11 +163,13 @@ impl Reader {
         loop {
             let count = match socket.read_buf(&mut self.buffer).await {
                 Ok(count) => count,
-                Err(_) if self.buffer.is_empty() => return Err(Failure::Stale),
+                Err(error) if self.buffer.is_empty() => {
+                    return Err(security::words(&error).map_or_else(stale, Failure::Stale));
+                }
                 Err(error) => return Err(error.into()),
             };
             if count == 0 {
-                return Err(if self.buffer.is_empty() { Failure::Stale } else { truncated() });
+                return Err(if self.buffer.is_empty() { stale() } else { truncated() });
             }
             loop {
                 let found = self.scanner.scan(&self.buffer);
@@ -217,6 +221,10 @@ impl Reader {
 /// 100 to 199, except 101 which nobody asked for and which the parser refuses.
 fn is_interim(head: &[u8]) -> bool {
     matches!(head.get(9..12), Some([b'1', rest @ ..]) if rest != b"01")
+}
+
+fn stale() -> Failure {
+    Failure::Stale("EOF before any answer".to_owned())
 }
 
 fn truncated() -> Failure {

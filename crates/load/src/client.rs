@@ -2,7 +2,7 @@
 //! answer means for the socket, as fortio does. Sockets are in `connection`, reading in `answer`; when to call and what
 //! to make of the answers is the engine's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Extent, Failure, Reader, Receiver, Refusal, is_ok};
-use crate::connection::{ConnectError, Connection, Route, SocketCounts};
+use crate::connection::{ConnectError, Connection, Path, Route, SocketCounts};
 use crate::deadline::Deadline;
 use crate::event::{Level, LogLine, Observer};
 use crate::histogram::Histogram;
@@ -18,6 +18,7 @@ use crate::options::{HttpOptions, Options, Style};
 use crate::redirect::{self, Hop};
 use crate::request::{Body, Request};
 use crate::resolver::Resolver;
+use crate::security::{Security, SecurityError};
 use crate::socket::{Address, Socket};
 use crate::target::{Target, TargetError};
 use crate::upload;
@@ -34,15 +35,31 @@ pub(crate) struct Destination {
     pub(crate) style: Style,
     request: Request,
     run_id: i64,
+    /// Made when something is called over TLS.
+    security: OnceLock<Security>,
 }
 
 impl Destination {
     pub(crate) async fn resolve(options: &Options) -> Result<Self, TargetError> {
         let http = options.http.clone();
         let target = Target::parse(&http.url)?;
-        let route = route_to(&target, &http).await?;
+        let security = OnceLock::new();
+        let route = route_to(&target, &http, &security).await?;
         let request = Request::new(&http, &target, options.style);
-        Ok(Self { target, route, http, style: options.style, request, run_id: options.run_id })
+        Ok(Self { target, route, http, style: options.style, request, run_id: options.run_id, security })
+    }
+
+    /// Tells what differs from what was asked, or is worth a thought.
+    pub(crate) fn announce(&self, observer: &Observer) {
+        if self.target.scheme_was_missing {
+            let given = &self.http.url;
+            let message = format!("Assuming http:// on missing scheme for '{given}'");
+            observer.log(LogLine::new(Level::Warning, message));
+        }
+        if self.http.tls.insecure && self.target.secure {
+            let message = "TLS certificates will not be verified, per flag request";
+            observer.log(LogLine::new(Level::Info, message));
+        }
     }
 
     fn extent(&self) -> Extent {
@@ -51,12 +68,33 @@ impl Destination {
     }
 }
 
-async fn route_to(target: &Target, http: &HttpOptions) -> Result<Route, TargetError> {
-    if let Some(path) = &http.unix_socket {
-        return Ok(Route::Unix(Address::Unix(path.clone())));
+async fn route_to(
+    target: &Target,
+    http: &HttpOptions,
+    security: &OnceLock<Security>,
+) -> Result<Route, TargetError> {
+    let handshake = if target.secure {
+        let malformed = || TargetError::Malformed { url: target.url.clone() };
+        Some(made(security, http)?.for_host(&target.host).ok_or_else(malformed)?)
+    } else {
+        None
+    };
+    let path = match &http.unix_socket {
+        Some(path) => Path::Unix(Address::Unix(path.clone())),
+        None => {
+            Path::Resolved { resolver: Arc::new(Resolver::of(target, http).await?), once: http.resolve_once }
+        }
+    };
+    Ok(Route { path, handshake })
+}
+
+/// Whoever comes first reads the files.
+fn made<'a>(security: &'a OnceLock<Security>, http: &HttpOptions) -> Result<&'a Security, SecurityError> {
+    if let Some(made) = security.get() {
+        return Ok(made);
     }
-    let resolver = Arc::new(Resolver::of(target, http).await?);
-    Ok(Route::Resolved { resolver, once: http.resolve_once })
+    let made = Security::of(&http.tls, &[])?;
+    Ok(security.get_or_init(|| made))
 }
 
 /// What came back.
@@ -208,18 +246,20 @@ async fn way_to<'a>(
     elsewhere: &'a mut Option<(String, Connection)>,
 ) -> Result<&'a mut Connection, TargetError> {
     let http = &destination.http;
-    if target.authority == destination.target.authority || http.unix_socket.is_some() {
+    let origin = target.origin();
+    let same_place = http.unix_socket.is_some() && target.secure == destination.target.secure;
+    if same_place || origin == destination.target.origin() {
         return Ok(own);
     }
     let known = match elsewhere.take() {
-        Some(known) if known.0 == target.authority => known,
+        Some(known) if known.0 == origin => known,
         left => {
             if let Some((_, left)) = left {
                 own.sockets.merge(&left.sockets);
             }
-            let route = route_to(target, http).await?;
+            let route = route_to(target, http, &destination.security).await?;
             let connection = Connection::new(route, http.connection_reuse, own.sockets.connecting.emptied());
-            (target.authority.clone(), connection)
+            (origin, connection)
         }
     };
     Ok(&mut elsewhere.insert(known).1)
@@ -269,7 +309,7 @@ impl Speaker {
                     return Ok(answer);
                 }
                 // One silent retry: a server may close an idle connection at any time.
-                Some(Err(Failure::Stale)) if reused => {}
+                Some(Err(Failure::Stale(_))) if reused => {}
                 Some(Err(failure)) => return Err(self.failed(&failure, &socket)),
                 None => return Err(self.timed_out(&socket)),
             }
@@ -311,21 +351,22 @@ impl Speaker {
             ConnectError::Lookup { host, error } => LogLine::new(Level::Error, "Unable to resolve hostname")
                 .with("hostname", host.as_str())
                 .with("err", error.to_string()),
-            ConnectError::Dial { address, error } => {
+            ConnectError::Dial { address, secure, error } => {
                 let network = if matches!(address, Address::Unix(_)) { "unix" } else { "tcp" };
-                LogLine::new(Level::Error, "Unable to connect")
+                let message = if *secure { "Unable to TLS connect" } else { "Unable to connect" };
+                LogLine::new(Level::Error, message)
                     .with("dest", address.to_string())
                     .with("err", format!("dial {network} {address}: {error}"))
             }
+            ConnectError::Handshake { address, error } => LogLine::new(Level::Error, "Unable to TLS connect")
+                .with("dest", address.to_string())
+                .with("err", error.as_str()),
         });
         Reply::socket_error(0)
     }
 
     fn failed(&self, failure: &Failure, socket: &Socket) -> Reply {
-        let error = match failure {
-            Failure::Stale => "EOF before any answer",
-            Failure::Broken(error) => error.as_str(),
-        };
+        let (Failure::Stale(error) | Failure::Broken(error)) = failure;
         self.unanswered("Read error (incomplete/invalid response)", error, socket)
     }
 
@@ -365,7 +406,11 @@ async fn converse(
     receiver: Option<&mut dyn Receiver>,
 ) -> Result<Answer, Failure> {
     // An error in sending is not the end: a server may answer before it has read everything.
-    let sent = socket.write_all(&request.bytes).await;
+    let mut sent = socket.write_all(&request.bytes).await;
+    if sent.is_ok() {
+        // What TLS has taken may not have left yet; to a plain socket this is nothing.
+        sent = socket.flush().await;
+    }
     if http.half_close && !http.keeps_connections() && sent.is_ok() {
         socket.shutdown().await?;
     }

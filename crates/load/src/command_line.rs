@@ -46,6 +46,13 @@ const FLAGS: &[Flag] = &[
     switch("a", "", "Save the result as JSON under a name made of its time and labels, in -data-dir"),
     value("access-log-file", "path", "", "Add a line for each call to this file"),
     value("access-log-format", "format", "json", "Form of these lines, one of [json influx]"),
+    value(
+        "cacert",
+        "path",
+        "",
+        "PEM file with who may sign the server's certificate (default whom the system trusts)",
+    ),
+    value("cert", "path", "", "PEM file with the certificate to show a server that asks for one"),
     switch("compression", "", "Ask for gzip answers; curl shows them unpacked, sizes are those on the wire"),
     value(
         "connection-reuse",
@@ -68,6 +75,9 @@ const FLAGS: &[Flag] = &[
         "16",
         "Most bytes read at once; longer answers are read whole all the same",
     ),
+    switch("https-insecure", "", "Long form of -k"),
+    switch("k", "", "Take whatever certificate the server shows"),
+    value("key", "path", "", "PEM file with the key of -cert"),
     switch("httpccch", "", "Accepted: a connection that the server says it closes is never used again"),
     switch("logger-file-line", "", "Accepted: log lines have no place in the source"),
     switch("logger-force-color", "", "Colour in the log although standard error is no terminal"),
@@ -328,10 +338,14 @@ impl CommandLine {
         match name {
             "connection-reuse" => http.connection_reuse = reuse(name, value)?,
             "dns-method" => http.address_order = address_order(name, value)?,
+            "cacert" => http.tls.ca_cert = path(value),
+            "cert" => http.tls.cert = path(value),
+            "k" | "https-insecure" => http.tls.insecure |= boolean(name, value)?,
+            "key" => http.tls.key = path(value),
             "no-reresolve" => http.resolve_once = boolean(name, value)?,
             "resolve" => http.resolve = Some(value.to_owned()).filter(|host| !host.is_empty()),
             "resolve-ip-type" => http.address_family = address_family(name, value)?,
-            "unix-socket" => http.unix_socket = Some(PathBuf::from(value)).filter(|path| path != ""),
+            "unix-socket" => http.unix_socket = path(value),
             _ => return Ok(false),
         }
         Ok(true)
@@ -477,6 +491,8 @@ Examples:
   fuseboard load -open -ramp 1:50:30s -steps 50:1m http://127.0.0.1:9000/get
   # through a proxy that routes by Host
   fuseboard curl -H Host:httpbin:8000 http://127.0.0.1:15001/get
+  # over TLS, with a certificate of your own authority, at the address given
+  fuseboard load -cacert ca.pem -resolve 127.0.0.1 https://httpbin.test:8443/get
 
 The result goes to stdout, everything else to stderr. Ctrl-C prints the result
 so far. A call fails when its answer is not 2xx or 418; the exit code is 0 all
@@ -503,6 +519,11 @@ fn finite(name: &'static str, value: &str) -> Result<f64, FlagError> {
     number::<f64>(name, value).and_then(|number| {
         if number.is_finite() { Ok(number) } else { Err(invalid(name, value, "value out of range")) }
     })
+}
+
+/// `None` where nothing is named.
+fn path(value: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(value)).filter(|path| path != "")
 }
 
 /// `None` for zero and below.
@@ -732,8 +753,8 @@ mod tests {
             said(&["-calc-qps", "-t", "0", "-n", "4", "u"]),
             "Error: can't use `-calc-qps` without also specifying `-n` and `-t`"
         );
-        let https = said(&["-k", "u"]);
-        assert!(https.starts_with("-k: TLS is not supported"), "{https}");
+        let http2 = said(&["-h2", "u"]);
+        assert!(http2.starts_with("-h2: HTTP/2 is not supported"), "{http2}");
     }
 
     #[test]

@@ -11,11 +11,20 @@ use tokio::time::Instant;
 use crate::deadline::Deadline;
 use crate::histogram::Histogram;
 use crate::resolver::Resolver;
-use crate::socket::{Address, Socket};
+use crate::security::{Handshake, handshake_words};
+use crate::socket::{Address, Plain, Socket};
+
+/// How sockets reach the destination, and what begins on them.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) path: Path,
+    /// TLS, if it is spoken.
+    pub(crate) handshake: Option<Handshake>,
+}
 
 /// How sockets reach the destination.
 #[derive(Debug, Clone)]
-pub(crate) enum Route {
+pub(crate) enum Path {
     /// Over TCP to one of a host's addresses.
     Resolved {
         resolver: Arc<Resolver>,
@@ -57,7 +66,9 @@ pub(crate) enum ConnectError {
     /// The name leads nowhere any more.
     Lookup { host: String, error: io::Error },
     /// Nobody takes the connection.
-    Dial { address: Address, error: String },
+    Dial { address: Address, secure: bool, error: String },
+    /// The two sides come to no terms about TLS.
+    Handshake { address: Address, error: String },
 }
 
 /// For how many calls each socket is used.
@@ -116,22 +127,25 @@ impl Connection {
         let address = self.address().await?;
         self.sockets.used += 1;
         let started = Instant::now();
-        let outcome = deadline.bound(Socket::connect(&address)).await;
+        let outcome = deadline.bound(connect(&address, self.route.handshake.as_ref())).await;
         self.sockets.connecting.record(started.elapsed().as_secs_f64());
         match outcome {
             Some(Ok(socket)) => {
                 self.reuse.opened(|least, most| fastrand::u32(least..=most));
                 Ok(socket)
             }
-            Some(Err(error)) => Err(ConnectError::Dial { address, error: error.to_string() }),
-            None => Err(ConnectError::Dial { address, error: "i/o timeout".to_owned() }),
+            Some(Err(error)) => Err(error),
+            None => {
+                let secure = self.route.handshake.is_some();
+                Err(ConnectError::Dial { address, secure, error: "i/o timeout".to_owned() })
+            }
         }
     }
 
     async fn address(&mut self) -> Result<Address, ConnectError> {
-        let (resolver, once) = match &self.route {
-            Route::Unix(address) => return Ok(address.clone()),
-            Route::Resolved { resolver, once } => (resolver, *once),
+        let (resolver, once) = match &self.route.path {
+            Path::Unix(address) => return Ok(address.clone()),
+            Path::Resolved { resolver, once } => (resolver, *once),
         };
         let address = match self.chosen {
             None => resolver.first(),
@@ -144,6 +158,20 @@ impl Connection {
         self.chosen = Some(address);
         *self.sockets.addresses.entry(address).or_default() += 1;
         Ok(Address::Tcp(address))
+    }
+}
+
+async fn connect(address: &Address, handshake: Option<&Handshake>) -> Result<Socket, ConnectError> {
+    let (at, secure) = (|| address.clone(), handshake.is_some());
+    let socket = Plain::connect(address).await;
+    let socket = socket.map_err(|error| {
+        let error = error.to_string();
+        ConnectError::Dial { address: at(), secure, error }
+    })?;
+    let Some(handshake) = handshake else { return Ok(Socket::Plain(socket)) };
+    match handshake.on(socket).await {
+        Ok(socket) => Ok(Socket::Tls(Box::new(socket))),
+        Err(error) => Err(ConnectError::Handshake { address: at(), error: handshake_words(&error) }),
     }
 }
 

@@ -51,11 +51,7 @@ pub async fn curl_to(
 ) -> Result<i32, RunError> {
     let observer = crate::engine::at_least(options.log_level, observer);
     let destination = Destination::resolve(options).await?;
-    if destination.target.scheme_was_missing {
-        let given = &options.http.url;
-        observer
-            .log(LogLine::new(Level::Warning, format!("Assuming http:// on missing scheme for '{given}'")));
-    }
+    destination.announce(&observer);
     let connecting = connecting_histogram(options.offset, options.resolution);
     let mut client = Client::new(Arc::new(destination), connecting, observer.clone(), 0);
     let mut inflated = Inflated { receiver, wanted: options.http.compression, state: State::Plain };

@@ -71,12 +71,8 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
     let observer = at_least(options.log_level, &observer);
     let mut options = options;
     let destination = Destination::resolve(&options).await?;
-    if destination.target.scheme_was_missing {
-        let given = &options.http.url;
-        observer
-            .log(LogLine::new(Level::Warning, format!("Assuming http:// on missing scheme for '{given}'")));
-        options.http.url.clone_from(&destination.target.url);
-    }
+    destination.announce(&observer);
+    options.http.url.clone_from(&destination.target.url);
     observer.line(banner(&options, cores));
     let cores = options.threads.unwrap_or(cores);
 

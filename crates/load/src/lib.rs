@@ -36,6 +36,7 @@ mod report;
 mod request;
 mod resolver;
 mod saved;
+mod security;
 mod socket;
 mod tally;
 mod target;
@@ -55,11 +56,12 @@ pub use histogram::{Counter, Histogram, Interval};
 pub use netcat::{NetcatError, Peer};
 pub use options::{
     AccessLogFormat, AccessLogOptions, AddressFamily, AddressOrder, FORTIO_VERSION, HttpOptions, Options,
-    Style,
+    Style, TlsOptions,
 };
 pub use payload::PayloadFlags;
 pub use profile::Profile;
 pub use progress::Progress;
 pub use report::Report;
 pub use saved::{Saved, SavedError, document, table};
+pub use security::SecurityError;
 pub use target::TargetError;

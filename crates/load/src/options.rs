@@ -189,7 +189,7 @@ impl Options {
     reason = "each is a flag of the command line, independent of the others"
 )]
 pub struct HttpOptions {
-    /// `http://host:port/path`; without a scheme, `http://` is meant.
+    /// `http://host:port/path` or `https://…`; without a scheme, `http://` is meant.
     pub url: String,
     /// Additional headers. `Host` replaces the URL's; an empty `User-Agent` removes ours (one space sends it empty);
     /// `Content-Type` makes the request a POST.
@@ -232,6 +232,21 @@ pub struct HttpOptions {
     pub follow_redirects: bool,
     /// Reads each answer to its end and keeps the connection whatever the status, as fortio's standard client does.
     pub whole_answers: bool,
+    /// What connections to `https://` show and check.
+    pub tls: TlsOptions,
+}
+
+/// What connections to `https://` show and check.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsOptions {
+    /// Takes whatever certificate the server shows.
+    pub insecure: bool,
+    /// PEM file with who may sign the server's certificate. Default: whom the system trusts.
+    pub ca_cert: Option<PathBuf>,
+    /// PEM file with the certificate to show, if asked; needs `key`.
+    pub cert: Option<PathBuf>,
+    /// PEM file with the key of `cert`.
+    pub key: Option<PathBuf>,
 }
 
 /// Which addresses of a name are used.
@@ -285,6 +300,7 @@ impl HttpOptions {
             compression: false,
             follow_redirects: false,
             whole_answers: false,
+            tls: TlsOptions::default(),
         }
     }
 

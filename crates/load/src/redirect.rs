@@ -130,7 +130,7 @@ mod tests {
         let next = |status, location| posted().next(status, location);
         assert!(next(200, Some("/y")).is_none() && next(304, Some("/y")).is_none());
         assert!(next(302, None).is_none());
-        assert!(next(302, Some("https://a/")).unwrap().is_err());
+        assert!(next(302, Some("ftp://a/")).unwrap().is_err());
     }
 
     #[test]

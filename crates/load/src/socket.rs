@@ -1,4 +1,4 @@
-//! A connected socket, over TCP or a Unix domain socket; whoever reads and writes need not know which.
+//! A connected socket, over TCP or a Unix domain socket, with TLS or without; whoever reads and writes need not know which.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
 /// Where a socket leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +26,14 @@ impl std::fmt::Display for Address {
     }
 }
 
+/// Bytes as they go over the wire.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) enum Plain {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-impl Socket {
+impl Plain {
     pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => {
@@ -44,8 +46,7 @@ impl Socket {
         }
     }
 
-    /// The other side, if it has a name that tells something.
-    pub(crate) fn peer(&self) -> Option<Address> {
+    fn peer(&self) -> Option<Address> {
         match self {
             Self::Tcp(socket) => socket.peer_addr().ok().map(Address::Tcp),
             Self::Unix(socket) => {
@@ -56,38 +57,62 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Plain(Plain),
+    Tls(Box<TlsStream<Plain>>),
+}
+
+impl Socket {
+    /// The other side, if it has a name that tells something.
+    pub(crate) fn peer(&self) -> Option<Address> {
+        match self {
+            Self::Plain(socket) => socket.peer(),
+            Self::Tls(socket) => socket.get_ref().0.peer(),
         }
     }
 }
 
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+/// Reading and writing are those of whichever variant it is.
+macro_rules! passed_on {
+    ($socket:ident: $($variant:ident),+) => {
+        impl AsyncRead for $socket {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $(Self::$variant(socket) => Pin::new(socket).poll_read(cx, buffer),)+
+                }
+            }
         }
-    }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
-        }
-    }
+        impl AsyncWrite for $socket {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $(Self::$variant(socket) => Pin::new(socket).poll_write(cx, bytes),)+
+                }
+            }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $(Self::$variant(socket) => Pin::new(socket).poll_flush(cx),)+
+                }
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $(Self::$variant(socket) => Pin::new(socket).poll_shutdown(cx),)+
+                }
+            }
         }
-    }
+    };
 }
+
+passed_on!(Plain: Tcp, Unix);
+passed_on!(Socket: Plain, Tls);

@@ -1,12 +1,13 @@
 //! Where the calls go: the parts of a URL, and where a redirect leads from there. Addresses are the `resolver`'s.
 
 use crate::options::AddressFamily;
+use crate::security::SecurityError;
 
 /// Why there is nothing to call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// A scheme that is not plain HTTP.
+    /// A scheme that is not HTTP.
     #[error("{url}: {}", not_http(.url))]
     Scheme {
         /// As given.
@@ -35,14 +36,18 @@ pub enum TargetError {
         /// Which addresses may be used.
         family: AddressFamily,
     },
+    /// TLS cannot even begin.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
 }
 
 fn not_http(url: &str) -> &'static str {
     match url.split("://").next().unwrap_or_default().to_ascii_lowercase().as_str() {
-        "https" => "TLS is not supported: call http://, at a proxy in front of it where need be",
-        "tcp" | "udp" => "only http:// is called over and over; `fuseboard nc` talks to it once",
-        "grpc" | "grpcs" => "gRPC is not supported; only http:// is",
-        _ => "only http:// is supported",
+        "tcp" | "udp" => {
+            "only http:// and https:// are called over and over; `fuseboard nc` talks to it once"
+        }
+        "grpc" | "grpcs" => "gRPC is not supported; only http:// and https:// are",
+        _ => "only http:// and https:// are supported",
     }
 }
 
@@ -54,10 +59,10 @@ fn within(family: AddressFamily) -> &'static str {
     }
 }
 
-/// The parts of an `http` URL.
+/// The parts of an `http` or `https` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// With `http://` in front, as shown in reports.
+    /// With `http://` or `https://` in front, as shown in reports.
     pub(crate) url: String,
     /// Host and port as they stand in the URL; the `Host` header.
     pub(crate) authority: String,
@@ -66,6 +71,8 @@ pub(crate) struct Target {
     /// Host without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// `https`: over TLS.
+    pub(crate) secure: bool,
     /// `http://` was added.
     pub(crate) scheme_was_missing: bool,
 }
@@ -74,11 +81,12 @@ impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, TargetError> {
         let malformed = || TargetError::Malformed { url: url.to_owned() };
         let lower = url.to_ascii_lowercase();
-        let scheme_was_missing = !lower.starts_with("http://");
+        let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
+        let (scheme_was_missing, secure) = (scheme.is_none(), scheme == Some("https://"));
         if scheme_was_missing && lower.contains("://") {
             return Err(TargetError::Scheme { url: url.to_owned() });
         }
-        let rest = if scheme_was_missing { url } else { &url["http://".len()..] };
+        let rest = &url[scheme.map_or(0, str::len)..];
         let rest = rest.split('#').next().unwrap_or(rest);
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -92,7 +100,13 @@ impl Target {
         };
         let port = match port.strip_prefix(':') {
             Some(port) => port.parse().map_err(|_| malformed())?,
-            None if port.is_empty() => 80,
+            None if port.is_empty() => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
             None => return Err(malformed()),
         };
         if host.is_empty() {
@@ -105,8 +119,19 @@ impl Target {
             path,
             host: host.to_owned(),
             port,
+            secure,
             scheme_was_missing,
         })
+    }
+
+    /// `http` or `https`.
+    const fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// What connections belong to: the scheme, and host and port.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority)
     }
 
     /// Where a redirect leads: `reference` may be a URL, or relative to this one (RFC 3986, section 5.2).
@@ -117,7 +142,7 @@ impl Target {
             return Self::parse(reference);
         }
         if let Some(rest) = reference.strip_prefix("//") {
-            return Self::parse(&format!("http://{rest}"));
+            return Self::parse(&format!("{}://{rest}", self.scheme()));
         }
         let reference = reference.split('#').next().unwrap_or_default();
         let (own_path, own_query) = self.path.split_at(self.path.find('?').unwrap_or(self.path.len()));
@@ -131,7 +156,7 @@ impl Target {
                 format!("{}{query}", without_dots(&format!("{folder}{path}")))
             }
         };
-        Self::parse(&format!("http://{}{joined}", self.authority))
+        Self::parse(&format!("{}{joined}", self.origin()))
     }
 }
 
@@ -176,6 +201,8 @@ mod tests {
             ("httpbin:8000/a?b=c#d", "httpbin", 8000, "/a?b=c", "httpbin:8000"),
             ("http://h?x", "h", 80, "/?x", "h"),
             ("HTTP://[::1]:99/", "::1", 99, "/", "[::1]:99"),
+            ("https://h/x", "h", 443, "/x", "h"),
+            ("https://h:80", "h", 80, "/", "h:80"),
         ] {
             assert_eq!(parts(url), (host.to_owned(), port, path.to_owned(), authority.to_owned()), "{url}");
         }
@@ -203,7 +230,7 @@ mod tests {
         ] {
             assert!(matches!(Target::parse(url), Err(TargetError::Malformed { .. })), "{url}");
         }
-        assert!(matches!(Target::parse("https://h/"), Err(TargetError::Scheme { .. })));
+        assert!(matches!(Target::parse("ftp://h/"), Err(TargetError::Scheme { .. })));
         assert!(matches!(Target::parse("tcp://h:1"), Err(TargetError::Scheme { .. })));
     }
 
@@ -225,7 +252,11 @@ mod tests {
         ] {
             assert_eq!(from.join(reference).unwrap().url, url, "{reference}");
         }
-        assert!(matches!(from.join("https://h/"), Err(TargetError::Scheme { .. })));
+        assert!(matches!(from.join("ftp://h/"), Err(TargetError::Scheme { .. })));
+        assert!(from.join("https://h/").unwrap().secure && !from.join("//h").unwrap().secure);
+        let from = Target::parse("https://h:1/a").unwrap();
+        assert_eq!(from.join("b").unwrap().url, "https://h:1/b");
+        assert!(from.join("//x/").unwrap().secure && !from.join("http://h:1/a").unwrap().secure);
     }
 
     proptest! {

@@ -6,7 +6,6 @@ use crate::go::flag::Flag;
 /// Why a flag is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    Tls,
     Grpc,
     Http2,
     Server,
@@ -19,17 +18,14 @@ enum Reason {
 impl Reason {
     const fn text(self) -> &'static str {
         match self {
-            Self::Tls => {
-                "TLS is not supported; call http://, at a proxy in front of the service where need be"
-            }
-            Self::Grpc => "gRPC is not supported; only http:// is called",
+            Self::Grpc => "gRPC is not supported; only http:// and https:// are called",
             Self::Http2 => "HTTP/2 is not supported; without this flag the calls are made in HTTP/1.1",
             Self::Server => "it is a flag of fortio's servers and means nothing to a client",
             Self::Nc => "it is a flag of nc",
             Self::Dynamic => "flags cannot be changed while a run goes on",
             Self::Profile => "there is no profiler inside; run the command under `perf record`",
             Self::Udp => {
-                "only http:// is called over and over; `nc udp://host:port` talks to a UDP server once"
+                "only http:// and https:// are called over and over; `nc udp://host:port` talks to a UDP server once"
             }
         }
     }
@@ -42,8 +38,6 @@ const ROWS: &[Row] = &[
     ("M", Some("value"), "", Reason::Server),
     ("P", Some("value"), "", Reason::Server),
     ("base-url", Some("URL"), "", Reason::Server),
-    ("cacert", Some("path"), "", Reason::Tls),
-    ("cert", Some("path"), "", Reason::Tls),
     ("config-dir", Some("directory"), "", Reason::Dynamic),
     ("config-port", Some("port"), "", Reason::Dynamic),
     ("echo-debug-path", Some("URI"), "/debug", Reason::Server),
@@ -57,11 +51,8 @@ const ROWS: &[Row] = &[
     ("health", None, "false", Reason::Grpc),
     ("healthservice", Some("string"), "", Reason::Grpc),
     ("http-port", Some("port"), "8080", Reason::Server),
-    ("https-insecure", None, "false", Reason::Tls),
-    ("k", None, "false", Reason::Tls),
-    ("key", Some("path"), "", Reason::Tls),
     ("max-echo-delay", Some("value"), "1.5s", Reason::Server),
-    ("mtls", None, "false", Reason::Tls),
+    ("mtls", None, "false", Reason::Server),
     ("multi-mirror-origin", None, "true", Reason::Server),
     ("multi-serial-mode", None, "false", Reason::Server),
     ("nc-dont-stop-on-eof", None, "false", Reason::Nc),
@@ -112,7 +103,6 @@ pub(crate) fn judge(name: &str, value: &str) -> Verdict {
 /// The refused flags, one line for each reason, for the usage text.
 pub(crate) fn listed() -> String {
     let reasons = [
-        Reason::Tls,
         Reason::Grpc,
         Reason::Http2,
         Reason::Server,
@@ -151,7 +141,7 @@ mod tests {
         assert_eq!(judge("multi-mirror-origin", "true"), Verdict::Harmless);
         assert_eq!(judge("http-port", "8080"), Verdict::Harmless);
         assert_eq!(judge("qps", "8"), Verdict::Ours);
-        assert_eq!(judge("k", "true"), Verdict::Refused(Reason::Tls.text()));
+        assert_eq!(judge("mtls", "true"), Verdict::Refused(Reason::Server.text()));
         assert_eq!(judge("h2", "maybe"), Verdict::Refused(Reason::Http2.text()));
         assert_eq!(judge("http-port", "1"), Verdict::Refused(Reason::Server.text()));
     }

@@ -47,8 +47,10 @@ pub(crate) async fn converse(
             framed.clear();
             write::chunk(&mut framed, &piece);
             to.write_all(&framed).await?;
+            to.flush().await?;
         }
-        to.write_all(b"0\r\n\r\n").await
+        to.write_all(b"0\r\n\r\n").await?;
+        to.flush().await
     });
     let mut reading = pin!(reader.answer(&mut from, request.method, Extent::Whole, receiver));
     tokio::select! {

@@ -76,7 +76,9 @@ pub(crate) fn is_for<'n>(
 ) -> Result<(), Error> {
     let certificate = EndEntityCert::try_from(leaf).map_err(error_of)?;
     let facts = Facts::read(leaf).ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let mut wanted = None;
     let found = names.into_iter().any(|name| {
+        wanted = wanted.or(Some(name));
         let exactly = facts.uris.iter().chain(&facts.emails).any(|own| own == name);
         exactly
             || name.parse::<IpAddr>().is_ok_and(|address| facts.addresses.contains(&address))
@@ -85,7 +87,17 @@ pub(crate) fn is_for<'n>(
                     && certificate.verify_is_valid_for_subject_name(&name).is_ok()
             })
     });
-    if found { Ok(()) } else { Err(Error::InvalidCertificate(CertificateError::NotValidForName)) }
+    if found { Ok(()) } else { Err(Error::InvalidCertificate(not_for(wanted, facts))) }
+}
+
+/// With the names, where the one that was looked for is one that can be shown.
+fn not_for(wanted: Option<&str>, facts: Facts) -> CertificateError {
+    let wanted = wanted.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+    wanted.map_or(CertificateError::NotValidForName, |expected| {
+        let addresses = facts.addresses.iter().map(ToString::to_string);
+        let presented = facts.dns.into_iter().chain(addresses).collect();
+        CertificateError::NotValidForNameContext { expected, presented }
+    })
 }
 
 fn in_force(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
@@ -105,8 +117,9 @@ fn error_of(error: webpki::Error) -> Error {
     use webpki::Error as W;
     Error::InvalidCertificate(match error {
         W::BadDer | W::BadDerTime | W::TrailingData(_) => CertificateError::BadEncoding,
-        W::CertExpired { .. } | W::InvalidCertValidity => CertificateError::Expired,
-        W::CertNotValidYet { .. } => CertificateError::NotValidYet,
+        W::CertExpired { time, not_after } => CertificateError::ExpiredContext { time, not_after },
+        W::InvalidCertValidity => CertificateError::Expired,
+        W::CertNotValidYet { time, not_before } => CertificateError::NotValidYetContext { time, not_before },
         W::CertRevoked => CertificateError::Revoked,
         W::UnknownIssuer => CertificateError::UnknownIssuer,
         W::InvalidSignatureForPublicKey => CertificateError::BadSignature,

@@ -2,6 +2,7 @@
 //! Keys of what we do not do hold what fortio writes when it is not done. The password is never shown.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -140,9 +141,9 @@ struct Http<'a> {
     #[serde(rename = "MTLS")]
     mtls: bool,
     #[serde(rename = "CACert")]
-    ca_cert: &'static str,
-    cert: &'static str,
-    key: &'static str,
+    ca_cert: String,
+    cert: String,
+    key: String,
     unix_domain_socket: String,
     #[serde(rename = "URL")]
     url: &'a str,
@@ -167,6 +168,10 @@ struct Http<'a> {
     sequential_warmup: bool,
     conn_reuse_range: [u32; 2],
     no_resolve_each_conn: bool,
+}
+
+fn shown(path: Option<&Path>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 impl Report {
@@ -226,16 +231,12 @@ impl Report {
     fn http(&self) -> Http<'_> {
         let http = &self.options.http;
         Http {
-            insecure: false,
+            insecure: http.tls.insecure,
             mtls: false,
-            ca_cert: "",
-            cert: "",
-            key: "",
-            unix_domain_socket: http
-                .unix_socket
-                .as_ref()
-                .map(|path| path.display().to_string())
-                .unwrap_or_default(),
+            ca_cert: shown(http.tls.ca_cert.as_deref()),
+            cert: shown(http.tls.cert.as_deref()),
+            key: shown(http.tls.key.as_deref()),
+            unix_domain_socket: shown(http.unix_socket.as_deref()),
             url: &http.url,
             num_connections: 1,
             compression: http.compression,
@@ -261,7 +262,9 @@ impl Report {
     /// The labels given, else the URL without its scheme and the name of this host.
     fn labels(&self) -> String {
         self.options.labels.clone().unwrap_or_else(|| {
-            let url = self.options.http.url.trim_start_matches("http://");
+            let url = &self.options.http.url;
+            let url =
+                ["https://", "http://"].iter().find_map(|scheme| url.strip_prefix(scheme)).unwrap_or(url);
             let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
             let host = host.split('.').next().unwrap_or(&host);
             format!("{url} , {host}")
