@@ -140,6 +140,20 @@ pub struct UpstreamHttp {
 impl UpstreamHttp {
     /// Envoy's own bound of streams on one connection.
     pub const DEFAULT_STREAMS: u32 = 1024;
+
+    /// Requests that one connection of HTTP/2 carries at a time, unless the host offers less; `in_all`: those of its whole life.
+    pub fn streams(self, in_all: Option<NonZeroU32>) -> u32 {
+        let at_a_time = self.max_concurrent_streams.map_or(Self::DEFAULT_STREAMS, NonZeroU32::get);
+        in_all.map_or(at_a_time, |in_all| in_all.get().min(at_a_time))
+    }
+
+    /// Requests that one connection carries at a time. Where the client decides, over HTTP/1.1.
+    pub fn at_a_time(self, in_all: Option<NonZeroU32>) -> u32 {
+        match self.version {
+            UpstreamVersion::Http2 => self.streams(in_all),
+            UpstreamVersion::Http1 | UpstreamVersion::Client => 1,
+        }
+    }
 }
 
 /// The version of HTTP that is spoken to the hosts of a cluster.

@@ -9,22 +9,12 @@ use super::{ExplainedSetting, place, word};
 
 /// Requests that one connection carries at a time. Where the client decides, over HTTP/1.1.
 pub(super) fn per_connection(cluster: &Cluster) -> u32 {
-    match cluster.http.version {
-        UpstreamVersion::Http2 => streams(cluster),
-        UpstreamVersion::Http1 | UpstreamVersion::Client => 1,
-    }
-}
-
-/// Requests that one connection of HTTP/2 carries at a time, unless the host offers less.
-fn streams(cluster: &Cluster) -> u32 {
-    let at_a_time =
-        cluster.http.max_concurrent_streams.map_or(UpstreamHttp::DEFAULT_STREAMS, NonZeroU32::get);
-    cluster.connection.max_requests.map_or(at_a_time, |in_all| in_all.get().min(at_a_time))
+    cluster.http.at_a_time(cluster.connection.max_requests)
 }
 
 /// What a connection carries, for a sentence about connections.
 pub(super) fn carries(cluster: &Cluster) -> String {
-    let streams = streams(cluster);
+    let streams = cluster.http.streams(cluster.connection.max_requests);
     match cluster.http.version {
         UpstreamVersion::Http2 if streams == 1 => "each carries one request at a time".to_owned(),
         UpstreamVersion::Http2 => format!("each carries up to {streams} requests at a time"),
@@ -40,7 +30,7 @@ pub(super) fn sentence(cluster: &Cluster) -> Option<String> {
     (cluster.http.version == UpstreamVersion::Client).then(|| {
         format!(
             "That is so over HTTP/1.1. What comes as HTTP/2 goes out as HTTP/2, and there a connection carries up to {} requests at a time.",
-            streams(cluster)
+            cluster.http.streams(cluster.connection.max_requests)
         )
     })
 }

@@ -19,6 +19,7 @@ mod fb019_wider_rule_unused;
 mod fb020_no_detector;
 mod fb021_panic_undoes_ejection;
 mod fb022_no_such_port;
+mod fb023_http2_setting_unused;
 mod ist0173_subset_selects_nothing;
 mod ist0174_unknown_host;
 mod scene;
@@ -30,7 +31,7 @@ use crate::workload::Workload;
 use scene::Scene;
 
 /// All lints.
-const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 20] = [
+const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 21] = [
     ist0173_subset_selects_nothing::check,
     ist0174_unknown_host::check,
     fb001_ejection_impossible::check,
@@ -51,6 +52,7 @@ const LINTS: [fn(&Scene<'_>, &mut Diagnostics); 20] = [
     fb020_no_detector::check,
     fb021_panic_undoes_ejection::check,
     fb022_no_such_port::check,
+    fb023_http2_setting_unused::check,
 ];
 
 /// What is odd about the usable `resources`, seen by clients of `workload`; by file and line. What is wrong with them, and

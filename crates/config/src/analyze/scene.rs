@@ -10,11 +10,12 @@ use fuseboard_api::istio::destination_rule::{
 use fuseboard_api::istio::tls::ClientTls;
 use fuseboard_api::kubernetes::Pod;
 use fuseboard_api::{Span, Spanned};
+use fuseboard_snapshot::UpstreamHttp;
 
 use crate::diagnostic::Diagnostics;
 use crate::resolve::destination_policy::PolicyIndex;
 use crate::resolve::registry::{self, Backend, Port, Service};
-use crate::resolve::{hostname, labels};
+use crate::resolve::{hostname, labels, upstream_http};
 use crate::set::{Resource, ResourceSet};
 use crate::workload::Workload;
 
@@ -53,6 +54,13 @@ pub(super) enum Scope<'a> {
     AllBut(&'a [Spanned<PortTrafficPolicy>]),
     /// One.
     Port(u32),
+}
+
+/// What is spoken to a port under a policy.
+pub(super) struct Spoken<'s> {
+    pub(super) service: &'s Service<'s>,
+    pub(super) port: &'s Port<'s>,
+    pub(super) http: UpstreamHttp,
 }
 
 /// How many endpoints a policy applies to, and where.
@@ -99,6 +107,20 @@ impl<'a> Scene<'a> {
     /// All policies of all rules.
     pub(super) fn policies(&self) -> impl Iterator<Item = Written<'a>> {
         self.rules.iter().flat_map(policies)
+    }
+
+    /// What is spoken to each HTTP port that `policy` is for.
+    pub(super) fn spoken(&self, policy: &Written<'_>) -> Vec<Spoken<'_>> {
+        let pool = policy.connection_pool.map(|pool| &pool.value);
+        let mut found = Vec::new();
+        for service in self.services_of(policy.rule) {
+            let ports = service.ports.iter().filter(|port| policy.scope.includes(port));
+            found.extend(ports.filter(|port| port.protocol.is_http()).map(|port| {
+                let http = upstream_http::of_port(port.protocol, pool);
+                Spoken { service, port, http }
+            }));
+        }
+        found
     }
 
     /// The endpoints that the clusters of `policy` have, for each service it applies to; of several ports the one with the

@@ -20,6 +20,10 @@ pub(super) fn of_pool(pool: &ConnectionPool) -> Vec<&'static str> {
         ),
         (http.is_some_and(|http| http.max_retries.is_some()), "http.maxRetries"),
         (http.is_some_and(|http| http.idle_timeout.is_some()), "http.idleTimeout"),
+        (http.is_some_and(|http| http.h2_upgrade_policy.is_some()), "http.h2UpgradePolicy"),
+        (http.is_some_and(|http| http.use_client_protocol.is_some()), "http.useClientProtocol"),
+        (http.is_some_and(|http| http.max_concurrent_streams.is_some()), "http.maxConcurrentStreams"),
+        (http.is_some_and(|http| http.http2_keep_alive.is_some()), "http.http2KeepAlive"),
     ])
 }
 

@@ -86,7 +86,8 @@ codes! {
     /// service answer 503 until the ejections end.
     TotalEjectionPossible = "FB002", Warning, applies;
     /// `http1MaxPendingRequests` bounds requests that wait for a connection, but none ever waits: `maxConnections` is not
-    /// set, or `http2MaxRequests` is below it and refuses first.
+    /// set, or `http2MaxRequests` is below what the connections carry and refuses first. Over HTTP/1.1 a connection carries one
+    /// request at a time, over HTTP/2 `maxConcurrentStreams` (1024 when absent).
     QueueNeverUsed = "FB003", Warning, applies;
     /// `consecutiveGatewayErrors` is not below `consecutive5xxErrors` (5 when absent). Gateway errors are 5xx too, so the
     /// detector for 5xx always ejects first.
@@ -132,6 +133,9 @@ codes! {
     /// An entry of `portLevelSettings` is for a port that no service of the rule has. Clients call by the port of the service,
     /// not by `targetPort`.
     NoSuchPort = "FB022", Warning, applies;
+    /// `maxConcurrentStreams`, `http2KeepAlive` or `h2UpgradePolicy: UPGRADE` is dropped, as in Istio: the first two act only where
+    /// the port or the upgrade says HTTP/2, the upgrade only where the port declares a protocol.
+    Http2SettingUnused = "FB023", Warning, applies;
 
     /// The file or folder cannot be read.
     Unreadable = "FB101", Error, applies;

@@ -36,7 +36,7 @@ pub(super) fn connect_timeout(pool: Option<&ConnectionPool>) -> Duration {
 }
 
 /// Life of a connection.
-pub(super) fn connection(pool: Option<&ConnectionPool>) -> ConnectionPolicy {
+pub(crate) fn connection(pool: Option<&ConnectionPool>) -> ConnectionPolicy {
     let default = ConnectionPolicy::default();
     let tcp = pool.and_then(|pool| pool.tcp.as_ref());
     let http = pool.and_then(|pool| pool.http.as_ref());

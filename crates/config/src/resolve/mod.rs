@@ -10,7 +10,7 @@ mod circuit_breaker;
 mod circuit_breaker_sense;
 mod client_tls;
 mod cluster;
-mod connection_pool;
+pub(crate) mod connection_pool;
 pub(crate) mod destination_policy;
 mod destination_rule;
 mod failures;
@@ -35,7 +35,7 @@ mod server_tls;
 mod service_entry;
 mod tcp;
 mod unknown_target;
-mod upstream_http;
+pub(crate) mod upstream_http;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

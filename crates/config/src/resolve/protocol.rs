@@ -36,7 +36,7 @@ impl Protocol {
     }
 
     /// Whether requests can be routed to it by `Host`.
-    pub(super) const fn is_http(self) -> bool {
+    pub(crate) const fn is_http(self) -> bool {
         match self {
             Self::Http | Self::Http2 | Self::Auto => true,
             Self::Opaque | Self::Udp => false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fuseboard_api::Spanned;
 use fuseboard_api::istio::destination_rule::{
-    ConnectionPool, HttpSettings, ProxyProtocol, ProxyProtocolVersion, TcpSettings,
+    ConnectionPool, H2UpgradePolicy, HttpSettings, ProxyProtocol, ProxyProtocolVersion, TcpSettings,
 };
 use fuseboard_core::tcp::ProxyVersion;
 use fuseboard_snapshot::{BreakerSetting, Cluster, ServiceName, TcpProxy};
@@ -207,6 +207,10 @@ fn names(http: &HttpSettings) -> Vec<&'static str> {
         (http.max_requests_per_connection.is_some(), "maxRequestsPerConnection"),
         (http.max_retries.is_some(), "maxRetries"),
         (http.idle_timeout.is_some(), "idleTimeout"),
+        (http.h2_upgrade_policy.as_deref() == Some(&H2UpgradePolicy::Upgrade), "h2UpgradePolicy"),
+        (http.use_client_protocol.as_ref().is_some_and(|client| client.value), "useClientProtocol"),
+        (http.max_concurrent_streams.is_some(), "maxConcurrentStreams"),
+        (http.http2_keep_alive.is_some(), "http2KeepAlive"),
     ];
     written.into_iter().filter_map(|(is_written, name)| is_written.then_some(name)).collect()
 }

@@ -15,7 +15,7 @@ use super::protocol::Protocol;
 /// What is spoken to a port of this protocol under these limits.
 ///
 /// As in Istio, a port that carries bytes has a version too: it is shown, and nothing is done with it.
-pub(super) fn of_port(protocol: Protocol, pool: Option<&ConnectionPool>) -> UpstreamHttp {
+pub(crate) fn of_port(protocol: Protocol, pool: Option<&ConnectionPool>) -> UpstreamHttp {
     let http = pool.and_then(|pool| pool.http.as_deref());
     if http.is_some_and(uses_client_protocol) {
         return UpstreamHttp { version: UpstreamVersion::Client, ..UpstreamHttp::default() };
