@@ -11,7 +11,7 @@ mod protocol;
 mod setting;
 mod word;
 
-use fuseboard_snapshot::{Cluster, Origin, Route, Snapshot};
+use fuseboard_snapshot::{Cluster, Origin, Route, Snapshot, UpstreamHttp, UpstreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::hosts::Service;
@@ -95,6 +95,14 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Explanations {
 
 /// One service, the route that leads to it, and whether requests reach its port at all: TCP has no version of HTTP.
 pub fn of_cluster(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Explanation {
+    let bytes;
+    let cluster = if is_http || cluster.http.version == UpstreamVersion::Http1 {
+        cluster
+    } else {
+        // A version that a rule gives to a TCP port is only shown in the dump: a connection is one caller's.
+        bytes = Cluster { http: UpstreamHttp::default(), ..cluster.clone() };
+        &bytes
+    };
     let hosts = word::ready(cluster);
     let service = &cluster.service;
     Explanation {
