@@ -5,7 +5,9 @@
 //! while it runs and counts what reaches it. [`serve_fortio`] runs what `fortio server` runs. Both speak the same
 //! grammar of probabilities. Command-line flags and signals are left to the binary.
 //!
-//! The order in which to read: `listener` (connections), `server` (one httpbin), `endpoint` (its paths), `echo`,
+//! All of them speak HTTP/1.1 and HTTP/2, with TLS or without, and gRPC: health, fortio's ping, and calls that fail as asked.
+//!
+//! The order in which to read: `listener` (connections), `server` (one httpbin), `endpoint` (its paths), `echo`, `grpc`,
 //! `fortio`.
 
 mod control;
@@ -13,6 +15,7 @@ mod duration;
 mod echo;
 mod endpoint;
 mod fortio;
+mod grpc;
 mod gzip;
 mod listener;
 mod number;

@@ -1,27 +1,40 @@
-//! Listens, accepts, speaks HTTP/1.1 for one handler, and stops. What is answered is the handler's business.
+//! Listens, accepts, speaks TLS, HTTP/1.1 and HTTP/2 for one handler, and stops. Which of the two a connection has is what
+//! its first bytes say, with TLS and without. What is answered is the handler's business.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use fuseboard_tls::{ProtocolError, ServerContext, ServerPolicy};
+use http::header::{CONNECTION, COOKIE};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::control::Entered;
 use crate::socket::{Fate, Socket};
 
-/// A client that sends no whole head for so long is disconnected.
+/// A client that sends no whole head, or ends no handshake, for so long is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client of HTTP/2 is asked so often whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Most streams of one connection at a time.
+const MOST_STREAMS: u32 = 1_000;
+/// Longest head that HTTP/2 may bring, in bytes of names and values.
+const LONGEST_HEAD: u32 = 64 << 10;
+/// In the order in which we like them.
+const PROTOCOLS: &[&[u8]] = &[b"h2", fuseboard_tls::HTTP_1_1];
 /// How long [`Listeners::stop`] waits for answers under way.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Pause after a failed `accept` (out of file descriptors), so that the loop does not spin.
@@ -46,6 +59,18 @@ pub enum ServeError {
         /// The name asked for.
         name: String,
     },
+    /// TLS cannot be spoken as it was asked for.
+    #[error("cannot speak TLS with this certificate and these versions")]
+    Tls(#[source] ProtocolError),
+}
+
+/// What TLS is spoken with, from what was asked for.
+pub(crate) fn acceptor(policy: Option<&Arc<ServerPolicy>>) -> Result<Option<TlsAcceptor>, ServeError> {
+    let acceptor = |policy| {
+        let context = ServerContext::new(policy, PROTOCOLS).map_err(ServeError::Tls)?;
+        Ok(TlsAcceptor::from(Arc::clone(context.config())))
+    };
+    policy.map(acceptor).transpose()
 }
 
 /// What answers the requests of all connections of one or more addresses.
@@ -68,6 +93,8 @@ pub(crate) trait Handler: Send + Sync + 'static {
 pub(crate) struct Connection {
     /// The other end.
     pub(crate) peer: SocketAddr,
+    /// Whether it has TLS.
+    pub(crate) is_secure: bool,
     fate: Arc<Fate>,
     stopped: watch::Receiver<bool>,
 }
@@ -90,6 +117,10 @@ impl Connection {
     }
 }
 
+/// In the extensions of an answer: the stream of HTTP/2 is reset for this reason, and nothing is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ResetStream(pub(crate) h2::Reason);
+
 /// Tasks that serve addresses. Dropping ends them at once; [`Listeners::stop`] lets answers under way finish.
 #[derive(Debug)]
 pub(crate) struct Listeners {
@@ -106,10 +137,12 @@ impl Listeners {
     pub(crate) async fn add(
         &mut self,
         address: SocketAddr,
+        tls: Option<&TlsAcceptor>,
         handler: Arc<impl Handler>,
     ) -> Result<SocketAddr, ServeError> {
         let (listener, bound) = bind(address).await?;
-        self.spawn(|stopped| accept(listener, handler, stopped));
+        let tls = tls.cloned();
+        self.spawn(|stopped| accept(listener, tls, handler, stopped));
         Ok(bound)
     }
 
@@ -147,8 +180,13 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     Ok((listener, bound))
 }
 
-async fn accept(listener: TcpListener, handler: Arc<impl Handler>, stopped: watch::Receiver<bool>) {
-    let converse = |stream, peer| converse(stream, peer, Arc::clone(&handler), stopped.clone());
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    handler: Arc<impl Handler>,
+    stopped: watch::Receiver<bool>,
+) {
+    let converse = |stream, peer| converse(stream, peer, tls.clone(), Arc::clone(&handler), stopped.clone());
     accept_each(listener, stopped.clone(), converse).await;
 }
 
@@ -180,6 +218,7 @@ pub(crate) async fn accept_each<F: Future<Output = ()> + Send + 'static>(
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
     handler: Arc<impl Handler>,
     stopped: watch::Receiver<bool>,
 ) {
@@ -187,29 +226,117 @@ async fn converse(
     // Without it only latency suffers.
     let _ = stream.set_nodelay(true);
     let fate = Arc::new(Fate::default());
-    let connection = Connection { peer, fate: Arc::clone(&fate), stopped: stopped.clone() };
-    let service = service_fn(|request: Request<Incoming>| {
-        let (handler, connection) = (Arc::clone(&handler), connection.clone());
-        async move { Ok::<_, Infallible>(handler.answer(request.map(Body::new), connection).await) }
+    let socket = Socket::new(stream, Arc::clone(&fate));
+    let connection = Connection { peer, is_secure: tls.is_some(), fate, stopped };
+    let Some(tls) = tls else { return speak(socket, connection, handler).await };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(socket)) => shaken,
+        () = connection.clone().stopped() => return,
+    };
+    // Why a handshake fails is told to the client by an alert of TLS, and to nobody else.
+    if let Ok(Ok(stream)) = shaken {
+        speak(stream, connection, handler).await;
+    }
+}
+
+/// HTTP of either version, until the end of the connection.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    connection: Connection,
+    handler: Arc<impl Handler>,
+) {
+    let fate = Arc::clone(&connection.fate);
+    let stopped = connection.clone().stopped();
+    let is_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_asked);
+    let service = service_fn(move |request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
+        answer(request, connection.clone(), Arc::clone(&handler))
     });
-    let mut conversation = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .half_close(false)
-            // Names of headers go out as Go spells them.
-            .title_case_headers(true)
-            .serve_connection(TokioIo::new(Socket::new(stream, Arc::clone(&fate))), service)
-            .with_upgrades()
-    );
+    let builder = builder();
+    let mut conversation =
+        std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let silence = async {
+        tokio::time::sleep(HEAD_TIMEOUT).await;
+        if is_asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     // How a conversation ends (reset, garbage, time-out) is the client's affair, and nobody is told.
     tokio::select! {
         _ = conversation.as_mut() => return,
         () = fate.decided() => return,
-        () = connection.clone().stopped() => conversation.as_mut().graceful_shutdown(),
+        () = silence => return,
+        () = fate.left() => conversation.as_mut().graceful_shutdown(),
+        () = stopped => conversation.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = conversation => {}
         () = fate.decided() => {}
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .half_close(false)
+        // Names of headers go out as Go spells them.
+        .title_case_headers(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(LONGEST_HEAD);
+    builder
+}
+
+/// The handler's answer; an error resets the stream that it would have gone out on.
+async fn answer(
+    request: Request<Incoming>,
+    connection: Connection,
+    handler: Arc<impl Handler>,
+) -> Result<Response<Body>, h2::Error> {
+    let is_stream = request.version() == Version::HTTP_2;
+    let mut request = request.map(Body::new);
+    if is_stream {
+        join_cookies(request.headers_mut());
+    }
+    let fate = Arc::clone(&connection.fate);
+    let response = handler.answer(request, connection).await;
+    if let Some(ResetStream(reason)) = response.extensions().get() {
+        return Err((*reason).into());
+    }
+    if is_stream && response.headers().get(CONNECTION).is_some_and(|value| value == "close") {
+        fate.leave();
+    }
+    Ok(response)
+}
+
+/// HTTP/2 may bring cookies in pieces; whoever reads them expects them in one (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_in_pieces_become_one() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1"));
+        headers.append(COOKIE, HeaderValue::from_static("b=2; c=3"));
+        join_cookies(&mut headers);
+        let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
 }

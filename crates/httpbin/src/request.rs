@@ -26,7 +26,7 @@ impl Picture {
             headers: shown_headers(headers, uri, hidden),
             method: request.method().to_string(),
             origin: origin(request.extensions().get(), headers),
-            url: url(uri, headers),
+            url: url(request.extensions().get(), uri, headers),
         }
     }
 
@@ -75,19 +75,20 @@ pub(crate) fn host(target: &Uri, headers: &HeaderMap) -> String {
     }
 }
 
-/// `http` or `https`, as a proxy in front says.
-pub(crate) fn scheme(headers: &HeaderMap) -> &str {
+/// `http` or `https`, as a proxy in front says, else as the connection has it.
+pub(crate) fn scheme<'a>(connection: Option<&Connection>, headers: &'a HeaderMap) -> &'a str {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|v| !v.is_empty());
     match said("x-forwarded-proto").or_else(|| said("x-forwarded-protocol")) {
         Some(scheme) => scheme,
         None if said("x-forwarded-ssl") == Some("on") => "https",
+        None if connection.is_some_and(|connection| connection.is_secure) => "https",
         None => "http",
     }
 }
 
-fn url(target: &Uri, headers: &HeaderMap) -> String {
+fn url(connection: Option<&Connection>, target: &Uri, headers: &HeaderMap) -> String {
     let path = target.path_and_query().map_or("/", |path| path.as_str());
-    format!("{}://{}{path}", scheme(headers), host(target, headers))
+    format!("{}://{}{path}", scheme(connection, headers), host(target, headers))
 }
 
 /// `x-request-id` as `X-Request-Id`.

@@ -1,5 +1,6 @@
 //! One httpbin instance: what it is told to be, and what is done for every request that no endpoint does: counting, the
-//! control knobs, the path in its plain form, CORS headers, the instance's name. Which path does what is in `endpoint`.
+//! control knobs, the path in its plain form, CORS headers, the instance's name. Which path does what is in `endpoint`, what
+//! calls of gRPC do in `grpc`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,13 +12,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use fuseboard_tls::ServerPolicy;
 use http::header::ORIGIN;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Frame, SizeHint};
 
 use crate::control::{Control, Door, Entered};
+use crate::echo::Bounds;
 use crate::endpoint::{self, Instance};
-use crate::listener::{Connection, Handler, Listeners, ServeError};
+use crate::grpc::{self, Services};
+use crate::listener::{self, Connection, Handler, Listeners, ServeError};
 use crate::path;
 use crate::reply;
 use crate::style::Style;
@@ -30,6 +34,8 @@ const INSTANCE: HeaderName = HeaderName::from_static("x-httpbin-instance");
 pub struct Options {
     /// Addresses to listen on; port 0 chooses a free port (see [`Server::addresses`]).
     pub listen: Vec<SocketAddr>,
+    /// What TLS is spoken with, at every address of `listen`; none by default.
+    pub tls: Option<Arc<ServerPolicy>>,
     /// Address of the control door (`POST /_ctl`); none by default.
     pub control: Option<SocketAddr>,
     /// Name in the answer header `x-httpbin-instance` and, unless `hostname` is given, in `/hostname`.
@@ -63,6 +69,7 @@ impl Options {
     pub fn on(listen: SocketAddr) -> Self {
         Self {
             listen: vec![listen],
+            tls: None,
             control: None,
             name: None,
             hostname: None,
@@ -127,18 +134,20 @@ pub async fn serve(options: Options) -> Result<Server, ServeError> {
     let control = Control::default();
     let front = Arc::new(Front {
         router: endpoint::router(Arc::clone(&instance)),
+        calls: Services::new(&Bounds::of(&options), options.seed, control.clone()),
         instance,
         control: control.clone(),
         name_header,
         prefix: options.prefix,
     });
+    let tls = listener::acceptor(options.tls.as_ref())?;
     let mut server = Server { addresses: Vec::new(), door: None, control, listeners: Listeners::new() };
     for address in options.listen {
-        server.addresses.push(server.listeners.add(address, Arc::clone(&front)).await?);
+        server.addresses.push(server.listeners.add(address, tls.as_ref(), Arc::clone(&front)).await?);
     }
     if let Some(address) = options.control {
         let door = Arc::new(Door::new(server.control()));
-        server.door = Some(server.listeners.add(address, door).await?);
+        server.door = Some(server.listeners.add(address, None, door).await?);
     }
     Ok(server)
 }
@@ -147,6 +156,7 @@ pub async fn serve(options: Options) -> Result<Server, ServeError> {
 struct Front {
     router: Router,
     instance: Arc<Instance>,
+    calls: Services,
     control: Control,
     name_header: Option<HeaderValue>,
     prefix: String,
@@ -168,14 +178,19 @@ impl Handler for Front {
             tokio::time::sleep(knobs.delay).await;
         }
         let fails = knobs.fail > 0.0 && self.instance.random().unit() < knobs.fail;
+        let is_call = grpc::is_call(&request);
         let mut response = if fails {
             reply::typed(knobs.status, reply::TEXT, Body::empty())
+        } else if is_call {
+            self.calls.answer(request, &connection).await
         } else if request.method() == Method::OPTIONS {
             reply::preflight(request.headers())
         } else {
             self.route(request, connection).await
         };
-        reply::allow_origin(origin, response.headers_mut());
+        if !is_call {
+            reply::allow_origin(origin, response.headers_mut());
+        }
         if let Some(name) = &self.name_header {
             response.headers_mut().insert(INSTANCE, name.clone());
         }

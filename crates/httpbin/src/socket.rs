@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 pub(crate) struct Fate {
     reset: AtomicBool,
     told: Notify,
+    leaving: Notify,
 }
 
 impl Fate {
@@ -26,6 +27,16 @@ impl Fate {
     /// Returns once the connection is to be reset.
     pub(crate) async fn decided(&self) {
         self.told.notified().await;
+    }
+
+    /// Answers what was asked, and no more.
+    pub(crate) fn leave(&self) {
+        self.leaving.notify_one();
+    }
+
+    /// Returns once nothing more is to be answered.
+    pub(crate) async fn left(&self) {
+        self.leaving.notified().await;
     }
 }
 

@@ -33,7 +33,12 @@ const RULES: &[Rule] = &[
     },
     Rule { package: "control", inside: &["config", "snapshot"], forbidden: &["hyper", "axum"] },
     Rule { package: "load", inside: &["core", "go", "http1", "tls"], forbidden: SOURCES },
-    Rule { package: "httpbin", inside: &["go", "tls"], forbidden: SOURCES },
+    // gRPC's messages are prost's.
+    Rule {
+        package: "httpbin",
+        inside: &["go", "tls"],
+        forbidden: &["serde-saphyr", "saphyr-parser", "tonic", "kube", "notify"],
+    },
     Rule { package: "testkit", inside: &["*"], forbidden: &[] },
     Rule { package: "fuseboard", inside: &["*"], forbidden: &[] },
     Rule { package: "xtask", inside: &["*"], forbidden: &[] },

@@ -2,11 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fuseboard_httpbin::{Options, ServeError, Style};
+use fuseboard_tls::ServerPolicy;
 
+use super::server::tls::Files;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::signals::StopSignals;
 use crate::{argument, output};
@@ -24,6 +28,10 @@ const SHOWN_ENVIRONMENT: &str = "HTTPBIN_";
   curl 'http://127.0.0.1:8080/echo?status=503:20&delay=150us:10'
   # a server with room for two at a time, and one that waits
   fuseboard load -c 4 -qps 0 -n 40 'http://127.0.0.1:8080/concurrency?max=2&queue=1'
+  # HTTP/2 by prior knowledge, and with TLS, where curl asks for it by itself
+  curl --http2-prior-knowledge http://127.0.0.1:8080/get
+  fuseboard httpbin --listen :8443 --tls-cert server.pem --tls-key server-key.pem
+  curl --cacert ca.pem https://localhost:8443/reset?code=REFUSED_STREAM
   # break a running instance, and mend it
   fuseboard httpbin --listen :8080 --control :8081
   curl -d '{\"fail\": 0.5, \"delay\": \"200ms\"}' http://127.0.0.1:8081/_ctl
@@ -34,6 +42,15 @@ pub(crate) struct Arguments {
     /// Address to listen on; may be repeated; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = argument::listen)]
     listen: Vec<SocketAddr>,
+    /// Certificate, in PEM, with those that lead to its authority: every --listen speaks TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of --tls-cert, in PEM; may be the same file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Only clients with a certificate of these authorities, in PEM, are let in
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
     /// Address of the control door, where POST /_ctl breaks the instance while it runs; default: none
     #[arg(long, value_name = "ADDR", value_parser = argument::listen)]
     control: Option<SocketAddr>,
@@ -77,12 +94,21 @@ enum Shape {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            let (certificate, key) = (certificate.clone(), key.clone());
+            let files = Files { certificate, key, authorities: arguments.client_ca.clone() };
+            Some(files.policy().map_err(|problem| Failure::message(Exit::BadInput, problem))?)
+        }
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = StopSignals::listen()?;
-        let server = fuseboard_httpbin::serve(options(arguments)).await.map_err(not_served)?;
+        let server = fuseboard_httpbin::serve(options(arguments, tls)).await.map_err(not_served)?;
         for address in server.addresses() {
-            output::out(format_args!("ready  httpbin http://{address}"));
+            output::out(format_args!("ready  httpbin {scheme}://{address}"));
         }
         if let Some(address) = server.control_address() {
             output::out(format_args!("ready  control http://{address}/_ctl"));
@@ -93,13 +119,14 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     })
 }
 
-fn options(arguments: &Arguments) -> Options {
+fn options(arguments: &Arguments, tls: Option<Arc<ServerPolicy>>) -> Options {
     let named = |names: &[String]| {
         let names = names.iter().map(|name| name.trim().to_owned());
         names.filter(|name| !name.is_empty()).collect()
     };
     Options {
         listen: arguments.listen.clone(),
+        tls,
         control: arguments.control,
         name: arguments.name.clone(),
         hostname: arguments.name.clone().or_else(machine),

@@ -1,6 +1,8 @@
 //! `fuseboard server`, and `server`, `redirect`, `tcp-echo` and `udp-echo` under the name fortio: fortio's flags for
 //! fortio's servers. A flag that stands in the table acts; one that does not is refused.
 
+pub(crate) mod tls;
+
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
@@ -23,7 +25,16 @@ pub(crate) const FLAGS: &[Flag] = &[
     address("tcp-port", "8078", "Where TCP is echoed: PORT, HOST:PORT, or \"disabled\""),
     address("udp-port", "8078", "Where UDP is echoed: PORT, HOST:PORT, or \"disabled\""),
     address("redirect-port", "8081", "Where all is redirected to https: PORT, HOST:PORT, or \"disabled\""),
-    address("grpc-port", "disabled", "There is no gRPC here: \"disabled\" only"),
+    address("grpc-port", "8079", "Where gRPC is answered: PORT, HOST:PORT, or \"disabled\""),
+    file("cert", "Certificate, in PEM: HTTP and gRPC speak TLS. Needs -key"),
+    file("key", "Private key of -cert, in PEM"),
+    file("cacert", "Authorities of the certificates that clients show, in PEM; for -mtls"),
+    Flag {
+        name: "mtls",
+        value: None,
+        help: "Only clients with a certificate of -cacert are let in",
+        default: "false",
+    },
     Flag {
         name: "echo-debug-path",
         value: Some("path"),
@@ -55,12 +66,23 @@ const fn address(name: &'static str, default: &'static str, help: &'static str) 
     Flag { name, value: Some("address"), help, default }
 }
 
+const fn file(name: &'static str, help: &'static str) -> Flag {
+    Flag { name, value: Some("path"), help, default: "" }
+}
+
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   fuseboard server
   curl 'http://127.0.0.1:8080/any/path?status=503:20,429:1.5&delay=150us:10,2ms:5'
   curl 'http://127.0.0.1:8080/?size=1024:50&close=5&header=X-Answer:42'
   curl -d hello http://127.0.0.1:8080/debug
+  # HTTP/2, by prior knowledge; with -cert, curl asks for it by itself
+  curl --http2-prior-knowledge 'http://127.0.0.1:8080/?status=503:20'
+  fuseboard server -cert server.pem -key server-key.pem
+  curl --cacert ca.pem https://localhost:8080/
+  # gRPC on 8079: health, fortio's ping, and calls that fail as asked (docs/httpbin.md has the messages)
+  grpcurl -plaintext -proto echo.proto -H 'fuseboard-wish: status=unavailable:20&delay=10ms' \\
+    127.0.0.1:8079 fuseboard.test.v1.Echo/Unary
   # for other machines too, without the redirector
   fuseboard server -http-port 0.0.0.0:8080 -redirect-port disabled
 ";
@@ -93,9 +115,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 /// Reads the flags and serves until somebody wants the end.
 pub(crate) fn call(servers: Servers, arguments: &[OsString], style: Style) -> Outcome {
     let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let options = match read(servers, &words, style) {
+    let (mut options, files) = match read(servers, &words, style) {
         Ok(options) => options,
         Err(problems) => return Ok(refuse(&problems, style)),
+    };
+    options.tls = match files.map(|files| files.policy()).transpose() {
+        Ok(tls) => tls,
+        Err(problem) => return Ok(refuse(&Problems::Wrong(vec![problem]), style)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -114,7 +140,12 @@ enum Problems {
     Wrong(Vec<String>),
 }
 
-fn read(servers: Servers, words: &[String], style: Style) -> Result<FortioOptions, Problems> {
+/// What the flags say, and the files of TLS, which are not read here.
+fn read(
+    servers: Servers,
+    words: &[String],
+    style: Style,
+) -> Result<(FortioOptions, Option<tls::Files>), Problems> {
     let parsed = flag::parse(FLAGS, words).map_err(|error| match error {
         FlagError::Help => Problems::Help,
         error => Problems::Wrong(vec![error.to_string()]),
@@ -138,6 +169,7 @@ fn read(servers: Servers, words: &[String], style: Style) -> Result<FortioOption
         ("http-port", &mut options.http, None),
         ("tcp-port", &mut options.tcp, Some(Servers::Tcp)),
         ("udp-port", &mut options.udp, Some(Servers::Udp)),
+        ("grpc-port", &mut options.grpc, None),
         ("redirect-port", &mut options.redirect, Some(Servers::Redirect)),
     ] {
         let value = said(name);
@@ -147,9 +179,6 @@ fn read(servers: Servers, words: &[String], style: Style) -> Result<FortioOption
                 Err(why) => wrong(name, value, &why),
             }
         }
-    }
-    if said("grpc-port") != DISABLED {
-        wrong("grpc-port", said("grpc-port"), "there is no gRPC here yet; write disabled");
     }
     if !said("ui-path").is_empty() {
         wrong("ui-path", said("ui-path"), "there is no UI here; leave the flag out");
@@ -162,7 +191,32 @@ fn read(servers: Servers, words: &[String], style: Style) -> Result<FortioOption
         Some(size) if size <= 1 << 20 => options.max_size = size << 10,
         _ => wrong("maxpayloadsizekb", said("maxpayloadsizekb"), "write a number up to 1048576"),
     }
-    if problems.is_empty() { Ok(options) } else { Err(Problems::Wrong(problems)) }
+    let files = secured(said("cert"), said("key"), said("cacert"), said("mtls") == "true");
+    problems.extend(files.as_ref().err().map(ToString::to_string));
+    match files {
+        Ok(files) if problems.is_empty() => Ok((options, files)),
+        _ => Err(Problems::Wrong(problems)),
+    }
+}
+
+/// TLS as the flags want it; none where they want none.
+fn secured(
+    cert: &str,
+    key: &str,
+    authorities: &str,
+    is_mutual: bool,
+) -> Result<Option<tls::Files>, &'static str> {
+    match (cert, key, authorities) {
+        ("", "", _) if is_mutual => Err("-mtls needs -cert, -key and -cacert"),
+        ("", "", _) => Ok(None),
+        ("", _, _) | (_, "", _) => Err("-cert and -key need each other; both may name one file"),
+        (_, _, "") if is_mutual => Err("-mtls needs -cacert: whose certificates are taken"),
+        (cert, key, authorities) => Ok(Some(tls::Files {
+            certificate: cert.into(),
+            key: key.into(),
+            authorities: is_mutual.then(|| authorities.into()),
+        })),
+    }
 }
 
 /// Whether our own command takes these words.
@@ -196,12 +250,18 @@ fn every_address(port: u16) -> SocketAddr {
 
 /// Under our own name, a line of data for each; under fortio's, its log lines.
 fn announce(running: &Fortio, style: Style) {
-    for Listening { name, network, address } in running.listening() {
+    for Listening { name, network, address, is_secure } in running.listening() {
+        // fortio's name of the server says what health calls it.
+        let short =
+            name.split_once(' ').filter(|(first, _)| *first == "grpc").map_or(*name, |(first, _)| first);
+        let scheme = match (*network, short) {
+            ("udp", _) => "udp",
+            (_, "tcp-echo") => "tcp",
+            _ if *is_secure => "https",
+            _ => "http",
+        };
         match style {
-            Style::Fuseboard if network == &"tcp" && name != &"tcp-echo" => {
-                output::out(format_args!("ready  {name} http://{address}"));
-            }
-            Style::Fuseboard => output::out(format_args!("ready  {name} {network}://{address}")),
+            Style::Fuseboard => output::out(format_args!("ready  {short} {scheme}://{address}")),
             Style::Fortio => {
                 log(format!("Fortio {FORTIO_VERSION} {name} server listening on {network} {address}"));
             }
@@ -241,7 +301,7 @@ fn usage(style: Style) -> String {
     match style {
         Style::Fortio => format!("Usage: fortio server|redirect|tcp-echo|udp-echo [flags]\nflags:\n{flags}"),
         Style::Fuseboard => format!(
-            "Serve what `fortio server` serves: an echo over HTTP whose failures the caller chooses, a redirector, TCP and UDP echo\n\n\
+            "Serve what `fortio server` serves: an echo over HTTP and gRPC whose failures the caller chooses, a redirector, TCP and UDP echo\n\n\
              Usage: fuseboard server [FLAGS]\n\nFlags (one dash or two):\n{flags}\n\
              A PORT alone means this machine; others are let in by an address that says so.\n\n{EXAMPLES}"
         ),
@@ -254,10 +314,11 @@ mod tests {
 
     fn parsed(servers: Servers, line: &str) -> Result<FortioOptions, Vec<String>> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        read(servers, &words, Style::Fuseboard).map_err(|problems| match problems {
+        let read = read(servers, &words, Style::Fuseboard).map_err(|problems| match problems {
             Problems::Help => vec![],
             Problems::Wrong(problems) => problems,
-        })
+        });
+        read.map(|(options, _)| options)
     }
 
     #[test]
@@ -268,6 +329,7 @@ mod tests {
         assert_eq!(shown(options.tcp).as_deref(), Some("127.0.0.1:8078"));
         assert_eq!(shown(options.udp).as_deref(), Some("127.0.0.1:8078"));
         assert_eq!(shown(options.redirect).as_deref(), Some("127.0.0.1:8081"));
+        assert_eq!(shown(options.grpc).as_deref(), Some("127.0.0.1:8079"));
         assert_eq!(options.max_size, 256 << 10);
     }
 
@@ -276,6 +338,7 @@ mod tests {
         let options = parsed(Servers::Tcp, "-tcp-port 0 -http-port=1").unwrap();
         assert!(options.tcp.is_some() && options.http.is_none() && options.redirect.is_none());
         assert!(parsed(Servers::All, "-http-port disabled").unwrap().http.is_none());
+        assert!(parsed(Servers::Tcp, "").unwrap().grpc.is_none());
     }
 
     #[test]
@@ -286,9 +349,18 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_of_tls_need_each_other() {
+        let refused = |line: &str| parsed(Servers::All, line).unwrap_err().concat();
+        assert_eq!(refused("-cert a.pem"), "-cert and -key need each other; both may name one file");
+        assert_eq!(refused("-mtls"), "-mtls needs -cert, -key and -cacert");
+        assert_eq!(refused("-mtls -cert a -key a"), "-mtls needs -cacert: whose certificates are taken");
+        assert!(parsed(Servers::All, "-cert a -key a -cacert b -mtls").is_ok());
+    }
+
+    #[test]
     fn every_problem_is_told_at_once() {
         let problems =
-            parsed(Servers::All, "-http-port x -max-echo-delay 5 -grpc-port 8079 -ui-path /fortio/ now")
+            parsed(Servers::All, "-http-port x -max-echo-delay 5 -grpc-port y -ui-path /fortio/ now")
                 .unwrap_err();
         assert_eq!(problems.len(), 5, "{problems:?}");
         assert!(problems[1].starts_with("invalid value \"x\" for flag -http-port: "), "{problems:?}");

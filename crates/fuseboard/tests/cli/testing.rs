@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use fuseboard_testkit::Client;
+use fuseboard_testkit::tls::{self, Authority, Tunnel};
 use rustix::process::Signal;
 
 use crate::home::{Home, Process, after};
@@ -37,11 +38,13 @@ async fn httpbin_answers_in_the_shape_asked_for_and_is_broken_at_its_door() {
 #[tokio::test]
 async fn the_echo_listens_on_this_machine_and_says_where() {
     let home = Home::new();
-    let mut process = home.start("server -http-port 0 -tcp-port=:0 --udp-port 0 -redirect-port disabled");
+    let mut process =
+        home.start("server -http-port 0 -tcp-port=:0 --udp-port 0 -grpc-port 0 -redirect-port disabled");
     let tcp = address(&process.line("ready  tcp-echo").await, "tcp://");
     let udp = address(&process.line("ready  udp-echo").await, "udp://");
+    let grpc = address(&process.line("ready  grpc").await, "http://");
     let http = address(&process.line("ready  http-echo").await, "http://");
-    assert!([tcp, udp, http].iter().all(|address| address.ip().is_loopback()));
+    assert!([tcp, udp, grpc, http].iter().all(|address| address.ip().is_loopback()));
     let answer = Client::connect(http).await.get("test", "/any?status=418").await;
     assert_eq!(answer.status, 418);
     process.signal(Signal::INT);
@@ -49,14 +52,45 @@ async fn the_echo_listens_on_this_machine_and_says_where() {
 }
 
 #[tokio::test]
+async fn the_test_servers_speak_tls_with_what_files_hold() {
+    let home = Home::new();
+    let authority = Authority::new("authority");
+    let pair = authority.issue(&["localhost"]);
+    home.write("pair.pem", &format!("{}{}", pair.certificate, pair.key));
+    for (command, ready) in [
+        ("httpbin --listen :0 --tls-cert pair.pem --tls-key pair.pem", "ready  httpbin"),
+        (
+            "server -http-port 0 -tcp-port disabled -udp-port disabled -redirect-port disabled \
+          -grpc-port disabled -cert pair.pem -key pair.pem",
+            "ready  http-echo",
+        ),
+    ] {
+        let mut process = home.start(command);
+        let server = address(&process.line(ready).await, "https://");
+        let tunnel = Tunnel::start(tls::client(&authority), "localhost", server).await;
+        let answer = Client::connect(tunnel.address()).await.get("test", "/echo?status=418").await;
+        assert_eq!(answer.status, 418, "{:?}", tunnel.failures());
+        process.signal(Signal::TERM);
+        assert_eq!(process.end().await.0.code(), Some(0));
+    }
+    let said = home.fuseboard("httpbin --tls-cert pair.pem --tls-key none.pem").await;
+    assert_eq!(said.code, Some(65));
+    assert!(said.err.contains("cannot read none.pem: "), "{}", said.err);
+    let said = home.fuseboard("server -cert none.pem -key pair.pem").await;
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.starts_with("cannot read none.pem: "), "{}", said.err);
+}
+
+#[tokio::test]
 async fn a_wrong_flag_of_the_echo_is_told_with_its_reason() {
     let home = Home::new();
-    let said = home.fuseboard("server -grpc-port 8079 -max-echo-delay 5").await;
+    let said = home.fuseboard("server -ui-path / -max-echo-delay 5 -cert a.pem").await;
     assert_eq!(said.code, Some(2));
     assert_eq!(
         said.err,
-        "invalid value \"8079\" for flag -grpc-port: there is no gRPC here yet; write disabled\n\
-         invalid value \"5\" for flag -max-echo-delay: write a duration, for example 1.5s\n\n\
+        "invalid value \"/\" for flag -ui-path: there is no UI here; leave the flag out\n\
+         invalid value \"5\" for flag -max-echo-delay: write a duration, for example 1.5s\n\
+         -cert and -key need each other; both may name one file\n\n\
          For more information, try 'fuseboard server -h'.\n"
     );
     let fortio = home.alias("fortio");

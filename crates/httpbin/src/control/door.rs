@@ -14,7 +14,7 @@ use crate::duration;
 use crate::listener::{Connection, Handler};
 use crate::reply::{self, Refusal};
 
-const MEMBERS: &str = "fail, status, delay, hang";
+const MEMBERS: &str = "fail, status, delay, hang, serving";
 /// Nothing said at the door is longer.
 const LONGEST: usize = 4096;
 
@@ -41,6 +41,7 @@ impl Door {
         turn.status.into_iter().for_each(|status| self.control.fail_with(status));
         turn.delay.into_iter().for_each(|delay| self.control.set_delay(delay));
         turn.hang.into_iter().for_each(|hang| self.control.hang_all(hang));
+        turn.serving.into_iter().for_each(|serving| self.control.set_serving(serving));
         Ok(())
     }
 
@@ -54,6 +55,7 @@ impl Door {
                 "status": knobs.status.as_u16(),
                 "delay": fuseboard_go::duration::format(knobs.delay),
                 "hang": knobs.hang,
+                "serving": knobs.serving,
                 "requests": peak(counts.requests),
                 "connections": peak(counts.connections),
             }),
@@ -82,12 +84,13 @@ struct Turn {
     status: Option<StatusCode>,
     delay: Option<Duration>,
     hang: Option<bool>,
+    serving: Option<bool>,
 }
 
 impl Turn {
     /// Every problem, where there is one.
     fn read(wanted: &Map<String, Value>) -> Result<Self, Vec<String>> {
-        let mut turn = Self { fail: None, status: None, delay: None, hang: None };
+        let mut turn = Self { fail: None, status: None, delay: None, hang: None, serving: None };
         let mut problems = Vec::new();
         for (name, value) in wanted {
             let good = match name.as_str() {
@@ -111,6 +114,10 @@ impl Turn {
                     turn.hang = value.as_bool();
                     turn.hang.is_some()
                 }
+                "serving" => {
+                    turn.serving = value.as_bool();
+                    turn.serving.is_some()
+                }
                 _ => {
                     problems.push(format!("{name}: not known here; there are {MEMBERS}"));
                     true
@@ -120,7 +127,7 @@ impl Turn {
                 let expected = match name.as_str() {
                     "fail" => "a share between 0 and 1, or true or false",
                     "status" => "a status between 200 and 599",
-                    "hang" => "true or false",
+                    "hang" | "serving" => "true or false",
                     _ => "seconds, or a duration such as \"200ms\"",
                 };
                 problems.push(format!("{name}: {value} is not {expected}"));
@@ -153,12 +160,11 @@ mod tests {
     #[test]
     fn what_is_not_named_stays() {
         let turn = read(r#"{"delay": "200ms"}"#).unwrap();
-        assert_eq!(
-            turn,
-            Turn { fail: None, status: None, delay: Some(Duration::from_millis(200)), hang: None }
-        );
+        let delay = Some(Duration::from_millis(200));
+        assert_eq!(turn, Turn { fail: None, status: None, delay, hang: None, serving: None });
         assert_eq!(read(r#"{"fail": true, "delay": 0.5, "status": 500}"#).unwrap().fail, Some(1.0));
         assert_eq!(read(r#"{"hang": true}"#).unwrap().hang, Some(true));
+        assert_eq!(read(r#"{"serving": false}"#).unwrap().serving, Some(false));
     }
 
     #[test]
@@ -166,6 +172,9 @@ mod tests {
         let problems = read(r#"{"fail": 2, "delay": "x", "status": 99, "speed": 1, "hang": 1}"#).unwrap_err();
         assert_eq!(problems.len(), 5);
         assert!(problems.contains(&"fail: 2 is not a share between 0 and 1, or true or false".to_owned()));
-        assert!(problems.contains(&"speed: not known here; there are fail, status, delay, hang".to_owned()));
+        assert!(
+            problems
+                .contains(&"speed: not known here; there are fail, status, delay, hang, serving".to_owned())
+        );
     }
 }

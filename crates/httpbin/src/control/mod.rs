@@ -24,6 +24,7 @@ struct State {
     status: AtomicU16,
     delay_ns: AtomicU64,
     hang: watch::Sender<bool>,
+    serving: watch::Sender<bool>,
     requests: Gauge,
     connections: Gauge,
 }
@@ -35,6 +36,7 @@ impl Default for State {
             status: AtomicU16::new(StatusCode::SERVICE_UNAVAILABLE.as_u16()),
             delay_ns: AtomicU64::default(),
             hang: watch::Sender::new(false),
+            serving: watch::Sender::new(true),
             requests: Gauge::default(),
             connections: Gauge::default(),
         }
@@ -52,6 +54,8 @@ pub(crate) struct Knobs {
     pub(crate) delay: Duration,
     /// Requests are taken and not answered.
     pub(crate) hang: bool,
+    /// What gRPC health says.
+    pub(crate) serving: bool,
 }
 
 impl Control {
@@ -81,6 +85,16 @@ impl Control {
         self.state.hang.send_replace(hang);
     }
 
+    /// While not set, the health service of gRPC says `NOT_SERVING`; everything is answered all the same.
+    pub fn set_serving(&self, serving: bool) {
+        self.state.serving.send_replace(serving);
+    }
+
+    /// What health says, and every change of it.
+    pub(crate) fn watch_serving(&self) -> watch::Receiver<bool> {
+        self.state.serving.subscribe()
+    }
+
     /// Waits while the instance hangs.
     pub(crate) async fn answers(&self) {
         // The sender lives as long as this does.
@@ -106,6 +120,7 @@ impl Control {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
             delay: Duration::from_nanos(self.state.delay_ns.load(Ordering::Relaxed)),
             hang: *self.state.hang.borrow(),
+            serving: *self.state.serving.borrow(),
         }
     }
 

@@ -8,6 +8,7 @@ use fuseboard_go::duration::parse;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::random::Random;
+use crate::server::Options;
 use crate::style::Values;
 
 /// What nobody gets more of, whatever is asked for.
@@ -19,6 +20,13 @@ pub(crate) struct Bounds {
     pub(crate) size: usize,
     /// A longer request body is refused.
     pub(crate) body: usize,
+}
+
+impl Bounds {
+    /// Those of an instance of httpbin.
+    pub(crate) fn of(options: &Options) -> Self {
+        Self { delay: options.max_duration, size: options.max_body_bytes, body: options.max_body_bytes }
+    }
 }
 
 /// A query, read.
@@ -98,11 +106,11 @@ fn status(text: &str) -> Option<StatusCode> {
 
 /// Values with the percentages up to which the dice choose them.
 #[derive(Debug)]
-struct Shares<T>(Vec<(T, f64)>);
+pub(crate) struct Shares<T>(Vec<(T, f64)>);
 
 impl<T: Copy> Shares<T> {
     /// One value for all, or `value:percent` pairs.
-    fn read(
+    pub(crate) fn read(
         name: &str,
         text: &str,
         expected: &str,
@@ -141,7 +149,7 @@ impl<T: Copy> Shares<T> {
         Self(shares)
     }
 
-    fn draw(&self, random: &mut Random) -> Option<T> {
+    pub(crate) fn draw(&self, random: &mut Random) -> Option<T> {
         if self.0.is_empty() {
             return None;
         }
@@ -160,7 +168,7 @@ fn percentage(name: &str, text: &str, problems: &mut Vec<String>) -> Option<f64>
 }
 
 /// The percentage of `true`, `false` or a percentage.
-fn always_or_share(name: &str, text: &str, problems: &mut Vec<String>) -> f64 {
+pub(crate) fn always_or_share(name: &str, text: &str, problems: &mut Vec<String>) -> f64 {
     match text {
         "" | "false" => 0.0,
         "true" => 100.0,
@@ -168,7 +176,7 @@ fn always_or_share(name: &str, text: &str, problems: &mut Vec<String>) -> f64 {
     }
 }
 
-fn headers(wanted: &[String], problems: &mut Vec<String>) -> HeaderMap {
+pub(crate) fn headers(wanted: &[String], problems: &mut Vec<String>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for text in wanted.iter().filter(|text| !text.is_empty()) {
         let header = text.split_once(':').and_then(|(name, value)| {

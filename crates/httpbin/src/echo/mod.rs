@@ -15,7 +15,7 @@ use crate::query;
 use crate::random::Random;
 use crate::reply::BINARY;
 
-pub(crate) use grammar::{Bounds, Wishes};
+pub(crate) use grammar::{Bounds, Shares, Wishes, always_or_share, headers};
 
 /// Why nothing is echoed, and every reason.
 #[derive(Debug)]

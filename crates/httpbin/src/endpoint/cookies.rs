@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::Shared;
+use crate::listener::Connection;
 use crate::query::Args;
 use crate::reply;
 use crate::request::scheme;
@@ -32,13 +34,25 @@ pub(super) async fn show(State(instance): State<Shared>, headers: HeaderMap) -> 
     instance.style.document().with("cookies", json!(cookies)).answer(StatusCode::OK)
 }
 
-pub(super) async fn set(State(instance): State<Shared>, headers: HeaderMap, args: Args) -> Response<Body> {
-    back(&instance.prefix, cookies(&headers, &args.0, None))
+pub(super) async fn set(
+    State(instance): State<Shared>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+    args: Args,
+) -> Response<Body> {
+    let is_secure = scheme(Some(&connection), &headers) == "https";
+    back(&instance.prefix, cookies(is_secure, &args.0, None))
 }
 
-pub(super) async fn delete(State(instance): State<Shared>, headers: HeaderMap, args: Args) -> Response<Body> {
+pub(super) async fn delete(
+    State(instance): State<Shared>,
+    Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
+    args: Args,
+) -> Response<Body> {
+    let is_secure = scheme(Some(&connection), &headers) == "https";
     let expired = httpdate::fmt_http_date(SystemTime::now() - YEAR);
-    back(&instance.prefix, cookies(&headers, &args.0, Some(&expired)))
+    back(&instance.prefix, cookies(is_secure, &args.0, Some(&expired)))
 }
 
 fn back(prefix: &str, cookies: Vec<HeaderValue>) -> Response<Body> {
@@ -52,8 +66,8 @@ fn back(prefix: &str, cookies: Vec<HeaderValue>) -> Response<Body> {
     response
 }
 
-fn cookies(headers: &HeaderMap, args: &Values, expired: Option<&str>) -> Vec<HeaderValue> {
-    let tail = Attributes::read(args, scheme(headers) == "https").written(expired);
+fn cookies(is_secure: bool, args: &Values, expired: Option<&str>) -> Vec<HeaderValue> {
+    let tail = Attributes::read(args, is_secure).written(expired);
     args.iter()
         .filter(|(name, _)| attribute_name(name).is_none() && is_token(name))
         .filter_map(|(name, values)| {
@@ -163,7 +177,7 @@ mod tests {
 
     fn written(args: &[(&str, &str)]) -> Vec<String> {
         let args = args.iter().map(|(name, value)| ((*name).into(), vec![(*value).into()])).collect();
-        let cookies = cookies(&HeaderMap::new(), &args, None);
+        let cookies = cookies(false, &args, None);
         cookies.iter().map(|cookie| cookie.to_str().unwrap().to_owned()).collect()
     }
 

@@ -51,6 +51,7 @@ pub(crate) struct Instance {
     random: SharedRandom,
     max_body_bytes: usize,
     max_duration: Duration,
+    bounds: Bounds,
     style: Style,
     prefix: String,
     redirect_hosts: Vec<String>,
@@ -69,6 +70,7 @@ impl Instance {
             random: SharedRandom::new(options.seed),
             max_body_bytes: options.max_body_bytes,
             max_duration: options.max_duration,
+            bounds: Bounds::of(options),
             style: options.style,
             prefix: options.prefix.clone(),
             redirect_hosts: options.redirect_hosts.clone(),
@@ -245,9 +247,7 @@ fn troubling(router: Router<Shared>) -> Router<Shared> {
 
 /// fortio's echo, within the bounds of this instance.
 async fn echo_back(State(instance): State<Shared>, request: Request) -> Answer {
-    let bounds =
-        Bounds { delay: instance.max_duration, size: instance.max_body_bytes, body: instance.max_body_bytes };
-    echo::answer(request, None, bounds, instance.random())
+    echo::answer(request, None, instance.bounds, instance.random())
         .await
         .map_err(|refused| Refusal::with(refused.status, refused.problems.join("; ")))
 }

@@ -49,7 +49,8 @@ fn chain(instance: &Instance, count: &str, request: &Request, is_absolute: bool)
     };
     let location = if is_absolute {
         let headers = request.headers();
-        format!("{}://{}{path}", scheme(headers), host(request.uri(), headers))
+        let scheme = scheme(request.extensions().get(), headers);
+        format!("{scheme}://{}{path}", host(request.uri(), headers))
     } else {
         path
     };

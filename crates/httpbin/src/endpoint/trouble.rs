@@ -1,4 +1,4 @@
-//! Trouble of every kind that a client must survive: `/crash` breaks off, `/reset` resets, `/hang` never answers,
+//! Trouble of every kind that a client must survive: `/crash` breaks off, `/reset` resets a connection or a stream, `/hang` never answers,
 //! `/concurrency` has room for so many, `/flaky` is bad from time to time.
 
 use std::collections::HashMap;
@@ -13,14 +13,15 @@ use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
 use fuseboard_go::duration::format;
+use h2::Reason;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Frame;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::{Answer, Shared, status_named};
-use crate::listener::Connection;
+use crate::listener::{Connection, ResetStream};
 use crate::number;
 use crate::query::Args;
 use crate::reply::{self, Refusal};
@@ -38,10 +39,52 @@ pub(super) async fn crash(State(instance): State<Shared>, args: Args) -> Answer 
     Ok(response)
 }
 
-/// Resets the connection instead of an answer.
-pub(super) async fn reset(Extension(connection): Extension<Connection>) -> Answer {
-    connection.reset();
-    std::future::pending().await
+/// Resets instead of an answer: the connection of HTTP/1.1, the stream of HTTP/2 (for the reason `code`), or with
+/// `connection=true` the connection of either.
+pub(super) async fn reset(
+    Extension(connection): Extension<Connection>,
+    version: Version,
+    args: Args,
+) -> Answer {
+    let code = args.get("code").map_or(Ok(Reason::INTERNAL_ERROR), reason)?;
+    let is_whole = match args.get("connection") {
+        None | Some("false") => version != Version::HTTP_2,
+        Some("true") => true,
+        Some(other) => {
+            return Err(Refusal::bad(format!("invalid connection: {other:?} is not true or false")));
+        }
+    };
+    if is_whole {
+        connection.reset();
+        return std::future::pending().await;
+    }
+    let mut response = reply::bare(StatusCode::OK, Body::empty());
+    response.extensions_mut().insert(ResetStream(code));
+    Ok(response)
+}
+
+/// An error code of HTTP/2 (RFC 9113, section 7), by its name in any case or its number.
+fn reason(text: &str) -> Result<Reason, Refusal> {
+    const NAMES: [&str; 14] = [
+        "NO_ERROR",
+        "PROTOCOL_ERROR",
+        "INTERNAL_ERROR",
+        "FLOW_CONTROL_ERROR",
+        "SETTINGS_TIMEOUT",
+        "STREAM_CLOSED",
+        "FRAME_SIZE_ERROR",
+        "REFUSED_STREAM",
+        "CANCEL",
+        "COMPRESSION_ERROR",
+        "CONNECT_ERROR",
+        "ENHANCE_YOUR_CALM",
+        "INADEQUATE_SECURITY",
+        "HTTP_1_1_REQUIRED",
+    ];
+    let named = (0..).zip(NAMES).find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(code, _)| code);
+    named.or_else(|| text.parse::<u32>().ok()).map(Reason::from).ok_or_else(|| {
+        Refusal::bad(format!("invalid code: {text:?} is not one of {}, or a number", NAMES.join(", ")))
+    })
 }
 
 /// Never answers. The connection stays until the client has enough, or the server stops.
@@ -185,7 +228,7 @@ impl Broken {
     }
 }
 
-/// Ends a body, and with it the connection.
+/// Ends a body, and with it the connection of HTTP/1.1 or the stream of HTTP/2.
 #[derive(Debug, thiserror::Error)]
 #[error("broken off on purpose")]
 struct BrokenOff;

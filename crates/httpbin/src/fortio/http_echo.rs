@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use tokio::time::Instant;
 
-use super::{FortioOptions, MOST_BODY_BYTES, debug};
+use super::{FortioOptions, debug};
 use crate::echo::{self, Bounds, Refused};
 use crate::listener::{Connection, Handler};
 use crate::random::SharedRandom;
@@ -25,7 +25,7 @@ impl HttpEcho {
         Self {
             debug_path: options.debug_path.clone(),
             usual_query: Some(options.usual_query.clone()).filter(|query| !query.is_empty()),
-            bounds: Bounds { delay: options.max_delay, size: options.max_size, body: MOST_BODY_BYTES },
+            bounds: options.bounds(),
             random: SharedRandom::new(options.seed),
             started: Instant::now(),
         }
