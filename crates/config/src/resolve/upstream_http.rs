@@ -2,7 +2,9 @@
 //! istiod: first the port, then the upgrade, then the bounds of HTTP/2, and last `useClientProtocol`, which takes all of it back.
 //!
 //! What a TLS connection offers as ALPN follows from the version: `h2` for [`UpstreamVersion::Http2`], `http/1.1` for
-//! [`UpstreamVersion::Http1`], and for [`UpstreamVersion::Client`] the one that the request came with.
+//! [`UpstreamVersion::Http1`], and for [`UpstreamVersion::Client`] the one that the request came with. Istio itself writes `h2` for
+//! the first only, and Envoy offers the version of the connection where nothing is written; in the mesh's own TLS
+//! `istio-peer-exchange` and `istio` come on top.
 
 use std::num::NonZeroU32;
 
