@@ -114,22 +114,26 @@ mod limit {
     use std::task::{Context, Waker};
 
     use divan::{Bencher, black_box};
-    use fuseboard_core::limit::{Admission, ResourceManager, Thresholds, WorkerId};
+    use fuseboard_core::limit::{Admission, Kind, ResourceManager, Thresholds, WorkerId};
 
     /// A slot taken and given back.
     #[divan::bench(args = ["limited", "unlimited"])]
     fn admit(bencher: Bencher<'_, '_>, limits: &str) {
         let thresholds = if limits == "limited" { Thresholds::ENVOY } else { Thresholds::UNLIMITED };
         let manager = ResourceManager::new(2, thresholds);
-        bencher.bench_local(|| matches!(manager.admit(black_box(WorkerId(0))), Admission::Admitted(_)));
+        bencher.bench_local(|| {
+            matches!(manager.admit(black_box(WorkerId(0)), Kind::Connection), Admission::Admitted(_))
+        });
     }
 
     /// Everything is taken, and so is the queue.
     #[divan::bench]
     fn refusal(bencher: Bencher<'_, '_>) {
         let manager = full(0);
-        let _all = manager.admit(WorkerId(0));
-        bencher.bench_local(|| matches!(manager.admit(black_box(WorkerId(0))), Admission::Refused(_)));
+        let _all = manager.admit(WorkerId(0), Kind::Connection);
+        bencher.bench_local(|| {
+            matches!(manager.admit(black_box(WorkerId(0)), Kind::Connection), Admission::Refused(_))
+        });
     }
 
     /// A request waits, the slot is given back to it, and it gives it back.
@@ -138,8 +142,11 @@ mod limit {
         let manager = full(1);
         let mut cx = Context::from_waker(Waker::noop());
         bencher.bench_local(|| {
-            let first = manager.admit(WorkerId(0));
-            let Admission::Queued(mut waiter) = manager.admit(black_box(WorkerId(0))) else { return false };
+            let first = manager.admit(WorkerId(0), Kind::Connection);
+            let Admission::Queued(mut waiter) = manager.admit(black_box(WorkerId(0)), Kind::Connection)
+            else {
+                return false;
+            };
             drop(first);
             waiter.poll_slot(&mut cx).is_ready()
         });

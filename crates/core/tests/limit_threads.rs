@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use fuseboard_core::limit::{Admission, CxPermit, ResourceManager, Slot, Thresholds, UNLIMITED, WorkerId};
+use fuseboard_core::limit::{
+    Admission, CxPermit, Kind, ResourceManager, Slot, Thresholds, UNLIMITED, WorkerId,
+};
 use fuseboard_core::pool::{Checkout, Found, HostKey, IdlePool};
 use fuseboard_core::{Instant, Rng};
 use parker::block_on;
@@ -62,7 +64,7 @@ fn give_up(future: impl Future) {
 
 /// A slot, unless the caller gave up; callers fit the limits, so nobody is refused.
 fn enter<'a>(manager: &'a ResourceManager, worker: WorkerId, rng: &mut Rng) -> Option<Slot<'a>> {
-    match manager.admit(worker) {
+    match manager.admit(worker, Kind::Connection) {
         Admission::Admitted(slot) => Some(slot),
         Admission::Queued(waiter) if rng.below(4) == 0 => {
             give_up(waiter);
@@ -249,8 +251,12 @@ fn a_limit_is_exact_from_the_moment_it_is_set() {
 #[test]
 fn poll_after_the_end_is_harmless() {
     let manager = ResourceManager::new(1, limits(1, 1));
-    let Admission::Admitted(slot) = manager.admit(WorkerId(0)) else { panic!("the first is admitted") };
-    let Admission::Queued(mut waiter) = manager.admit(WorkerId(0)) else { panic!("the second waits") };
+    let Admission::Admitted(slot) = manager.admit(WorkerId(0), Kind::Connection) else {
+        panic!("the first is admitted")
+    };
+    let Admission::Queued(mut waiter) = manager.admit(WorkerId(0), Kind::Connection) else {
+        panic!("the second waits")
+    };
     drop(slot);
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(waiter.poll_slot(cx), Poll::Ready(Ok(_))));

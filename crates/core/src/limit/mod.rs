@@ -1,16 +1,19 @@
 //! Envoy's resource limits of one cluster and priority, made exact: connections, waiting requests, requests, retries.
 //!
-//! HTTP/1.1 is limited by *slots*: the right to have one request on one connection. Slots in use never exceed
-//! min(`max_connections`, `max_requests`), and waiters never exceed `max_pending_requests`. Connections follow: whoever
-//! holds a slot gets one from [`crate::pool`], under a count of its own that never exceeds `max_connections`.
+//! Requests are limited by *slots*: the right to have one request on one connection ([`Kind::Connection`], HTTP/1.1), or one
+//! stream ([`Kind::Stream`], HTTP/2). Slots in use never exceed min(`max_connections`, `max_requests`), or for streams
+//! min(`max_connections` * streams per connection, `max_requests`), and waiters never exceed `max_pending_requests`. Connections
+//! follow: whoever holds a slot gets one from [`crate::pool`], under a count of its own that never exceeds `max_connections`.
 //!
 //! - [`manager`](ResourceManager): the four questions (run? now or never? retry? connect?) and changes in place
-//! - `turnstile`: one word, one queue, exact at any number of workers; `word` and `queue` are its parts
+//! - `turnstile`: one word, one queue, exact at any number of workers; `word` and `queue` are its parts, and `both` is its
+//!   word while requests of both kinds are here
 //! - `cell`: one worker's own count where there is no limit
 //! - `episode`: when a limit begins to refuse, and when it has stopped
 //! - `admission`, `permit`, `view`: the answers, what is held, what gauges read
 
 mod admission;
+mod both;
 mod cell;
 mod episode;
 mod manager;
@@ -21,8 +24,8 @@ pub(crate) mod turnstile;
 mod view;
 mod word;
 
-pub(crate) use admission::CxGrant;
 pub use admission::{Admission, Refused};
+pub(crate) use admission::{CxGrant, CxWant, MaxConnections, Room};
 pub use episode::{Episodes, Lull};
 pub use manager::ResourceManager;
 pub use permit::{CxPermit, Dismissed, RetryPermit, Slot, Waiter};
@@ -33,6 +36,29 @@ pub use view::LimitView;
 /// One of the proxy's workers, numbered from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u16);
+
+/// What one request takes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// All of it: HTTP/1.1, TCP, upgrades of HTTP/1.1.
+    Connection,
+    /// One stream of it: HTTP/2.
+    Stream,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Connection, Self::Stream];
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Connection => 0,
+            Self::Stream => 1,
+        }
+    }
+}
+
+/// "No limit" of streams on one connection, as HTTP/2 numbers them. Envoy's default of `max_concurrent_streams`.
+pub const MAX_STREAMS: u32 = i32::MAX.cast_unsigned();
 
 /// "No limit", as Istio writes it: 2^32-1.
 pub const UNLIMITED: u32 = u32::MAX;

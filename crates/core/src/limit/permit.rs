@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::WorkerId;
 use super::admission::SlotGrant;
 use super::cell::Epoch;
 use super::manager::ResourceManager;
 use super::queue::Key;
+use super::{Kind, WorkerId};
 
-/// The right to have one request on one connection.
+/// The right to have one request on one connection, or one stream.
 ///
 /// Drop it when the upstream message is complete (or its connection closed), before the last downstream byte is written.
 /// Check the connection in first, so that the one who gets the slot finds it. A slot that stays held counts for as long:
@@ -21,6 +21,7 @@ use super::queue::Key;
 #[must_use = "dropping a slot gives it to the next request"]
 pub struct Slot<'a> {
     manager: &'a ResourceManager,
+    kind: Kind,
     counted: CountedBy,
 }
 
@@ -32,20 +33,30 @@ enum CountedBy {
 }
 
 impl<'a> Slot<'a> {
-    pub(super) const fn in_word(manager: &'a ResourceManager) -> Self {
-        Self { manager, counted: CountedBy::Word }
+    pub(super) const fn in_word(manager: &'a ResourceManager, kind: Kind) -> Self {
+        Self { manager, kind, counted: CountedBy::Word }
     }
 
-    pub(super) const fn in_cell(manager: &'a ResourceManager, worker: WorkerId, epoch: Epoch) -> Self {
-        Self { manager, counted: CountedBy::Cell(worker, epoch) }
+    pub(super) const fn in_cell(
+        manager: &'a ResourceManager,
+        kind: Kind,
+        worker: WorkerId,
+        epoch: Epoch,
+    ) -> Self {
+        Self { manager, kind, counted: CountedBy::Cell(worker, epoch) }
+    }
+
+    /// What it was asked for.
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         match self.counted {
-            CountedBy::Word => self.manager.slots().release(),
-            CountedBy::Cell(worker, epoch) => self.manager.leave_cell(worker, epoch),
+            CountedBy::Word => self.manager.slots().release(self.kind),
+            CountedBy::Cell(worker, epoch) => self.manager.leave_cell(worker, self.kind, epoch),
         }
     }
 }
@@ -60,14 +71,20 @@ pub struct Dismissed;
 #[must_use = "dropping a waiter leaves the queue"]
 pub struct Waiter<'a> {
     manager: &'a ResourceManager,
+    kind: Kind,
     /// `None` once resolved.
     place: Option<Key>,
     connections_full: bool,
 }
 
 impl<'a> Waiter<'a> {
-    pub(super) const fn new(manager: &'a ResourceManager, place: Key, connections_full: bool) -> Self {
-        Self { manager, place: Some(place), connections_full }
+    pub(super) const fn new(
+        manager: &'a ResourceManager,
+        kind: Kind,
+        place: Key,
+        connections_full: bool,
+    ) -> Self {
+        Self { manager, kind, place: Some(place), connections_full }
     }
 
     /// Whether it was the connection limit that made this request wait: one `upstream_cx_overflow` (difference D17).
@@ -83,7 +100,7 @@ impl<'a> Waiter<'a> {
         let Poll::Ready(grant) = self.manager.slots().poll(place, cx) else { return Poll::Pending };
         self.place = None;
         Poll::Ready(match grant {
-            SlotGrant::Slot => Ok(Slot::in_word(self.manager)),
+            SlotGrant::Slot => Ok(Slot::in_word(self.manager, self.kind)),
             SlotGrant::Dismissed => Err(Dismissed),
         })
     }
@@ -101,7 +118,7 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let Some(place) = self.place.take() else { return };
         if self.manager.slots().leave(place) == Some(SlotGrant::Slot) {
-            self.manager.slots().release();
+            self.manager.slots().release(self.kind);
         }
     }
 }
@@ -113,7 +130,7 @@ pub struct RetryPermit<'a>(pub(super) &'a ResourceManager);
 
 impl Drop for RetryPermit<'_> {
     fn drop(&mut self) {
-        self.0.retries().release();
+        self.0.retries().release(Kind::Connection);
     }
 }
 
@@ -127,7 +144,7 @@ pub struct CxPermit(Arc<ResourceManager>);
 impl CxPermit {
     /// If one may be opened and nobody waits for it.
     pub(crate) fn try_new(manager: &Arc<ResourceManager>) -> Option<Self> {
-        manager.connections().try_enter().then(|| Self::entered(manager))
+        manager.connections().try_enter(Kind::Connection).then(|| Self::entered(manager))
     }
 
     /// For one that the turnstile of connections has let in.
@@ -144,6 +161,6 @@ impl fmt::Debug for CxPermit {
 
 impl Drop for CxPermit {
     fn drop(&mut self) {
-        self.0.connections().release();
+        self.0.connections().release(Kind::Connection);
     }
 }

@@ -1,7 +1,40 @@
 //! The one word that decides: how many may still enter, and how many wait. What a rule allows is the turnstile's matter.
 
+use super::Kind;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Ordering::{AcqRel, Acquire};
+
+/// Whose turns the word counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Only this kind is inside or waits.
+    Only(Kind),
+    /// Both are: they are counted under the mutex, and nothing happens without it ([`super::both::Both`]).
+    Both,
+}
+
+impl Mode {
+    const fn pack(self) -> u64 {
+        match self {
+            Self::Only(Kind::Connection) => 0,
+            Self::Only(Kind::Stream) => 1 << MODE_SHIFT,
+            Self::Both => 2 << MODE_SHIFT,
+        }
+    }
+
+    const fn unpack(word: u64) -> Self {
+        match (word >> MODE_SHIFT) & 3 {
+            0 => Self::Only(Kind::Connection),
+            1 => Self::Only(Kind::Stream),
+            _ => Self::Both,
+        }
+    }
+}
+
+const MODE_SHIFT: u32 = 30;
+
+/// So many fit in the word beside the mode; each of them is a request in memory.
+pub(super) const MAX_WAITERS: u32 = (1 << MODE_SHIFT) - 1;
 
 /// What the word says at one moment.
 ///
@@ -12,25 +45,43 @@ use crate::sync::atomic::Ordering::{AcqRel, Acquire};
 pub(super) struct Tally {
     pub(super) free: i32,
     pub(super) waiters: u32,
+    pub(super) mode: Mode,
 }
 
 impl Tally {
     const fn unpack(word: u64) -> Self {
-        Self { free: ((word >> 32) as u32).cast_signed(), waiters: (word & 0xFFFF_FFFF) as u32 }
+        Self {
+            free: ((word >> 32) as u32).cast_signed(),
+            waiters: (word & 0xFFFF_FFFF) as u32 & MAX_WAITERS,
+            mode: Mode::unpack(word),
+        }
     }
 
     const fn pack(self) -> u64 {
-        ((self.free.cast_unsigned() as u64) << 32) | self.waiters as u64
+        ((self.free.cast_unsigned() as u64) << 32) | self.mode.pack() | self.waiters as u64
     }
 
-    /// A newcomer may enter: something is free, and nobody came before it.
-    pub(super) const fn admits(self) -> bool {
-        self.free > 0 && self.waiters == 0
+    /// A newcomer of this kind may enter: something is free, nobody came before it, and nobody of the other kind is here.
+    pub(super) const fn admits(self, kind: Kind) -> bool {
+        self.free > 0 && self.waiters == 0 && self.counts(kind)
+    }
+
+    /// The word counts this kind, and no other.
+    pub(super) const fn counts(self, kind: Kind) -> bool {
+        matches!(
+            (self.mode, kind),
+            (Mode::Only(Kind::Connection), Kind::Connection) | (Mode::Only(Kind::Stream), Kind::Stream)
+        )
+    }
+
+    /// A turn may simply be put back: nobody waits for it.
+    pub(super) const fn takes_back(self) -> bool {
+        self.waiters == 0 && !matches!(self.mode, Mode::Both)
     }
 
     /// Something is free for the oldest waiter.
     pub(super) const fn serves(self) -> bool {
-        self.free > 0 && self.waiters > 0
+        self.free > 0 && self.waiters > 0 && !matches!(self.mode, Mode::Both)
     }
 
     pub(super) const fn take(self) -> Self {
@@ -61,7 +112,7 @@ pub(super) struct Word(AtomicU64);
 
 impl Word {
     pub(super) fn new(free: i32) -> Self {
-        Self(AtomicU64::new(Tally { free, waiters: 0 }.pack()))
+        Self(AtomicU64::new(Tally { free, waiters: 0, mode: Mode::Only(Kind::Connection) }.pack()))
     }
 
     pub(super) fn read(&self) -> Tally {
@@ -91,9 +142,11 @@ mod tests {
     #[test]
     fn a_debt_and_a_queue_fit_in_one_word() {
         for free in [i32::MIN, -1, 0, 1, i32::MAX] {
-            for waiters in [0, 1, u32::MAX] {
-                let tally = Tally { free, waiters };
-                assert_eq!(Tally::unpack(tally.pack()), tally);
+            for waiters in [0, 1, MAX_WAITERS] {
+                for mode in [Mode::Only(Kind::Connection), Mode::Only(Kind::Stream), Mode::Both] {
+                    let tally = Tally { free, waiters, mode };
+                    assert_eq!(Tally::unpack(tally.pack()), tally);
+                }
             }
         }
     }
@@ -101,8 +154,12 @@ mod tests {
     #[test]
     fn a_step_that_is_refused_changes_nothing() {
         let word = Word::new(0);
-        assert_eq!(word.update(|tally| tally.admits().then(|| tally.take())), Err(word.read()));
+        assert_eq!(
+            word.update(|tally| tally.admits(Kind::Connection).then(|| tally.take())),
+            Err(word.read())
+        );
         word.apply(Tally::put_back);
-        assert_eq!(word.read(), Tally { free: 1, waiters: 0 });
+        assert_eq!(word.read(), Tally { free: 1, waiters: 0, mode: Mode::Only(Kind::Connection) });
+        assert!(word.read().admits(Kind::Connection) && !word.read().admits(Kind::Stream));
     }
 }

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use fuseboard_core::balance::Outlook;
 use fuseboard_core::breaker::Refusal;
-use fuseboard_core::limit::{Admission, PoolsFull, Refused, Slot, Waiter};
+use fuseboard_core::limit::{Admission, Kind, PoolsFull, Refused, Slot, Waiter};
 use fuseboard_core::refusal::RefusalReason;
 
 use super::breaker::{Checked, check};
@@ -28,9 +28,11 @@ impl Exchange<'_> {
     ) -> Result<(Slot<'t>, Checked), Ended> {
         let checked = self.may_be_admitted(routed, checked)?;
         let slot = if self.upgrade_offered() {
-            tier.limits.admit_now(self.worker.id).map_err(|refused| self.refused(refused))?
+            tier.limits
+                .admit_now(self.worker.id, Kind::Connection)
+                .map_err(|refused| self.refused(refused))?
         } else {
-            match tier.limits.admit(self.worker.id) {
+            match tier.limits.admit(self.worker.id, Kind::Connection) {
                 Admission::Admitted(slot) => slot,
                 Admission::Refused(refused) => return Err(self.refused(refused)),
                 Admission::Queued(waiter) => self.queue(routed, tier, waiter).await?,
