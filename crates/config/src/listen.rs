@@ -34,7 +34,7 @@ pub struct ListenPlan {
 /// TLS of listeners, by the files that it is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenTls {
-    /// Positions in [`ListenPlan::listen`] that have it.
+    /// Positions in [`ListenPlan::listen`] that have it; of [`ListenPlan::tcp`] each says so itself.
     pub listeners: BTreeSet<usize>,
     /// Files of chains and of their keys; the first pair is for clients that name nobody. Never empty.
     pub pairs: Vec<(PathBuf, PathBuf)>,
@@ -53,6 +53,8 @@ pub struct TcpListen {
     pub host: Arc<str>,
     /// Its port.
     pub port: u16,
+    /// Clients speak TLS, as [`ListenPlan::tls`] has it.
+    pub tls: bool,
 }
 
 /// What the requests of a listener are for.

@@ -102,7 +102,12 @@ fn d34_the_codes_of_a_rule_are_the_failures_and_the_only_ones() {
 fn tcp_listen(text: &str) -> TcpListen {
     let (address, target) = text.split_once('=').unwrap();
     let (host, port) = target.rsplit_once(':').unwrap();
-    TcpListen { address: address.parse().unwrap(), host: host.into(), port: port.parse().unwrap() }
+    TcpListen {
+        address: address.parse().unwrap(),
+        host: host.into(),
+        port: port.parse().unwrap(),
+        tls: false,
+    }
 }
 
 fn command_line(yaml: &str) -> (Workload, ListenPlan) {

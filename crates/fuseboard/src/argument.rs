@@ -23,7 +23,7 @@ pub(crate) fn listen_tcp(text: &str) -> Result<TcpListen, String> {
     if host.is_empty() {
         return Err(format!("no service; {EXAMPLE}"));
     }
-    Ok(TcpListen { address: listen(address)?, host: host.into(), port })
+    Ok(TcpListen { address: listen(address)?, host: host.into(), port, tls: false })
 }
 
 /// Addresses to connect to: literal, or a name that is resolved now.

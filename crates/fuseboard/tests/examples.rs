@@ -37,7 +37,12 @@ fn each_example_is_clean() {
     ] {
         check(&root().join("examples").join(folder), &by_host);
     }
-    let tcp = TcpListen { address: "127.0.0.1:0".parse().unwrap(), host: "postgres".into(), port: 5432 };
+    let tcp = TcpListen {
+        address: "127.0.0.1:0".parse().unwrap(),
+        host: "postgres".into(),
+        port: 5432,
+        tls: false,
+    };
     check(&root().join("examples/tcp"), &ListenPlan { tcp: vec![tcp], ..by_host });
     let fixed =
         ListenPlan::fixed(vec!["127.0.0.1:0".parse().unwrap()], vec!["127.0.0.1:8080".parse().unwrap()]);

@@ -7,6 +7,7 @@
 mod acceptor;
 mod access_log;
 pub mod admin;
+mod arrival;
 pub mod breaker;
 mod buffer;
 mod clock;

@@ -16,9 +16,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Where its requests go.
     pub target: ListenerTarget,
-    /// TLS on its connections; `None`: plain text. For HTTP only.
+    /// TLS on its connections; `None`: plain text.
     pub tls: Option<Arc<ServerPolicy>>,
-    /// Bounds on what clients may do; TCP knows `max_connections` only.
+    /// Bounds on what clients may do; TCP knows `max_connections` and `handshake_timeout` only.
     pub http: HttpSettings,
 }
 

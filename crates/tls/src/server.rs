@@ -57,6 +57,11 @@ impl ServerContext {
         Ok(Self { config: Arc::new(config), by_name, policy: Arc::clone(policy) })
     }
 
+    /// Whether these are the protocols that it speaks.
+    pub fn speaks(&self, protocols: &[&[u8]]) -> bool {
+        self.config.alpn_protocols == protocols
+    }
+
     /// What it was made from.
     pub const fn policy(&self) -> &Arc<ServerPolicy> {
         &self.policy

@@ -125,6 +125,12 @@ impl Session {
         Ok(std::mem::take(&mut self.unreported))
     }
 
+    /// The same, to its last byte. "Would block": come again.
+    pub fn end(&mut self, io: &mut impl Write) -> io::Result<()> {
+        self.connection.send_close_notify();
+        self.flush(io)
+    }
+
     /// Says that nothing more follows, as far as `io` takes it at once.
     pub fn say_end(&mut self, io: &mut impl Write) {
         // In the middle of a record there is no place for it.

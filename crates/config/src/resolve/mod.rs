@@ -80,7 +80,7 @@ pub fn resolve(
     version: u64,
 ) -> (Snapshot, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let Resolved { clusters, routes, mut listeners } = match &plan.destination {
+    let Resolved { clusters, routes, mut listeners, mut secure } = match &plan.destination {
         Destination::ByHost => by_host(resources, workload, plan, &mut diagnostics),
         Destination::Fixed { to, host, tcp } => {
             fixed(resources, workload, (to, host.as_deref(), *tcp), plan, &mut diagnostics)
@@ -90,7 +90,8 @@ pub fn resolve(
     for listener in &mut listeners {
         listener.http.refusal_headers = plan.refusal_headers;
     }
-    let listeners = secured(listeners, plan, &resources.materials, &mut diagnostics);
+    secure.extend(plan.tls.iter().flat_map(|tls| &tls.listeners));
+    let listeners = secured(listeners, &secure, plan, &resources.materials, &mut diagnostics);
     let snapshot = Snapshot::new(version, listeners, vec![Arc::new(routes)], clusters);
     let snapshot = snapshot.unwrap_or_else(|dangling| {
         diagnostics.push(Diagnostic::new(Code::Inconsistent, dangling.to_string()));
@@ -104,6 +105,8 @@ struct Resolved {
     clusters: Vec<Cluster>,
     routes: RouteConfig,
     listeners: Vec<Listener>,
+    /// Positions in `listeners`, behind those of the plan, that have TLS.
+    secure: BTreeSet<usize>,
 }
 
 fn by_host(
@@ -173,8 +176,10 @@ fn by_host(
         }
     }
     let mut listeners = listeners(plan.listen.iter().map(|&address| (address, ListenerTarget::Routes(0))));
+    let mut secure = BTreeSet::new();
     for (listen, cluster, rule) in tcp_ways_in {
         if let Ok(index) = clusters.binary_search_by(|other| other.name.cmp(&cluster)) {
+            secure.extend(listen.tls.then_some(listeners.len()));
             add_listener(
                 &mut listeners,
                 listen.address,
@@ -182,7 +187,7 @@ fn by_host(
             );
         }
     }
-    Resolved { clusters, routes: table.finish("outbound"), listeners }
+    Resolved { clusters, routes: table.finish("outbound"), listeners, secure }
 }
 
 /// The clusters of a port with their breakers, the default one first.
@@ -254,7 +259,7 @@ fn fixed(
     let proxy = TcpProxy { accept_proxy: listen.accept_proxy, cluster: index, ..proxy };
     let target = if tcp { ListenerTarget::Tcp(proxy) } else { ListenerTarget::Routes(0) };
     let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
-    Resolved { clusters, routes: table.finish("fixed"), listeners }
+    Resolved { clusters, routes: table.finish("fixed"), listeners, secure: BTreeSet::new() }
 }
 
 /// The clusters that steps of fallbacks ask, beside the given one.
@@ -322,10 +327,11 @@ fn add_listener(listeners: &mut Vec<Listener>, address: SocketAddr, target: List
     listeners.push(Listener { name: name.into(), address, target, tls: None, http });
 }
 
-/// With what flags say of TLS: the first listeners are those of the plan, in its order. One that is to have TLS, and for which
-/// there is none, is left out.
+/// With what flags say of TLS: the first listeners are those of the plan, in its order. One that is to have TLS (`secure`), and
+/// for which there is none, is left out.
 fn secured(
     mut listeners: Vec<Listener>,
+    secure: &BTreeSet<usize>,
     plan: &ListenPlan,
     materials: &Materials,
     diagnostics: &mut Diagnostics,
@@ -337,7 +343,7 @@ fn secured(
     let policy = server_tls::policy(tls, materials, diagnostics);
     let mut position = 0;
     listeners.retain_mut(|listener| {
-        let secure = tls.listeners.contains(&position);
+        let secure = secure.contains(&position);
         position += 1;
         if secure {
             listener.tls.clone_from(&policy);

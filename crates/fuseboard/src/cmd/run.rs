@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use fuseboard_admin::logging::{Level, Loggers, logger};
-use fuseboard_config::{Destination, ListenPlan, TcpListen, Workload};
+use fuseboard_config::{Destination, ListenPlan, Workload};
 use fuseboard_proxy::{AccessLog, AccessLogFormat, BoundListener, LogSink, ProxyOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -19,7 +19,7 @@ use crate::serving::{Plan, Serving, Told};
 use crate::signals::StopSignals;
 use crate::{argument, logging, output, service_manager};
 
-use self::tls::Listen;
+use self::tls::{Addresses, Listen, ListenTcp};
 
 /// Serve services behind their DestinationRules, without Kubernetes
 #[derive(Args)]
@@ -36,6 +36,9 @@ use self::tls::Listen;
   fuseboard run --listen :5432 --to tcp://10.0.0.5:5432 -f dr.yaml
   # a TCP port of a service of the folder, beside all the HTTP ones
   fuseboard run -f rules/ --listen :15001 --listen-tcp :5432=postgres:5432
+  # the same with TLS from whoever calls the database
+  fuseboard run -f rules/ --listen :15001 --listen-tcp tls://:5432=postgres:5432 \
+    --tls-cert db.crt --tls-key db.key
 
 Addresses: `:9000` means 127.0.0.1:9000; write 0.0.0.0:9000 or [::]:9000 to let
 other machines in. Port 0 takes a free one.
@@ -49,11 +52,11 @@ pub(crate) struct Arguments {
     /// File or folder with rules and services; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
-    #[arg(long, help = "Address to listen on, or https://ADDR; may be repeated", value_name = "ADDR", required_unless_present = "listen_tcp", value_parser = Listen::parse)]
+    #[arg(long, help = "Address to listen on, or https://ADDR, tls://ADDR; may be repeated", value_name = "ADDR", required_unless_present = "listen_tcp", value_parser = Listen::parse)]
     listen: Vec<Listen>,
-    /// Address to listen on for a TCP port of a service, as :5432=postgres:5432; may be repeated
-    #[arg(long, value_name = "ADDR=HOST:PORT", value_parser = argument::listen_tcp, conflicts_with = "to")]
-    listen_tcp: Vec<TcpListen>,
+    /// Address to listen on for a TCP port of a service, as :5432=postgres:5432, or tls://ADDR=HOST:PORT; may be repeated
+    #[arg(long, value_name = "ADDR=HOST:PORT", value_parser = ListenTcp::parse, conflicts_with = "to")]
+    listen_tcp: Vec<ListenTcp>,
     /// Take only TCP connections that begin with a PROXY header, version 1 or 2, and log the client that it names
     #[arg(long)]
     accept_proxy_protocol: bool,
@@ -185,7 +188,7 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         )
         .next("give a TCP port an address with --listen-tcp, or write --to tcp://HOST:PORT"));
     }
-    let of_tcp = arguments.listen_tcp.iter().map(|listen| &listen.address);
+    let of_tcp = arguments.listen_tcp.iter().map(|tcp| &tcp.listen.address);
     let all = arguments.listen.iter().map(|listen| &listen.address).chain(of_tcp);
     let mut listen: Vec<_> = all.filter(|address| address.port() != 0).collect();
     listen.sort();
@@ -193,8 +196,13 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         Some(pair) => {
             Err(Failure::message(Exit::Usage, format_args!("the address {} is given twice", pair[0])))
         }
-        None => arguments.tls.check(&arguments.listen, arguments.to.iter().any(|to| to.tcp)),
+        None => arguments.tls.check(addresses(arguments)),
     }
+}
+
+fn addresses(arguments: &Arguments) -> Addresses<'_> {
+    let bytes = arguments.to.iter().any(|to| to.tcp);
+    Addresses { listen: &arguments.listen, tcp: &arguments.listen_tcp, bytes }
 }
 
 fn log_level(name: &str) -> Result<Level, String> {
@@ -216,6 +224,8 @@ fn loggers(arguments: &Arguments) -> Result<Loggers, Failure> {
 
 fn plan(arguments: Arguments, admin: bool) -> Plan {
     let tcp = arguments.to.iter().any(|endpoints| endpoints.tcp);
+    let addresses = addresses(&arguments);
+    let (tls, listen_tcp) = (arguments.tls.plan(addresses), arguments.tls.plan_tcp(addresses));
     let to: Vec<_> = arguments.to.into_iter().flat_map(|endpoints| endpoints.addresses).collect();
     let destination = if to.is_empty() {
         Destination::ByHost
@@ -235,11 +245,11 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         paths: arguments.files,
         workload: Workload { namespace: arguments.namespace.into(), labels, ..Workload::default() },
         listen: ListenPlan {
-            tcp: arguments.listen_tcp,
+            tcp: listen_tcp,
             accept_proxy: arguments.accept_proxy_protocol,
             timeout: arguments.timeout,
             refusal_headers: arguments.refusal_headers == "on",
-            tls: arguments.tls.plan(&arguments.listen),
+            tls,
             forward_client_cert: arguments.tls.forward_client_cert,
             ..ListenPlan::new(
                 arguments.listen.into_iter().map(|listen| listen.address).collect(),
@@ -277,7 +287,8 @@ fn ready_line(serving: &Serving) -> String {
 
 const fn scheme(listener: &BoundListener) -> &'static str {
     match (listener.tcp, listener.tls) {
-        (true, _) => "tcp",
+        (true, true) => "tls",
+        (true, false) => "tcp",
         (false, true) => "https",
         (false, false) => "http",
     }

@@ -2,14 +2,15 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use fuseboard_admin::logging::logger;
-use fuseboard_tls::{Failure, ServerContext};
+use fuseboard_tls::Failure;
 use tracing::debug;
 
 use super::identity::Identity;
 use super::{Downstream, End};
-use crate::deadline::Timer;
+use crate::arrival::handshake;
 
 /// What a client gets that took us for a server without TLS; nginx's status and words.
 const PLAIN_TEXT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 67\r\n\
@@ -20,7 +21,8 @@ impl Downstream {
     pub(super) async fn secure(&mut self) -> Result<(), End> {
         let Some(context) = self.listener().tls() else { return Ok(()) };
         self.stats().http.downstream_cx_ssl_total.inc();
-        match self.handshake(&context).await {
+        let patience = self.routes.http_settings().map_or(Duration::ZERO, |http| http.handshake_timeout);
+        match handshake(&mut self.stream, &self.timers, &context, patience).await {
             Some(Ok(())) => {
                 if let Some(session) = self.stream.tls() {
                     let identity = Identity::of(session, &context);
@@ -45,25 +47,6 @@ impl Downstream {
                 Err(End { remote: false, busy: false })
             }
         }
-    }
-
-    /// `None`: it took too long.
-    async fn handshake(&mut self, context: &ServerContext) -> Option<Result<(), Failure>> {
-        match context.begin() {
-            Ok(session) => self.stream.secure(session),
-            Err(error) => return Some(Err(Failure::Protocol(error))),
-        }
-        let patience = self.routes.http_settings()?.handshake_timeout;
-        self.timers.arm(Timer::RequestHead, self.now + patience);
-        let done = poll_fn(|cx| {
-            if let Poll::Ready(done) = self.stream.poll_handshake(cx) {
-                return Poll::Ready(Some(done.map_err(Failure::of)));
-            }
-            self.timers.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(None))
-        })
-        .await;
-        self.timers.disarm(Timer::RequestHead);
-        done
     }
 
     async fn answer_in_plain_text(&mut self) {

@@ -203,7 +203,7 @@ impl Exchange<'_> {
                 }
             };
             let (address, keepalive) = (held.host.endpoint.address, config.connection.keepalive);
-            let mut connecting = pin!(open(address, keepalive, session));
+            let mut connecting = pin!(open(address, keepalive, &[], session));
             poll_fn(|cx| match connecting.as_mut().poll(cx) {
                 Poll::Ready(connected) => Poll::Ready(Ok(connected)),
                 Poll::Pending => self.poll_interrupt(cx).map(Err),

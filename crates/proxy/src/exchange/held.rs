@@ -142,7 +142,7 @@ impl<'t> Held<'t> {
     }
 
     /// Whether its connection is secured as this view of the cluster asks.
-    pub(super) fn is_secured_as(&self, view: &ClusterView) -> bool {
+    pub(crate) fn is_secured_as(&self, view: &ClusterView) -> bool {
         self.connection.as_ref().is_none_or(|connection| connection.is_secured_with(view.tls.as_ref()))
     }
 

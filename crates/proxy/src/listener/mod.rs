@@ -91,10 +91,17 @@ impl LiveListener {
     /// taken up again.
     pub(crate) fn security(&self, listener: &Listener) -> Result<Option<Arc<ServerContext>>, ListenError> {
         let Some(policy) = &listener.tls else { return Ok(None) };
-        if let Some(running) = self.tls().filter(|running| running.policy() == policy) {
+        let protocols: &[&[u8]] = match listener.target {
+            ListenerTarget::Routes(_) => &[fuseboard_tls::HTTP_1_1],
+            // Whatever clients offer is between them and the host.
+            ListenerTarget::Tcp(_) => &[],
+        };
+        let is_as_wanted =
+            |running: &Arc<ServerContext>| running.policy() == policy && running.speaks(protocols);
+        if let Some(running) = self.tls().filter(is_as_wanted) {
             return Ok(Some(running));
         }
-        let context = ServerContext::new(policy, &[fuseboard_tls::HTTP_1_1]);
+        let context = ServerContext::new(policy, protocols);
         context.map(|context| Some(Arc::new(context))).map_err(|error| ListenError {
             name: Arc::clone(&listener.name),
             address: listener.address,

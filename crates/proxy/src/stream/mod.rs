@@ -4,6 +4,7 @@
 
 mod half_closed;
 mod socket;
+mod wire;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -14,6 +15,7 @@ use fuseboard_tls::Session;
 use tokio::net::TcpStream;
 
 use self::socket::{AtOnce, Polled, Socket};
+pub(crate) use self::wire::{Got, Wire};
 
 /// An idle connection on which more than so many messages came is of no use.
 const UNASKED: usize = 8;
@@ -56,6 +58,22 @@ impl Stream {
     /// The socket, registered with the event loop of the thread that this runs on.
     pub(crate) fn moved(self) -> io::Result<Self> {
         Ok(Self { socket: self.socket.moved()?, ..self })
+    }
+
+    /// Looks at the first bytes of a connection in plain text without taking them. Ready when there are more than `seen`, or
+    /// nothing more comes: then there are `seen` again, or none.
+    pub(crate) fn poll_peek(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+        seen: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.socket.poll_peek(cx, room, seen)
+    }
+
+    /// The stream for somebody who carries its bytes, and watches its socket meanwhile.
+    pub(crate) fn wire(&mut self) -> Wire<'_> {
+        Wire::new(&mut self.socket, self.tls.as_deref_mut())
     }
 
     /// Ready when the two sides have come to terms.

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -39,7 +39,7 @@ impl Socket {
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.unread
-            && let Some(read) = self.read_unannounced(room)
+            && let Some(read) = read_unannounced(&self.tcp, &mut self.unread, room)
         {
             return Poll::Ready(read);
         }
@@ -49,14 +49,37 @@ impl Socket {
         read.map_ok(|()| n)
     }
 
-    /// Reads what the event loop will not announce again; `None`: there is nothing left.
-    fn read_unannounced(&mut self, room: &mut [u8]) -> Option<io::Result<usize>> {
-        let wanted = room.len();
-        let read = (&*SockRef::from(&self.tcp)).read(room);
-        self.unread = matches!(&read, Ok(n) if *n == wanted);
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            read => Some(read),
+    /// The socket itself, and whether there is something in it that the event loop will not announce.
+    pub(super) const fn parts(&mut self) -> (&TcpStream, &mut bool) {
+        (&self.tcp, &mut self.unread)
+    }
+
+    /// Looks at the first bytes without taking them. Ready when there are more than `seen`, or nothing more comes: then there
+    /// are `seen` again.
+    pub(super) fn poll_peek(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+        seen: usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut cleared = false;
+        loop {
+            if !self.unread {
+                ready!(self.tcp.poll_read_ready(cx))?;
+            }
+            match peek(&self.tcp, room) {
+                Ok(n) if n > seen || n == 0 || cleared => {
+                    self.unread = n > 0;
+                    return Poll::Ready(Ok(n));
+                }
+                Ok(_) => self.unread = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.unread = false,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            seen_all(&self.tcp);
+            ready!(self.tcp.poll_read_ready(cx))?;
+            // Only an end is still announced then.
+            cleared = true;
         }
     }
 
@@ -96,13 +119,38 @@ impl Socket {
             if is_half_closed(&self.tcp) {
                 return Poll::Ready(());
             }
-            // Tells the event loop that we have seen these bytes: it will wake us for what comes after them.
-            let seen: io::Result<()> =
-                self.tcp.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
-            drop(seen);
+            seen_all(&self.tcp);
             self.unread = true;
         }
     }
+}
+
+/// Reads what the event loop will not announce again; `None`: there is nothing left.
+pub(super) fn read_unannounced(
+    tcp: &TcpStream,
+    unread: &mut bool,
+    room: &mut [u8],
+) -> Option<io::Result<usize>> {
+    let wanted = room.len();
+    let read = (&*SockRef::from(tcp)).read(room);
+    *unread = matches!(&read, Ok(n) if *n == wanted);
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        read => Some(read),
+    }
+}
+
+/// What is there, up to the length of `room`, without taking it.
+fn peek(tcp: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    let (n, _) = rustix::net::recv(tcp, room, rustix::net::RecvFlags::PEEK)?;
+    Ok(n)
+}
+
+/// Tells the event loop that we have seen all bytes that are there: it wakes us for what comes after them, and does not forget
+/// their end.
+pub(super) fn seen_all(tcp: &TcpStream) {
+    let seen: io::Result<()> = tcp.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+    drop(seen);
 }
 
 /// As a task: who would block is woken later.

@@ -8,13 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
+use fuseboard_core::Instant;
 use fuseboard_core::balance::{Outlook, Taken};
 use fuseboard_core::breaker;
-use fuseboard_core::limit::{CxPermit, Priority, Slot};
+use fuseboard_core::limit::{CxPermit, HostCx, Priority, Slot};
 use fuseboard_core::outcome::{FailureKind, Outcome};
 use fuseboard_core::pool::{Checkout, Found};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::Availability;
+use fuseboard_tls::Failure;
 use tokio::io::Interest;
 
 use super::session::Session;
@@ -22,21 +24,26 @@ use crate::breaker::{note_probe, pick};
 use crate::clock;
 use crate::deadline::Timer;
 use crate::exchange::held::{Guard, Held};
-use crate::live::Tier;
+use crate::live::{ClusterView, Tier};
 use crate::local_reply::Cause;
-use crate::upstream::{ClosedBy, ConnectError, UpstreamConnection, millis, open};
+use crate::stream::Stream;
+use crate::upstream::{ClosedBy, ConnectError, Secured, UpstreamConnection, millis, open};
 use crate::worker::{Worker, WorkerCluster};
 
 /// There is no connection to a host; everybody has heard why.
-pub(super) struct Failed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
     /// It was the host's fault: another one may take the connection.
-    pub(super) may_retry: bool,
+    OfHost,
+    /// A limit decided, or the client left.
+    Refused,
+    /// The cluster's rule asks for other connections now.
+    Outdated,
 }
-
-const REFUSED: Failed = Failed { may_retry: false };
 
 /// What ended a wait for a connection.
 enum Interrupt {
+    Failed(ConnectError),
     TimeUp,
     ClientReset,
 }
@@ -82,26 +89,24 @@ impl Session {
         self.open(&mut held, permit).await?;
         // The rule may have changed while the host was connected to: what must not be sent in plain text must not be sent late.
         let current = worker.view().cluster(&cluster.view.live.name).cloned();
-        if let Some(current) = current
-            && let Err(failed) = self.usable(&current)
-        {
-            held.close(ClosedBy::Local, clock::now());
-            return Err(failed);
+        let Some(current) = current else { return Ok(held) };
+        let refused = self.usable(&current).err();
+        let outdated = (!held.is_secured_as(&current.view)).then_some(Failed::Outdated);
+        match refused.or(outdated) {
+            Some(failed) => {
+                held.close(ClosedBy::Local, clock::now());
+                Err(failed)
+            }
+            None => Ok(held),
         }
-        Ok(held)
     }
 
     fn usable(&mut self, cluster: &Rc<WorkerCluster>) -> Result<(), Failed> {
         match cluster.view.config.availability {
-            // What is to be encrypted must not go out as it is.
-            Availability::Serving if cluster.view.tls.is_some() => {
-                self.notes.refused(RefusalReason::TlsUnsupported, None);
-                Err(REFUSED)
-            }
             Availability::Serving => Ok(()),
             Availability::Withheld(reason) => {
                 self.notes.refused(reason, None);
-                Err(REFUSED)
+                Err(Failed::Refused)
             }
         }
     }
@@ -110,7 +115,7 @@ impl Session {
         tier.limits.admit_connection(worker.id).map_err(|refused| {
             self.notes.cluster_stats(|block| block.stats.upstream_cx_overflow.inc());
             self.notes.refused(refused.reason, Some(refused));
-            REFUSED
+            Failed::Refused
         })
     }
 
@@ -129,13 +134,13 @@ impl Session {
     fn none_healthy(&mut self) -> Failed {
         self.notes.cluster_stats(|block| block.stats.upstream_cx_none_healthy.inc());
         self.notes.refused(RefusalReason::NoHealthy, None);
-        REFUSED
+        Failed::Refused
     }
 
     fn refused_by_breaker(&mut self, refusal: breaker::Refusal) -> Failed {
         self.notes.cluster_stats(|block| block.breaker.refused.inc());
         self.notes.refused(refusal.by.into(), None);
-        REFUSED
+        Failed::Refused
     }
 
     /// The right to open a connection. Whoever has a slot gets it, at worst when a descriptor was closed.
@@ -146,7 +151,7 @@ impl Session {
                 Checkout::Ready(found) => found,
                 Checkout::Wait(mut waiter) => {
                     let found = {
-                        let mut reset = pin!(self.client.ready(Interest::ERROR));
+                        let mut reset = pin!(self.client.tcp().ready(Interest::ERROR));
                         poll_fn(|cx| match waiter.poll_found(cx) {
                             Poll::Ready(found) => Poll::Ready(Some(found)),
                             Poll::Pending => reset.as_mut().poll(cx).map(|_| None),
@@ -171,65 +176,43 @@ impl Session {
     fn left(&mut self) -> Failed {
         self.notes.cluster_stats(|block| block.stats.upstream_rq_cancelled.inc());
         self.notes.flag(Cause::ClientGone.row().flag);
-        REFUSED
+        Failed::Refused
     }
 
     async fn open(&mut self, held: &mut Held<'_>, permit: CxPermit) -> Result<(), Failed> {
-        let config = Arc::clone(&held.cluster.view.config);
         let began = clock::now();
-        let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
-        let counted = match held.cluster.view.claim_connection(held.host, stats, began) {
-            Ok(counted) => counted,
-            Err(full) => {
-                stats.upstream_cx_pool_overflow.inc();
-                self.notes.refused(RefusalReason::LimitPools, Some(full.into()));
-                return Err(REFUSED);
-            }
-        };
-        let at_host = held.host.stats.shard(held.worker.index);
-        stats.upstream_cx_total.inc();
-        stats.upstream_rq_total.inc();
-        at_host.cx_total.inc();
-        at_host.rq_total.inc();
-        self.timers.arm(Timer::Connect, began + config.connect_timeout);
-        let connected = {
-            let mut connecting = pin!(open(held.host.endpoint.address, config.connection.keepalive, None));
-            let mut reset = pin!(self.client.ready(Interest::ERROR));
-            poll_fn(|cx| {
-                if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(connected));
-                }
-                if reset.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Err(Interrupt::ClientReset));
-                }
-                match self.timers.poll_expired(cx) {
-                    Some(_) => Poll::Ready(Err(Interrupt::TimeUp)),
-                    None => Poll::Pending,
-                }
-            })
-            .await
-        };
-        self.timers.disarm(Timer::Connect);
+        let block = held.cluster.view.live.stats.shard(held.worker.index);
+        let counted = self.claim(held, began)?;
+        let secured = secured(&held.cluster.view);
+        let connected = self.reach(held, secured.as_ref(), began).await;
         let now = clock::now();
         let mut outcome = None;
         let cause = match connected {
-            Ok(Ok(stream)) => {
-                stats.upstream_cx_connect_ms.record(millis(now.saturating_since(began)));
-                let mut connection = UpstreamConnection::new(stream, None, held.host, (counted, permit), now);
+            Ok(stream) => {
+                block.stats.upstream_cx_connect_ms.record(millis(now.saturating_since(began)));
+                if let Some(session) = stream.tls() {
+                    block.ssl().count_session(&session.peer());
+                }
+                let mut connection =
+                    UpstreamConnection::new(stream, secured, held.host, (counted, permit), now);
                 connection.begin_request(None);
                 self.notes.connected(&connection);
                 held.connection = Some(connection);
                 return Ok(());
             }
-            Ok(Err(ConnectError::Remote(error))) => {
+            Err(Interrupt::Failed(ConnectError::Remote(error))) => {
                 self.notes.transport_failure(&error);
                 // Who does not want a connection refuses it; this one was made, and reset before we looked.
                 outcome = (error.kind() == io::ErrorKind::ConnectionReset)
                     .then_some(Outcome::Failure(FailureKind::Reset));
                 Cause::ConnectFailed
             }
-            Ok(Err(ConnectError::Handshake(_))) => Cause::HandshakeFailed,
-            Ok(Err(ConnectError::Local(error))) => {
+            Err(Interrupt::Failed(ConnectError::Handshake(failure))) => {
+                block.ssl().count_failure(failure.kind());
+                self.notes.handshake_failure(&failure);
+                Cause::HandshakeFailed
+            }
+            Err(Interrupt::Failed(ConnectError::Local(error))) => {
                 self.notes.transport_failure(&error);
                 Cause::ConnectLocal
             }
@@ -240,16 +223,81 @@ impl Session {
             }
         };
         drop((counted, permit));
+        Err(self.failed(held, cause, outcome))
+    }
+
+    /// A place among the connections to the host, which is counted as called.
+    fn claim(&mut self, held: &Held<'_>, now: Instant) -> Result<HostCx, Failed> {
+        let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
+        let counted = held.cluster.view.claim_connection(held.host, stats, now).map_err(|full| {
+            stats.upstream_cx_pool_overflow.inc();
+            self.notes.refused(RefusalReason::LimitPools, Some(full.into()));
+            Failed::Refused
+        })?;
+        let at_host = held.host.stats.shard(held.worker.index);
+        stats.upstream_cx_total.inc();
+        stats.upstream_rq_total.inc();
+        at_host.cx_total.inc();
+        at_host.rq_total.inc();
+        Ok(counted)
+    }
+
+    /// Connects to the host, tells it who the client is where the rule asks for that, and agrees on TLS; all within one time.
+    async fn reach(
+        &self,
+        held: &Held<'_>,
+        secured: Option<&Secured>,
+        began: Instant,
+    ) -> Result<Stream, Interrupt> {
+        let view = &held.cluster.view;
+        let session = secured.map(Secured::begin_unnamed).transpose();
+        let session =
+            session.map_err(|error| Interrupt::Failed(ConnectError::Handshake(Failure::Protocol(error))))?;
+        let preface = view.config.proxy_protocol.map(|version| self.notes.proxied().header(version));
+        let preface = preface.unwrap_or_default();
+        self.timers.arm(Timer::Connect, began + view.config.connect_timeout);
+        let (address, keepalive) = (held.host.endpoint.address, view.config.connection.keepalive);
+        let mut connecting = pin!(open(address, keepalive, &preface, session));
+        let mut reset = pin!(self.client.tcp().ready(Interest::ERROR));
+        let connected = poll_fn(|cx| {
+            if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
+                return Poll::Ready(connected.map_err(Interrupt::Failed));
+            }
+            if reset.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Interrupt::ClientReset));
+            }
+            self.timers.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(Err(Interrupt::TimeUp)))
+        })
+        .await;
+        self.timers.disarm(Timer::Connect);
+        if connected.is_ok() {
+            let stats = &view.live.stats.shard(held.worker.index).stats;
+            stats.upstream_cx_tx_bytes_total.add(preface.len() as u64);
+        }
+        connected
+    }
+
+    /// Tells everybody that a host did not take the connection: why, and what that says of it where it is not as usual.
+    fn failed(&mut self, held: &mut Held<'_>, cause: Cause, outcome: Option<Outcome>) -> Failed {
+        let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
         stats.upstream_cx_connect_fail.inc();
         stats.upstream_rq_pending_failure_eject.inc();
-        at_host.cx_connect_fail.inc();
+        held.host.stats.shard(held.worker.index).cx_connect_fail.inc();
         if cause == Cause::ConnectTimeout {
             stats.upstream_cx_connect_timeout.inc();
         }
         let row = cause.row();
         let outcome = outcome.unwrap_or_else(|| row.outcome.map_or(Outcome::Abandoned, Outcome::Failure));
-        held.record(outcome, now);
+        held.record(outcome, clock::now());
         self.notes.flag(row.flag);
-        Err(Failed { may_retry: true })
+        Failed::OfHost
     }
+}
+
+/// What a connection must be secured with. Bytes name no server: where the rule names none, the service's name is sent and
+/// checked.
+fn secured(view: &ClusterView) -> Option<Secured> {
+    let context = view.tls.as_ref()?;
+    let host = context.depends_on_host().then(|| view.config.service.host.to_ascii_lowercase().into());
+    Some(Secured { context: Arc::clone(context), host })
 }

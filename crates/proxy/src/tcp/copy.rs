@@ -2,28 +2,25 @@
 //! side takes it, and its end is passed on alone. Memory is one buffer for each direction, and none while nothing moves.
 
 use std::io;
-use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
 use fuseboard_core::tcp::{Ending, Heard};
-use socket2::SockRef;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, BufferPool};
+use crate::stream::{Got, Wire};
 use crate::upstream::ClosedBy;
 
-/// A side broke: its connection was reset, or what is sent to it is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A side broke: its connection was reset, what is sent to it is refused, or it broke TLS.
+#[derive(Debug)]
 pub(super) enum Broken {
-    Client,
-    Host,
+    Client(io::Error),
+    Host(io::Error),
 }
 
 /// Which end of a direction broke.
-enum End {
-    From,
-    To,
+enum Broke {
+    From(io::Error),
+    To(io::Error),
 }
 
 /// Both directions.
@@ -32,8 +29,8 @@ pub(super) struct Tunnel<'p> {
     to_client: Flow<'p>,
     /// The host had ended what it sends while the client had not.
     host_ended_first: bool,
-    /// The host takes nothing more.
-    broken: bool,
+    /// The host takes nothing more, and why.
+    broken: Option<io::Error>,
 }
 
 /// Bytes by where they were.
@@ -53,39 +50,22 @@ struct Flow<'p> {
     read: u64,
     /// Bytes that were taken by the other side.
     written: u64,
-    /// The side that is read from has ended.
-    ended: bool,
+    /// How the side ended that is read from; `None`: it has not.
+    end: Option<Got>,
     /// Nothing more goes this way.
     over: bool,
 }
 
 impl<'p> Tunnel<'p> {
-    /// `preface` goes to the host before anything else, `early` was read from the client already; both are short.
-    pub(super) fn new(pool: &'p BufferPool, preface: &[u8], early: &[u8]) -> Self {
-        let mut tunnel = Self::empty(pool);
-        if !preface.is_empty() || !early.is_empty() {
-            let flow = &mut tunnel.to_host;
-            flow.buffer = pool.take();
-            for bytes in [preface, early] {
-                let room = flow.buffer.room();
-                let n = bytes.len().min(room.len());
-                room[..n].copy_from_slice(&bytes[..n]);
-                flow.buffer.advance(n);
-            }
-            flow.read = early.len() as u64;
-        }
-        tunnel
-    }
-
-    fn empty(pool: &'p BufferPool) -> Self {
-        Self { to_host: Flow::new(pool), to_client: Flow::new(pool), host_ended_first: false, broken: false }
+    pub(super) fn new(pool: &'p BufferPool) -> Self {
+        Self { to_host: Flow::new(pool), to_client: Flow::new(pool), host_ended_first: false, broken: None }
     }
 
     /// What was heard from whom.
     pub(super) const fn heard(&self) -> Heard {
         Heard {
             client: self.to_host.read > 0,
-            client_ended: self.to_host.ended,
+            client_ended: self.to_host.end.is_some(),
             host: self.to_client.read > 0,
         }
     }
@@ -113,42 +93,41 @@ impl<'p> Tunnel<'p> {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        client: &TcpStream,
-        host: &TcpStream,
+        client: &mut Wire<'_>,
+        host: &mut Wire<'_>,
     ) -> Poll<Result<(), Broken>> {
         match self.to_host.poll(cx, client, host) {
-            Poll::Ready(Err(End::From)) => return Poll::Ready(Err(Broken::Client)),
-            Poll::Ready(Err(End::To)) => self.host_broke(),
+            Poll::Ready(Err(Broke::From(error))) => return Poll::Ready(Err(Broken::Client(error))),
+            Poll::Ready(Err(Broke::To(error))) => self.host_broke(error),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         match self.to_client.poll(cx, host, client) {
-            Poll::Ready(Err(End::From)) => return Poll::Ready(Err(Broken::Host)),
-            Poll::Ready(Err(End::To)) => return Poll::Ready(Err(Broken::Client)),
+            Poll::Ready(Err(Broke::From(error))) => return Poll::Ready(Err(Broken::Host(error))),
+            Poll::Ready(Err(Broke::To(error))) => return Poll::Ready(Err(Broken::Client(error))),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         self.host_ended_first |= self.to_client.over && !self.to_host.over;
-        match (self.to_host.over && self.to_client.over, self.broken) {
-            (true, true) => Poll::Ready(Err(Broken::Host)),
-            (true, false) => Poll::Ready(Ok(())),
-            (false, _) => Poll::Pending,
+        if !(self.to_host.over && self.to_client.over) {
+            return Poll::Pending;
         }
+        Poll::Ready(self.broken.take().map_or(Ok(()), |error| Err(Broken::Host(error))))
     }
 
     /// The host takes nothing more. What it said before is still the client's.
-    pub(super) fn host_broke(&mut self) {
-        self.broken = true;
+    pub(super) fn host_broke(&mut self, error: io::Error) {
+        self.broken.get_or_insert(error);
         self.to_host.stop();
     }
 
     /// Whether only the client is waited for, because the host broke.
     pub(super) const fn is_broken(&self) -> bool {
-        self.broken
+        self.broken.is_some()
     }
 }
 
 impl<'p> Flow<'p> {
     fn new(pool: &'p BufferPool) -> Self {
-        Self { pool, buffer: Buffer::default(), read: 0, written: 0, ended: false, over: false }
+        Self { pool, buffer: Buffer::default(), read: 0, written: 0, end: None, over: false }
     }
 
     /// Nothing more goes this way.
@@ -158,49 +137,49 @@ impl<'p> Flow<'p> {
     }
 
     /// Ready when `from` has ended and `to` was told so.
-    fn poll(&mut self, cx: &mut Context<'_>, from: &TcpStream, to: &TcpStream) -> Poll<Result<(), End>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Wire<'_>,
+        to: &mut Wire<'_>,
+    ) -> Poll<Result<(), Broke>> {
         if self.over {
             return Poll::Ready(Ok(()));
         }
         loop {
             while !self.buffer.is_empty() {
-                ready!(to.poll_write_ready(cx)).map_err(|_| End::To)?;
-                match to.try_write(self.buffer.filled()) {
-                    Ok(0) => return Poll::Ready(Err(End::To)),
+                match ready!(to.poll_write(cx, self.buffer.filled())) {
                     Ok(n) => {
                         self.buffer.consume(n);
                         self.written += n as u64;
                     }
-                    Err(error) if is_not_yet(&error) => {}
-                    Err(_) => return Poll::Ready(Err(End::To)),
+                    Err(error) => return Poll::Ready(Err(Broke::To(error))),
                 }
             }
-            if from.poll_read_ready(cx).is_pending() {
+            if let Some(end) = self.end {
+                // What was cut off must not look whole where the other side can tell.
+                ready!(to.poll_end(cx, end == Got::End));
+                self.stop();
+                return Poll::Ready(Ok(()));
+            }
+            if from.poll_readable(cx).is_pending() {
                 self.pool.give(&mut self.buffer);
                 return Poll::Pending;
             }
             if !self.buffer.is_present() {
                 self.buffer = self.pool.take();
             }
-            let room = self.buffer.room();
-            let wanted = room.len();
-            match from.try_read(room) {
-                Ok(0) => {
-                    self.ended = true;
-                    self.stop();
-                    // A side that is gone already has nothing to be told.
-                    drop(SockRef::from(to).shutdown(Shutdown::Write));
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(n) => {
+            match from.poll_read(cx, self.buffer.room()) {
+                Poll::Ready(Ok(Got::Bytes(n))) => {
                     self.buffer.advance(n);
                     self.read += n as u64;
-                    if n < wanted {
-                        seen_all(from);
-                    }
                 }
-                Err(error) if is_not_yet(&error) => {}
-                Err(_) => return Poll::Ready(Err(End::From)),
+                Poll::Ready(Ok(end)) => self.end = Some(end),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broke::From(error))),
+                Poll::Pending => {
+                    self.pool.give(&mut self.buffer);
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -210,15 +189,4 @@ impl Drop for Flow<'_> {
     fn drop(&mut self) {
         self.pool.give(&mut self.buffer);
     }
-}
-
-fn is_not_yet(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// Tells the event loop that there is nothing more to read, which saves the call that would find nothing. It announces what
-/// comes later, and a closed side is not forgotten.
-fn seen_all(stream: &TcpStream) {
-    let seen: io::Result<()> = stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
-    drop(seen);
 }

@@ -11,11 +11,12 @@ use fuseboard_core::Instant;
 use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::tcp::{Ending, Proxied};
+use fuseboard_tls::{Failure, Session};
 use tracing::debug;
 
 use super::copy::Carried;
-use super::preface::NoHeader;
 use crate::access_log::Entry;
+use crate::arrival::NoHeader;
 use crate::clock;
 use crate::listener::{DownstreamPermit, LiveListener};
 use crate::live::Host;
@@ -38,6 +39,8 @@ pub(super) struct Notes {
     received: u64,
     sent: u64,
     transport_failure: Option<String>,
+    /// The server that the client asked TLS for.
+    server_name: Option<Box<str>>,
     /// How it ends: flags in the order in which they were set, and our reason.
     key: Key,
 }
@@ -65,6 +68,7 @@ impl Notes {
             received: 0,
             sent: 0,
             transport_failure: None,
+            server_name: None,
             key: OPEN,
         }
     }
@@ -101,13 +105,38 @@ impl Notes {
         self.flag(cause.row().flag);
     }
 
-    /// Bytes that came before the tunnel began.
-    pub(super) fn early(&mut self, carried: &Carried) {
-        self.moved(&Carried::default(), carried);
+    /// The client and we came to terms.
+    pub(super) fn secured(&mut self, session: &Session) {
+        self.server_name = session.server_name().map(Into::into);
+        self.listener().stats.shard(self.worker.index).ssl.count_session(&session.peer());
     }
 
-    /// Where it goes.
+    /// The client and we did not; `None`: it took too long.
+    pub(super) fn not_secured(&mut self, failure: Option<&Failure>, plain_text: bool) {
+        let block = self.listener().stats.shard(self.worker.index);
+        let cause = match failure {
+            None => {
+                block.listener.downstream_cx_transport_socket_connect_timeout.inc();
+                Cause::BadRequest
+            }
+            Some(failure) => {
+                block.ssl.count_failure(failure.kind());
+                debug!(target: logger::CONN_HANDLER, "no TLS with {}: {}", self.peer, failure.reason());
+                if matches!(failure, Failure::Transport(_)) { Cause::ClientGone } else { Cause::BadRequest }
+            }
+        };
+        if plain_text {
+            block.own.plain_text_on_tls.inc();
+        }
+        self.flag(cause.row().flag);
+    }
+
+    /// Where it goes. Said once more if the cluster's rule has changed.
     pub(super) fn to(&mut self, cluster: &Rc<WorkerCluster>) {
+        if self.cluster.is_some() {
+            self.cluster = Some(Rc::clone(cluster));
+            return;
+        }
         self.cluster = Some(Rc::clone(cluster));
         self.cluster_stats(|block| block.tcp.downstream_cx_total.inc());
         self.series(&OPEN, |stats| stats.istio_tcp_connections_opened_total.inc());
@@ -141,6 +170,18 @@ impl Notes {
         let text = error.to_string();
         let words = text.split(" (os error").next().unwrap_or_default();
         self.transport_failure = Some(format!("delayed_connect_error:_{}", words.replace(' ', "_")));
+    }
+
+    /// Why there is no TLS with a host, or none any more.
+    pub(super) fn handshake_failure(&mut self, failure: &Failure) {
+        self.transport_failure = Some(failure.reason().replace(' ', "_"));
+    }
+
+    /// The host broke off. With TLS 1.3 it says only now if it does not take our certificate.
+    pub(super) fn broke_off(&mut self, error: io::Error) {
+        if let failure @ Failure::Protocol(_) = Failure::of(error) {
+            self.handshake_failure(&failure);
+        }
     }
 
     /// One of our limits decided, the breaker, or the want of a host.
@@ -241,7 +282,7 @@ impl Notes {
             upstream_local_address: self.upstream_local,
             downstream_local_address: self.local,
             downstream_remote_address: self.peer,
-            requested_server_name: None,
+            requested_server_name: self.server_name.as_deref().map(Into::into),
             route_name: None,
             reason: self.key.reason,
             fallback: None,

@@ -1,25 +1,31 @@
-//! The life of one TCP connection, as a list of steps: find the cluster, connect to a host, carry bytes, record, close, log.
+//! The life of one TCP connection, as a list of steps: what it brings (PROXY header, TLS), find the cluster, connect to a host,
+//! carry bytes, record, close, log.
 //! Slot and upstream connection are held until both directions are over, and given back by drop, whatever ends it.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use fuseboard_admin::logging::logger;
 use fuseboard_core::Outcome;
 use fuseboard_core::tcp::{Ending, Life, Lifetimes};
 use fuseboard_snapshot::{ListenerTarget, TcpProxy};
-use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tracing::debug;
 
+use super::connect::Failed;
 use super::copy::{Broken, Tunnel};
 use super::notes::Notes;
 use crate::acceptor::Accepted;
+use crate::arrival::{handshake, read_proxy_header};
 use crate::clock;
 use crate::deadline::{Timer, Timers};
 use crate::exchange::held::Held;
+use crate::stream::{Stream, Wire};
 use crate::worker::{Worker, WorkerCluster};
 
 /// A breaker's probe is good when its connection has not been reset for this long, even if nobody said a word: whoever
@@ -32,7 +38,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// One client's connection.
 pub(super) struct Session {
     pub(super) worker: Rc<Worker>,
-    pub(super) client: TcpStream,
+    pub(super) client: Stream,
     pub(super) timers: Timers,
     pub(super) notes: Notes,
 }
@@ -43,6 +49,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Ok(client) = TcpStream::from_std(stream) else { return };
     let local = client.local_addr().unwrap_or(permit.listener().address);
     let notes = Notes::new(Rc::clone(&worker), permit, (peer, local), clock::now());
+    let client = Stream::plain(client);
     let mut session = Session { timers: worker.deadlines.register(), client, worker, notes };
     session.run().await;
     let Session { client, notes, .. } = session;
@@ -52,44 +59,84 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     drop(seat);
 }
 
+/// Whether the cluster's rule began to ask for something else while a host was connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    Over,
+    Outdated,
+}
+
 impl Session {
     async fn run(&mut self) {
-        let Some((cluster, tcp)) = self.target() else { return self.notes.no_route() };
-        let early = if tcp.accept_proxy {
-            match self.read_proxy_header().await {
-                Ok(early) => early,
+        let Some((_, tcp, patience)) = self.target() else { return self.notes.no_route() };
+        if tcp.accept_proxy {
+            match read_proxy_header(&mut self.client, &self.timers).await {
+                Ok(proxied) => proxied.into_iter().for_each(|proxied| self.notes.called_by(proxied)),
                 Err(why) => return self.notes.no_proxy_header(why),
             }
-        } else {
-            Vec::new()
-        };
-        self.notes.to(&cluster);
+        }
+        if !self.secure(patience).await {
+            return;
+        }
+        loop {
+            let Some((cluster, tcp, _)) = self.target() else { return self.notes.no_route() };
+            self.notes.to(&cluster);
+            if self.serve(&cluster, tcp).await == Served::Over {
+                return;
+            }
+        }
+    }
+
+    /// Agrees on TLS with the client, if the listener has it. False: the connection is over.
+    async fn secure(&mut self, patience: Duration) -> bool {
+        let Some(context) = self.notes.listener().tls() else { return true };
+        match handshake(&mut self.client, &self.timers, &context, patience).await {
+            Some(Ok(())) => {
+                self.client.tls().into_iter().for_each(|session| self.notes.secured(session));
+                true
+            }
+            failed => {
+                let failure = failed.and_then(Result::err);
+                let session = self.client.tls();
+                let plain_text =
+                    failure.is_some() && session.is_some_and(fuseboard_tls::Session::began_in_plain_text);
+                self.notes.not_secured(failure.as_ref(), plain_text);
+                false
+            }
+        }
+    }
+
+    async fn serve(&mut self, cluster: &Rc<WorkerCluster>, tcp: TcpProxy) -> Served {
         let worker = Rc::clone(&self.worker);
         let mut attempts = 0;
         let connected = loop {
             attempts += 1;
-            match self.connect(&worker, &cluster).await {
+            match self.connect(&worker, cluster).await {
                 Ok(held) => break held,
-                Err(failed) if failed.may_retry && attempts < tcp.max_connect_attempts.get() => {}
+                Err(Failed::Outdated) => return Served::Outdated,
+                Err(Failed::OfHost) if attempts < tcp.max_connect_attempts.get() => {}
                 Err(failed) => {
-                    if failed.may_retry {
+                    if failed == Failed::OfHost {
                         self.notes.attempts_exceeded();
                     }
-                    return;
+                    return Served::Over;
                 }
             }
         };
-        let preface = cluster.view.config.proxy_protocol.map(|version| self.notes.proxied().header(version));
-        let tunnel = Tunnel::new(&worker.buffers, &preface.unwrap_or_default(), &early);
-        self.carry(connected, tcp, tunnel).await;
+        self.carry(connected, tcp, Tunnel::new(&worker.buffers)).await;
+        Served::Over
     }
 
-    /// The cluster that the listener leads to now; `None`: no snapshot has the listener any more.
-    fn target(&self) -> Option<(Rc<WorkerCluster>, TcpProxy)> {
+    /// The cluster that the listener leads to now, and the time that TLS with the client may take; `None`: no snapshot has the
+    /// listener any more.
+    fn target(&self) -> Option<(Rc<WorkerCluster>, TcpProxy, Duration)> {
         let view = self.worker.view();
         let position = view.live.listener(self.notes.listener().id)?;
-        match view.live.snapshot.listeners[position].target {
-            ListenerTarget::Tcp(tcp) => Some((Rc::clone(view.at(tcp.cluster)?), tcp)),
+        let listener = &view.live.snapshot.listeners[position];
+        match listener.target {
+            ListenerTarget::Tcp(tcp) => {
+                Some((Rc::clone(view.at(tcp.cluster)?), tcp, listener.http.handshake_timeout))
+            }
             ListenerTarget::Routes(_) => None,
         }
     }
@@ -105,12 +152,12 @@ impl Session {
         if held.is_probe() {
             timers.arm(Timer::Try, now + PROBE_STANDS);
         }
-        notes.early(&tunnel.carried());
+        let client = client.wire();
         let mut carrying = Carrying { worker, client, timers, notes, tunnel, life, heard: false };
         carrying.plan();
         let ending = loop {
-            let Some(connection) = &held.connection else { return };
-            match carrying.next(connection.socket()).await {
+            let Some(connection) = &mut held.connection else { return };
+            match carrying.next(connection.wire()).await {
                 Event::Heard => held.record(Outcome::Success { status: 200 }, clock::now()),
                 Event::ProbeStands => {
                     held.record_at_breaker(Outcome::Success { status: 200 }, clock::now());
@@ -122,11 +169,15 @@ impl Session {
         drop(carrying);
         let now = clock::now();
         held.record(ending.outcome(heard), now);
-        notes.ended(ending);
-        if let Some(connection) = held.connection.as_ref().filter(|_| ending.is_reset()) {
-            // Whoever still listens must not take a broken end for one in order.
-            for socket in [SockRef::from(&*client), SockRef::from(connection.socket())] {
-                drop(socket.set_linger(Some(Duration::ZERO)));
+        self.notes.ended(ending);
+        if let Some(connection) = &mut held.connection {
+            if ending.is_reset() {
+                // Whoever still listens must not take a broken end for one in order.
+                self.client.reset_on_close();
+                connection.reset_on_close();
+            } else {
+                self.client.say_end();
+                connection.say_end();
             }
         }
         held.close(by, now);
@@ -145,7 +196,7 @@ enum Event {
 /// A connection that carries bytes, without the host's socket.
 struct Carrying<'s> {
     worker: &'s Worker,
-    client: &'s TcpStream,
+    client: Wire<'s>,
     timers: &'s Timers,
     notes: &'s mut Notes,
     tunnel: Tunnel<'s>,
@@ -155,13 +206,13 @@ struct Carrying<'s> {
 }
 
 impl Carrying<'_> {
-    async fn next(&mut self, host: &TcpStream) -> Event {
-        let client = self.client;
+    async fn next(&mut self, mut host: Wire<'_>) -> Event {
+        let (client, host_socket) = (self.client.tcp(), host.tcp());
         // A reset is heard even while there is no room to read what came before it.
         let mut client_reset = pin!(client.ready(Interest::ERROR));
-        let mut host_reset = pin!(host.ready(Interest::ERROR));
+        let mut host_reset = pin!(host_socket.ready(Interest::ERROR));
         poll_fn(|cx| {
-            let carried = self.poll_carry(cx, host);
+            let carried = self.poll_carry(cx, &mut host);
             if self.tunnel.heard().host && !self.heard {
                 self.heard = true;
                 return Poll::Ready(Event::Heard);
@@ -173,8 +224,8 @@ impl Carrying<'_> {
                 return Poll::Ready(Event::Ended(Ending::ClientReset));
             }
             if !self.tunnel.is_broken() && host_reset.as_mut().poll(cx).is_ready() {
-                self.tunnel.host_broke();
-                if let Poll::Ready(ending) = self.poll_carry(cx, host) {
+                self.tunnel.host_broke(io::ErrorKind::ConnectionReset.into());
+                if let Poll::Ready(ending) = self.poll_carry(cx, &mut host) {
                     return Poll::Ready(Event::Ended(ending));
                 }
             }
@@ -187,9 +238,9 @@ impl Carrying<'_> {
     }
 
     /// Ready when both directions are over, or a side broke.
-    fn poll_carry(&mut self, cx: &mut Context<'_>, host: &TcpStream) -> Poll<Ending> {
+    fn poll_carry(&mut self, cx: &mut Context<'_>, host: &mut Wire<'_>) -> Poll<Ending> {
         let before = self.tunnel.carried();
-        let polled = self.tunnel.poll(cx, self.client, host);
+        let polled = self.tunnel.poll(cx, &mut self.client, host);
         let after = self.tunnel.carried();
         if after != before {
             self.life.moved(clock::now());
@@ -197,8 +248,14 @@ impl Carrying<'_> {
         }
         polled.map(|over| match over {
             Ok(()) => Ending::Closed,
-            Err(Broken::Client) => Ending::ClientReset,
-            Err(Broken::Host) => Ending::HostReset,
+            Err(Broken::Client(error)) => {
+                debug!(target: logger::CONN_HANDLER, "a client broke off: {error}");
+                Ending::ClientReset
+            }
+            Err(Broken::Host(error)) => {
+                self.notes.broke_off(error);
+                Ending::HostReset
+            }
         })
     }
 

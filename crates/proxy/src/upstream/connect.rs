@@ -39,13 +39,22 @@ impl ConnectError {
     }
 }
 
-/// Connects to `address`, and through `session` if there is one.
+/// Connects to `address`, sends `preface` as it is, and goes through `session` if there is one.
 pub(crate) async fn open(
     address: SocketAddr,
     keepalive: Option<TcpKeepalive>,
+    preface: &[u8],
     session: Option<Session>,
 ) -> Result<Stream, ConnectError> {
     let mut stream = Stream::plain(connect(address, keepalive).await?);
+    let mut sent = 0;
+    while sent < preface.len() {
+        match poll_fn(|cx| stream.poll_write(cx, &preface[sent..])).await {
+            Ok(n) if n > 0 => sent += n,
+            Ok(_) => return Err(ConnectError::Remote(io::ErrorKind::ConnectionReset.into())),
+            Err(error) => return Err(ConnectError::Remote(error)),
+        }
+    }
     if let Some(session) = session {
         stream.secure(session);
         if let Err(error) = poll_fn(|cx| stream.poll_handshake(cx)).await {

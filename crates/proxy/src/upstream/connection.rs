@@ -12,13 +12,12 @@ use fuseboard_core::Instant;
 use fuseboard_core::limit::{CxPermit, HostCx, WorkerId};
 use fuseboard_snapshot::ConnectionPolicy;
 use fuseboard_tls::{ClientContext, Session};
-use tokio::net::TcpStream;
 use tracing::trace;
 
 use crate::buffer::Buffer;
 use crate::live::Host;
 use crate::stats::ClusterStats;
-use crate::stream::Stream;
+use crate::stream::{Stream, Wire};
 
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +54,11 @@ impl Secured {
     /// Begins a session.
     pub(crate) fn begin(&self) -> Result<Session, fuseboard_tls::ProtocolError> {
         self.context.begin(self.host.as_deref().unwrap_or_default())
+    }
+
+    /// Begins a session for bytes of which nobody knows what they mean.
+    pub(crate) fn begin_unnamed(&self) -> Result<Session, fuseboard_tls::ProtocolError> {
+        self.context.begin_unnamed(self.host.as_deref().unwrap_or_default())
     }
 }
 
@@ -131,9 +135,19 @@ impl UpstreamConnection {
         self.stream.local_address().ok()
     }
 
-    /// The socket itself, for bytes that are carried as they are.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        self.stream.tcp()
+    /// For bytes that are carried as they are.
+    pub(crate) fn wire(&mut self) -> Wire<'_> {
+        self.stream.wire()
+    }
+
+    /// Tells the host that nothing was cut off. Before closing.
+    pub(crate) fn say_end(&mut self) {
+        self.stream.say_end();
+    }
+
+    /// The close will be a reset.
+    pub(crate) fn reset_on_close(&self) {
+        self.stream.reset_on_close();
     }
 
     /// Reads into the room of `buffer`; `Ok(0)` is the end.
@@ -197,6 +211,7 @@ mod tests {
     use fuseboard_core::limit::{ResourceManager, Thresholds};
     use fuseboard_core::pool::{Checkout, Found, HostKey, IdlePool};
     use fuseboard_snapshot::{Endpoint, EndpointHealth, EndpointId, Locality};
+    use tokio::net::TcpStream;
 
     use super::*;
 

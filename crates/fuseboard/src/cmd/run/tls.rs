@@ -1,11 +1,10 @@
 //! The flags of `run` about TLS on listeners: which addresses have it, and what files it is made from.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use fuseboard_config::ListenTls;
+use fuseboard_config::{ListenTls, TcpListen};
 use fuseboard_snapshot::ForwardClientCert;
 use fuseboard_tls::TlsVersion;
 
@@ -39,20 +38,94 @@ pub(super) struct Flags {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listen {
     pub(super) address: SocketAddr,
-    /// With TLS, in plain text, or as the other flags have it.
-    secure: Option<bool>,
+    scheme: Option<Scheme>,
+}
+
+/// One `--listen-tcp`.
+#[derive(Clone, Debug)]
+pub(super) struct ListenTcp {
+    pub(super) listen: TcpListen,
+    scheme: Option<Scheme>,
+}
+
+/// What is written before an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+    Tcp,
+    Tls,
+}
+
+impl Scheme {
+    const ALL: [(&'static str, Self); 4] =
+        [("http://", Self::Http), ("https://", Self::Https), ("tcp://", Self::Tcp), ("tls://", Self::Tls)];
+
+    fn split(text: &str) -> (Option<Self>, &str) {
+        let found =
+            Self::ALL.iter().find_map(|(word, scheme)| Some((Some(*scheme), text.strip_prefix(word)?)));
+        found.unwrap_or((None, text))
+    }
+
+    const fn is_secure(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+
+    const fn carries_bytes(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
 }
 
 impl Listen {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let (secure, address) = if let Some(rest) = text.strip_prefix("https://") {
-            (Some(true), rest)
-        } else if let Some(rest) = text.strip_prefix("http://") {
-            (Some(false), rest)
-        } else {
-            (None, text)
-        };
-        Ok(Self { address: argument::listen(address)?, secure })
+        let (scheme, address) = Scheme::split(text);
+        Ok(Self { address: argument::listen(address)?, scheme })
+    }
+}
+
+impl ListenTcp {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = Scheme::split(text);
+        if scheme.is_some_and(|scheme| !scheme.carries_bytes()) {
+            return Err("bytes are carried, and not HTTP; write tls:// or tcp://".to_owned());
+        }
+        Ok(Self { listen: argument::listen_tcp(rest)?, scheme })
+    }
+}
+
+/// All addresses that clients come to.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses<'a> {
+    pub(super) listen: &'a [Listen],
+    pub(super) tcp: &'a [ListenTcp],
+    /// What comes to `listen` is bytes, and not HTTP.
+    pub(super) bytes: bool,
+}
+
+impl Addresses<'_> {
+    fn schemes(&self) -> impl Iterator<Item = Option<Scheme>> {
+        self.listen.iter().map(|listen| listen.scheme).chain(self.tcp.iter().map(|tcp| tcp.scheme))
+    }
+
+    fn some_are_secure(&self) -> bool {
+        self.schemes().flatten().any(Scheme::is_secure)
+    }
+
+    /// Those written with `https://` or `tls://`; if nobody wrote that, all that are not written otherwise.
+    fn is_secure(&self, scheme: Option<Scheme>) -> bool {
+        scheme.map_or(!self.some_are_secure(), Scheme::is_secure)
+    }
+
+    /// The first scheme that is not for what comes there, and the one to write.
+    fn misnamed(&self) -> Option<(&'static str, &'static str)> {
+        let wrong = self.listen.iter().filter_map(|listen| listen.scheme);
+        let wrong = wrong.into_iter().find(|scheme| scheme.carries_bytes() != self.bytes)?;
+        Some(match wrong {
+            Scheme::Http => ("http://", "tcp://"),
+            Scheme::Https => ("https://", "tls://"),
+            Scheme::Tcp => ("tcp://", "http://"),
+            Scheme::Tls => ("tls://", "https://"),
+        })
     }
 }
 
@@ -63,14 +136,14 @@ impl Flags {
     }
 
     /// What each flag for itself cannot know.
-    pub(super) fn check(&self, listen: &[Listen], bytes: bool) -> Result<(), Failure> {
-        if bytes && self.is_given() {
-            return Err(Failure::message(Exit::Usage, "--tls-cert with --to tcp://: TLS is for HTTP only")
-                .next("leave --tls-cert away; TLS that clients speak passes through as it is"));
+    pub(super) fn check(&self, addresses: Addresses<'_>) -> Result<(), Failure> {
+        if let Some((wrong, right)) = addresses.misnamed() {
+            let what = if addresses.bytes { "--to tcp:// carries bytes" } else { "HTTP comes there" };
+            return Err(Failure::message(Exit::Usage, format_args!("--listen {wrong}, but {what}"))
+                .next(format!("write --listen {right}ADDR; for a TCP port of a service --listen-tcp")));
         }
-        let wanted = listen.iter().any(|listen| listen.secure == Some(true));
-        if wanted && !self.is_given() {
-            return Err(Failure::message(Exit::Usage, "--listen https:// needs a certificate")
+        if addresses.some_are_secure() && !self.is_given() {
+            return Err(Failure::message(Exit::Usage, "an address with TLS needs a certificate")
                 .next("add --tls-cert FILE --tls-key FILE"));
         }
         if self.tls_cert.len() != self.tls_key.len() {
@@ -79,27 +152,32 @@ impl Flags {
             return Err(Failure::message(Exit::Usage, message)
                 .next("write --tls-key behind each --tls-cert; both may name one file"));
         }
-        if self.is_given() && Self::secured(listen).is_empty() {
+        if self.is_given() && !addresses.schemes().any(|scheme| addresses.is_secure(scheme)) {
+            let scheme = if addresses.bytes { "tls" } else { "https" };
             return Err(Failure::message(Exit::Usage, "--tls-cert, and no address to use it at")
-                .next("write --listen https://ADDR"));
+                .next(format!("write --listen {scheme}://ADDR")));
         }
         Ok(())
     }
 
-    /// Those written with `https://`; if nobody wrote that, all that are not written with `http://`.
-    fn secured(listen: &[Listen]) -> BTreeSet<usize> {
-        let some = listen.iter().any(|listen| listen.secure == Some(true));
-        let secure = |(_, listen): &(usize, &Listen)| listen.secure.unwrap_or(!some);
-        listen.iter().enumerate().filter(secure).map(|(position, _)| position).collect()
-    }
-
-    pub(super) fn plan(&self, listen: &[Listen]) -> Option<ListenTls> {
+    pub(super) fn plan(&self, addresses: Addresses<'_>) -> Option<ListenTls> {
+        let secure =
+            |(position, listen): (usize, &Listen)| addresses.is_secure(listen.scheme).then_some(position);
         self.is_given().then(|| ListenTls {
-            listeners: Self::secured(listen),
+            listeners: addresses.listen.iter().enumerate().filter_map(secure).collect(),
             pairs: self.tls_cert.iter().cloned().zip(self.tls_key.iter().cloned()).collect(),
             client_ca: self.client_ca.clone(),
             min_version: self.tls_min_version,
         })
+    }
+
+    /// The addresses of TCP ports, each with what it has of TLS.
+    pub(super) fn plan_tcp(&self, addresses: Addresses<'_>) -> Vec<TcpListen> {
+        let planned = |tcp: &ListenTcp| TcpListen {
+            tls: self.is_given() && addresses.is_secure(tcp.scheme),
+            ..tcp.listen.clone()
+        };
+        addresses.tcp.iter().map(planned).collect()
     }
 }
 
@@ -133,25 +211,40 @@ mod tests {
         }
     }
 
-    fn secured(listen: &[&str]) -> Vec<usize> {
+    fn secured(listen: &[&str], tcp: &[&str]) -> (Vec<usize>, Vec<bool>) {
         let listen: Vec<_> = listen.iter().map(|text| Listen::parse(text).unwrap()).collect();
-        flags(1).plan(&listen).unwrap().listeners.into_iter().collect()
+        let tcp: Vec<_> = tcp.iter().map(|text| ListenTcp::parse(text).unwrap()).collect();
+        let addresses = Addresses { listen: &listen, tcp: &tcp, bytes: false };
+        let planned = flags(1).plan(addresses).unwrap().listeners.into_iter().collect();
+        (planned, flags(1).plan_tcp(addresses).iter().map(|tcp| tcp.tls).collect())
     }
 
     #[test]
     fn a_scheme_says_which_address_is_secured_and_without_any_all_are() {
-        assert_eq!(secured(&[":1", ":2"]), [0, 1]);
-        assert_eq!(secured(&[":1", "http://:2"]), [0]);
-        assert_eq!(secured(&[":1", "https://:2", "http://:3"]), [1]);
+        assert_eq!(secured(&[":1", ":2"], &[]), (vec![0, 1], vec![]));
+        assert_eq!(secured(&[":1", "http://:2"], &[":3=a:3"]), (vec![0], vec![true]));
+        assert_eq!(secured(&[":1", "https://:2", "http://:3"], &[":4=a:4"]), (vec![1], vec![false]));
+        assert_eq!(secured(&[":1"], &["tls://:2=a:2", ":3=a:3"]), (vec![], vec![true, false]));
+        assert_eq!(secured(&[":1"], &["tcp://:2=a:2"]), (vec![0], vec![false]));
     }
 
     #[test]
     fn certificates_and_addresses_need_each_other() {
-        let listen = |text| [Listen::parse(text).unwrap()];
-        assert!(flags(0).check(&listen(":1"), false).is_ok());
-        assert!(flags(0).check(&listen("https://:1"), false).is_err());
-        assert!(flags(1).check(&listen("http://:1"), false).is_err());
-        let half = Flags { tls_key: Vec::new(), ..flags(1) };
-        assert!(half.check(&listen(":1"), false).is_err());
+        let check = |flags: Flags, text, bytes| {
+            let listen = [Listen::parse(text).unwrap()];
+            flags.check(Addresses { listen: &listen, tcp: &[], bytes }).is_ok()
+        };
+        assert!(check(flags(0), ":1", false));
+        assert!(!check(flags(0), "https://:1", false));
+        assert!(!check(flags(1), "http://:1", false));
+        assert!(check(flags(1), "tls://:1", true));
+        assert!(!check(flags(1), "tls://:1", false), "HTTP comes there");
+        assert!(!check(flags(1), "https://:1", true), "bytes come there");
+        assert!(!check(Flags { tls_key: Vec::new(), ..flags(1) }, ":1", false));
+    }
+
+    #[test]
+    fn an_address_for_bytes_is_none_for_http() {
+        assert!(ListenTcp::parse("https://:1=a:1").unwrap_err().contains("tls://"));
     }
 }

@@ -8,6 +8,7 @@ mod health;
 mod limits;
 mod preface;
 mod times;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
