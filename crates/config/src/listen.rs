@@ -17,7 +17,7 @@ pub struct ListenPlan {
     /// Addresses to bind for single TCP ports of services. On a machine that is no node of the cluster nobody can listen on a
     /// service's own address, as Istio's sidecar does.
     pub tcp: Vec<TcpListen>,
-    /// Every TCP connection must begin with a PROXY header.
+    /// Every connection must begin with a PROXY header.
     pub accept_proxy: bool,
     /// What the requests are for.
     pub destination: Destination,

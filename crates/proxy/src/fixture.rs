@@ -6,6 +6,7 @@ use std::net::TcpStream as StdStream;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use fuseboard_core::tcp::Proxied;
 use fuseboard_testkit::ClusterSketch;
 use tokio::net::TcpStream;
 
@@ -35,7 +36,8 @@ pub(crate) fn connection() -> io::Result<(StdStream, Downstream, Rc<Worker>)> {
     let (stream, peer) = socket.accept()?;
     stream.set_nonblocking(true)?;
     let permit = listener.admit().unwrap();
+    let called = Proxied { source: peer, destination: stream.local_addr()? };
     let stream = Stream::plain(TcpStream::from_std(stream)?);
-    let downstream = Downstream::new(stream, peer, permit, Rc::clone(&worker), clock::now());
+    let downstream = Downstream::new(stream, called, permit, Rc::clone(&worker), clock::now());
     Ok((client, downstream, worker))
 }

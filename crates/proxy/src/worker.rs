@@ -1,5 +1,5 @@
 //! One worker: a thread with one event loop, and what its connections share without locks: the view of the running snapshot,
-//! deadlines, buffers, random numbers, the date. What is done with a connection is `downstream`'s.
+//! deadlines, buffers, random numbers, the date. What is done with a connection is `arrival`'s.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -16,15 +16,14 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::acceptor::{Accepted, Acceptor, Listening, accept_loop};
+use crate::arrival;
 use crate::breaker::{self, LiveBreaker, WorkerBreaker, WorkerEndpoints};
 use crate::buffer::BufferPool;
 use crate::clock;
 use crate::deadline::Deadlines;
-use crate::downstream;
 use crate::error::StartError;
 use crate::live::{ClusterView, LiveSnapshot};
 use crate::shared::{Phase, Shared};
-use crate::tcp;
 use crate::upstream::reaper;
 
 /// How often a draining worker looks whether it is done.
@@ -293,20 +292,11 @@ fn is_done(worker: &Worker) -> bool {
 
 fn take(worker: &Rc<Worker>, message: ToWorker) {
     match message {
-        ToWorker::Connection(accepted) => serve(worker, accepted),
+        ToWorker::Connection(accepted) => arrival::serve(worker, accepted),
         ToWorker::Listen(listening) => {
             let serving = Rc::clone(worker);
-            let deliver = move |accepted, _| serve(&serving, accepted);
+            let deliver = move |accepted, _| arrival::serve(&serving, accepted);
             tokio::task::spawn_local(accept_loop(listening, Acceptor::Worker(worker.index), deliver));
         }
-    }
-}
-
-fn serve(worker: &Rc<Worker>, accepted: Accepted) {
-    let worker = Rc::clone(worker);
-    if accepted.permit.listener().carries_bytes() {
-        tokio::task::spawn_local(tcp::serve(worker, accepted));
-    } else {
-        tokio::task::spawn_local(downstream::serve(worker, accepted));
     }
 }

@@ -16,6 +16,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Where its requests go.
     pub target: ListenerTarget,
+    /// Every connection must begin with a PROXY header, which says who the client is.
+    pub accept_proxy: bool,
     /// TLS on its connections; `None`: plain text.
     pub tls: Option<Arc<ServerPolicy>>,
     /// Bounds on what clients may do; TCP knows `max_connections` and `handshake_timeout` only.
@@ -42,8 +44,6 @@ pub struct TcpProxy {
     pub max_duration: Option<Duration>,
     /// Hosts that are tried, one after the other, until one takes the connection. Envoy's default, and Istio's: 1.
     pub max_connect_attempts: NonZeroU32,
-    /// Every connection must begin with a PROXY header, which says who the client is.
-    pub accept_proxy: bool,
 }
 
 impl TcpProxy {
@@ -54,7 +54,6 @@ impl TcpProxy {
             idle_timeout: Some(Duration::from_hours(1)),
             max_duration: None,
             max_connect_attempts: NonZeroU32::MIN,
-            accept_proxy: false,
         }
     }
 }

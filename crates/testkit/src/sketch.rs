@@ -53,6 +53,7 @@ impl ClusterSketch {
             name: "test".into(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             target: if self.tcp { ListenerTarget::Tcp(TcpProxy::to(0)) } else { ListenerTarget::Routes(0) },
+            accept_proxy: false,
             tls: None,
             http: HttpSettings::default(),
         };

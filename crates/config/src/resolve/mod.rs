@@ -89,6 +89,7 @@ pub fn resolve(
     let clusters = clusters.into_iter().map(Arc::new).collect();
     for listener in &mut listeners {
         listener.http.refusal_headers = plan.refusal_headers;
+        listener.accept_proxy = plan.accept_proxy;
     }
     secure.extend(plan.tls.iter().flat_map(|tls| &tls.listeners));
     let listeners = secured(listeners, &secure, plan, &resources.materials, &mut diagnostics);
@@ -180,11 +181,7 @@ fn by_host(
     for (listen, cluster, rule) in tcp_ways_in {
         if let Ok(index) = clusters.binary_search_by(|other| other.name.cmp(&cluster)) {
             secure.extend(listen.tls.then_some(listeners.len()));
-            add_listener(
-                &mut listeners,
-                listen.address,
-                ListenerTarget::Tcp(TcpProxy { accept_proxy: plan.accept_proxy, ..tcp::proxy(index, rule) }),
-            );
+            add_listener(&mut listeners, listen.address, ListenerTarget::Tcp(tcp::proxy(index, rule)));
         }
     }
     Resolved { clusters, routes: table.finish("outbound"), listeners, secure }
@@ -256,7 +253,7 @@ fn fixed(
     destination_policy::report_unanswered(&policies, &clusters, &names, diagnostics);
     let mut table = RouteTable::new();
     table.add_any(&title, index, timeout);
-    let proxy = TcpProxy { accept_proxy: listen.accept_proxy, cluster: index, ..proxy };
+    let proxy = TcpProxy { cluster: index, ..proxy };
     let target = if tcp { ListenerTarget::Tcp(proxy) } else { ListenerTarget::Routes(0) };
     let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
     Resolved { clusters, routes: table.finish("fixed"), listeners, secure: BTreeSet::new() }
@@ -324,7 +321,7 @@ fn add_listener(listeners: &mut Vec<Listener>, address: SocketAddr, target: List
     // Only with port 0 does the same address twice make two sockets.
     let name = if same == 0 { base } else { format!("{base}#{}", same + 1) };
     let http = HttpSettings::default();
-    listeners.push(Listener { name: name.into(), address, target, tls: None, http });
+    listeners.push(Listener { name: name.into(), address, target, accept_proxy: false, tls: None, http });
 }
 
 /// With what flags say of TLS: the first listeners are those of the plan, in its order. One that is to have TLS (`secure`), and

@@ -29,7 +29,9 @@ pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
                 target
             }
         };
-        line(&mut out, 0, &format!("listener {} on {} -> {target}", listener.name, listener.address));
+        let behind = if listener.accept_proxy { " behind PROXY headers" } else { "" };
+        let text = format!("listener {} on {} -> {target}{behind}", listener.name, listener.address);
+        line(&mut out, 0, &text);
     }
     for table in &snapshot.routes {
         routes(&mut out, table, snapshot);

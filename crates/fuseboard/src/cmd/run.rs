@@ -37,8 +37,7 @@ use self::tls::{Addresses, Listen, ListenTcp};
   # a TCP port of a service of the folder, beside all the HTTP ones
   fuseboard run -f rules/ --listen :15001 --listen-tcp :5432=postgres:5432
   # the same with TLS from whoever calls the database
-  fuseboard run -f rules/ --listen :15001 --listen-tcp tls://:5432=postgres:5432 \
-    --tls-cert db.crt --tls-key db.key
+  fuseboard run -f rules/ --listen-tcp tls://:5432=pg:5432 --tls-cert a.crt --tls-key a.key
 
 Addresses: `:9000` means 127.0.0.1:9000; write 0.0.0.0:9000 or [::]:9000 to let
 other machines in. Port 0 takes a free one.
@@ -57,7 +56,8 @@ pub(crate) struct Arguments {
     /// Address to listen on for a TCP port of a service, as :5432=postgres:5432, or tls://ADDR=HOST:PORT; may be repeated
     #[arg(long, value_name = "ADDR=HOST:PORT", value_parser = ListenTcp::parse, conflicts_with = "to")]
     listen_tcp: Vec<ListenTcp>,
-    /// Take only TCP connections that begin with a PROXY header, version 1 or 2, and log the client that it names
+    /// Take only connections that begin with a PROXY header, version 1 or 2; the client that it names is the one in the log
+    /// and, with HTTP, in x-forwarded-for
     #[arg(long)]
     accept_proxy_protocol: bool,
     /// Address of the one service to serve, with `tcp://` before it if that is not HTTP; may be repeated for several endpoints
@@ -179,14 +179,6 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.to.iter().any(|to| to.tcp) && !arguments.to.iter().all(|to| to.tcp) {
         return Err(Failure::message(Exit::Usage, "--to names some addresses as tcp:// and some not")
             .next("all of them are endpoints of one service: write tcp:// before each, or before none"));
-    }
-    let carries_tcp = !arguments.listen_tcp.is_empty() || arguments.to.iter().any(|to| to.tcp);
-    if arguments.accept_proxy_protocol && !carries_tcp {
-        return Err(Failure::message(
-            Exit::Usage,
-            "--accept-proxy-protocol is for TCP, and no TCP is carried",
-        )
-        .next("give a TCP port an address with --listen-tcp, or write --to tcp://HOST:PORT"));
     }
     let of_tcp = arguments.listen_tcp.iter().map(|tcp| &tcp.listen.address);
     let all = arguments.listen.iter().map(|listen| &listen.address).chain(of_tcp);

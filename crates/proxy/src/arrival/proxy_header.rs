@@ -27,10 +27,7 @@ pub(crate) enum NoHeader {
 }
 
 /// Takes the header off `stream`, which is in plain text, and says what it says.
-pub(crate) async fn read_proxy_header(
-    stream: &mut Stream,
-    timers: &Timers,
-) -> Result<Option<Proxied>, NoHeader> {
+pub(super) async fn read(stream: &mut Stream, timers: &Timers) -> Result<Option<Proxied>, NoHeader> {
     let mut bytes = vec![0; MAX_PROXY_HEADER];
     let mut seen = 0;
     timers.arm(Timer::RequestHead, clock::now() + PATIENCE);

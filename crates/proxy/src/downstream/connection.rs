@@ -1,12 +1,13 @@
 //! One client's socket with what was read and what is to be written. It knows no HTTP besides the storage of its parser.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fuseboard_core::Instant;
+use fuseboard_core::tcp::Proxied;
 use fuseboard_http1::Headers;
 
 use super::End;
@@ -30,7 +31,9 @@ const LINGER_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Downstream {
     pub(super) stream: Stream,
-    pub(crate) peer: SocketAddr,
+    called: Proxied,
+    /// A PROXY header says who calls.
+    pub(super) is_proxied: bool,
     permit: DownstreamPermit,
     pub(crate) worker: Rc<Worker>,
     pub(crate) timers: Timers,
@@ -55,7 +58,7 @@ pub(crate) struct Downstream {
 impl Downstream {
     pub(crate) fn new(
         stream: Stream,
-        peer: SocketAddr,
+        called: Proxied,
         permit: DownstreamPermit,
         worker: Rc<Worker>,
         now: Instant,
@@ -64,7 +67,8 @@ impl Downstream {
             timers: worker.deadlines.register(),
             routes: RouteCache::new(worker.view(), permit.listener().id),
             stream,
-            peer,
+            called,
+            is_proxied: false,
             permit,
             worker,
             input: Buffer::default(),
@@ -90,8 +94,18 @@ impl Downstream {
     }
 
     /// The address that the client connected to.
-    pub(crate) fn local_address(&self) -> SocketAddr {
-        self.stream.local_address().unwrap_or(self.listener().address)
+    pub(crate) const fn local_address(&self) -> SocketAddr {
+        self.called.destination
+    }
+
+    /// Who calls.
+    pub(crate) const fn peer(&self) -> SocketAddr {
+        self.called.source
+    }
+
+    /// Who calls, where only a PROXY header told us, and nobody behind us could know.
+    pub(crate) fn proxied_client(&self) -> Option<IpAddr> {
+        self.is_proxied.then(|| self.called.source.ip())
     }
 
     /// Bytes that were read and are used up: those of all exchanges so far.

@@ -35,7 +35,7 @@ impl Downstream {
             Some(Err(failure)) => {
                 let remote = matches!(failure, Failure::Transport(_));
                 self.stats().ssl.count_failure(failure.kind());
-                debug!(target: logger::CONN_HANDLER, "no TLS with {}: {}", self.peer, failure.reason());
+                debug!(target: logger::CONN_HANDLER, "no TLS with {}: {}", self.peer(), failure.reason());
                 if self.stream.tls().is_some_and(fuseboard_tls::Session::began_in_plain_text) {
                     self.stats().own.plain_text_on_tls.inc();
                     self.answer_in_plain_text().await;

@@ -8,12 +8,9 @@ mod identity;
 
 use std::rc::Rc;
 
-use tokio::net::TcpStream;
-
-use crate::acceptor::Accepted;
+use crate::arrival::{Arrival, NoHeader};
 use crate::clock;
 use crate::exchange::{self, After};
-use crate::stream::Stream;
 use crate::upstream::millis;
 use crate::worker::Worker;
 
@@ -21,18 +18,25 @@ pub(crate) use connection::Downstream;
 pub(crate) use head::{Head, Rejected};
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
-    let Accepted { stream, peer, permit, seat } = accepted;
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let now = clock::now();
-    let mut connection = Downstream::new(Stream::plain(stream), peer, permit, worker, now);
+pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
+    let Arrival { stream, called, header, started, permit, seat } = arrival;
+    let mut connection = Downstream::new(stream, called, permit, worker, started);
     connection.count_opened();
-    let end = match connection.secure().await {
-        Ok(()) => exchanges(&mut connection).await,
-        Err(end) => end,
+    let end = match header {
+        Ok(proxied) => {
+            connection.is_proxied = proxied;
+            match connection.secure().await {
+                Ok(()) => exchanges(&mut connection).await,
+                Err(end) => end,
+            }
+        }
+        Err(why) => {
+            why.count(&connection.stats().own);
+            End { remote: why == NoHeader::Gone, busy: false }
+        }
     };
     connection.count_insecure();
-    connection.count_closed(end, millis(clock::now().saturating_since(now)));
+    connection.count_closed(end, millis(clock::now().saturating_since(started)));
     drop(connection);
     drop(seat);
 }

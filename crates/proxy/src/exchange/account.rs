@@ -351,7 +351,7 @@ impl Exchange<'_> {
             upstream_cluster: account.cluster.as_ref().map(|cluster| Arc::clone(&cluster.view.live.name)),
             upstream_local_address: account.upstream_local_address,
             downstream_local_address: self.down.local_address(),
-            downstream_remote_address: self.down.peer,
+            downstream_remote_address: self.down.peer(),
             requested_server_name: self.down.server_name().map(Into::into),
             route_name: account.route_name.clone(),
             reason: account.reason,

@@ -37,7 +37,7 @@ impl Exchange<'_> {
         let row = cause.row();
         self.account.fail(cause);
         self.count_reply(cause, row);
-        debug!(target: logger::ROUTER, "answered {} to {}: {}", row.status, self.down.peer, row.details);
+        debug!(target: logger::ROUTER, "answered {} to {}: {}", row.status, self.down.peer(), row.details);
         let complete = self.body.decoder.is_complete();
         self.close |= !complete;
         let mut body = Vec::new();
@@ -114,7 +114,7 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     }
     down.stats().codes.inc(row.status);
     let details = rejected.error.map_or(row.details, HeadError::details);
-    debug!(target: logger::HTTP, "refused a message of {}: {details}", down.peer);
+    debug!(target: logger::HTTP, "refused a message of {}: {details}", down.peer());
     let mut body = Vec::new();
     let problem = rejected.error.as_ref().map(HeadError::to_string).unwrap_or_default();
     row.body.write(false, &problem, &mut body);
@@ -159,7 +159,7 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
         upstream_cluster: None,
         upstream_local_address: None,
         downstream_local_address: down.local_address(),
-        downstream_remote_address: down.peer,
+        downstream_remote_address: down.peer(),
         requested_server_name: down.server_name().map(Into::into),
         route_name: None,
         reason: None,

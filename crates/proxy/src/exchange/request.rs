@@ -46,6 +46,7 @@ impl Exchange<'_> {
                 HeaderName::Host => has_host = true,
                 HeaderName::XRequestId => has_id = true,
                 HeaderName::XForwardedProto => has_proto = true,
+                HeaderName::XForwardedFor if self.down.proxied_client().is_some() => continue,
                 HeaderName::XForwardedClientCert if !self.passes_certificate(certificates) => continue,
                 _ => {}
             }
@@ -65,6 +66,7 @@ impl Exchange<'_> {
             let scheme: &[u8] = if self.down.is_secure() { b"https" } else { b"http" };
             write::field(&mut out, b"x-forwarded-proto", scheme);
         }
+        self.write_client(&mut out);
         self.write_certificate(certificates, &mut out);
         if !has_id {
             write::field(&mut out, b"x-request-id", &self.account.request_id(&self.worker));
@@ -76,6 +78,17 @@ impl Exchange<'_> {
         write::end_head(&mut out);
         self.upstream_output = out;
         self.append_body();
+    }
+
+    /// Adds the client to `x-forwarded-for` where a PROXY header named it, as Envoy at an edge does: whoever sent the header
+    /// wrote none.
+    fn write_client(&self, out: &mut Vec<u8>) {
+        let Some(client) = self.down.proxied_client() else { return };
+        let client = client.to_string();
+        let head = self.head();
+        let earlier = head.fields().filter(|field| field.id == HeaderName::XForwardedFor);
+        let all: Vec<&[u8]> = earlier.map(|field| field.value).chain([client.as_bytes()]).collect();
+        write::field(out, b"x-forwarded-for", &all.join(&b','));
     }
 
     /// Whether `x-forwarded-client-cert` goes on as it came.

@@ -40,6 +40,7 @@ pub(crate) struct LiveListener {
     connections: AtomicUsize,
     bound: AtomicUsize,
     carries_bytes: AtomicBool,
+    accepts_proxy: AtomicBool,
     stop: watch::Sender<bool>,
 }
 
@@ -55,6 +56,7 @@ impl LiveListener {
             connections: AtomicUsize::new(0),
             bound: AtomicUsize::new(0),
             carries_bytes: AtomicBool::new(false),
+            accepts_proxy: AtomicBool::new(false),
             stop: watch::Sender::new(false),
         };
         live.configure(listener);
@@ -70,6 +72,12 @@ impl LiveListener {
     pub(crate) fn configure(&self, listener: &Listener) {
         self.bound.store(listener.http.max_connections, Ordering::Relaxed);
         self.carries_bytes.store(matches!(listener.target, ListenerTarget::Tcp(_)), Ordering::Relaxed);
+        self.accepts_proxy.store(listener.accept_proxy, Ordering::Relaxed);
+    }
+
+    /// Whether its connections must begin with a PROXY header.
+    pub(crate) fn accepts_proxy(&self) -> bool {
+        self.accepts_proxy.load(Ordering::Relaxed)
     }
 
     /// Whether its connections carry bytes, and not HTTP.

@@ -30,8 +30,7 @@ use crate::worker::{Worker, WorkerCluster};
 pub(super) struct Notes {
     worker: Rc<Worker>,
     permit: DownstreamPermit,
-    peer: SocketAddr,
-    local: SocketAddr,
+    called: Proxied,
     started: Instant,
     cluster: Option<Rc<WorkerCluster>>,
     host: Option<SocketAddr>,
@@ -50,7 +49,7 @@ impl Notes {
     pub(super) fn new(
         worker: Rc<Worker>,
         permit: DownstreamPermit,
-        (peer, local): (SocketAddr, SocketAddr),
+        called: Proxied,
         started: Instant,
     ) -> Self {
         let listener = &permit.listener().stats.shard(worker.index).listener;
@@ -59,8 +58,7 @@ impl Notes {
         Self {
             worker,
             permit,
-            peer,
-            local,
+            called,
             started,
             cluster: None,
             host: None,
@@ -82,25 +80,14 @@ impl Notes {
         self.started
     }
 
-    /// A PROXY header says who calls, and which address was called.
-    pub(super) const fn called_by(&mut self, Proxied { source, destination }: Proxied) {
-        self.peer = source;
-        self.local = destination;
-    }
-
     /// Who calls, for a PROXY header of ours.
     pub(super) const fn proxied(&self) -> Proxied {
-        Proxied { source: self.peer, destination: self.local }
+        self.called
     }
 
     /// The connection does not begin with the PROXY header that it must begin with.
     pub(super) fn no_proxy_header(&mut self, why: NoHeader) {
-        let stats = &self.listener().stats.shard(self.worker.index).own;
-        match why {
-            NoHeader::Malformed => stats.proxy_header_malformed.inc(),
-            NoHeader::Late => stats.proxy_header_timeout.inc(),
-            NoHeader::Gone => {}
-        }
+        why.count(&self.listener().stats.shard(self.worker.index).own);
         let cause = if why == NoHeader::Gone { Cause::ClientGone } else { Cause::BadRequest };
         self.flag(cause.row().flag);
     }
@@ -121,7 +108,7 @@ impl Notes {
             }
             Some(failure) => {
                 block.ssl.count_failure(failure.kind());
-                debug!(target: logger::CONN_HANDLER, "no TLS with {}: {}", self.peer, failure.reason());
+                debug!(target: logger::CONN_HANDLER, "no TLS with {}: {}", self.called.source, failure.reason());
                 if matches!(failure, Failure::Transport(_)) { Cause::ClientGone } else { Cause::BadRequest }
             }
         };
@@ -280,8 +267,8 @@ impl Notes {
             upstream_host: self.host,
             upstream_cluster: self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.view.live.name)),
             upstream_local_address: self.upstream_local,
-            downstream_local_address: self.local,
-            downstream_remote_address: self.peer,
+            downstream_local_address: self.called.destination,
+            downstream_remote_address: self.called.source,
             requested_server_name: self.server_name.as_deref().map(Into::into),
             route_name: None,
             reason: self.key.reason,
@@ -298,7 +285,7 @@ impl Drop for Notes {
         listener.downstream_cx_destroy.inc();
         listener.downstream_cx_length_ms.record(millis(now.saturating_since(self.started)));
         self.series(&self.key, |stats| stats.istio_tcp_connections_closed_total.inc());
-        debug!(target: logger::CONN_HANDLER, "{} closed: {} bytes in, {} out", self.peer, self.received, self.sent);
+        debug!(target: logger::CONN_HANDLER, "{} closed: {} bytes in, {} out", self.called.source, self.received, self.sent);
         self.log(now);
     }
 }

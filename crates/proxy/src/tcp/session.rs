@@ -1,4 +1,4 @@
-//! The life of one TCP connection, as a list of steps: what it brings (PROXY header, TLS), find the cluster, connect to a host,
+//! The life of one TCP connection, as a list of steps: TLS with the client, find the cluster, connect to a host,
 //! carry bytes, record, close, log.
 //! Slot and upstream connection are held until both directions are over, and given back by drop, whatever ends it.
 
@@ -14,14 +14,12 @@ use fuseboard_core::Outcome;
 use fuseboard_core::tcp::{Ending, Life, Lifetimes};
 use fuseboard_snapshot::{ListenerTarget, TcpProxy};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::connect::Failed;
 use super::copy::{Broken, Tunnel};
 use super::notes::Notes;
-use crate::acceptor::Accepted;
-use crate::arrival::{handshake, read_proxy_header};
+use crate::arrival::{Arrival, handshake};
 use crate::clock;
 use crate::deadline::{Timer, Timers};
 use crate::exchange::held::Held;
@@ -44,14 +42,14 @@ pub(super) struct Session {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
-    let Accepted { stream, peer, permit, seat } = accepted;
-    let Ok(client) = TcpStream::from_std(stream) else { return };
-    let local = client.local_addr().unwrap_or(permit.listener().address);
-    let notes = Notes::new(Rc::clone(&worker), permit, (peer, local), clock::now());
-    let client = Stream::plain(client);
-    let mut session = Session { timers: worker.deadlines.register(), client, worker, notes };
-    session.run().await;
+pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
+    let Arrival { stream, called, header, started, permit, seat } = arrival;
+    let notes = Notes::new(Rc::clone(&worker), permit, called, started);
+    let mut session = Session { timers: worker.deadlines.register(), client: stream, worker, notes };
+    match header {
+        Ok(_) => session.run().await,
+        Err(why) => session.notes.no_proxy_header(why),
+    }
     let Session { client, notes, .. } = session;
     // The socket before its place in the listener.
     drop(client);
@@ -68,13 +66,7 @@ enum Served {
 
 impl Session {
     async fn run(&mut self) {
-        let Some((_, tcp, patience)) = self.target() else { return self.notes.no_route() };
-        if tcp.accept_proxy {
-            match read_proxy_header(&mut self.client, &self.timers).await {
-                Ok(proxied) => proxied.into_iter().for_each(|proxied| self.notes.called_by(proxied)),
-                Err(why) => return self.notes.no_proxy_header(why),
-            }
-        }
+        let Some((_, _, patience)) = self.target() else { return self.notes.no_route() };
         if !self.secure(patience).await {
             return;
         }

@@ -24,6 +24,7 @@ mod outlier_classifier;
 mod outlier_rates;
 mod own_answers;
 mod pains;
+mod proxy_header;
 mod refusals_page;
 mod reload;
 mod retries;

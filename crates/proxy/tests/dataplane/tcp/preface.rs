@@ -1,6 +1,6 @@
 //! PROXY headers: the one that a client begins with, and the one that a host is given.
 
-use super::{Host, listener, tcp, tcp_with, until_over};
+use super::{Host, tcp, tcp_with, until_over};
 use crate::rig::log::LogFile;
 use crate::rig::{WORKERS, limits, options};
 use fuseboard_core::tcp::{Proxied, ProxyVersion};
@@ -39,7 +39,7 @@ async fn a_client_is_who_its_header_says_in_however_many_parts_it_comes() {
             let options = ProxyOptions { access_log: Some(log.option()), ..options(workers) };
             let rig = tcp_with(options, &[host.address()], |draft| {
                 draft.cluster.proxy_protocol = Some(version);
-                listener(draft, |tcp| tcp.accept_proxy = true);
+                draft.listener.accept_proxy = true;
             });
             let proxied = Proxied {
                 source: "192.0.2.7:4711".parse().unwrap(),
@@ -78,7 +78,7 @@ async fn without_a_header_nobody_reaches_the_host_or_takes_a_place() {
         let host = Host::listen().await;
         let rig = tcp(workers, &[host.address()], |draft| {
             draft.cluster.thresholds.default = limits(1, 0, u32::MAX);
-            listener(draft, |tcp| tcp.accept_proxy = true);
+            draft.listener.accept_proxy = true;
         });
         let silent = [rig.client().await, rig.client().await];
         for bytes in [

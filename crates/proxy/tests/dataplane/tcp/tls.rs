@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Host, held, listener, tcp, tcp_with, until_counted, until_over};
+use super::{Host, held, tcp, tcp_with, until_counted, until_over};
 use crate::rig::log::LogFile;
 use crate::rig::{Draft, Rig, WORKERS, limits, options, touchy};
 use fuseboard_core::tcp::{Proxied, ProxyVersion};
@@ -343,7 +343,7 @@ async fn a_proxy_header_goes_before_tls_on_either_side() {
             draft.cluster.proxy_protocol = Some(ProxyVersion::V1);
             draft.cluster.tls =
                 Some(Arc::new(ClientPolicy { names: Names::Any, ..to_b(&Authority::new("theirs")) }));
-            listener(draft, |tcp| tcp.accept_proxy = true);
+            draft.listener.accept_proxy = true;
         });
         let proxied = Proxied {
             source: "192.0.2.7:4711".parse().unwrap(),
