@@ -4,6 +4,7 @@
 mod breaker;
 mod envoy;
 mod experiment;
+mod http1;
 mod httpbin;
 mod loader;
 mod pages;
@@ -21,7 +22,7 @@ use clap::{Args, ValueEnum};
 use crate::{peers, repository};
 use table::Table;
 
-/// Run real Envoy, fortio, go-httpbin, resilience4j and Prometheus beside Fuseboard and print what each of them and Fuseboard say
+/// Run real Envoy, fortio, go-httpbin, resilience4j, Node and Prometheus beside Fuseboard and print what each of them and Fuseboard say
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// One part only; without it, all
@@ -47,6 +48,8 @@ enum Part {
     Httpbin,
     /// The breaker's machine and resilience4j's
     Breaker,
+    /// The HTTP/1.1 codec and Node's
+    Http1,
 }
 
 /// Where everything of a run lives.
@@ -66,8 +69,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if wanted(Part::Breaker) {
         breaker::run(&scratch, &mut table)?;
     }
-    // The test servers and the breaker run in this process; all else needs the binary.
-    if !matches!(arguments.part, Some(Part::Httpbin | Part::Breaker)) {
+    if wanted(Part::Http1) {
+        http1::run(&scratch, &mut table)?;
+    }
+    // These run in this process; all else needs the binary.
+    if !matches!(arguments.part, Some(Part::Httpbin | Part::Breaker | Part::Http1)) {
         let fuseboard = match &arguments.binary {
             Some(path) => path.canonicalize()?,
             None => repository::build()?,

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::grammar::{damaged, requests, response};
-use crate::reader::{Side, read};
+use crate::reader::{End, Side, read};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -49,14 +49,15 @@ fn read_by_hyper(stream: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Status and whole body of the answer that hyper's client read, if it did.
-fn answer_read_by_hyper(stream: &[u8]) -> Option<(u16, Vec<u8>)> {
+fn answer_read_by_hyper(stream: &[u8], method: &'static str) -> Option<(u16, Vec<u8>)> {
     block_on(async {
         let (ours, theirs): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(ours)).await.ok()?;
         let (mut requests, mut answers) = tokio::io::split(theirs);
         let asking = async {
-            let answer = sender.send_request(Request::new(Empty::<Bytes>::new())).await.ok()?;
+            let request = Request::builder().method(method).body(Empty::<Bytes>::new()).unwrap();
+            let answer = sender.send_request(request).await.ok()?;
             let status = answer.status().as_u16();
             let body = answer.into_body().collect().await.ok()?.to_bytes().to_vec();
             drop(sender);
@@ -89,10 +90,20 @@ proptest! {
     }
 
     #[test]
-    fn hyper_reads_the_responses_that_we_accept_as_we_do(stream in damaged(response())) {
-        let (messages, _) = read(Side::Responses(Awaiting::to(Method::Get)), &stream);
+    fn where_we_say_that_a_stream_ends_hyper_finds_no_further_request(stream in damaged(requests())) {
+        let (ours, end) = read(Side::Requests, &stream);
+        if end == End::Clean {
+            let theirs = read_by_hyper(&stream);
+            prop_assert!(theirs.len() <= ours.len(), "{}", String::from_utf8_lossy(&stream));
+        }
+    }
+
+    #[test]
+    fn hyper_reads_the_responses_that_we_accept_as_we_do(stream in damaged(response()), is_head in any::<bool>()) {
+        let (method, text) = if is_head { (Method::Head, "HEAD") } else { (Method::Get, "GET") };
+        let (messages, _) = read(Side::Responses(Awaiting::to(method)), &stream);
         if let Some(ours) = messages.into_iter().find(|message| !message.start.starts_with('1')) {
-            let theirs = answer_read_by_hyper(&stream).map(|(status, body)| (status.to_string(), body));
+            let theirs = answer_read_by_hyper(&stream, text).map(|(status, body)| (status.to_string(), body));
             prop_assert_eq!(theirs, Some((ours.start, ours.body)), "{}", String::from_utf8_lossy(&stream));
         }
     }
