@@ -43,6 +43,15 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// As [`Refusal::of`], of an answer in HTTP/2.
+    pub(crate) fn of_fields(fields: &http::HeaderMap) -> Self {
+        let text = |name: &str| fields.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            reason: text("x-fuseboard-refused").and_then(RefusalReason::from_token),
+            overloaded: text("x-envoy-overloaded") == Some("true"),
+        }
+    }
+
     /// Looks at the fields once; allocates nothing.
     fn of(head: &ResponseHead<'_>) -> Self {
         let mut refusal = Self::default();

@@ -27,6 +27,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "from:to:for",
         "Change the rate evenly, such as 1:50:30s; may be followed by -ramp, -steps, -burst",
     ),
+    value("streams", "int", "Callers that share each connection, with a stream each; needs -h2"),
     value("steps", "rates:for", "Go through rates, each for the given time, such as 10,20,50:5s"),
     value(
         "admin",
@@ -51,6 +52,8 @@ pub struct Beyond {
     pub admin: Option<String>,
     /// `-open`.
     open: bool,
+    /// `-streams`.
+    streams: Option<usize>,
     /// `-ramp`, `-steps` and `-burst`, in order.
     phases: Vec<Phase>,
     mistakes: Vec<ExpectationError>,
@@ -73,6 +76,9 @@ pub enum Misfit {
         "Error: -open starts calls when they are due and needs a rate: add -qps, -ramp, -steps or -burst"
     )]
     OpenWithoutRate,
+    /// HTTP/1.1 has one call at a time on a connection.
+    #[error("Error: -streams has calls share a connection, which HTTP/1.1 cannot: add -h2")]
+    StreamsOfHttp1,
     /// There would be no verdict to write.
     #[error("Error: -junit writes verdicts, and nothing is expected: add -expect or -expect-file")]
     JunitOfNothing,
@@ -108,6 +114,14 @@ impl Beyond {
             "expect-file" => self.expectation_files.push(value.to_owned()),
             "junit" => self.junit = Some(value.to_owned()),
             "open" => self.open = boolean(name, value)?,
+            "streams" => {
+                let streams = value.parse().ok().filter(|streams| (1..=10_000).contains(streams));
+                self.streams = Some(streams.ok_or_else(|| FlagError::Value {
+                    name,
+                    value: value.to_owned(),
+                    why: "should be a number from 1 to 10000".to_owned(),
+                })?);
+            }
             "ramp" => self
                 .phases
                 .push(phase(Phase::ramp(value), "1:50:30s, from 1 to 50 calls per second in 30 s")?),
@@ -141,6 +155,12 @@ impl Beyond {
             options.profile = Some(Arc::new(profile));
         }
         options.open = self.open;
+        if let Some(streams) = self.streams {
+            if streams > 1 && !options.http.http2 {
+                return Err(Misfit::StreamsOfHttp1);
+            }
+            options.streams = streams;
+        }
         if self.open {
             options.rate().ok_or(Misfit::OpenWithoutRate)?;
             if !given("c") {

@@ -13,11 +13,12 @@ use jiff::Timestamp;
 use crate::access_log::{Entry, Lines};
 use crate::alarm::Alarm;
 use crate::cancel::Cancel;
-use crate::client::{Client, Reply, connecting_histogram};
+use crate::client::{Reply, connecting_histogram};
 use crate::engine::{Done, Message, Phase, Run};
 use crate::event::{Level, LogLine};
 use crate::go;
 use crate::pace::{Pace, Walk, jittered};
+use crate::protocol::Client;
 use crate::tally::Tally;
 
 /// One connection's part of the run.
@@ -38,7 +39,8 @@ impl Caller {
     /// cannot be sent.
     pub(crate) fn new(run: Arc<Run>, id: usize, results: mpsc::UnboundedSender<Message>) -> Self {
         let connecting = connecting_histogram(run.options.offset, run.options.resolution);
-        let client = Client::new(Arc::clone(&run.destination), connecting, run.observer.clone(), id);
+        let line = run.lines.get(run.plan.line_of(id));
+        let client = Client::new(&run.destination, line, connecting, run.observer.clone(), id);
         let tally = Tally::new(&run.options);
         let access_log = run.access_log.as_ref().map(Lines::of);
         Self { run, id, client, tally, phase: 0, made: 0, access_log, results }
@@ -57,9 +59,8 @@ impl Caller {
     /// Makes its warm-up call, if it has one, and waits for the start; `None` when it has no part in the run.
     pub(crate) async fn ready(&mut self) -> Option<Instant> {
         let mut phase = self.run.phase.subscribe();
-        if self.id < self.run.plan.warmups {
-            let id = self.id;
-            let my_turn = |phase: &Phase| !matches!(phase, Phase::WarmUp(allowed) if *allowed <= id);
+        if let Some(place) = self.run.plan.warmup_of(self.id) {
+            let my_turn = |phase: &Phase| !matches!(phase, Phase::WarmUp(allowed) if *allowed <= place);
             match phase.wait_for(my_turn).await.map(|phase| *phase) {
                 Ok(Phase::WarmUp(_)) => {
                     let reply = self.client.call().await;

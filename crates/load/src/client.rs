@@ -14,6 +14,7 @@ use crate::connection::{ConnectError, Connection, Path, Route, SocketCounts};
 use crate::deadline::Deadline;
 use crate::event::{Level, LogLine, Observer};
 use crate::histogram::Histogram;
+use crate::http2;
 use crate::options::{HttpOptions, Options, Style};
 use crate::redirect::{self, Hop};
 use crate::request::{Body, Request};
@@ -34,9 +35,11 @@ pub(crate) struct Destination {
     pub(crate) http: HttpOptions,
     pub(crate) style: Style,
     request: Request,
-    run_id: i64,
+    /// The request in HTTP/2, if that is spoken.
+    pub(crate) http2: Option<http2::Request>,
+    pub(crate) run_id: i64,
     /// Made when something is called over TLS.
-    security: OnceLock<Security>,
+    pub(crate) security: OnceLock<Security>,
 }
 
 impl Destination {
@@ -45,8 +48,21 @@ impl Destination {
         let target = Target::parse(&http.url)?;
         let security = OnceLock::new();
         let route = route_to(&target, &http, &security).await?;
-        let request = Request::new(&http, &target, options.style);
-        Ok(Self { target, route, http, style: options.style, request, run_id: options.run_id, security })
+        let style = options.style;
+        let request = Request::new(&http, &target, style);
+        let http2 = http.http2.then(|| http2::Request::with(&http, &target, style, Body::Payload));
+        let http2 = http2.transpose()?;
+        Ok(Self { target, route, http, style, request, http2, run_id: options.run_id, security })
+    }
+
+    /// So many connections that callers share, where they do.
+    pub(crate) fn lines(&self, count: usize, connecting: &Histogram) -> Vec<Arc<http2::Line>> {
+        let line = || {
+            let (route, http) = (self.route.clone(), &self.http);
+            http2::Line::new(route, http.connection_reuse, connecting.emptied(), http.keep_alive)
+        };
+        let count = if self.http2.is_some() { count } else { 0 };
+        (0..count).map(|_| Arc::new(line())).collect()
     }
 
     /// Tells what differs from what was asked, or is worth a thought.
@@ -68,7 +84,7 @@ impl Destination {
     }
 }
 
-async fn route_to(
+pub(crate) async fn route_to(
     target: &Target,
     http: &HttpOptions,
     security: &OnceLock<Security>,
@@ -93,7 +109,8 @@ fn made<'a>(security: &'a OnceLock<Security>, http: &HttpOptions) -> Result<&'a 
     if let Some(made) = security.get() {
         return Ok(made);
     }
-    let made = Security::of(&http.tls, &[])?;
+    let protocols: &[&[u8]] = if http.http2 { &[b"h2"] } else { &[] };
+    let made = Security::of(&http.tls, protocols)?;
     Ok(security.get_or_init(|| made))
 }
 
@@ -149,7 +166,7 @@ impl Client {
     ) -> Self {
         let connection =
             Connection::new(destination.route.clone(), destination.http.connection_reuse, connecting);
-        let own_request = destination.request.has_holes().then(|| destination.request.clone());
+        let own_request = destination.request.text.has_holes().then(|| destination.request.clone());
         let reader = Reader::new(destination.http.read_buffer);
         let speaker = Speaker { destination, observer, id, deadline: Deadline::new(), reader };
         Self { speaker, connection, elsewhere: None, own_request }
@@ -176,7 +193,7 @@ impl Client {
         let Destination { target, http, style, .. } = &*destination;
         self.speaker.deadline.set(Instant::now() + http.timeout);
         let mut request = Request::with(http, target, *style, Body::Streamed);
-        request.fill(|| fastrand::u128(..));
+        request.text.fill(|| fastrand::u128(..));
         match self.speaker.tell(&mut self.connection, &request, pieces, receiver).await {
             Ok(answer) => self.speaker.judged(&answer, Extent::Whole),
             Err(reply) => reply,
@@ -200,7 +217,7 @@ impl Client {
         }
         let request = match &mut self.own_request {
             Some(own) => {
-                own.fill(|| fastrand::u128(..));
+                own.text.fill(|| fastrand::u128(..));
                 &*own
             }
             None => &destination.request,
@@ -217,7 +234,7 @@ impl Client {
         let mut hop = Hop::first(&destination.target, &destination.http);
         for redirects in 0.. {
             let mut request = Request::with(&hop.options, &hop.target, destination.style, hop.body);
-            request.fill(|| fastrand::u128(..));
+            request.text.fill(|| fastrand::u128(..));
             let connection =
                 match way_to(&hop.target, destination, &mut self.connection, &mut self.elsewhere).await {
                     Ok(connection) => connection,
@@ -351,12 +368,14 @@ impl Speaker {
             ConnectError::Lookup { host, error } => LogLine::new(Level::Error, "Unable to resolve hostname")
                 .with("hostname", host.as_str())
                 .with("err", error.to_string()),
-            ConnectError::Dial { address, secure, error } => {
-                let network = if matches!(address, Address::Unix(_)) { "unix" } else { "tcp" };
+            ConnectError::Dial { address, secure, .. } => {
                 let message = if *secure { "Unable to TLS connect" } else { "Unable to connect" };
                 LogLine::new(Level::Error, message)
                     .with("dest", address.to_string())
-                    .with("err", format!("dial {network} {address}: {error}"))
+                    .with("err", error.words())
+            }
+            ConnectError::Waited { error } => {
+                LogLine::new(Level::Error, "Unable to connect").with("err", error.as_str())
             }
             ConnectError::Handshake { address, error } => LogLine::new(Level::Error, "Unable to TLS connect")
                 .with("dest", address.to_string())
@@ -406,7 +425,7 @@ async fn converse(
     receiver: Option<&mut dyn Receiver>,
 ) -> Result<Answer, Failure> {
     // An error in sending is not the end: a server may answer before it has read everything.
-    let mut sent = socket.write_all(&request.bytes).await;
+    let mut sent = socket.write_all(&request.text.bytes).await;
     if sent.is_ok() {
         // What TLS has taken may not have left yet; to a plain socket this is nothing.
         sent = socket.flush().await;

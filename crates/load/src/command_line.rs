@@ -94,7 +94,12 @@ const FLAGS: &[Flag] = &[
     value("payload-file", "path", "", "Body of each request, from a file or from standard input for -"),
     value("payload-size", "int", "", "Body of each request: this many random bytes"),
     value("resolve-ip-type", "type", "ip4", "Which addresses of a name are used, one of [ip4 ip6 ip]"),
-    value("s", "int", "1", "Accepted: streams belong to gRPC, a connection makes one call at a time"),
+    value(
+        "s",
+        "int",
+        "1",
+        "Accepted: streams of gRPC; beside -h2, -streams has several calls share a connection",
+    ),
     switch(
         "stdclient",
         "",
@@ -107,6 +112,7 @@ const FLAGS: &[Flag] = &[
     switch("calc-qps", "", "Compute the rate from the number of calls (-n) and the duration (-t)"),
     value("content-type", "string", "", "Content type of the request; makes it a POST"),
     switch("curl", "", "Make one call and show its answer"),
+    switch("h2", "", "Speak HTTP/2: at once on http://, agreed upon in the TLS handshake on https://"),
     switch("halfclose", "", "Close the sending side after each request (with -keepalive=false)"),
     switch("http1.0", "", "Speak HTTP/1.0"),
     switch("jitter", "", "Move each call by up to 10% of the pause before it"),
@@ -271,6 +277,9 @@ impl CommandLine {
             line.options.qps = calls as f64 / duration.as_secs_f64();
         }
         line.beyond.check().map_err(UsageError::Expectations)?;
+        if line.options.http.http2 && (line.options.http.http10 || line.options.http.half_close) {
+            line.notes.push("-http1.0 and -halfclose change nothing beside -h2".to_owned());
+        }
         let given = |name: &str| parsed.flags.iter().any(|(flag, _)| *flag == name);
         line.beyond.arrange(&mut line.options, given)?;
         let needs_rate = line.beyond.expectations.iter().find(|one| one.needs_rate());
@@ -317,6 +326,7 @@ impl CommandLine {
             "X" => http.method = Some(token(name, value)?),
             "content-type" => http.content_type = Some(value.to_owned()),
             "halfclose" => http.half_close = boolean(name, value)?,
+            "h2" => http.http2 = boolean(name, value)?,
             "http1.0" => http.http10 = boolean(name, value)?,
             "keepalive" => http.keep_alive = boolean(name, value)?,
             "log-errors" => http.log_errors = boolean(name, value)?,
@@ -373,7 +383,7 @@ impl CommandLine {
             | "logger-no-color" => drop(boolean(name, value)?),
             "s" if number::<i64>(name, value)? > 1 => {
                 self.notes.push(format!(
-                    "-s {value}: streams belong to gRPC; a connection makes one call at a time"
+                    "-s {value}: these streams belong to gRPC; beside -h2, -streams has several calls share a connection"
                 ));
             }
             "s" => {}
@@ -489,6 +499,8 @@ Examples:
   fuseboard load -c 3 -qps 0 -n 30 -expect 'refused limit.queue_full == stat' http://127.0.0.1:9000/get
   # from 1 to 50 calls a second, then 50 for a minute, each sent when it is due
   fuseboard load -open -ramp 1:50:30s -steps 50:1m http://127.0.0.1:9000/get
+  # in HTTP/2, 20 calls at a time on each of two connections
+  fuseboard load -h2 -c 2 -streams 20 -qps 0 -n 1000 http://127.0.0.1:8080/get
   # through a proxy that routes by Host
   fuseboard curl -H Host:httpbin:8000 http://127.0.0.1:15001/get
   # over TLS, with a certificate of your own authority, at the address given
@@ -711,7 +723,7 @@ mod tests {
             assert_eq!(found[0].value.is_some(), has_value, "{name}");
         }
         assert!(said(&["-http-port", "80", "u"]).contains("fortio's servers"));
-        assert!(parse(&["-http-port", "8080", "-h2=false", "u"]).is_ok());
+        assert!(parse(&["-http-port", "8080", "-mtls=false", "u"]).is_ok());
     }
 
     #[test]
@@ -753,8 +765,8 @@ mod tests {
             said(&["-calc-qps", "-t", "0", "-n", "4", "u"]),
             "Error: can't use `-calc-qps` without also specifying `-n` and `-t`"
         );
-        let http2 = said(&["-h2", "u"]);
-        assert!(http2.starts_with("-h2: HTTP/2 is not supported"), "{http2}");
+        let grpc = said(&["-grpc", "u"]);
+        assert!(grpc.starts_with("-grpc: gRPC is not supported"), "{grpc}");
     }
 
     #[test]

@@ -67,8 +67,24 @@ pub(crate) enum ConnectError {
     Lookup { host: String, error: io::Error },
     /// Nobody takes the connection.
     Dial { address: Address, secure: bool, error: String },
-    /// The two sides come to no terms about TLS.
+    /// The two sides come to no terms about TLS or HTTP/2.
     Handshake { address: Address, error: String },
+    /// Somebody else was connecting, and did not succeed in time.
+    Waited { error: String },
+}
+
+impl ConnectError {
+    /// What happened, in Go's words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Lookup { host, error } => format!("lookup {host}: {error}"),
+            Self::Dial { address, error, .. } => {
+                let network = if matches!(address, Address::Unix(_)) { "unix" } else { "tcp" };
+                format!("dial {network} {address}: {error}")
+            }
+            Self::Handshake { error, .. } | Self::Waited { error } => error.clone(),
+        }
+    }
 }
 
 /// For how many calls each socket is used.
@@ -113,6 +129,11 @@ impl Connection {
     /// The socket of the last call, if it was given back.
     pub(crate) fn take(&mut self) -> Option<Socket> {
         self.kept.take()
+    }
+
+    /// Counts a call on a socket that others use too; whether it may be used for another.
+    pub(crate) fn serves_another(&mut self) -> bool {
+        self.reuse.used()
     }
 
     /// Keeps the socket for the next call, unless it has served its number of calls.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use flate2::write::GzDecoder;
 
 use crate::answer::Receiver;
-use crate::client::{Client, Destination, connecting_histogram};
+use crate::client::{Destination, connecting_histogram};
 use crate::engine::RunError;
 use crate::event::{Level, LogLine, Observer};
 use crate::options::Options;
+use crate::protocol::Client;
 use crate::upload;
 
 /// The answer to one call.
@@ -53,7 +54,8 @@ pub async fn curl_to(
     let destination = Destination::resolve(options).await?;
     destination.announce(&observer);
     let connecting = connecting_histogram(options.offset, options.resolution);
-    let mut client = Client::new(Arc::new(destination), connecting, observer.clone(), 0);
+    let lines = destination.lines(1, &connecting);
+    let mut client = Client::new(&Arc::new(destination), lines.first(), connecting, observer.clone(), 0);
     let mut inflated = Inflated { receiver, wanted: options.http.compression, state: State::Plain };
     let reply = match upload {
         Some(input) => client.upload(&mut upload::pieces_of(input)?, &mut inflated).await,

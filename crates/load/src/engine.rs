@@ -1,6 +1,8 @@
 //! Runs all connections: threads, warm-up, the common start, the end. What one connection does in between is in
 //! `caller`; the sums are in `tally`.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +14,10 @@ use tokio::time::Instant;
 use crate::access_log::AccessLog;
 use crate::caller::Caller;
 use crate::cancel::Cancel;
-use crate::client::{Destination, Reply};
+use crate::client::{Destination, Reply, connecting_histogram};
 use crate::connection::SocketCounts;
 use crate::event::{Level, LogLine, Observer};
+use crate::http2::Line;
 use crate::open;
 use crate::options::{AccessLogOptions, Options};
 use crate::plan::{Plan, banner};
@@ -78,9 +81,12 @@ pub async fn run_observed(options: Options, cancel: Cancel, observer: Observer) 
 
     let access_log = options.access_log.as_ref().map(open_access_log).transpose()?;
     let plan = Arc::new(Plan::of(&options));
+    let connecting = connecting_histogram(options.offset, options.resolution);
+    let lines = destination.lines(plan.lines(plan.callers()), &connecting);
     let (results, received) = mpsc::unbounded_channel();
     let run = Arc::new(Run {
         destination: Arc::new(destination),
+        lines,
         plan: Arc::clone(&plan),
         progress: Arc::new(plan.progress()),
         phase: watch::Sender::new(Phase::WarmUp(0)),
@@ -131,6 +137,8 @@ pub(crate) fn at_least(level: Level, observer: &Observer) -> Observer {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) destination: Arc<Destination>,
+    /// The connections, where callers share them.
+    pub(crate) lines: Vec<Arc<Line>>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) phase: watch::Sender<Phase>,
@@ -143,7 +151,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Connections below this number may make their warm-up call.
+    /// Warm-up calls below this number may be made.
     WarmUp(usize),
     /// The clock has started.
     Calls(Instant),
@@ -173,6 +181,8 @@ pub(crate) struct Measured {
     pub(crate) elapsed: Duration,
     /// One for each phase of the plan.
     pub(crate) phases: Vec<Tally>,
+    pub(crate) callers: usize,
+    /// One for each connection.
     pub(crate) sockets: Vec<SocketCounts>,
 }
 
@@ -224,9 +234,26 @@ async fn coordinate(
         return Err(RunError::Lost);
     }
     let elapsed = clock.elapsed();
-    sockets.sort_by_key(|(id, _)| *id);
-    let sockets = sockets.into_iter().map(|(_, used)| used).collect();
-    Ok(Measured { started, elapsed, phases, sockets })
+    let callers = sockets.len();
+    Ok(Measured { started, elapsed, phases, callers, sockets: by_line(run, sockets) })
+}
+
+/// What each connection used: what its callers used, and what they share.
+fn by_line(run: &Run, of_callers: Vec<(usize, SocketCounts)>) -> Vec<SocketCounts> {
+    let mut lines: BTreeMap<usize, SocketCounts> = BTreeMap::new();
+    for (id, used) in of_callers {
+        let line = run.plan.line_of(id);
+        match lines.entry(line) {
+            Entry::Occupied(mut known) => known.get_mut().merge(&used),
+            Entry::Vacant(place) => {
+                let shared = run.lines.get(line).and_then(|line| line.sockets());
+                let mut sockets = shared.unwrap_or_else(|| SocketCounts::new(used.connecting.emptied()));
+                sockets.merge(&used);
+                place.insert(sockets);
+            }
+        }
+    }
+    lines.into_values().collect()
 }
 
 async fn warm_up(run: &Run, received: &mut mpsc::UnboundedReceiver<Message>) -> Result<(), RunError> {
@@ -256,8 +283,9 @@ fn spawn_threads(
     results: &mpsc::UnboundedSender<Message>,
     cores: usize,
 ) -> Result<(), RunError> {
-    let clients = run.plan.connections.max(run.plan.warmups);
-    let threads = if run.plan.open { 1 } else { cores.min(clients).max(1) };
+    let clients = run.plan.callers();
+    // Who shares a connection shares a thread.
+    let threads = if run.plan.open { 1 } else { cores.min(run.plan.lines(clients)).max(1) };
     for thread in 0..threads {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (run, results) = (Arc::clone(run), results.clone());
@@ -267,7 +295,7 @@ fn spawn_threads(
                     return open::arrive(run, results).await;
                 }
                 let mut connections = JoinSet::new();
-                for id in (thread..clients).step_by(threads) {
+                for id in (0..clients).filter(|id| run.plan.line_of(*id) % threads == thread) {
                     connections.spawn(Caller::new(Arc::clone(&run), id, results.clone()).work());
                 }
                 drop(results);

@@ -5,7 +5,7 @@
 //! handed to an [`Observer`], and a [`Cancel`] ends a run early with what was measured so far.
 //!
 //! The order in which to read: `options`, `plan` (who makes how many calls), `pace` (when), `client` (one
-//! call), `caller` (one connection's calls), `engine` (all of them), `tally`, `report`.
+//! call; `http2` in HTTP/2), `caller` (one connection's calls), `engine` (all of them), `tally`, `report`.
 
 mod access_log;
 mod alarm;
@@ -23,6 +23,7 @@ mod event;
 mod expect;
 mod flag_values;
 mod histogram;
+mod http2;
 mod netcat;
 mod open;
 mod options;
@@ -31,6 +32,7 @@ mod payload;
 mod plan;
 mod profile;
 mod progress;
+mod protocol;
 mod redirect;
 mod report;
 mod request;
@@ -40,6 +42,7 @@ mod security;
 mod socket;
 mod tally;
 mod target;
+mod template;
 mod unsupported;
 mod upload;
 

@@ -15,7 +15,7 @@ use crate::engine::{Message, Run};
 /// Makes the calls of the plan's profile.
 pub(crate) async fn arrive(run: Arc<Run>, results: mpsc::UnboundedSender<Message>) {
     let Some(profile) = run.plan.profile.clone() else { return };
-    let mut first = Box::new(Caller::new(Arc::clone(&run), 0, results.clone()));
+    let mut first = Caller::new(Arc::clone(&run), 0, results.clone());
     let Some(start) = first.ready().await else { return };
     let end = start + profile.length();
     let mut callers =
@@ -59,13 +59,13 @@ struct Callers {
     run: Arc<Run>,
     results: mpsc::UnboundedSender<Message>,
     made: usize,
-    idle: Vec<Box<Caller>>,
-    busy: JoinSet<Box<Caller>>,
+    idle: Vec<Caller>,
+    busy: JoinSet<Caller>,
 }
 
 impl Callers {
     /// One that is idle, or a new one; `None` at the bound.
-    fn take(&mut self) -> Option<Box<Caller>> {
+    fn take(&mut self) -> Option<Caller> {
         while let Some(Ok(caller)) = self.busy.try_join_next() {
             self.idle.push(caller);
         }
@@ -73,13 +73,13 @@ impl Callers {
             let id = self.made;
             (id < self.run.plan.connections).then(|| {
                 self.made += 1;
-                Box::new(Caller::new(Arc::clone(&self.run), id, self.results.clone()))
+                Caller::new(Arc::clone(&self.run), id, self.results.clone())
             })
         })
     }
 
     /// The next one whose call ends; `None` when the run does.
-    async fn ended(&mut self) -> Option<Box<Caller>> {
+    async fn ended(&mut self) -> Option<Caller> {
         tokio::select! {
             biased;
             () = self.run.stop.cancelled() => None,
@@ -91,6 +91,6 @@ impl Callers {
         while let Some(Ok(caller)) = self.busy.join_next().await {
             self.idle.push(caller);
         }
-        self.idle.into_iter().for_each(|caller| caller.finish());
+        self.idle.into_iter().for_each(Caller::finish);
     }
 }

@@ -49,6 +49,8 @@ pub struct Options {
     pub http: HttpOptions,
     /// Connections, each making its calls one after the other. Default 4.
     pub connections: usize,
+    /// Callers that share a connection, each with a stream of its own: in HTTP/2 only. Default 1.
+    pub streams: usize,
     /// Calls per second over all connections; zero or less: as fast as possible. Default 8.
     pub qps: f64,
     /// How long, unless `calls` is set; `None`: until cancelled. Default 5 s.
@@ -139,6 +141,7 @@ impl Options {
         Self {
             http: HttpOptions::to(url),
             connections: 4,
+            streams: 1,
             qps: 8.0,
             duration: Some(Duration::from_secs(5)),
             calls: None,
@@ -230,6 +233,8 @@ pub struct HttpOptions {
     pub compression: bool,
     /// Follows redirects, up to ten in a call.
     pub follow_redirects: bool,
+    /// Speaks HTTP/2: at once on `http://`, agreed upon in the handshake on `https://`. Answers are read to their end.
+    pub http2: bool,
     /// Reads each answer to its end and keeps the connection whatever the status, as fortio's standard client does.
     pub whole_answers: bool,
     /// What connections to `https://` show and check.
@@ -299,6 +304,7 @@ impl HttpOptions {
             read_buffer: 16 * 1024,
             compression: false,
             follow_redirects: false,
+            http2: false,
             whole_answers: false,
             tls: TlsOptions::default(),
         }

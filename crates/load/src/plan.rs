@@ -15,15 +15,17 @@ use crate::progress::Progress;
 /// The division of the work.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
-    /// Connections that make calls.
+    /// Callers that make calls; each has a connection of its own where no streams share one.
     pub(crate) connections: usize,
+    /// Callers that share a connection.
+    pub(crate) streams: usize,
     /// Calls of each connection; `None`: until the time is up or the run is cancelled.
     pub(crate) calls_each: Option<u64>,
     /// Calls that the first connection makes besides.
     pub(crate) extra: i64,
     /// When calls end even if not all were made.
     pub(crate) end: Option<Duration>,
-    /// Warm-up calls before the clock starts, on one connection each.
+    /// Warm-up calls before the clock starts, each on one connection.
     pub(crate) warmups: usize,
     /// Where this differs from what was asked.
     pub(crate) notices: Vec<LogLine>,
@@ -39,13 +41,17 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn of(options: &Options) -> Self {
         // fortio's default stands in for what makes no sense.
-        let asked = if options.connections == 0 { 4 } else { options.connections };
+        let lines = if options.connections == 0 { 4 } else { options.connections };
+        let streams = options.streams.max(1);
+        // Of open arrivals it is the calls in flight that are bounded, however many share a connection.
+        let asked = if options.open { lines } else { lines.saturating_mul(streams) };
         let mut plan = Self {
             connections: asked,
+            streams,
             calls_each: None,
             extra: 0,
             end: options.duration.filter(|_| options.calls.is_none()),
-            warmups: if options.calls.is_some() { 0 } else { asked },
+            warmups: if options.calls.is_some() { 0 } else { lines },
             notices: Vec::new(),
             profile: options.arrivals(),
             open: options.open,
@@ -99,6 +105,26 @@ impl Plan {
             self.connections = fewer;
         }
         self.calls_each = Some(calls / self.connections as u64);
+    }
+
+    /// Callers that there are, counting those that only warm up.
+    pub(crate) fn callers(&self) -> usize {
+        self.connections.max(self.warmups.saturating_mul(self.streams))
+    }
+
+    /// The connection that caller `id` uses.
+    pub(crate) const fn line_of(&self, id: usize) -> usize {
+        id / self.streams
+    }
+
+    /// Connections that these callers use.
+    pub(crate) const fn lines(&self, callers: usize) -> usize {
+        callers.div_ceil(self.streams)
+    }
+
+    /// Which of the warm-up calls caller `id` makes: the first of those who share a connection makes one.
+    pub(crate) fn warmup_of(&self, id: usize) -> Option<usize> {
+        Some(self.line_of(id)).filter(|line| id.is_multiple_of(self.streams) && *line < self.warmups)
     }
 
     /// How many calls connection `id` makes.

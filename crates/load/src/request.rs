@@ -1,23 +1,19 @@
 //! The bytes of the request, made once and sent as often as calls are made. Order and spelling of the headers are
 //! fortio's: `Host`, `Connection`, then the others by name. `{uuid}` in the path or the body leaves a hole that each call
-//! fills anew, in place.
+//! fills anew.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::options::{HttpOptions, Style};
 use crate::target::Target;
-
-const TOKEN: &str = "{uuid}";
-const UUID_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+use crate::template::Template;
 
 /// One request, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) text: Template,
     pub(crate) method: fuseboard_http1::Method,
-    /// Where in `bytes` a UUID begins.
-    holes: Vec<usize>,
 }
 
 /// How the body of a request is sent.
@@ -25,7 +21,7 @@ pub(crate) struct Request {
 pub(crate) enum Body {
     /// The payload, with its length in front.
     Payload,
-    /// In chunks that are written later, behind [`Request::bytes`].
+    /// In chunks that are written later, behind the head.
     Streamed,
     /// None, whatever the options say.
     Dropped,
@@ -38,15 +34,12 @@ impl Request {
 
     pub(crate) fn with(options: &HttpOptions, target: &Target, style: Style, body: Body) -> Self {
         let method = method_of(options, body);
-        let mut request = Self {
-            bytes: Vec::with_capacity(256 + options.payload.len()),
-            method: fuseboard_http1::Method::of(method.as_bytes()),
-            holes: Vec::new(),
-        };
-        request.bytes.extend_from_slice(method.as_bytes());
-        request.bytes.push(b' ');
-        request.add_with_holes(target.path.as_bytes());
-        request.bytes.extend_from_slice(if options.http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+        let mut request =
+            Self { text: Template::default(), method: fuseboard_http1::Method::of(method.as_bytes()) };
+        request.text.add(method.as_bytes());
+        request.text.add(b" ");
+        request.text.add_with_holes(target.path.as_bytes());
+        request.text.add(if options.http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
         let host = options.given_header("host").map(str::trim).filter(|host| !host.is_empty());
         // HTTP/1.0 has no Host of its own; one that was asked for is sent all the same.
         if let Some(host) = host.or((!options.http10).then_some(target.authority.as_str())) {
@@ -58,45 +51,21 @@ impl Request {
         for (name, value) in fields(options, style, body) {
             request.add_field(&name, value.trim());
         }
-        request.bytes.extend_from_slice(b"\r\n");
+        request.text.add(b"\r\n");
         if body == Body::Payload {
-            request.add_with_holes(&options.payload);
+            request.text.add_with_holes(&options.payload);
         }
         request
     }
 
-    /// Whether each call needs UUIDs of its own.
-    pub(crate) fn has_holes(&self) -> bool {
-        !self.holes.is_empty()
-    }
-
-    /// Another UUID into each hole; `random` returns random bits.
-    pub(crate) fn fill(&mut self, mut random: impl FnMut() -> u128) {
-        for hole in &self.holes {
-            let uuid = uuid::Builder::from_random_bytes(random().to_ne_bytes()).into_uuid();
-            uuid.hyphenated().encode_lower(&mut self.bytes[*hole..*hole + UUID_LENGTH]);
-        }
-    }
-
     fn add_field(&mut self, name: &str, value: &str) {
         for part in [name, ": ", value, "\r\n"] {
-            self.bytes.extend_from_slice(part.as_bytes());
+            self.text.add(part.as_bytes());
         }
-    }
-
-    fn add_with_holes(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while let Some(at) = rest.windows(TOKEN.len()).position(|window| window == TOKEN.as_bytes()) {
-            self.bytes.extend_from_slice(&rest[..at]);
-            self.holes.push(self.bytes.len());
-            self.bytes.extend_from_slice(&[b'0'; UUID_LENGTH]);
-            rest = &rest[at + TOKEN.len()..];
-        }
-        self.bytes.extend_from_slice(rest);
     }
 }
 
-fn method_of(options: &HttpOptions, body: Body) -> &str {
+pub(crate) fn method_of(options: &HttpOptions, body: Body) -> &str {
     let has_body = match body {
         Body::Payload => !options.payload.is_empty() || options.given_content_type().is_some(),
         Body::Streamed => true,
@@ -107,7 +76,7 @@ fn method_of(options: &HttpOptions, body: Body) -> &str {
 }
 
 /// All headers but `Host` and `Connection`, sorted by name.
-fn fields(options: &HttpOptions, style: Style, body: Body) -> Vec<(String, String)> {
+pub(crate) fn fields(options: &HttpOptions, style: Style, body: Body) -> Vec<(String, String)> {
     let is_given = |name: &str| options.given_header(name).is_some();
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: &str| fields.push((name.to_owned(), value.to_owned()));
@@ -116,7 +85,8 @@ fn fields(options: &HttpOptions, style: Style, body: Body) -> Vec<(String, Strin
         Body::Payload if !options.payload.is_empty() || content_type.is_some() => {
             add("Content-Type", content_type.unwrap_or("application/octet-stream"));
             if !is_given("content-length") {
-                add("Content-Length", &length(&options.payload).to_string());
+                let length = Template::of(&options.payload).bytes.len();
+                add("Content-Length", &length.to_string());
             }
         }
         Body::Streamed => {
@@ -152,14 +122,6 @@ fn fields(options: &HttpOptions, style: Style, body: Body) -> Vec<(String, Strin
     fields
 }
 
-/// Bytes of the body once its holes are filled.
-fn length(payload: &[u8]) -> usize {
-    let mut body =
-        Request { bytes: Vec::new(), method: fuseboard_http1::Method::of(b"POST"), holes: Vec::new() };
-    body.add_with_holes(payload);
-    body.bytes.len()
-}
-
 /// Go's spelling of a header name: `x-request-id` as `X-Request-Id`.
 fn canonical(name: &str) -> String {
     let mut start_of_word = true;
@@ -183,7 +145,7 @@ mod tests {
     }
 
     fn written(change: impl FnOnce(&mut HttpOptions)) -> String {
-        String::from_utf8(request(change).bytes).unwrap()
+        String::from_utf8(request(change).text.bytes).unwrap()
     }
 
     fn headers(headers: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -256,11 +218,11 @@ mod tests {
         });
         let mut next = 0;
         let mut filled = || {
-            request.fill(|| {
+            request.text.fill(|| {
                 next += 1;
                 next
             });
-            String::from_utf8(request.bytes.clone()).unwrap()
+            String::from_utf8(request.text.bytes.clone()).unwrap()
         };
         let (first, second) = (filled(), filled());
         let line = |uuids: [&str; 2]| format!("POST /{}?a={} HTTP/1.1\r\n", uuids[0], uuids[1]);
@@ -276,8 +238,9 @@ mod tests {
         let mut options = HttpOptions::to("http://h/");
         options.payload = b"abc".into();
         let target = Target::parse(&options.url).unwrap();
-        let head =
-            |body| String::from_utf8(Request::with(&options, &target, Style::Fortio, body).bytes).unwrap();
+        let head = |body| {
+            String::from_utf8(Request::with(&options, &target, Style::Fortio, body).text.bytes).unwrap()
+        };
         let streamed = head(Body::Streamed);
         assert!(streamed.starts_with("POST ") && streamed.ends_with("\r\n\r\n"), "{streamed}");
         assert!(streamed.contains("Transfer-Encoding: chunked\r\n") && !streamed.contains("Length"));

@@ -36,6 +36,12 @@ pub enum TargetError {
         /// Which addresses may be used.
         family: AddressFamily,
     },
+    /// A header, a host or a path that only HTTP/1.1 can carry.
+    #[error("HTTP/2 has no way to say {what:?}")]
+    Http2 {
+        /// As given.
+        what: String,
+    },
     /// TLS cannot even begin.
     #[error(transparent)]
     Security(#[from] SecurityError),

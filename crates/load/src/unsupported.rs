@@ -7,7 +7,6 @@ use crate::go::flag::Flag;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
     Grpc,
-    Http2,
     Server,
     Nc,
     Dynamic,
@@ -19,7 +18,6 @@ impl Reason {
     const fn text(self) -> &'static str {
         match self {
             Self::Grpc => "gRPC is not supported; only http:// and https:// are called",
-            Self::Http2 => "HTTP/2 is not supported; without this flag the calls are made in HTTP/1.1",
             Self::Server => "it is a flag of fortio's servers and means nothing to a client",
             Self::Nc => "it is a flag of nc",
             Self::Dynamic => "flags cannot be changed while a run goes on",
@@ -47,7 +45,6 @@ const ROWS: &[Row] = &[
     ("grpc-max-streams", Some("uint"), "0", Reason::Grpc),
     ("grpc-ping-delay", Some("duration"), "0s", Reason::Grpc),
     ("grpc-port", Some("port"), "8079", Reason::Server),
-    ("h2", None, "false", Reason::Http2),
     ("health", None, "false", Reason::Grpc),
     ("healthservice", Some("string"), "", Reason::Grpc),
     ("http-port", Some("port"), "8080", Reason::Server),
@@ -102,15 +99,7 @@ pub(crate) fn judge(name: &str, value: &str) -> Verdict {
 
 /// The refused flags, one line for each reason, for the usage text.
 pub(crate) fn listed() -> String {
-    let reasons = [
-        Reason::Grpc,
-        Reason::Http2,
-        Reason::Server,
-        Reason::Nc,
-        Reason::Dynamic,
-        Reason::Profile,
-        Reason::Udp,
-    ];
+    let reasons = [Reason::Grpc, Reason::Server, Reason::Nc, Reason::Dynamic, Reason::Profile, Reason::Udp];
     let mut text = String::new();
     for reason in reasons {
         let mut width = 0;
@@ -137,12 +126,12 @@ mod tests {
 
     #[test]
     fn a_value_that_changes_nothing_passes_and_another_is_refused_with_its_reason() {
-        assert_eq!(judge("h2", "false"), Verdict::Harmless);
+        assert_eq!(judge("grpc", "false"), Verdict::Harmless);
         assert_eq!(judge("multi-mirror-origin", "true"), Verdict::Harmless);
         assert_eq!(judge("http-port", "8080"), Verdict::Harmless);
         assert_eq!(judge("qps", "8"), Verdict::Ours);
         assert_eq!(judge("mtls", "true"), Verdict::Refused(Reason::Server.text()));
-        assert_eq!(judge("h2", "maybe"), Verdict::Refused(Reason::Http2.text()));
+        assert_eq!(judge("grpc", "maybe"), Verdict::Refused(Reason::Grpc.text()));
         assert_eq!(judge("http-port", "1"), Verdict::Refused(Reason::Server.text()));
     }
 

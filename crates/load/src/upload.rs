@@ -41,7 +41,7 @@ pub(crate) async fn converse(
 ) -> Result<Answer, Failure> {
     let (mut from, mut to) = tokio::io::split(socket);
     let mut sending = pin!(async {
-        to.write_all(&request.bytes).await?;
+        to.write_all(&request.text.bytes).await?;
         let mut framed = Vec::with_capacity(PIECE + 16);
         while let Some(piece) = pieces.recv().await {
             framed.clear();

@@ -134,7 +134,8 @@ impl Receiver for Printer {
 async fn fetch(line: &CommandLine, observer: &Observer) -> Outcome {
     let http = &line.options.http;
     let as_fortio = line.options.style == Style::Fortio;
-    let without_head = if as_fortio { http.whole_answers || http.follow_redirects } else { line.quiet };
+    let without_head =
+        if as_fortio { http.whole_answers || http.follow_redirects || http.http2 } else { line.quiet };
     let mut printer = Printer { head_to_stdout: line.head_to_stdout, as_fortio, without_head };
     let upload: Option<Box<dyn Read + Send>> = if line.stream { Some(Box::new(io::stdin())) } else { None };
     let code =

@@ -28,7 +28,9 @@ use phases::PhaseResult;
 #[derive(Debug, Clone)]
 pub struct Report {
     options: Options,
+    /// Sockets that would do if none were lost.
     connections: usize,
+    callers: usize,
     warmups: usize,
     started: Timestamp,
     elapsed: Duration,
@@ -42,11 +44,22 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(options: Options, plan: &Plan, measured: engine::Measured) -> Self {
         let tally = measured.tally();
-        let engine::Measured { started, elapsed, phases, sockets } = measured;
+        let engine::Measured { started, elapsed, phases, callers, sockets } = measured;
         let phases =
             plan.profile.as_ref().map_or(Vec::new(), |profile| phases::results(profile, elapsed, phases));
         let (connections, warmups) = (sockets.len(), plan.warmups);
-        Self { options, connections, warmups, started, elapsed, tally, phases, sockets, verdicts: Vec::new() }
+        Self {
+            options,
+            connections,
+            callers,
+            warmups,
+            started,
+            elapsed,
+            tally,
+            phases,
+            sockets,
+            verdicts: Vec::new(),
+        }
     }
 
     /// Judges what was expected, and returns whether all of it holds. `stats` are the proxy's counters before the first

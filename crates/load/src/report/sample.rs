@@ -39,7 +39,11 @@ pub(super) fn report(style: Style, log_level: Level) -> Report {
     let started = "2026-11-23T02:11:42.77612013Z".parse().unwrap();
     let used = vec![sockets(&[8_000], &[0.000_25]), sockets(&[8_000, 8_001], &[0.000_1, 0.002])];
     let elapsed = Duration::from_micros(300_500);
-    Report::new(options, &plan, Measured { started, elapsed, phases: vec![tally], sockets: used })
+    Report::new(
+        options,
+        &plan,
+        Measured { started, elapsed, phases: vec![tally], callers: used.len(), sockets: used },
+    )
 }
 
 fn sockets(ports: &[u16], connecting: &[f64]) -> SocketCounts {
