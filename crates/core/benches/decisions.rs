@@ -111,10 +111,22 @@ mod breaker {
 
 #[divan::bench_group(sample_size = 1_000, sample_count = 200)]
 mod limit {
+    use std::sync::Arc;
     use std::task::{Context, Waker};
 
     use divan::{Bencher, black_box};
+    use fuseboard_core::Instant;
     use fuseboard_core::limit::{Admission, Kind, ResourceManager, Thresholds, WorkerId};
+    use fuseboard_core::pool::{Handle, HostKey, IdlePool, StreamCheckout, StreamFound};
+
+    #[derive(Clone)]
+    struct Link;
+
+    impl Handle<Self> for Link {
+        fn into_item(self) -> Self {
+            self
+        }
+    }
 
     /// A slot taken and given back.
     #[divan::bench(args = ["limited", "unlimited"])]
@@ -123,6 +135,31 @@ mod limit {
         let manager = ResourceManager::new(2, thresholds);
         bencher.bench_local(|| {
             matches!(manager.admit(black_box(WorkerId(0)), Kind::Connection), Admission::Admitted(_))
+        });
+    }
+
+    /// A slot for a stream, and a stream on a connection that is there; both given back.
+    #[divan::bench(args = ["limited", "unlimited"])]
+    fn stream(bencher: Bencher<'_, '_>, limits: &str) {
+        let thresholds = if limits == "limited" { Thresholds::ENVOY } else { Thresholds::UNLIMITED };
+        let manager = Arc::new(ResourceManager::new(2, thresholds));
+        let pool: IdlePool<Link, Link> = IdlePool::new(2, Arc::clone(&manager));
+        let (worker, host) = (WorkerId(0), HostKey(1));
+        let permit = manager.try_connect().unwrap();
+        let (_first, guard) = pool.begin(worker, host, permit, u32::MAX);
+        guard.opened(Link, 100, Instant::ZERO);
+        let mut cx = Context::from_waker(Waker::noop());
+        bencher.bench_local(|| {
+            let slot = manager.admit(black_box(worker), Kind::Stream);
+            let StreamCheckout::Ready(StreamFound::Lease(mut lease)) =
+                pool.checkout_stream(worker, host, |_| true)
+            else {
+                return false;
+            };
+            let ready = lease.poll_open(&mut cx).is_ready();
+            let kept = lease.finish(Instant::ZERO).is_none();
+            drop(slot);
+            ready && kept
         });
     }
 

@@ -398,3 +398,27 @@ impl<R: Rule> Turnstile<R> {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::super::Thresholds;
+    use super::super::admission::Slots;
+    use super::*;
+
+    /// That decisions are right is compared elsewhere; this is about their cost.
+    #[test]
+    fn the_word_decides_again_as_soon_as_one_kind_is_left() {
+        let thresholds = Thresholds { max_connections: 2, ..Thresholds::UNLIMITED };
+        let turnstile = Turnstile::new(Slots { thresholds, streams: 3, missing: 0 });
+        assert!(turnstile.try_enter(Kind::Connection), "one kind");
+        assert!(matches!(turnstile.enter(Kind::Stream, false), Entry::Entered));
+        assert!(!turnstile.try_enter(Kind::Stream) && !turnstile.try_enter(Kind::Connection), "both");
+        turnstile.release(Kind::Connection);
+        assert!((1..6).all(|_| turnstile.try_enter(Kind::Stream)), "six streams");
+        assert!(!turnstile.try_enter(Kind::Stream));
+        (0..6).for_each(|_| turnstile.release(Kind::Stream));
+        assert!(matches!(turnstile.enter(Kind::Connection, false), Entry::Entered));
+        assert!(turnstile.try_enter(Kind::Connection), "nobody was left");
+    }
+}

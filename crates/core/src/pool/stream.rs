@@ -18,7 +18,8 @@ use crate::sync::lock;
 pub enum StreamFound<'a, T, C> {
     /// A stream on a connection to the host, open or opening.
     Lease(Lease<'a, T, C>),
-    /// A stream on a connection to another host that may be used, [`Lease::host`].
+    /// A stream on a connection to another host, [`Lease::host`], that was usable when that was asked: for one that waited, when
+    /// it began to wait or a later connection was begun.
     Elsewhere(Lease<'a, T, C>),
     /// A new connection may be opened: [`IdlePool::begin`].
     Connect(CxPermit),
