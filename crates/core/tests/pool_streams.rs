@@ -7,6 +7,7 @@
 mod streams;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use fuseboard_core::limit::{CxPermit, Kind, ResourceManager, Thresholds, UNLIMITED, WorkerId};
@@ -14,7 +15,7 @@ use fuseboard_core::pool::{
     Checkout, Found, Guard, HostKey, IdlePool, Lease, Lost, StreamCheckout, StreamFound,
 };
 use fuseboard_core::{Instant, Rng};
-use streams::{Chaos, Item, Link, World};
+use streams::{Chaos, Flag, Item, Link, World};
 
 const ONE: WorkerId = WorkerId(0);
 const OTHER: WorkerId = WorkerId(1);
@@ -258,6 +259,29 @@ fn a_request_for_another_host_is_not_starved_by_long_streams() {
         panic!()
     };
     assert!(matches!(plain.pool.checkout_stream(ONE, HOST, anywhere), StreamCheckout::Wait(_)));
+}
+
+#[test]
+fn whoever_waits_hears_of_connections_that_are_begun_later() {
+    let plain = plain(1, 2);
+    let (first, guard) = plain.begin(ONE, HOST);
+    let second = plain.lease(ONE, HOST);
+    let StreamCheckout::Wait(mut early) = plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere) else {
+        panic!()
+    };
+    let late = plain.pool.checkout_stream(OTHER, HostKey(3), anywhere);
+    let StreamCheckout::Wait(mut late) = late else { panic!() };
+    let flag = Arc::new(Flag::default());
+    let waker = Waker::from(Arc::clone(&flag));
+    let mut cx = Context::from_waker(&waker);
+    assert!(late.poll_found(&mut cx).is_pending());
+    drop((first, second, guard));
+    let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
+    assert!(!flag.0.load(Ordering::Relaxed));
+    let (_lease, _guard) = plain.pool.begin(ONE, OTHER_HOST, permit, u32::MAX);
+    assert!(flag.0.load(Ordering::Relaxed), "woken");
+    let Poll::Ready(StreamFound::Elsewhere(lease)) = late.poll_found(&mut cx) else { panic!() };
+    assert_eq!(lease.host(), OTHER_HOST);
 }
 
 #[test]

@@ -170,12 +170,20 @@ pub(crate) struct CxWant {
     pub(crate) host: HostKey,
     /// The other hosts on whose shared connections it may go.
     pub(crate) elsewhere: Vec<HostKey>,
+    /// How many shared connections had been begun when it looked where it may go.
+    pub(crate) begun: u32,
 }
 
 impl CxWant {
     /// Whether a stream on a shared connection to `host` serves it.
     pub(crate) fn shares(&self, host: HostKey) -> bool {
         self.kind == Kind::Stream && (self.host == host || self.elsewhere.contains(&host))
+    }
+
+    /// Whether it can surely not use a shared connection to `host` that was the `nth` to be begun; it may not have looked yet.
+    pub(crate) fn shuns(&self, host: HostKey, nth: u32) -> bool {
+        let looked = self.begun.wrapping_sub(nth).cast_signed() >= 0;
+        !self.shares(host) && (looked || self.kind == Kind::Connection)
     }
 }
 

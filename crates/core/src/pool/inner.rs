@@ -126,13 +126,13 @@ impl<T, C> Inner<T, C> {
     /// A new shared connection of this worker, with the lease of the one who opens it.
     pub(super) fn share(&self, worker: usize, host: HostKey, requests: u32) -> Place {
         let mut kept = lock(&self.shelves[worker]);
+        // Whoever counts it looks at this shelf later than this, and finds it.
+        let nth = self.begun.fetch_add(1, AcqRel).wrapping_add(1);
         // Read under the mutex: a change that is not seen here comes by and finds the connection.
-        let shared = Shared::new(host, self.manager.streams(), requests);
+        let shared = Shared::new(host, nth, self.manager.streams(), requests);
         self.stands(Standing::default(), shared.standing());
         count(&self.shared, false, true);
-        let place = Place { shelf: worker, place: kept.share(shared) };
-        self.begun.fetch_add(1, AcqRel);
-        place
+        Place { shelf: worker, place: kept.share(shared) }
     }
 
     /// A stream to `host` on a connection of this shelf. `idle`: also on one that nobody uses.
@@ -292,10 +292,9 @@ impl<T, C> Inner<T, C> {
             if connections.waiters() <= self.ending() {
                 return;
             }
-            let Some(host) = self.step(at, |shared| shared.host) else { continue };
-            if connections.count(|want| !want.shares(host))
-                > usize::try_from(self.ending()).unwrap_or(usize::MAX)
-            {
+            let Some((host, nth)) = self.step(at, |shared| (shared.host, shared.nth)) else { continue };
+            let shunning = connections.count(|want| want.shuns(host, nth));
+            if shunning > usize::try_from(self.ending()).unwrap_or(usize::MAX) {
                 self.end(at);
             }
         }

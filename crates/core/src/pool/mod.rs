@@ -106,7 +106,7 @@ impl<T, C> IdlePool<T, C> {
         if let Some(found) = pool.reclaim(own, host, pool.connections().waiters()) {
             return Checkout::Ready(found);
         }
-        let want = CxWant { kind: Kind::Connection, host, elsewhere: Vec::new() };
+        let want = CxWant { kind: Kind::Connection, host, elsewhere: Vec::new(), begun: 0 };
         let place = match pool.connections().enter(want, true) {
             Entry::Queued(place, _) => place,
             Entry::Entered | Entry::Full(_) => {

@@ -56,6 +56,8 @@ pub(super) struct Standing {
 #[derive(Debug)]
 pub(super) struct Shared<C> {
     pub(super) host: HostKey,
+    /// How many were begun, this one included.
+    pub(super) nth: u32,
     phase: Phase<C>,
     /// Leases that are out, without those that were cut.
     streams: u32,
@@ -77,9 +79,10 @@ pub(super) struct Shared<C> {
 
 impl<C> Shared<C> {
     /// With the lease of the one who opens it, which is number 0.
-    pub(super) fn new(host: HostKey, configured: u32, requests: u32) -> Self {
+    pub(super) fn new(host: HostKey, nth: u32, configured: u32, requests: u32) -> Self {
         Self {
             host,
+            nth,
             phase: Phase::Opening(vec![(0, None)]),
             streams: 1,
             cut: Vec::new(),

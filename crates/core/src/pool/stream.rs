@@ -82,13 +82,14 @@ impl<T, C> IdlePool<T, C> {
         }
         let begun = pool.begun.load(Acquire);
         let elsewhere = pool.elsewhere(host, &usable);
-        let place = match pool.connections().enter(CxWant { kind: Kind::Stream, host, elsewhere }, true) {
-            Entry::Queued(place, _) => place,
-            Entry::Entered | Entry::Full(_) => {
-                let permit = CxPermit::entered(&pool.manager);
-                return StreamCheckout::Ready(StreamFound::Connect(permit));
-            }
-        };
+        let place =
+            match pool.connections().enter(CxWant { kind: Kind::Stream, host, elsewhere, begun }, true) {
+                Entry::Queued(place, _) => place,
+                Entry::Entered | Entry::Full(_) => {
+                    let permit = CxPermit::entered(&pool.manager);
+                    return StreamCheckout::Ready(StreamFound::Connect(permit));
+                }
+            };
         // What came free before the place was taken was not handed over: look again, now that it would be.
         let waiter = StreamWaiter { pool, host, usable, place: Some(place), begun };
         let ahead = pool.connections().waiters().saturating_sub(1);
@@ -228,8 +229,13 @@ impl<'a, T, C, F: Fn(HostKey) -> bool> StreamWaiter<'a, T, C, F> {
         }
         self.begun = begun;
         let elsewhere = self.pool.elsewhere(self.host, &self.usable);
-        self.pool.connections().want(place, CxWant { kind: Kind::Stream, host: self.host, elsewhere });
-        self.pool.lease_elsewhere(self.host, &self.usable)
+        let want = CxWant { kind: Kind::Stream, host: self.host, elsewhere, begun };
+        self.pool.connections().want(place, want);
+        let found = self.pool.lease_elsewhere(self.host, &self.usable);
+        if found.is_none() {
+            self.pool.make_way(|other| other != self.host && !(self.usable)(other));
+        }
+        found
     }
 
     fn redeem(&self, grant: CxGrant) -> Option<StreamFound<'a, T, C>> {

@@ -49,7 +49,7 @@ pub(crate) struct Chaos {
 }
 
 #[derive(Default)]
-struct Flag(AtomicBool);
+pub(crate) struct Flag(pub(crate) AtomicBool);
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
