@@ -11,7 +11,7 @@ use fuseboard_testkit::ClusterSketch;
 use tokio::net::TcpStream;
 
 use crate::clock;
-use crate::downstream::Downstream;
+use crate::downstream::{Downstream, Line, Place};
 use crate::listener::LiveListener;
 use crate::options::ProxyOptions;
 use crate::shared::Shared;
@@ -38,6 +38,12 @@ pub(crate) fn connection() -> io::Result<(StdStream, Downstream, Rc<Worker>)> {
     let permit = listener.admit().unwrap();
     let called = Proxied { source: peer, destination: stream.local_addr()? };
     let stream = Stream::plain(TcpStream::from_std(stream)?);
-    let downstream = Downstream::new(stream, called, permit, Rc::clone(&worker), clock::now());
+    let downstream = Downstream::new(
+        Line::Socket(stream),
+        called,
+        Place::new(permit, None),
+        Rc::clone(&worker),
+        clock::now(),
+    );
     Ok((client, downstream, worker))
 }

@@ -21,6 +21,7 @@ mod exchange;
 pub mod fallback;
 #[cfg(test)]
 mod fixture;
+mod http2;
 mod listener;
 pub mod live;
 mod local_reply;

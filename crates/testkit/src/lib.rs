@@ -6,6 +6,7 @@ mod caller;
 pub mod dashboard;
 mod descriptor;
 pub mod exposition;
+pub mod http2;
 mod ledger;
 mod origin;
 mod rig;

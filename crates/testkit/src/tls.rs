@@ -246,7 +246,12 @@ impl Drop for Tunnel {
 impl Tunnel {
     /// To `server`, asking for `name`.
     pub async fn start(policy: ClientPolicy, name: &str, server: SocketAddr) -> Self {
-        let context = ClientContext::new(&Arc::new(policy), &[b"http/1.1"]).unwrap();
+        Self::offering(&[b"http/1.1"], policy, name, server).await
+    }
+
+    /// The same, with other protocols to agree upon.
+    pub async fn offering(protocols: &[&[u8]], policy: ClientPolicy, name: &str, server: SocketAddr) -> Self {
+        let context = ClientContext::new(&Arc::new(policy), protocols).unwrap();
         let connector = TlsConnector::from(Arc::clone(context.config()));
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

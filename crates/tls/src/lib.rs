@@ -30,6 +30,9 @@ pub use session::{Peer, Session};
 /// HTTP/1.1 in ALPN.
 pub const HTTP_1_1: &[u8] = b"http/1.1";
 
+/// HTTP/2 in ALPN.
+pub const HTTP_2: &[u8] = b"h2";
+
 /// The arithmetic.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();

@@ -12,13 +12,14 @@ use fuseboard_http1::Headers;
 
 use super::End;
 use super::identity::Identity;
+use super::line::Line;
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
 use crate::deadline::{Timer, Timers};
 use crate::exchange::RouteCache;
 use crate::listener::{DownstreamPermit, LiveListener};
+use crate::shared::Seat;
 use crate::stats::ListenerBlock;
-use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// How long a client may go on sending after our last word, so that it reads our answer before it sees a reset.
@@ -27,14 +28,40 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What it may send in that time.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// A client's connection.
+/// What a connection counts as while it or one of its streams lives: its place in the listener, and in the worker's load.
+#[derive(Debug)]
+pub(crate) struct Place {
+    permit: DownstreamPermit,
+    _seat: Option<Seat>,
+}
+
+impl Place {
+    pub(crate) fn new(permit: DownstreamPermit, seat: Option<Seat>) -> Rc<Self> {
+        Rc::new(Self { permit, _seat: seat })
+    }
+
+    pub(super) fn listener(&self) -> &LiveListener {
+        self.permit.listener()
+    }
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// HTTP/1.1, or 1.0.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A client's connection, or one of the streams of its connection: what carries its requests.
 #[derive(Debug)]
 pub(crate) struct Downstream {
-    pub(super) stream: Stream,
-    called: Proxied,
+    pub(super) line: Line,
+    pub(super) called: Proxied,
     /// A PROXY header says who calls.
     pub(super) is_proxied: bool,
-    permit: DownstreamPermit,
+    pub(super) place: Rc<Place>,
     pub(crate) worker: Rc<Worker>,
     pub(crate) timers: Timers,
     /// Read and not yet used; the head of the running exchange stays at its front.
@@ -48,7 +75,9 @@ pub(crate) struct Downstream {
     /// The latest reading of the clock; good enough for idle time-outs.
     pub(crate) now: Instant,
     /// What TLS told of the client; `None`: plain text.
-    pub(super) identity: Option<Box<Identity>>,
+    pub(super) identity: Option<Rc<Identity>>,
+    /// `None`: it has not said anything yet.
+    pub(super) spoken: Option<Spoken>,
     /// No request has come yet.
     pub(super) fresh: bool,
     received: u64,
@@ -57,19 +86,19 @@ pub(crate) struct Downstream {
 
 impl Downstream {
     pub(crate) fn new(
-        stream: Stream,
+        line: Line,
         called: Proxied,
-        permit: DownstreamPermit,
+        place: Rc<Place>,
         worker: Rc<Worker>,
         now: Instant,
     ) -> Self {
         Self {
             timers: worker.deadlines.register(),
-            routes: RouteCache::new(worker.view(), permit.listener().id),
-            stream,
+            routes: RouteCache::new(worker.view(), place.listener().id),
+            line,
             called,
             is_proxied: false,
-            permit,
+            place,
             worker,
             input: Buffer::default(),
             output: Vec::new(),
@@ -78,6 +107,7 @@ impl Downstream {
             response_headers: Headers::new(),
             now,
             identity: None,
+            spoken: None,
             fresh: true,
             received: 0,
             sent: 0,
@@ -85,7 +115,7 @@ impl Downstream {
     }
 
     pub(crate) fn listener(&self) -> &LiveListener {
-        self.permit.listener()
+        self.place.listener()
     }
 
     /// The worker's numbers of this listener.
@@ -108,6 +138,11 @@ impl Downstream {
         self.is_proxied.then(|| self.called.source.ip())
     }
 
+    /// Whether it is one of several on its connection.
+    pub(crate) const fn is_stream(&self) -> bool {
+        matches!(self.line, Line::Served(_))
+    }
+
     /// Bytes that were read and are used up: those of all exchanges so far.
     pub(crate) const fn taken(&self) -> u64 {
         self.received - self.input.len() as u64
@@ -120,25 +155,27 @@ impl Downstream {
 
     /// Reads into the room of the input; `Ok(0)` is the end. The input must have room.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = self.stream.poll_read(cx, self.input.room());
+        let read = self.line.poll_read(cx, self.input.room());
         read.map_ok(|n| self.have_read(n))
     }
 
     fn have_read(&mut self, n: usize) -> usize {
         self.input.advance(n);
         self.received += n as u64;
-        self.stats().http.downstream_cx_rx_bytes_total.add(n as u64);
+        if !self.is_stream() {
+            self.stats().http.downstream_cx_rx_bytes_total.add(n as u64);
+        }
         n
     }
 
     /// Waits for bytes without a buffer to put them in.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_readable(cx)
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.line.poll_readable(cx)
     }
 
     /// Whether the system has something to read, bytes or their end; the event loop may not have heard of it yet.
     pub(super) fn is_readable_now(&mut self) -> bool {
-        self.stream.is_readable_now()
+        self.line.is_readable_now()
     }
 
     /// Ready when the client has closed its side, or reset the connection. What it sent before is read into the input, as far
@@ -152,7 +189,7 @@ impl Downstream {
                     Poll::Ready(_) => return Poll::Ready(()),
                 }
             } else {
-                return self.stream.poll_closed(cx);
+                return self.line.poll_closed(cx);
             }
         }
     }
@@ -165,7 +202,7 @@ impl Downstream {
     /// Writes the output.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.output.len() {
-            let wrote = self.stream.poll_write(cx, &self.output[self.written..]);
+            let wrote = self.line.poll_write(cx, &self.output[self.written..]);
             let Poll::Ready(n) = self.have_written(wrote)? else { return Poll::Pending };
             self.written += n;
         }
@@ -176,7 +213,7 @@ impl Downstream {
 
     /// Writes bytes that are not in the output; the output must be flushed.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let wrote = self.stream.poll_write(cx, bytes);
+        let wrote = self.line.poll_write(cx, bytes);
         self.have_written(wrote)
     }
 
@@ -197,7 +234,9 @@ impl Downstream {
             self.timers.disarm(Timer::Answer);
         }
         self.sent += n as u64;
-        self.stats().http.downstream_cx_tx_bytes_total.add(n as u64);
+        if !self.is_stream() {
+            self.stats().http.downstream_cx_tx_bytes_total.add(n as u64);
+        }
         Poll::Ready(Ok(n))
     }
 
@@ -223,7 +262,7 @@ impl Downstream {
 
     /// Ends our side, and reads on for a moment: a client that still sends would otherwise get a reset in place of the answer.
     pub(crate) async fn linger(&mut self) {
-        if !self.stream.shut_down() {
+        if !self.line.shut_down() {
             return;
         }
         self.timers.arm(Timer::Pause, clock::now() + LINGER);
@@ -246,18 +285,18 @@ impl Downstream {
     }
 
     /// The close will be a reset: the answer was broken off, and its end must not look like one.
-    pub(crate) fn reset_on_close(&self) {
-        self.stream.reset_on_close();
+    pub(crate) fn reset_on_close(&mut self) {
+        self.line.reset_on_close();
     }
 
     /// Ends the sending direction of a tunnel.
     pub(crate) fn shut_down(&mut self) {
-        self.stream.shut_down();
+        self.line.shut_down();
     }
 
     /// Tells the client that nothing was cut off. Before closing.
     pub(super) fn say_end(&mut self) {
-        self.stream.say_end();
+        self.line.say_end();
     }
 
     /// Whether the client's connection is encrypted.
@@ -281,9 +320,32 @@ impl Downstream {
         block.listener.downstream_cx_active.inc();
         let http = &block.http;
         http.downstream_cx_total.inc();
-        http.downstream_cx_http1_total.inc();
         http.downstream_cx_active.inc();
-        http.downstream_cx_http1_active.inc();
+    }
+
+    /// The connection's first bytes tell what is spoken on it.
+    pub(super) fn begin(&mut self, spoken: Spoken) {
+        if self.spoken.is_some() {
+            return;
+        }
+        self.spoken = Some(spoken);
+        let http = &self.stats().http;
+        match spoken {
+            _ if self.is_stream() => {}
+            Spoken::Http1 => {
+                http.downstream_cx_http1_total.inc();
+                http.downstream_cx_http1_active.inc();
+            }
+            Spoken::Http2 => {
+                http.downstream_cx_http2_total.inc();
+                http.downstream_cx_http2_active.inc();
+            }
+        }
+    }
+
+    /// What the client speaks.
+    pub(crate) fn spoken(&self) -> Spoken {
+        self.spoken.unwrap_or(Spoken::Http1)
     }
 
     pub(super) fn count_closed(&self, end: End, millis: u64) {
@@ -293,7 +355,11 @@ impl Downstream {
         block.listener.downstream_cx_length_ms.record(millis);
         let http = &block.http;
         http.downstream_cx_active.dec();
-        http.downstream_cx_http1_active.dec();
+        match self.spoken {
+            None => {}
+            Some(Spoken::Http1) => http.downstream_cx_http1_active.dec(),
+            Some(Spoken::Http2) => http.downstream_cx_http2_active.dec(),
+        }
         http.downstream_cx_destroy.inc();
         http.downstream_cx_length_ms.record(millis);
         if end.remote {

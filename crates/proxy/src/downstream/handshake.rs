@@ -1,6 +1,7 @@
 //! The TLS handshake of a client, within its time. Who speaks plain HTTP instead is told so, in plain HTTP.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use fuseboard_tls::Failure;
 use tracing::debug;
 
 use super::identity::Identity;
-use super::{Downstream, End};
+use super::{Downstream, End, Spoken};
 use crate::arrival::handshake;
 
 /// What a client gets that took us for a server without TLS; nginx's status and words.
@@ -22,13 +23,18 @@ impl Downstream {
         let Some(context) = self.listener().tls() else { return Ok(()) };
         self.stats().http.downstream_cx_ssl_total.inc();
         let patience = self.routes.http_settings().map_or(Duration::ZERO, |http| http.handshake_timeout);
-        match handshake(&mut self.stream, &self.timers, &context, patience).await {
+        let Some(socket) = self.line.socket() else { return Ok(()) };
+        match handshake(socket, &self.timers, &context, patience).await {
             Some(Ok(())) => {
-                if let Some(session) = self.stream.tls() {
+                if let Some(session) = self.line.tls() {
+                    let agreed_on_http2 = session.protocol() == Some(fuseboard_tls::HTTP_2);
                     let identity = Identity::of(session, &context);
                     self.stats().ssl.count_session(&session.peer());
-                    self.identity = Some(Box::new(identity));
+                    self.identity = Some(Rc::new(identity));
                     self.stats().http.downstream_cx_ssl_active.inc();
+                    if agreed_on_http2 {
+                        self.begin(Spoken::Http2);
+                    }
                 }
                 Ok(())
             }
@@ -36,7 +42,7 @@ impl Downstream {
                 let remote = matches!(failure, Failure::Transport(_));
                 self.stats().ssl.count_failure(failure.kind());
                 debug!(target: logger::CONN_HANDLER, "no TLS with {}: {}", self.peer(), failure.reason());
-                if self.stream.tls().is_some_and(fuseboard_tls::Session::began_in_plain_text) {
+                if self.line.tls().is_some_and(fuseboard_tls::Session::began_in_plain_text) {
                     self.stats().own.plain_text_on_tls.inc();
                     self.answer_in_plain_text().await;
                 }
@@ -50,7 +56,9 @@ impl Downstream {
     }
 
     async fn answer_in_plain_text(&mut self) {
-        self.stream.give_up_tls();
+        if let Some(socket) = self.line.socket() {
+            socket.give_up_tls();
+        }
         self.output = PLAIN_TEXT.to_vec();
         // The socket was never written to, so that this fits into it at once.
         let sent = poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await;

@@ -9,19 +9,25 @@ use std::time::Duration;
 use fuseboard_http1::{HeadError, HeadScanner, Limits, RequestSummary, parse_request};
 use fuseboard_snapshot::HttpSettings;
 
-use super::Downstream;
+use super::{Downstream, Spoken};
 use crate::clock;
 use crate::deadline::Timer;
+use crate::http2::PREFACE;
 use crate::local_reply::Cause;
 
 /// A connection that was let in just before draining began has this long for its first request.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
+
+/// So much of the preface of HTTP/2 tells it from any head of HTTP/1.1: `PRI * HTTP/2.0`.
+const TELLING: usize = 14;
 
 /// What came of waiting for a request.
 #[derive(Debug)]
 pub(crate) enum Head {
     /// A request, and the length of its head at the front of the input.
     Request(RequestSummary, usize),
+    /// The connection begins with the preface of HTTP/2, which is at the front of the input as far as it has come.
+    Http2,
     /// Something to be answered and closed.
     Rejected(Rejected),
     /// The connection is over.
@@ -52,7 +58,12 @@ impl Downstream {
                     return Head::Closed { remote: false };
                 }
                 self.take_buffers();
+            } else if self.may_be_http2() {
+                if self.input.len() >= TELLING {
+                    break Head::Http2;
+                }
             } else {
+                self.begin(Spoken::Http1);
                 match scanner.scan(self.input.filled()) {
                     Ok(Some(length)) => break self.parse(length, limits),
                     Ok(None) => {}
@@ -76,6 +87,12 @@ impl Downstream {
             self.timers.disarm(Timer::RequestHead);
         }
         head
+    }
+
+    /// Whether the first bytes are those of the preface of HTTP/2, as far as they tell (prior knowledge, RFC 9113 section 3.3).
+    fn may_be_http2(&self) -> bool {
+        let told = &self.input.filled()[..self.input.len().min(TELLING)];
+        self.spoken.is_none() && PREFACE.starts_with(told)
     }
 
     /// What the listener allows now; `None`: it is gone, and so is what it might serve.

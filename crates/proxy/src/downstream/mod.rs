@@ -4,7 +4,9 @@
 mod connection;
 mod handshake;
 mod head;
+mod http2;
 mod identity;
+mod line;
 
 use std::rc::Rc;
 
@@ -14,18 +16,21 @@ use crate::exchange::{self, After};
 use crate::upstream::millis;
 use crate::worker::Worker;
 
-pub(crate) use connection::Downstream;
+pub(crate) use connection::{Downstream, Place, Spoken};
 pub(crate) use head::{Head, Rejected};
+pub(crate) use line::Line;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     let Arrival { stream, called, header, started, permit, seat } = arrival;
-    let mut connection = Downstream::new(stream, called, permit, worker, started);
+    let place = Place::new(permit, Some(seat));
+    let mut connection = Downstream::new(Line::Socket(stream), called, place, worker, started);
     connection.count_opened();
     let end = match header {
         Ok(proxied) => {
             connection.is_proxied = proxied;
             match connection.secure().await {
+                Ok(()) if connection.spoken == Some(Spoken::Http2) => http2::serve(&mut connection).await,
                 Ok(()) => exchanges(&mut connection).await,
                 Err(end) => end,
             }
@@ -37,8 +42,6 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     };
     connection.count_insecure();
     connection.count_closed(end, millis(clock::now().saturating_since(started)));
-    drop(connection);
-    drop(seat);
 }
 
 /// Who ended a downstream connection, and when.
@@ -69,6 +72,7 @@ async fn exchanges(connection: &mut Downstream) -> End {
                 }
                 After::Gone => return End { remote: true, busy: true },
             },
+            Head::Http2 => return http2::serve(connection).await,
             Head::Rejected(rejected) => {
                 exchange::reject(connection, &rejected).await;
                 connection.linger().await;

@@ -16,6 +16,7 @@ use super::Exchange;
 use super::route::Routed;
 use crate::access_log::Entry;
 use crate::clock;
+use crate::downstream::Spoken;
 use crate::live::Host;
 use crate::local_reply::Cause;
 use crate::refusal;
@@ -331,9 +332,10 @@ impl Exchange<'_> {
             start_time: clock::wall(account.started),
             method: text(head.method_bytes()),
             path: text(head.target()),
-            protocol: match head.version() {
-                Version::Http10 => "HTTP/1.0",
-                Version::Http11 => "HTTP/1.1",
+            protocol: match (self.down.spoken(), head.version()) {
+                (Spoken::Http2, _) => "HTTP/2",
+                (Spoken::Http1, Version::Http10) => "HTTP/1.0",
+                (Spoken::Http1, Version::Http11) => "HTTP/1.1",
             },
             response_code: account.status,
             response_flags: account.flags(),

@@ -158,6 +158,10 @@ impl Exchange<'_> {
 
     /// Says what becomes of the connection, where the version alone does not.
     pub(super) fn write_connection(&mut self, out: &mut Vec<u8>) {
+        // A stream ends with its exchange in any case.
+        if self.down.is_stream() {
+            return;
+        }
         if !self.close && self.worker.says_farewell() {
             self.close = true;
             self.down.stats().http.downstream_cx_drain_close.inc();

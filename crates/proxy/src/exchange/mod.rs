@@ -28,7 +28,7 @@ use fuseboard_http1::{BodyDecoder, Limits, Method, RequestHead, RequestSummary};
 
 use crate::clock;
 use crate::deadline::Timer;
-use crate::downstream::{Downstream, Rejected};
+use crate::downstream::{Downstream, Rejected, Spoken};
 use crate::fallback::KeptAnswer;
 use crate::local_reply::Cause;
 use crate::upstream::millis;
@@ -119,7 +119,10 @@ pub(crate) async fn run(down: &mut Downstream, request: RequestSummary, head_len
     down.now = started;
     let http = &down.stats().http;
     http.downstream_rq_total.inc();
-    http.downstream_rq_http1_total.inc();
+    match down.spoken() {
+        Spoken::Http1 => http.downstream_rq_http1_total.inc(),
+        Spoken::Http2 => http.downstream_rq_http2_total.inc(),
+    }
     http.downstream_rq_active.inc();
     http.rq_total.inc();
     let mut exchange = Exchange::new(down, request, head_length, started);

@@ -17,7 +17,7 @@ use super::{After, Exchange};
 use crate::access_log::Entry;
 use crate::clock;
 use crate::deadline::Timer;
-use crate::downstream::{Downstream, Rejected};
+use crate::downstream::{Downstream, Rejected, Spoken};
 use crate::local_reply::{Cause, Row};
 use crate::stats::Ending;
 
@@ -122,7 +122,9 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     let mut out = std::mem::take(&mut down.output);
     let begins_at = out.len();
     write_head(&mut out, row, body.len(), &down.worker.date(down.now));
-    write::field(&mut out, b"connection", b"close");
+    if !down.is_stream() {
+        write::field(&mut out, b"connection", b"close");
+    }
     write::end_head(&mut out);
     out.extend_from_slice(&body);
     let sent = (out.len() - begins_at) as u64;
@@ -142,7 +144,10 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
         start_time: clock::wall(down.now),
         method: "-".into(),
         path: "-".into(),
-        protocol: "HTTP/1.1",
+        protocol: match down.spoken() {
+            Spoken::Http1 => "HTTP/1.1",
+            Spoken::Http2 => "HTTP/2",
+        },
         response_code: row.status,
         response_flags: row.flag.to_owned(),
         response_code_details: details.to_owned(),

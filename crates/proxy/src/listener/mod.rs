@@ -100,7 +100,7 @@ impl LiveListener {
     pub(crate) fn security(&self, listener: &Listener) -> Result<Option<Arc<ServerContext>>, ListenError> {
         let Some(policy) = &listener.tls else { return Ok(None) };
         let protocols: &[&[u8]] = match listener.target {
-            ListenerTarget::Routes(_) => &[fuseboard_tls::HTTP_1_1],
+            ListenerTarget::Routes(_) => &[fuseboard_tls::HTTP_2, fuseboard_tls::HTTP_1_1],
             // Whatever clients offer is between them and the host.
             ListenerTarget::Tcp(_) => &[],
         };

@@ -29,6 +29,8 @@ stats! {
         downstream_cx_total: Counter,
         /// Connections open now.
         downstream_cx_active: Gauge,
+        /// HTTP/2 connections open now.
+        downstream_cx_http2_active: Gauge,
         /// Connections closed.
         downstream_cx_destroy: Counter,
         /// Connections refused because the listener's bound was reached.
@@ -55,13 +57,15 @@ stats! {
 }
 
 stats! {
-    /// Envoy's HTTP connection manager stats, as far as HTTP/1.1 can move them. The classes of
+    /// Envoy's HTTP connection manager stats, as far as we can move them. The classes of
     /// `downstream_rq_<n>xx` and `downstream_rq_completed` are made from the counts by status.
     pub struct HttpStats in "http.<prefix>" {
         /// Connections taken.
         downstream_cx_total: Counter,
         /// HTTP/1.1 connections taken.
         downstream_cx_http1_total: Counter,
+        /// HTTP/2 connections taken.
+        downstream_cx_http2_total: Counter,
         /// Connections with TLS taken.
         downstream_cx_ssl_total: Counter,
         /// Connections open now.
@@ -70,6 +74,8 @@ stats! {
         downstream_cx_ssl_active: Gauge,
         /// HTTP/1.1 connections open now.
         downstream_cx_http1_active: Gauge,
+        /// HTTP/2 connections open now.
+        downstream_cx_http2_active: Gauge,
         /// Connections closed.
         downstream_cx_destroy: Counter,
         /// Connections closed by us.
@@ -102,6 +108,8 @@ stats! {
         downstream_rq_total: Counter,
         /// HTTP/1.1 requests received.
         downstream_rq_http1_total: Counter,
+        /// HTTP/2 requests received.
+        downstream_rq_http2_total: Counter,
         /// Requests being served now.
         downstream_rq_active: Gauge,
         /// Requests whose head did not arrive in time.

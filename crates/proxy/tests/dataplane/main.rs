@@ -16,6 +16,7 @@ mod fallback;
 mod fallback_cache;
 mod flags;
 mod http1;
+mod http2_clients;
 mod istio_metrics;
 mod limits;
 mod messages;

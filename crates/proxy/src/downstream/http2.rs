@@ -1,0 +1,260 @@
+//! A client's connection of HTTP/2: each of its streams is served by a task of its own, as a [`Downstream`] with one request.
+//! Whoever drains says so twice (GOAWAY, RFC 9113 section 6.8) and lets running streams end; a connection without streams is
+//! closed when it has been idle for too long.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fuseboard_admin::logging::logger;
+use fuseboard_core::tcp::Proxied;
+use fuseboard_snapshot::HttpSettings;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use tracing::debug;
+
+use super::End;
+use super::connection::{Downstream, Place, Spoken};
+use super::head::Head;
+use super::identity::Identity;
+use super::line::Line;
+use crate::clock;
+use crate::deadline::{Timer, Timers};
+use crate::exchange::{self, After, RouteCache};
+use crate::http2::{CONNECTION_WINDOW, Carrier, MAX_STREAMS, Meter, STREAM_WINDOW, ServedStream};
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// Answers that were made and not yet taken, for one stream: as much as one of our own buffers holds, several times.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that a client has given up and we have not looked at yet; one more ends the connection (CVE-2023-44487).
+const RESET_STREAMS: usize = 50;
+
+/// What all streams of a connection have in common.
+struct Common {
+    worker: Rc<Worker>,
+    place: Rc<Place>,
+    called: Proxied,
+    is_proxied: bool,
+    identity: Option<Rc<Identity>>,
+    /// Streams that are being served.
+    active: Cell<usize>,
+}
+
+/// How a connection comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Not yet.
+    Open,
+    /// We have said that we take no further streams.
+    Farewell,
+}
+
+/// Counts the connection's bytes.
+#[derive(Debug)]
+struct Traffic {
+    worker: Rc<Worker>,
+    place: Rc<Place>,
+}
+
+impl Meter for Traffic {
+    fn received(&self, n: usize) {
+        let block = self.place.listener().stats.shard(self.worker.index);
+        block.http.downstream_cx_rx_bytes_total.add(n as u64);
+    }
+
+    fn sent(&self, n: usize) {
+        let block = self.place.listener().stats.shard(self.worker.index);
+        block.http.downstream_cx_tx_bytes_total.add(n as u64);
+    }
+}
+
+type Frames<'c> = Connection<Carrier<&'c mut Stream, Traffic>, Bytes>;
+
+/// Serves the connection to its end. What was read of it is at the front of the input.
+pub(super) async fn serve(down: &mut Downstream) -> End {
+    down.begin(Spoken::Http2);
+    let Some(settings) = down.routes.http_settings().cloned() else {
+        return End { remote: false, busy: false };
+    };
+    let common = Rc::new(Common {
+        worker: Rc::clone(&down.worker),
+        place: Rc::clone(&down.place),
+        called: down.called,
+        is_proxied: down.is_proxied,
+        identity: down.identity.clone(),
+        active: Cell::new(0),
+    });
+    let meter = Traffic { worker: Rc::clone(&down.worker), place: Rc::clone(&down.place) };
+    let ahead = down.input.filled().to_vec();
+    down.input.consume(ahead.len());
+    down.release_buffers();
+    let Downstream { line, timers, routes, .. } = down;
+    let Some(connection) = line.socket() else { return End { remote: false, busy: false } };
+    let carrier = Carrier::new(connection, ahead, meter);
+    let Some(frames) = handshake(&settings, carrier, timers, &common).await else {
+        return End { remote: true, busy: false };
+    };
+    Driver { frames, common, timers, routes, ending: Ending::Open, idle: false }.run().await
+}
+
+/// Exchanges the first frames; `None`: what came is not HTTP/2, or did not come in time.
+async fn handshake<'c>(
+    settings: &HttpSettings,
+    carrier: Carrier<&'c mut Stream, Traffic>,
+    timers: &Timers,
+    common: &Common,
+) -> Option<Frames<'c>> {
+    let head_bytes = u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX);
+    let mut handshake = pin!(
+        Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(head_bytes)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_concurrent_reset_streams(RESET_STREAMS)
+            .max_pending_accept_reset_streams(RESET_STREAMS)
+            .handshake(carrier)
+    );
+    timers.arm(Timer::RequestHead, clock::now() + settings.request_headers_timeout);
+    let frames = poll_fn(|cx| match handshake.as_mut().poll(cx) {
+        Poll::Ready(frames) => Poll::Ready(Some(frames)),
+        Poll::Pending => timers.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(None)),
+    })
+    .await;
+    timers.disarm(Timer::RequestHead);
+    match frames {
+        Some(Ok(frames)) => Some(frames),
+        Some(Err(error)) => {
+            common.broke(&error);
+            None
+        }
+        None => None,
+    }
+}
+
+/// Drives one connection.
+struct Driver<'c> {
+    frames: Frames<'c>,
+    common: Rc<Common>,
+    timers: &'c Timers,
+    routes: &'c mut RouteCache,
+    ending: Ending,
+    /// The idle time runs.
+    idle: bool,
+}
+
+impl Driver<'_> {
+    async fn run(mut self) -> End {
+        let remote = poll_fn(|cx| self.poll(cx)).await;
+        End { remote, busy: self.common.active.get() > 0 }
+    }
+
+    /// Ready when the connection is over; true: the client ended it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            self.look_around();
+            match self.frames.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    tokio::task::spawn_local(serve_stream(Active::new(&self.common), request, respond));
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.common.broke(&error);
+                    return Poll::Ready(error.is_io() || error.is_remote());
+                }
+                Poll::Ready(None) => return Poll::Ready(self.ending == Ending::Open),
+                Poll::Pending => {}
+            }
+            if self.timers.poll_expired(cx).is_none() {
+                return Poll::Pending;
+            }
+            if self.idle {
+                self.common.http().downstream_cx_idle_timeout.inc();
+                self.say_farewell();
+            }
+        }
+    }
+
+    /// Whether it is time to say farewell, and whether the connection is idle.
+    fn look_around(&mut self) {
+        self.routes.refresh(&self.common.worker);
+        let settings = self.routes.http_settings();
+        if self.ending == Ending::Open && (settings.is_none() || self.common.worker.says_farewell()) {
+            self.common.http().downstream_cx_drain_close.inc();
+            self.say_farewell();
+        }
+        let idle = self.common.active.get() == 0 && self.ending == Ending::Open;
+        if idle
+            && !self.idle
+            && let Some(settings) = self.routes.http_settings()
+        {
+            self.timers.arm(Timer::Idle, clock::now() + settings.idle_timeout);
+        } else if self.idle && !idle {
+            self.timers.disarm(Timer::Idle);
+        }
+        self.idle = idle;
+    }
+
+    /// Takes no further streams; the connection ends with the last one.
+    fn say_farewell(&mut self) {
+        self.ending = Ending::Farewell;
+        self.frames.graceful_shutdown();
+    }
+}
+
+impl Common {
+    fn http(&self) -> &crate::stats::HttpStats {
+        &self.place.listener().stats.shard(self.worker.index).http
+    }
+
+    /// The connection cannot go on.
+    fn broke(&self, error: &h2::Error) {
+        debug!(target: logger::HTTP, "the connection of {} broke: {error}", self.called.source);
+        if error.is_library() || error.reason().is_some_and(|reason| reason != Reason::NO_ERROR) {
+            self.http().downstream_cx_protocol_error.inc();
+        }
+    }
+}
+
+/// Serves one stream to its end.
+async fn serve_stream(active: Active, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    let common = &active.0;
+    let line = Line::Served(Box::new(ServedStream::new(request, respond)));
+    let (place, worker) = (Rc::clone(&common.place), Rc::clone(&common.worker));
+    let mut down = Downstream::new(line, common.called, place, worker, clock::now());
+    down.is_proxied = common.is_proxied;
+    down.identity.clone_from(&common.identity);
+    down.begin(Spoken::Http2);
+    match down.read_head().await {
+        Head::Request(request, length) => {
+            if exchange::run(&mut down, request, length).await == After::Reset {
+                down.reset_on_close();
+            }
+        }
+        Head::Rejected(rejected) => exchange::reject(&mut down, &rejected).await,
+        Head::Http2 | Head::Closed { .. } => {}
+    }
+}
+
+/// A stream that is being served.
+struct Active(Rc<Common>);
+
+impl Active {
+    fn new(common: &Rc<Common>) -> Self {
+        common.active.set(common.active.get() + 1);
+        Self(Rc::clone(common))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get() - 1);
+    }
+}

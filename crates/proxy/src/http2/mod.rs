@@ -1,0 +1,40 @@
+//! Streams of HTTP/2, spoken to as if they were connections of HTTP/1.1 ([ADR 9](../../../../docs/adr/0009-http2-streams-as-messages.md)).
+//! An exchange knows one form of messages; here that form is read from and written to streams.
+//! Frames, windows and header compression are the `h2` crate's; which stream serves what is decided elsewhere.
+//!
+//! - [`heads`]: what a stream's head says, as a head of HTTP/1.1
+//! - [`incoming`]: what comes on a stream, as bytes of a message
+//! - [`outgoing`]: bytes of a message, as what goes on a stream
+//! - [`ServedStream`]: both ways, for a client's stream
+//! - [`Carrier`]: the connection below
+
+mod carrier;
+mod heads;
+mod incoming;
+mod outgoing;
+mod served;
+
+use std::io;
+
+pub(crate) use carrier::{Carrier, Meter};
+pub(crate) use served::ServedStream;
+
+/// What a client of HTTP/2 says first (RFC 9113 section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What may be on its way to us on one stream.
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What may be on its way to us on all streams of one connection together, which bounds the memory that a peer can fill.
+pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Streams that one connection may carry at a time, where nothing else is said: Envoy's default.
+pub(crate) const MAX_STREAMS: u32 = 1024;
+
+/// A failure of a stream or its connection, for who thinks of it as a connection of its own.
+fn broken(error: h2::Error) -> io::Error {
+    match error.into_io() {
+        Some(error) => error,
+        None => io::ErrorKind::ConnectionReset.into(),
+    }
+}

@@ -1,0 +1,197 @@
+//! The bytes of an HTTP/1.1 message, as what goes on a stream: its head is collected and parsed, its body is unwrapped and sent
+//! as far as the peer's windows allow. It sends nothing by itself that was not written to it.
+
+use std::io;
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use fuseboard_http1::{
+    Awaiting, BodyDecoder, BodyFraming, Field, HeadScanner, Headers, Limits, ResponseHead, parse_response,
+};
+use h2::SendStream;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::broken;
+
+/// What we write ourselves was bounded where it came in; what we add to it must not make it too large.
+const LIMITS: Limits = Limits { max_head_bytes: 1024 * 1024, max_headers: fuseboard_http1::MAX_HEADERS };
+
+/// Collects a head that may be written in pieces.
+#[derive(Debug)]
+pub(super) struct HeadCollector {
+    scanner: HeadScanner,
+    collected: Vec<u8>,
+}
+
+impl HeadCollector {
+    pub(super) const fn for_responses() -> Self {
+        Self { scanner: HeadScanner::for_responses(LIMITS), collected: Vec::new() }
+    }
+
+    /// Takes from the front of `bytes`: how much of it belongs to the head, and whether that is whole. `use_head` is given it then.
+    pub(super) fn take<T>(
+        &mut self,
+        bytes: &[u8],
+        use_head: impl FnOnce(&[u8]) -> io::Result<T>,
+    ) -> io::Result<(usize, Option<T>)> {
+        let before = self.collected.len();
+        let head = if before == 0 {
+            bytes
+        } else {
+            self.collected.extend_from_slice(bytes);
+            &self.collected
+        };
+        match self.scanner.scan(head).map_err(io::Error::other)? {
+            Some(length) => {
+                let used = use_head(&head[..length])?;
+                self.scanner.reset();
+                self.collected.clear();
+                Ok((length - before, Some(used)))
+            }
+            None => {
+                if before == 0 {
+                    self.collected.extend_from_slice(bytes);
+                }
+                Ok((bytes.len(), None))
+            }
+        }
+    }
+}
+
+/// Parses a head of ours.
+pub(super) fn parse<'a>(
+    head: &'a [u8],
+    headers: &'a mut Headers,
+    awaiting: Awaiting,
+) -> io::Result<ResponseHead<'a>> {
+    parse_response(head, headers, &LIMITS, awaiting).map_err(io::Error::other)
+}
+
+/// The fields that HTTP/2 has too.
+pub(super) fn fields<'a>(fields: impl Iterator<Item = Field<'a>>) -> io::Result<HeaderMap> {
+    let mut map = HeaderMap::new();
+    for field in fields.filter(|field| !field.hop_by_hop) {
+        append(&mut map, field.name, field.value)?;
+    }
+    Ok(map)
+}
+
+fn append(map: &mut HeaderMap, name: &[u8], value: &[u8]) -> io::Result<()> {
+    let name = HeaderName::from_bytes(name).map_err(io::Error::other)?;
+    let value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
+    map.append(name, value);
+    Ok(())
+}
+
+/// A body on its way out.
+#[derive(Debug)]
+pub(super) struct OutgoingBody {
+    decoder: BodyDecoder,
+    /// Content at the front of what is to be written that was unwrapped already.
+    owed: usize,
+    ended: bool,
+}
+
+impl OutgoingBody {
+    pub(super) const fn new(framing: BodyFraming) -> Self {
+        let decoder = BodyDecoder::new(framing, LIMITS).keeping_trailers();
+        let ended = decoder.is_complete();
+        Self { decoder, owed: 0, ended }
+    }
+
+    /// Whether nothing more is to be sent.
+    pub(super) const fn is_over(&self) -> bool {
+        self.ended
+    }
+
+    /// Sends from the front of `bytes` what the windows allow: how much of them is used up, which is everything once the body is
+    /// over. The same bytes in front of more are to come again if it was not all.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut SendStream<Bytes>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut used = 0;
+        while !self.ended {
+            if self.owed == 0 {
+                used += self.unwrap(&bytes[used..])?;
+            }
+            if self.owed == 0 {
+                self.finish(stream)?;
+                break;
+            }
+            if used == bytes.len() {
+                break;
+            }
+            match self.poll_content(cx, stream, &bytes[used..]) {
+                Poll::Ready(sent) => used += sent?,
+                Poll::Pending if used > 0 => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(if self.ended { bytes.len() } else { used }))
+    }
+
+    /// Takes framing from the front, up to the next content: how many bytes that was.
+    fn unwrap(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let decoded = self.decoder.decode(bytes).map_err(io::Error::other)?;
+        let Range { start, end } = decoded.content;
+        self.owed = end - start;
+        Ok(if self.owed == 0 { decoded.consumed } else { start })
+    }
+
+    /// Sends a part of the content that is owed, with the end of the stream if it is the last one.
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut SendStream<Bytes>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wanted = self.owed.min(bytes.len());
+        let room = ready!(poll_room(cx, stream, wanted))?;
+        let now = wanted.min(room);
+        let mut used = now;
+        self.owed -= now;
+        if self.owed == 0 {
+            used += self.unwrap(&bytes[now..])?;
+        }
+        self.ended = self.owed == 0 && self.decoder.is_complete() && self.decoder.trailers().is_empty();
+        stream.send_data(Bytes::copy_from_slice(&bytes[..now]), self.ended).map_err(broken)?;
+        Poll::Ready(Ok(used))
+    }
+
+    /// Ends the stream if the body is complete.
+    fn finish(&mut self, stream: &mut SendStream<Bytes>) -> io::Result<()> {
+        if !self.decoder.is_complete() || self.ended {
+            return Ok(());
+        }
+        self.ended = true;
+        let mut trailers = HeaderMap::new();
+        for (name, value) in self.decoder.trailer_fields() {
+            append(&mut trailers, name, value)?;
+        }
+        let sent = if trailers.is_empty() {
+            stream.send_data(Bytes::new(), true)
+        } else {
+            stream.send_trailers(trailers)
+        };
+        sent.map_err(broken)
+    }
+}
+
+/// How many of the `wanted` bytes may be sent now.
+fn poll_room(cx: &mut Context<'_>, stream: &mut SendStream<Bytes>, wanted: usize) -> Poll<io::Result<usize>> {
+    stream.reserve_capacity(wanted);
+    loop {
+        match stream.capacity() {
+            0 => match ready!(stream.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            },
+            room => return Poll::Ready(Ok(room)),
+        }
+    }
+}
