@@ -262,6 +262,16 @@ fn a_request_for_another_host_is_not_starved_by_long_streams() {
 }
 
 #[test]
+fn a_connection_without_room_hides_no_other_that_has_some() {
+    let plain = plain(3, 2);
+    let (_first, guard) = plain.begin(ONE, HOST);
+    guard.opened(Link(1), 1, Instant::ZERO);
+    let (_second, other) = plain.begin(ONE, HOST);
+    drop(plain.lease(ONE, HOST));
+    assert_eq!((guard.streams(), other.streams()), (1, 1));
+}
+
+#[test]
 fn whoever_waits_hears_of_connections_that_are_begun_later() {
     let plain = plain(1, 2);
     let (first, guard) = plain.begin(ONE, HOST);

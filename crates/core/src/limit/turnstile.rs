@@ -358,6 +358,10 @@ impl<R: Rule> Turnstile<R> {
     /// One of this kind comes. `None`: the word counts its kind, alone. Under the mutex.
     fn meet<'l>(&self, line: &'l mut Line<R>, kind: Kind) -> Option<&'l mut Both> {
         if line.both.is_none() {
+            // Only under the mutex does the word's mode change.
+            if self.word.read().counts(kind) {
+                return None;
+            }
             let rule = line.rule;
             let before = self.word.apply(|tally| match tally.mode {
                 Mode::Only(here) if here != kind => {
