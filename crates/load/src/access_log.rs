@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::client::Reply;
+use crate::grpc::status;
 use crate::options::{AccessLogFormat, AccessLogOptions};
 
 /// Lines are written when so many bytes have come together, and whenever a caller has nothing else to do.
@@ -73,7 +74,7 @@ impl Lines {
 
 fn append(text: &mut String, format: AccessLogFormat, entry: &Entry) {
     let Entry { thread, iteration, ended, took, reply } = entry;
-    let (seconds, ok, code) = (took.as_secs_f64(), reply.is_ok(), reply.code);
+    let (seconds, ok, code) = (took.as_secs_f64(), reply.is_ok(), status::shown(reply.code));
     let started = ended.as_nanosecond() - i128::try_from(took.as_nanos()).unwrap_or_default();
     // Writing to a String cannot fail.
     let _ = match format {

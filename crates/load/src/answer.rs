@@ -9,6 +9,7 @@ use fuseboard_http1::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::grpc::status;
 use crate::security;
 
 /// Takes an answer as it comes.
@@ -28,9 +29,9 @@ pub(crate) enum Extent {
     Whole,
 }
 
-/// 2xx and the teapot.
+/// 2xx, the teapot, and a service of gRPC that is fine.
 pub(crate) fn is_ok(code: i32) -> bool {
-    (200..300).contains(&code) || code == 418
+    (200..300).contains(&code) || code == 418 || code == status::SERVING
 }
 
 /// What an answer that is not OK says about who refused.

@@ -27,7 +27,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "from:to:for",
         "Change the rate evenly, such as 1:50:30s; may be followed by -ramp, -steps, -burst",
     ),
-    value("streams", "int", "Callers that share each connection, with a stream each; needs -h2"),
+    value("streams", "int", "Callers that share each connection, with a stream each (-h2, -grpc)"),
     value("steps", "rates:for", "Go through rates, each for the given time, such as 10,20,50:5s"),
     value(
         "admin",
@@ -77,7 +77,7 @@ pub enum Misfit {
     )]
     OpenWithoutRate,
     /// HTTP/1.1 has one call at a time on a connection.
-    #[error("Error: -streams has calls share a connection, which HTTP/1.1 cannot: add -h2")]
+    #[error("Error: -streams has calls share a connection, which HTTP/1.1 cannot: add -h2 or -grpc")]
     StreamsOfHttp1,
     /// There would be no verdict to write.
     #[error("Error: -junit writes verdicts, and nothing is expected: add -expect or -expect-file")]
@@ -156,7 +156,7 @@ impl Beyond {
         }
         options.open = self.open;
         if let Some(streams) = self.streams {
-            if streams > 1 && !options.http.http2 {
+            if streams > 1 && !options.http.http2 && options.grpc.is_none() {
                 return Err(Misfit::StreamsOfHttp1);
             }
             options.streams = streams;

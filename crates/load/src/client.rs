@@ -13,6 +13,7 @@ use crate::answer::{Answer, Extent, Failure, Reader, Receiver, Refusal, is_ok};
 use crate::connection::{ConnectError, Connection, Path, Route, SocketCounts};
 use crate::deadline::Deadline;
 use crate::event::{Level, LogLine, Observer};
+use crate::grpc;
 use crate::histogram::Histogram;
 use crate::http2;
 use crate::options::{HttpOptions, Options, Style};
@@ -37,6 +38,8 @@ pub(crate) struct Destination {
     request: Request,
     /// The request in HTTP/2, if that is spoken.
     pub(crate) http2: Option<http2::Request>,
+    /// The call of gRPC, if that is made.
+    pub(crate) grpc: Option<grpc::Call>,
     pub(crate) run_id: i64,
     /// Made when something is called over TLS.
     pub(crate) security: OnceLock<Security>,
@@ -44,15 +47,21 @@ pub(crate) struct Destination {
 
 impl Destination {
     pub(crate) async fn resolve(options: &Options) -> Result<Self, TargetError> {
-        let http = options.http.clone();
-        let target = Target::parse(&http.url)?;
+        let mut http = options.http.clone();
+        http.http2 |= options.grpc.is_some();
+        let target = match &options.grpc {
+            Some(_) => Target::of_grpc(&http.url, http.tls.ca_cert.is_some())?,
+            None => Target::parse(&http.url)?,
+        };
         let security = OnceLock::new();
         let route = route_to(&target, &http, &security).await?;
         let style = options.style;
         let request = Request::new(&http, &target, style);
         let http2 = http.http2.then(|| http2::Request::with(&http, &target, style, Body::Payload));
         let http2 = http2.transpose()?;
-        Ok(Self { target, route, http, style, request, http2, run_id: options.run_id, security })
+        let grpc = options.grpc.as_ref().map(|grpc| grpc::Call::new(grpc, &http, &target, style));
+        let grpc = grpc.transpose()?;
+        Ok(Self { target, route, http, style, request, http2, grpc, run_id: options.run_id, security })
     }
 
     /// So many connections that callers share, where they do.

@@ -1,152 +1,20 @@
-//! fortio's flags for `load` and `curl`: the table, what each sets, and the usage text. The grammar is in
-//! `go::flag`. A flag that stands here acts; fortio's others are refused with a reason (`unsupported`).
+//! fortio's flags for `load` and `curl`: what each sets, and the usage text. Their table is in `flag_table`, the grammar in
+//! `go::flag`; fortio's others are refused with a reason (`unsupported`).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::beyond::{self, Beyond, Misfit, Mistakes};
 use crate::event::Level;
+use crate::flag_table::FLAGS;
 use crate::flag_values::{
     access_log_format, address_family, address_order, credentials, kilobytes, offset, reuse,
 };
 use crate::go;
 use crate::go::flag::{Flag, FlagError, boolean};
-use crate::options::{AccessLogOptions, Options, Style};
+use crate::options::{AccessLogOptions, GrpcOptions, Options, Style};
 use crate::payload::PayloadFlags;
 use crate::unsupported::{self, Verdict};
-
-const fn value(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Flag {
-    Flag { name, value: Some(value), help, default }
-}
-
-const fn switch(name: &'static str, default: &'static str, help: &'static str) -> Flag {
-    Flag { name, value: None, help, default }
-}
-
-const FLAGS: &[Flag] = &[
-    value(
-        "H",
-        "key:value",
-        "",
-        "Additional HTTP header, may be given several times; an empty User-Agent removes ours",
-    ),
-    value(
-        "X",
-        "string",
-        "",
-        "HTTP method instead of GET, or of POST when there is a payload or content type",
-    ),
-    value(
-        "abort-on",
-        "int",
-        "",
-        "End the run at the first call with this HTTP status, or -1 for a socket error",
-    ),
-    switch("L", "", "Follow redirects, up to ten in a call; meant for curl"),
-    switch("a", "", "Save the result as JSON under a name made of its time and labels, in -data-dir"),
-    value("access-log-file", "path", "", "Add a line for each call to this file"),
-    value("access-log-format", "format", "json", "Form of these lines, one of [json influx]"),
-    value(
-        "cacert",
-        "path",
-        "",
-        "PEM file with who may sign the server's certificate (default whom the system trusts)",
-    ),
-    value("cert", "path", "", "PEM file with the certificate to show a server that asks for one"),
-    switch("compression", "", "Ask for gzip answers; curl shows them unpacked, sizes are those on the wire"),
-    value(
-        "connection-reuse",
-        "min:max",
-        "",
-        "Most calls on one connection, drawn from this range for each of them (default no bound)",
-    ),
-    switch("curl-stdout-headers", "", "Print the head of the answer to standard output too (curl)"),
-    value("data-dir", "directory", ".", "Where -a saves results"),
-    value(
-        "dns-method",
-        "method",
-        "cached-rr",
-        "Which of a name's addresses a connection takes, one of [cached-rr rr rnd first]",
-    ),
-    value("gomaxprocs", "int", "", "Threads that make the calls (default one for each core)"),
-    value(
-        "httpbufferkb",
-        "kbytes",
-        "16",
-        "Most bytes read at once; longer answers are read whole all the same",
-    ),
-    switch("https-insecure", "", "Long form of -k"),
-    switch("k", "", "Take whatever certificate the server shows"),
-    value("key", "path", "", "PEM file with the key of -cert"),
-    switch("httpccch", "", "Accepted: a connection that the server says it closes is never used again"),
-    switch("logger-file-line", "", "Accepted: log lines have no place in the source"),
-    switch("logger-force-color", "", "Colour in the log although standard error is no terminal"),
-    switch("logger-goroutine", "", "Accepted: log lines have no number of a goroutine"),
-    switch("logger-json", "", "Log as JSON, a line each (default under the name fortio, off a terminal)"),
-    switch("logger-no-color", "", "No colour in the log"),
-    switch("logger-timestamp", "true", "Time in the log"),
-    value("maxpayloadsizekb", "kbytes", "256", "Most that -payload-size may ask for"),
-    switch(
-        "no-reresolve",
-        "",
-        "Stay with the first address instead of looking the name up for each connection",
-    ),
-    value("payload-file", "path", "", "Body of each request, from a file or from standard input for -"),
-    value("payload-size", "int", "", "Body of each request: this many random bytes"),
-    value("resolve-ip-type", "type", "ip4", "Which addresses of a name are used, one of [ip4 ip6 ip]"),
-    value(
-        "s",
-        "int",
-        "1",
-        "Accepted: streams of gRPC; beside -h2, -streams has several calls share a connection",
-    ),
-    switch(
-        "stdclient",
-        "",
-        "Read each answer to its end and keep the connection whatever the status, as fortio's standard client",
-    ),
-    switch("stream", "", "Send standard input as the body, in chunks as it comes (curl)"),
-    value("unix-socket", "path", "", "Connect to this Unix domain socket whatever the URL's host is"),
-    switch("allow-initial-errors", "", "Go on although a warm-up call failed"),
-    value("c", "int", "4", "Number of connections, each with one call at a time"),
-    switch("calc-qps", "", "Compute the rate from the number of calls (-n) and the duration (-t)"),
-    value("content-type", "string", "", "Content type of the request; makes it a POST"),
-    switch("curl", "", "Make one call and show its answer"),
-    switch("h2", "", "Speak HTTP/2: at once on http://, agreed upon in the TLS handshake on https://"),
-    switch("halfclose", "", "Close the sending side after each request (with -keepalive=false)"),
-    switch("http1.0", "", "Speak HTTP/1.0"),
-    switch("jitter", "", "Move each call by up to 10% of the pause before it"),
-    value("json", "path", "", "Write the result as JSON to this file, or to standard output for -"),
-    switch("keepalive", "true", "Keep connections for the next call"),
-    value("labels", "string", "", "Labels of the JSON result (default the URL and the host name)"),
-    switch("log-errors", "true", "Log each answer that is not 2xx or 418"),
-    value(
-        "loglevel",
-        "level",
-        "Info",
-        "Least important level shown, one of [Debug Verbose Info Warning Error Critical Fatal]",
-    ),
-    value("n", "int", "", "Make exactly this many calls, without warm-up, instead of calling for a duration"),
-    switch("nocatchup", "", "Skip calls that came due while an earlier one was late"),
-    value("offset", "duration", "", "Where the histogram begins"),
-    value("p", "string", "\"50,75,90,99,99.9\"", "Percentiles to report"),
-    value(
-        "payload",
-        "string",
-        "",
-        "Body of each request, which becomes a POST; {uuid} here and in the URL is a new UUID in each call",
-    ),
-    value("qps", "float", "8", "Calls per second over all connections, 0 for as fast as possible"),
-    switch("quiet", "", "Say less: the log level becomes Error, and the report short"),
-    value("r", "float", "0.001", "Width of the lowest buckets of the histogram in seconds"),
-    value("resolve", "host", "", "Connect to this address or name whatever the URL's host is"),
-    value("runid", "int", "", "Number of the run in the JSON result"),
-    switch("sequential-warmup", "", "Make the warm-up calls one after the other"),
-    value("t", "duration", "5s", "How long to call, such as 90s or 1d4h; 0 is until interrupted"),
-    value("timeout", "duration", "3s", "Longest time to connect, and to wait for an answer"),
-    switch("uniform", "", "Spread the connections' first calls over one period"),
-    value("user", "user:password", "", "Credentials for basic authentication"),
-];
 
 /// What the arguments of `load` or `curl` ask for.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,6 +44,10 @@ pub struct CommandLine {
     pub log: LogLook,
     /// What was accepted and changes nothing, one sentence each.
     pub notes: Vec<String>,
+    /// `-grpc`, and the flags that count only beside it.
+    grpc: bool,
+    grpc_options: GrpcOptions,
+    grpc_streams: usize,
 }
 
 /// The look of the log.
@@ -260,6 +132,7 @@ impl CommandLine {
             } else if !(line.beyond.set(name, value)?
                 || line.set_http(name, value)?
                 || line.set_connecting(name, value)?
+                || line.set_grpc(name, value)?
                 || line.set_switch(name, value)?
                 || line.set_output(name, value)?
                 || line.payload.set(name, value)?)
@@ -277,9 +150,7 @@ impl CommandLine {
             line.options.qps = calls as f64 / duration.as_secs_f64();
         }
         line.beyond.check().map_err(UsageError::Expectations)?;
-        if line.options.http.http2 && (line.options.http.http10 || line.options.http.half_close) {
-            line.notes.push("-http1.0 and -halfclose change nothing beside -h2".to_owned());
-        }
+        line.settle_protocol();
         let given = |name: &str| parsed.flags.iter().any(|(flag, _)| *flag == name);
         line.beyond.arrange(&mut line.options, given)?;
         let needs_rate = line.beyond.expectations.iter().find(|one| one.needs_rate());
@@ -310,6 +181,9 @@ impl CommandLine {
             head_to_stdout: false,
             log: LogLook::default(),
             notes: Vec::new(),
+            grpc: false,
+            grpc_options: GrpcOptions::default(),
+            grpc_streams: 1,
         }
     }
 
@@ -340,6 +214,41 @@ impl CommandLine {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Flags about gRPC; `false` for another one.
+    fn set_grpc(&mut self, name: &'static str, value: &str) -> Result<bool, FlagError> {
+        match name {
+            "grpc" => self.grpc = boolean(name, value)?,
+            "grpc-compression" => self.grpc_options.compression = boolean(name, value)?,
+            "grpc-ping-delay" => self.grpc_options.delay = duration(name, value)?.unwrap_or_default(),
+            "healthservice" => value.clone_into(&mut self.grpc_options.service),
+            "ping" => self.grpc_options.ping = boolean(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Puts together what several flags say about gRPC and HTTP/2.
+    fn settle_protocol(&mut self) {
+        let http = &self.options.http;
+        if http.http2 && (http.http10 || http.half_close) {
+            self.notes.push("-http1.0 and -halfclose change nothing beside -h2".to_owned());
+        }
+        if self.grpc {
+            self.options.grpc = Some(self.grpc_options.clone());
+            self.options.streams = self.grpc_streams;
+            return;
+        }
+        if self.grpc_options != GrpcOptions::default() {
+            self.notes.push("flags about gRPC change nothing without -grpc".to_owned());
+        }
+        if self.grpc_streams > 1 {
+            let streams = self.grpc_streams;
+            self.notes.push(format!(
+                "-s {streams}: these streams belong to gRPC; beside -h2, -streams has several calls share a connection"
+            ));
+        }
     }
 
     /// Flags about where and how often to connect; `false` for another one.
@@ -381,12 +290,7 @@ impl CommandLine {
             // They ask for what is always or never so; the table says which.
             "httpccch" | "logger-file-line" | "logger-goroutine" | "logger-force-color"
             | "logger-no-color" => drop(boolean(name, value)?),
-            "s" if number::<i64>(name, value)? > 1 => {
-                self.notes.push(format!(
-                    "-s {value}: these streams belong to gRPC; beside -h2, -streams has several calls share a connection"
-                ));
-            }
-            "s" => {}
+            "s" => self.grpc_streams = usize::try_from(number::<i64>(name, value)?).unwrap_or(1).max(1),
             _ => return Ok(false),
         }
         Ok(true)
@@ -501,6 +405,8 @@ Examples:
   fuseboard load -open -ramp 1:50:30s -steps 50:1m http://127.0.0.1:9000/get
   # in HTTP/2, 20 calls at a time on each of two connections
   fuseboard load -h2 -c 2 -streams 20 -qps 0 -n 1000 http://127.0.0.1:8080/get
+  # health checks of gRPC, all of which must say SERVING
+  fuseboard load -grpc -c 2 -n 40 -expect 'code SERVING == 40' localhost:8079
   # through a proxy that routes by Host
   fuseboard curl -H Host:httpbin:8000 http://127.0.0.1:15001/get
   # over TLS, with a certificate of your own authority, at the address given
@@ -628,7 +534,7 @@ mod tests {
                 "resolve" => "127.0.0.9",
                 "resolve-ip-type" => "ip6",
                 "user" => "u:p",
-                "t" | "timeout" | "offset" => "77s",
+                "t" | "timeout" | "offset" | "grpc-ping-delay" => "77s",
                 "r" | "qps" => "0.5",
                 "keepalive" | "log-errors" | "logger-timestamp" => "false",
                 _ if flag.value.is_none() => "true",
@@ -765,8 +671,8 @@ mod tests {
             said(&["-calc-qps", "-t", "0", "-n", "4", "u"]),
             "Error: can't use `-calc-qps` without also specifying `-n` and `-t`"
         );
-        let grpc = said(&["-grpc", "u"]);
-        assert!(grpc.starts_with("-grpc: gRPC is not supported"), "{grpc}");
+        let method = said(&["-grpc-method", "a/b", "u"]);
+        assert!(method.starts_with("-grpc-method: methods of other services"), "{method}");
     }
 
     #[test]

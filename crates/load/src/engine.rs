@@ -17,6 +17,7 @@ use crate::cancel::Cancel;
 use crate::client::{Destination, Reply, connecting_histogram};
 use crate::connection::SocketCounts;
 use crate::event::{Level, LogLine, Observer};
+use crate::grpc::status;
 use crate::http2::Line;
 use crate::open;
 use crate::options::{AccessLogOptions, Options};
@@ -39,6 +40,14 @@ pub enum RunError {
         url: String,
         /// Bytes of the answer.
         bytes: u64,
+    },
+    /// A call of gRPC before the clock started came to nothing; the log says why.
+    #[error("Aborting because of rpc error: {name} from {url}")]
+    GrpcWarmup {
+        /// The name of gRPC's error.
+        name: String,
+        /// What was called.
+        url: String,
     },
     /// The URL leads nowhere.
     #[error("Aborting because of {0}")]
@@ -270,6 +279,13 @@ async fn warm_up(run: &Run, received: &mut mpsc::UnboundedReceiver<Message>) -> 
         };
         if !reply.is_ok() && !run.options.allow_initial_errors {
             let url = run.destination.target.url.clone();
+            if run.options.grpc.is_some() {
+                // A service that is not well has answered all the same.
+                if !status::is_error(reply.code) {
+                    continue;
+                }
+                return Err(RunError::GrpcWarmup { name: status::shown(reply.code), url });
+            }
             return Err(RunError::Warmup { code: reply.code, url, bytes: reply.bytes });
         }
     }

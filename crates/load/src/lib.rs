@@ -21,7 +21,9 @@ mod deadline;
 mod engine;
 mod event;
 mod expect;
+mod flag_table;
 mod flag_values;
+mod grpc;
 mod histogram;
 mod http2;
 mod netcat;
@@ -58,8 +60,8 @@ pub use fuseboard_go as go;
 pub use histogram::{Counter, Histogram, Interval};
 pub use netcat::{NetcatError, Peer};
 pub use options::{
-    AccessLogFormat, AccessLogOptions, AddressFamily, AddressOrder, FORTIO_VERSION, HttpOptions, Options,
-    Style, TlsOptions,
+    AccessLogFormat, AccessLogOptions, AddressFamily, AddressOrder, FORTIO_VERSION, GrpcOptions, HttpOptions,
+    Options, Style, TlsOptions,
 };
 pub use payload::PayloadFlags;
 pub use profile::Profile;

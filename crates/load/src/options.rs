@@ -47,6 +47,8 @@ impl Style {
 pub struct Options {
     /// Requests: where and what.
     pub http: HttpOptions,
+    /// Calls of gRPC instead of HTTP; `http.url` is then `host:port`, or `https://host:port` over TLS.
+    pub grpc: Option<GrpcOptions>,
     /// Connections, each making its calls one after the other. Default 4.
     pub connections: usize,
     /// Callers that share a connection, each with a stream of its own: in HTTP/2 only. Default 1.
@@ -92,6 +94,19 @@ pub struct Options {
     /// Calls start when they are due, whatever became of earlier ones; `connections` is then the most that may be in
     /// flight. Needs a rate.
     pub open: bool,
+}
+
+/// Which calls of gRPC are made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GrpcOptions {
+    /// fortio's ping, with the payload of [`HttpOptions`], instead of health checks.
+    pub ping: bool,
+    /// The service whose health is asked for; empty for the whole server's.
+    pub service: String,
+    /// How long the server is to wait before it answers a ping.
+    pub delay: Duration,
+    /// Sends compressed messages.
+    pub compression: bool,
 }
 
 /// Where each call is written, and how.
@@ -140,6 +155,7 @@ impl Options {
     pub fn to(url: impl Into<String>) -> Self {
         Self {
             http: HttpOptions::to(url),
+            grpc: None,
             connections: 4,
             streams: 1,
             qps: 8.0,

@@ -8,6 +8,7 @@ use crate::answer::Receiver;
 use crate::client::{self, Destination, Reply};
 use crate::connection::SocketCounts;
 use crate::event::Observer;
+use crate::grpc;
 use crate::histogram::Histogram;
 use crate::http2::{self, Line};
 
@@ -16,6 +17,7 @@ use crate::http2::{self, Line};
 pub(crate) enum Client {
     Http1(Box<client::Client>),
     Http2(Box<http2::Client>),
+    Grpc(Box<grpc::Client>),
 }
 
 impl Client {
@@ -28,8 +30,12 @@ impl Client {
         id: usize,
     ) -> Self {
         let to = Arc::clone(destination);
-        match (line, &destination.http2) {
-            (Some(line), Some(request)) => Self::Http2(Box::new(http2::Client::new(
+        match (line, &destination.grpc, &destination.http2) {
+            (Some(line), Some(call), _) => {
+                let line = Arc::clone(line);
+                Self::Grpc(Box::new(grpc::Client::new(to, call.clone(), line, connecting, observer, id)))
+            }
+            (Some(line), None, Some(request)) => Self::Http2(Box::new(http2::Client::new(
                 to,
                 request.clone(),
                 Arc::clone(line),
@@ -46,6 +52,7 @@ impl Client {
         match self {
             Self::Http1(client) => client.call().await,
             Self::Http2(client) => client.call(None).await,
+            Self::Grpc(client) => client.call().await,
         }
     }
 
@@ -54,6 +61,7 @@ impl Client {
         match self {
             Self::Http1(client) => client.fetch(receiver).await,
             Self::Http2(client) => client.call(Some(receiver)).await,
+            Self::Grpc(client) => client.call().await,
         }
     }
 
@@ -66,6 +74,7 @@ impl Client {
         match self {
             Self::Http1(client) => client.upload(pieces, receiver).await,
             Self::Http2(client) => client.upload(pieces, receiver).await,
+            Self::Grpc(client) => client.call().await,
         }
     }
 
@@ -74,6 +83,7 @@ impl Client {
         match self {
             Self::Http1(client) => client.into_sockets(),
             Self::Http2(client) => client.into_sockets(),
+            Self::Grpc(client) => client.into_sockets(),
         }
     }
 }

@@ -52,7 +52,7 @@ fn not_http(url: &str) -> &'static str {
         "tcp" | "udp" => {
             "only http:// and https:// are called over and over; `fuseboard nc` talks to it once"
         }
-        "grpc" | "grpcs" => "gRPC is not supported; only http:// and https:// are",
+        "grpc" | "grpcs" => "write host:port beside -grpc, or https://host:port for TLS",
         _ => "only http:// and https:// are supported",
     }
 }
@@ -140,6 +140,29 @@ impl Target {
         format!("{}://{}", self.scheme(), self.authority)
     }
 
+    /// `host:port`, as fortio reads it for gRPC: 8079 is the port unless `http://` or `https://` stands in front, which means
+    /// TLS, as `over_tls` does.
+    pub(crate) fn of_grpc(given: &str, over_tls: bool) -> Result<Self, TargetError> {
+        let lower = given.to_ascii_lowercase();
+        let scheme =
+            [("http://", 80), ("https://", 443)].into_iter().find(|(scheme, _)| lower.starts_with(scheme));
+        let (prefix, default_port) = scheme.unwrap_or(("", 8079));
+        if prefix.is_empty() && given.contains("://") {
+            return Err(TargetError::Scheme { url: given.to_owned() });
+        }
+        let rest = given[prefix.len()..].trim_end_matches('/');
+        let secure = over_tls || prefix == "https://";
+        let mut target = Self::parse(&format!("{}://{rest}", if secure { "https" } else { "http" }))?;
+        if target.path != "/" {
+            return Err(TargetError::Malformed { url: given.to_owned() });
+        }
+        if !target.authority.ends_with(&format!(":{}", target.port)) {
+            target.port = default_port;
+            target.authority = format!("{}:{default_port}", target.authority);
+        }
+        Ok(Self { url: given.to_owned(), ..target })
+    }
+
     /// Where a redirect leads: `reference` may be a URL, or relative to this one (RFC 3986, section 5.2).
     pub(crate) fn join(&self, reference: &str) -> Result<Self, TargetError> {
         let reference = reference.trim();
@@ -212,6 +235,27 @@ mod tests {
         ] {
             assert_eq!(parts(url), (host.to_owned(), port, path.to_owned(), authority.to_owned()), "{url}");
         }
+    }
+
+    #[test]
+    fn a_place_of_grpc_has_a_port_of_its_own() {
+        let place = |given, over_tls| {
+            let target = Target::of_grpc(given, over_tls).unwrap();
+            assert_eq!(target.url, given);
+            (target.origin(), target.port)
+        };
+        for (given, over_tls, origin, port) in [
+            ("h", false, "http://h:8079", 8079),
+            ("h:80", false, "http://h:80", 80),
+            ("[::1]", true, "https://[::1]:8079", 8079),
+            ("http://h/", false, "http://h:80", 80),
+            ("https://h", false, "https://h:443", 443),
+            ("https://h:1/", false, "https://h:1", 1),
+        ] {
+            assert_eq!(place(given, over_tls), (origin.to_owned(), port), "{given}");
+        }
+        assert!(matches!(Target::of_grpc("grpc://h", false), Err(TargetError::Scheme { .. })));
+        assert!(matches!(Target::of_grpc("h:1/x", false), Err(TargetError::Malformed { .. })));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use crate::go::flag::Flag;
 /// Why a flag is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    Grpc,
+    Reflection,
+    GrpcPing,
     Server,
     Nc,
     Dynamic,
@@ -17,7 +18,12 @@ enum Reason {
 impl Reason {
     const fn text(self) -> &'static str {
         match self {
-            Self::Grpc => "gRPC is not supported; only http:// and https:// are called",
+            Self::Reflection => {
+                "methods of other services would need the server's reflection; -grpc makes health checks, and with -ping fortio's ping"
+            }
+            Self::GrpcPing => {
+                "it is a flag of grpcping; load -grpc makes health checks unless -ping is given"
+            }
             Self::Server => "it is a flag of fortio's servers and means nothing to a client",
             Self::Nc => "it is a flag of nc",
             Self::Dynamic => "flags cannot be changed while a run goes on",
@@ -40,20 +46,16 @@ const ROWS: &[Row] = &[
     ("config-port", Some("port"), "", Reason::Dynamic),
     ("echo-debug-path", Some("URI"), "/debug", Reason::Server),
     ("echo-server-default-params", Some("value"), "", Reason::Server),
-    ("grpc", None, "false", Reason::Grpc),
-    ("grpc-compression", None, "false", Reason::Grpc),
-    ("grpc-max-streams", Some("uint"), "0", Reason::Grpc),
-    ("grpc-ping-delay", Some("duration"), "0s", Reason::Grpc),
+    ("grpc-max-streams", Some("uint"), "0", Reason::Server),
+    ("grpc-method", Some("service/method"), "", Reason::Reflection),
     ("grpc-port", Some("port"), "8079", Reason::Server),
-    ("health", None, "false", Reason::Grpc),
-    ("healthservice", Some("string"), "", Reason::Grpc),
+    ("health", None, "false", Reason::GrpcPing),
     ("http-port", Some("port"), "8080", Reason::Server),
     ("max-echo-delay", Some("value"), "1.5s", Reason::Server),
     ("mtls", None, "false", Reason::Server),
     ("multi-mirror-origin", None, "true", Reason::Server),
     ("multi-serial-mode", None, "false", Reason::Server),
     ("nc-dont-stop-on-eof", None, "false", Reason::Nc),
-    ("ping", None, "false", Reason::Grpc),
     ("pprof", None, "false", Reason::Server),
     ("profile", Some("file"), "", Reason::Profile),
     ("proxy-all-headers", None, "true", Reason::Server),
@@ -99,7 +101,15 @@ pub(crate) fn judge(name: &str, value: &str) -> Verdict {
 
 /// The refused flags, one line for each reason, for the usage text.
 pub(crate) fn listed() -> String {
-    let reasons = [Reason::Grpc, Reason::Server, Reason::Nc, Reason::Dynamic, Reason::Profile, Reason::Udp];
+    let reasons = [
+        Reason::Reflection,
+        Reason::GrpcPing,
+        Reason::Server,
+        Reason::Nc,
+        Reason::Dynamic,
+        Reason::Profile,
+        Reason::Udp,
+    ];
     let mut text = String::new();
     for reason in reasons {
         let mut width = 0;
@@ -126,12 +136,12 @@ mod tests {
 
     #[test]
     fn a_value_that_changes_nothing_passes_and_another_is_refused_with_its_reason() {
-        assert_eq!(judge("grpc", "false"), Verdict::Harmless);
+        assert_eq!(judge("health", "false"), Verdict::Harmless);
         assert_eq!(judge("multi-mirror-origin", "true"), Verdict::Harmless);
         assert_eq!(judge("http-port", "8080"), Verdict::Harmless);
         assert_eq!(judge("qps", "8"), Verdict::Ours);
         assert_eq!(judge("mtls", "true"), Verdict::Refused(Reason::Server.text()));
-        assert_eq!(judge("grpc", "maybe"), Verdict::Refused(Reason::Grpc.text()));
+        assert_eq!(judge("health", "maybe"), Verdict::Refused(Reason::GrpcPing.text()));
         assert_eq!(judge("http-port", "1"), Verdict::Refused(Reason::Server.text()));
     }
 

@@ -48,6 +48,10 @@ pub(crate) fn call(arguments: &[OsString], style: Style, curl: bool) -> Outcome 
         return Err(Failure::message(Exit::Usage, "curl makes one call, of which nothing can be expected")
             .next("leave out what is not fortio's, or use `fuseboard load`"));
     }
+    if curl && line.options.grpc.is_some() {
+        return Err(Failure::message(Exit::Usage, "curl makes one call of HTTP, and none of gRPC")
+            .next("use `fuseboard load -grpc -n 1 host:port`"));
+    }
     let expecting = Arc::new(Expecting::of(&line.beyond)?);
     let shows_progress = line.options.style == Style::Fuseboard && !line.quiet && !curl;
     let progress = Arc::new(ProgressLine::new(shows_progress));

@@ -5,6 +5,8 @@ use std::ops::Range;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_go as go;
 
+use crate::grpc::status;
+
 use super::{Bound, Condition, ExpectationError, Measure, Operator, Since, StatQuery, Statistic, Which};
 
 const MEASURES: [&str; 15] = [
@@ -115,13 +117,14 @@ impl<'a> Reader<'a> {
     }
 
     fn code(&mut self) -> Result<Which, ExpectationError> {
-        let what = "expected a status such as 503, a class such as 5xx, or -1 for a socket error";
+        let what = "expected a status such as 503, a class such as 5xx, -1 for a socket error, or a status of gRPC such as SERVING";
         let (word, place) = self.expect(what)?;
         let class = word
             .strip_suffix("xx")
             .and_then(|digit| digit.parse().ok())
             .filter(|class| (1..=5).contains(class));
         let code = word.parse().ok().filter(|code| *code == -1 || (100..=999).contains(code));
+        let code = code.or_else(|| status::named(word));
         match (class, code) {
             (Some(class), _) => Ok(Which::Class(class)),
             (_, Some(code)) => Ok(Which::Code(code)),
@@ -220,7 +223,7 @@ impl<'a> Reader<'a> {
             _ if named => return self.stat(),
             Measure::Calls(Which::Refused) => StatQuery::refused(None),
             Measure::Calls(Which::RefusedFor(reason)) => StatQuery::refused(Some(*reason)),
-            Measure::Calls(Which::Code(code)) if *code > 0 => {
+            Measure::Calls(Which::Code(code)) if (100..=999).contains(code) => {
                 StatQuery::named(&format!("upstream_rq_{code}"))
             }
             Measure::Calls(Which::Class(class)) => StatQuery::named(&format!("upstream_rq_{class}xx")),
@@ -337,6 +340,7 @@ mod tests {
             ("qps > 0.5/s", Measure::Rate, Condition::Compare(Operator::More, Bound::PerSecond(0.5))),
             ("errors == 0", Measure::Calls(Which::Errors), equal(0)),
             ("code -1 == 0", Measure::Calls(Which::Code(-1)), equal(0)),
+            ("code SERVING == 0", Measure::Calls(Which::Code(status::SERVING)), equal(0)),
             ("refused == 188", Measure::Calls(Which::Refused), equal(188)),
             ("ejected == 1", Measure::Stat(StatQuery::ejections()), equal(1)),
             ("ejected of reviews == 1", Measure::Stat(StatQuery::ejections().of("reviews")), equal(1)),
@@ -384,7 +388,7 @@ mod tests {
             ("p101 < 1s", "a percentile lies between 0 and 100, such as p99.9", "  ^^^^"),
             (
                 "code 5 == 1",
-                "expected a status such as 503, a class such as 5xx, or -1 for a socket error",
+                "expected a status such as 503, a class such as 5xx, -1 for a socket error, or a status of gRPC such as SERVING",
                 "       ^",
             ),
             ("code 503 between 5 and 10%", "both bounds need the same unit", "                         ^^^"),

@@ -13,8 +13,10 @@ use super::Report;
 use super::honest::{self, Honest};
 use crate::go;
 use crate::go::number::significant;
+use crate::grpc::run_type;
 use crate::histogram::{Histogram, Interval};
-use crate::options::{AccessLogOptions, Style};
+use crate::options::{AccessLogOptions, GrpcOptions, Style};
+use crate::request::{Body, fields};
 
 /// A number as Go writes it: whole ones without a fraction.
 #[derive(Clone, Copy)]
@@ -93,7 +95,45 @@ impl Distribution {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
-    run_type: &'static str,
+    #[serde(flatten)]
+    run: Course<'a>,
+    ret_codes: &'a BTreeMap<i32, u64>,
+    #[serde(rename = "IPCountMap")]
+    ip_count_map: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    http: Http<'a>,
+    offset: u128,
+    resolution: Number,
+    sizes: Distribution,
+    header_sizes: Distribution,
+    sockets: Vec<u64>,
+    socket_count: u64,
+    connection_stats: Distribution,
+    abort_on: i32,
+    #[serde(rename = "fuseboard", skip_serializing_if = "Option::is_none")]
+    fuseboard: Option<Honest<'a>>,
+}
+
+/// The result of a run of gRPC.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct GrpcDocument<'a> {
+    #[serde(flatten)]
+    run: Course<'a>,
+    ret_codes: BTreeMap<String, u64>,
+    destination: &'a str,
+    streams: usize,
+    ping: bool,
+    metadata: BTreeMap<String, Vec<String>>,
+    #[serde(rename = "fuseboard", skip_serializing_if = "Option::is_none")]
+    fuseboard: Option<Honest<'a>>,
+}
+
+/// The part that all kinds of runs have.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Course<'a> {
+    run_type: String,
     labels: &'a str,
     start_time: String,
     #[serde(rename = "RequestedQPS")]
@@ -115,21 +155,6 @@ struct Document<'a> {
     access_logger_info: String,
     #[serde(rename = "ID")]
     id: String,
-    ret_codes: &'a BTreeMap<i32, u64>,
-    #[serde(rename = "IPCountMap")]
-    ip_count_map: BTreeMap<String, u64>,
-    #[serde(flatten)]
-    http: Http<'a>,
-    offset: u128,
-    resolution: Number,
-    sizes: Distribution,
-    header_sizes: Distribution,
-    sockets: Vec<u64>,
-    socket_count: u64,
-    connection_stats: Distribution,
-    abort_on: i32,
-    #[serde(rename = "fuseboard", skip_serializing_if = "Option::is_none")]
-    fuseboard: Option<Honest<'a>>,
 }
 
 /// The part that describes the client.
@@ -180,10 +205,57 @@ impl Report {
     pub fn json(&self) -> String {
         let labels = self.labels();
         // Maps with string or integer keys and finite numbers: nothing that JSON could refuse.
-        serde_json::to_string_pretty(&self.document(&labels)).unwrap_or_default()
+        match &self.options.grpc {
+            Some(grpc) => serde_json::to_string_pretty(&self.grpc_document(grpc, &labels)),
+            None => serde_json::to_string_pretty(&self.document(&labels)),
+        }
+        .unwrap_or_default()
     }
 
     fn document<'a>(&'a self, labels: &'a str) -> Document<'a> {
+        let options = &self.options;
+        Document {
+            run: self.run(labels),
+            ret_codes: self.codes(),
+            ip_count_map: self.addresses().iter().map(|(address, n)| (address.to_string(), *n)).collect(),
+            http: self.http(),
+            offset: options.offset.as_nanos(),
+            resolution: Number(options.resolution),
+            sizes: Distribution::of(&self.tally.sizes, &[]),
+            header_sizes: Distribution::of(&self.tally.head_sizes, &[]),
+            sockets: self.sockets.iter().map(|socket| socket.used).collect(),
+            socket_count: self.sockets_used(),
+            connection_stats: Distribution::of(&self.connecting(), &options.percentiles),
+            abort_on: options.abort_on.unwrap_or(0),
+            fuseboard: self.fuseboard(),
+        }
+    }
+
+    fn grpc_document<'a>(&'a self, grpc: &GrpcOptions, labels: &'a str) -> GrpcDocument<'a> {
+        let mut metadata: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in fields(&self.options.http, self.options.style, Body::Dropped) {
+            let name = name.to_ascii_lowercase();
+            // The password is never shown.
+            if !matches!(name.as_str(), "authorization" | "content-length" | "content-type") {
+                metadata.entry(name).or_default().push(value.trim().to_owned());
+            }
+        }
+        GrpcDocument {
+            run: self.run(labels),
+            ret_codes: self.statuses(),
+            destination: &self.options.http.url,
+            streams: self.options.streams,
+            ping: grpc.ping,
+            metadata,
+            fuseboard: self.fuseboard(),
+        }
+    }
+
+    fn fuseboard(&self) -> Option<Honest<'_>> {
+        (self.options.style == Style::Fuseboard).then(|| honest::document(self))
+    }
+
+    fn run<'a>(&'a self, labels: &'a str) -> Course<'a> {
         let options = &self.options;
         let percentiles = &options.percentiles;
         let requested_duration = match (options.calls, options.duration) {
@@ -194,8 +266,9 @@ impl Report {
             (None, Some(duration)) => go::duration::format(duration),
             (None, None) => "until stop".to_owned(),
         };
-        Document {
-            run_type: "HTTP",
+        Course {
+            run_type: (options.grpc.as_ref())
+                .map_or("HTTP".to_owned(), |grpc| run_type(grpc, &options.http.payload)),
             labels,
             start_time: self.started.to_string(),
             requested_qps: options.rate().map_or("max".to_owned(), |rate| significant(rate, 9)),
@@ -213,18 +286,6 @@ impl Report {
             run_id: options.run_id,
             access_logger_info: options.access_log.as_ref().map(AccessLogOptions::info).unwrap_or_default(),
             id: self.id(labels),
-            ret_codes: self.codes(),
-            ip_count_map: self.addresses().iter().map(|(address, n)| (address.to_string(), *n)).collect(),
-            http: self.http(),
-            offset: options.offset.as_nanos(),
-            resolution: Number(options.resolution),
-            sizes: Distribution::of(&self.tally.sizes, &[]),
-            header_sizes: Distribution::of(&self.tally.head_sizes, &[]),
-            sockets: self.sockets.iter().map(|socket| socket.used).collect(),
-            socket_count: self.sockets_used(),
-            connection_stats: Distribution::of(&self.connecting(), percentiles),
-            abort_on: options.abort_on.unwrap_or(0),
-            fuseboard: (options.style == Style::Fuseboard).then(|| honest::document(self)),
         }
     }
 

@@ -18,8 +18,9 @@ use jiff::Timestamp;
 use crate::connection::SocketCounts;
 use crate::engine;
 use crate::expect::{Expectation, Measured, Stats, Verdict};
+use crate::grpc::status;
 use crate::histogram::{Counter, Histogram};
-use crate::options::Options;
+use crate::options::{Options, Style};
 use crate::plan::Plan;
 use crate::tally::Tally;
 use phases::PhaseResult;
@@ -154,6 +155,17 @@ impl Report {
         &self.options
     }
 
+    /// Calls of gRPC by the name of what became of them; fortio has one name for all errors.
+    fn statuses(&self) -> BTreeMap<String, u64> {
+        let mut statuses = BTreeMap::new();
+        for (code, count) in self.codes() {
+            let as_fortio = self.options.style == Style::Fortio && status::is_error(*code);
+            let name = if as_fortio { "ERROR".to_owned() } else { status::shown(*code) };
+            *statuses.entry(name).or_default() += count;
+        }
+        statuses
+    }
+
     fn addresses(&self) -> BTreeMap<SocketAddr, u64> {
         let mut all = BTreeMap::new();
         for (address, count) in self.sockets.iter().flat_map(|socket| &socket.addresses) {
@@ -173,7 +185,6 @@ impl Report {
 mod tests {
     use super::*;
     use crate::event::Level;
-    use crate::options::Style;
 
     #[test]
     fn a_report_answers_what_was_counted() {

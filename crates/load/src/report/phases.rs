@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::honest::milliseconds;
+use crate::grpc::status;
 use crate::profile::{Phase, Profile};
 use crate::tally::Tally;
 
@@ -41,7 +42,7 @@ pub(super) struct Entry {
     errors: u64,
     missed: u64,
     held: u64,
-    codes: std::collections::BTreeMap<i32, u64>,
+    codes: std::collections::BTreeMap<String, u64>,
     p50_seconds: f64,
     p99_seconds: f64,
     p99_seconds_from_due: f64,
@@ -55,7 +56,7 @@ pub(super) fn entries(results: &[PhaseResult]) -> Vec<Entry> {
         errors: result.tally.errors.counter().count,
         missed: result.missed(),
         held: result.tally.held,
-        codes: result.tally.codes.clone(),
+        codes: result.tally.codes.iter().map(|(code, count)| (status::shown(*code), *count)).collect(),
         p50_seconds: result.tally.service.percentile(50.0),
         p99_seconds: result.tally.service.percentile(99.0),
         p99_seconds_from_due: result.tally.from_due.percentile(99.0),

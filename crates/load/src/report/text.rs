@@ -19,10 +19,16 @@ impl Report {
         }
         self.add_sleeps(&mut lines);
         self.add_durations(&mut lines);
-        self.add_connections(&mut lines);
-        self.add_codes(&mut lines);
+        if self.options.grpc.is_some() {
+            self.add_statuses(&mut lines);
+        } else {
+            self.add_connections(&mut lines);
+            self.add_codes(&mut lines);
+        }
         let (head, total) = (&self.tally.head_sizes, &self.tally.sizes);
-        if level <= Level::Verbose {
+        if self.options.grpc.is_some() {
+            // fortio tells no sizes of gRPC.
+        } else if level <= Level::Verbose {
             add_buckets(&mut lines, "Response Header Sizes Histogram", head, &[]);
             add_buckets(&mut lines, "Response Body/Total Sizes Histogram", total, &[]);
         } else if level <= Level::Warning {
@@ -110,6 +116,18 @@ impl Report {
         let mut addresses: Vec<_> = self.addresses().into_iter().collect();
         addresses.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         lines.extend(addresses.iter().map(|(address, count)| format!("{address}: {count}")));
+    }
+
+    /// What a run of gRPC ends with.
+    fn add_statuses(&self, lines: &mut Vec<String>) {
+        let ping = self.options.grpc.as_ref().is_some_and(|grpc| grpc.ping);
+        let which = if ping { "Ping" } else { "Health" };
+        lines.push(format!("Jitter: {}", self.options.jitter));
+        if self.options.style == Style::Fuseboard {
+            let (used, least) = (self.sockets_used(), self.connections);
+            lines.push(format!("Sockets used: {used} (for perfect keepalive, would be {least})"));
+        }
+        lines.extend(self.statuses().iter().map(|(name, count)| format!("{which} {name} : {count}")));
     }
 
     fn add_codes(&self, lines: &mut Vec<String>) {
