@@ -1,11 +1,12 @@
-//! Our loader beside the real fortio against one httpbin: the same lines in the same order, and the same counts.
+//! Our loader beside the real fortio against one httpbin: the same lines in the same order, and the same counts. TLS, HTTP/2
+//! and gRPC are in `secured`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
 use super::table::Table;
-use super::{Workbench, results, wire};
+use super::{Workbench, results, secured, wire};
 use crate::peers;
 use crate::process::{self, Server};
 
@@ -51,23 +52,39 @@ pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
     std::os::unix::fs::symlink(&bench.fuseboard, &ours)?;
     for (flags, path) in CALLS {
         let url = format!("http://{origin}{path}");
-        let mut both = (shape(&fortio, flags, &url)?, shape(&ours, flags, &url)?);
-        // On a busy machine either may fall behind its rate, and says so in lines of their own.
-        for _ in 0..2 {
-            if both.0 != both.1 {
-                both = (shape(&fortio, flags, &url)?, shape(&ours, flags, &url)?);
-            }
-        }
-        let (theirs, ours) = both;
-        let (their_digest, our_digest) = digests(&theirs, &ours);
-        table.same(format!("fortio load {flags} {path}: lines but for numbers"), their_digest, our_digest);
-        let codes = |lines: &[String]| {
-            lines.iter().filter(|line| line.starts_with("Code")).cloned().collect::<Vec<_>>().join(", ")
-        };
-        table.same(format!("fortio load {flags} {path}: codes"), codes(&theirs), codes(&ours));
+        compare_lines(&fortio, &ours, flags, &url, &format!("fortio load {flags} {path}"), table)?;
     }
+    secured::compare(bench, &fortio, &ours, table)?;
     wire::compare(&fortio, &ours, table)?;
     results::compare(bench, &fortio, &ours, &format!("http://{origin}/get"), table)
+}
+
+/// What both print of the same run.
+pub(super) fn compare_lines(
+    fortio: &Path,
+    ours: &Path,
+    flags: &str,
+    url: &str,
+    shown: &str,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let mut both = (shape(fortio, flags, url)?, shape(ours, flags, url)?);
+    // On a busy machine either may fall behind its rate, and says so in lines of their own.
+    for _ in 0..2 {
+        if both.0 != both.1 {
+            both = (shape(fortio, flags, url)?, shape(ours, flags, url)?);
+        }
+    }
+    let (theirs, ours) = both;
+    let (their_digest, our_digest) = digests(&theirs, &ours);
+    table.same(format!("{shown}: lines but for numbers"), their_digest, our_digest);
+    let counts = ["Code", "Health", "Ping"];
+    let codes = |lines: &[String]| {
+        let of_codes = |line: &&String| counts.iter().any(|start| line.starts_with(start));
+        lines.iter().filter(of_codes).cloned().collect::<Vec<_>>().join(", ")
+    };
+    table.same(format!("{shown}: codes"), codes(&theirs), codes(&ours));
+    Ok(())
 }
 
 /// Output of a loader without what differs from run to run: log lines, ranges, and numbers other than code counts.
@@ -86,7 +103,7 @@ fn shape(program: &Path, flags: &str, url: &str) -> anyhow::Result<Vec<String>> 
 
 /// Counts that follow from the flags.
 fn keeps_numbers(line: &str) -> bool {
-    ["Code", "Sockets used", "Uniform"].iter().any(|start| line.starts_with(start))
+    ["Code", "Sockets used", "Uniform", "Health", "Ping"].iter().any(|start| line.starts_with(start))
 }
 
 fn letters(line: &str) -> String {

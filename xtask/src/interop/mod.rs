@@ -10,6 +10,7 @@ mod loader;
 mod pages;
 mod prometheus;
 mod results;
+mod secured;
 mod stats;
 mod table;
 mod wire;

@@ -56,7 +56,7 @@ pub(super) fn compare(
     read_by_fortio(bench, fortio, &bench.fuseboard, url, table)
 }
 
-fn document(program: &Path, flags: &str, url: &str, folder: &Path) -> anyhow::Result<Value> {
+pub(super) fn document(program: &Path, flags: &str, url: &str, folder: &Path) -> anyhow::Result<Value> {
     let path = folder.join("run.json");
     run(program, &format!("{flags} -json {}", path.display()), url)?;
     Ok(serde_json::from_slice(&fs::read(&path)?)?)
@@ -75,7 +75,7 @@ fn run(program: &Path, flags: &str, url: &str) -> anyhow::Result<String> {
 }
 
 /// The keys whose value is of another kind over there, or missing; how many there are where all are alike.
-fn kinds(one: &Value, other: &Value) -> String {
+pub(super) fn kinds(one: &Value, other: &Value) -> String {
     let (mine, theirs) = (kinds_of(one), kinds_of(other));
     let odd: Vec<String> = mine
         .iter()
@@ -114,7 +114,7 @@ fn kinds_of(document: &Value) -> BTreeMap<String, &'static str> {
 }
 
 /// The values that follow from the flags alone.
-fn asked(document: &Value) -> String {
+pub(super) fn asked(document: &Value) -> String {
     const KEYS: &[&str] = &[
         "RunType",
         "RequestedQPS",
@@ -148,6 +148,9 @@ fn asked(document: &Value) -> String {
         "SocketCount",
         "AbortOn",
         "RetCodes",
+        "Destination",
+        "Streams",
+        "Ping",
         "Labels",
         "URL",
     ];
