@@ -52,7 +52,8 @@ impl HeadScanner {
     ///
     /// `Some(n)`: the head is `buf[..n]`, and the scanner is ready for the next one. `None`: read more.
     pub fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, HeadError> {
-        if self.line_start == 0 {
+        // Also where the tolerated empty line came alone, and its line begins only now.
+        if self.at_first_line() {
             self.check_first_byte(buf)?;
         }
         let start = self.seen.min(buf.len());
