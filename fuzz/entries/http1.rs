@@ -32,7 +32,7 @@ pub(crate) fn chunks(data: &[u8]) {
         (Ok(length), Ok((_, consumed, is_complete))) => {
             assert_eq!((length, decoder.is_complete()), (consumed, is_complete));
         }
-        (passed, decoded) => assert_eq!(passed.is_err(), decoded.is_err()),
+        (passed, whole) => assert_eq!(passed.is_err(), whole.is_err()),
     }
 }
 

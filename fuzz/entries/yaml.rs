@@ -7,7 +7,7 @@ use fuseboard_config::{SourceText, Workload, analyze, load};
 pub(crate) fn resources(data: &[u8]) {
     let (resources, mut diagnostics) = load(&[SourceText::new("x.yaml", data)]);
     diagnostics.append(analyze(&resources, &Workload::default()));
-    for diagnostic in diagnostics.iter() {
+    for diagnostic in &diagnostics {
         let text = render::text(diagnostic, Look { color: true, unicode: true });
         assert!(!text.is_empty());
     }

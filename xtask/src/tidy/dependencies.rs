@@ -37,7 +37,7 @@ pub(super) fn check(packages: &[Locked]) -> Vec<Finding> {
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Locked { name, version, licence, source } in packages {
         versions.entry(name).or_default().push(version);
-        if !source.as_ref().is_none_or(|source| source == REGISTRY) {
+        if source.as_ref().is_some_and(|source| source != REGISTRY) {
             found(format!("`{name}` {version} comes from {source:?}: take crates from the registry only"));
         }
         if !is_allowed(licence) {

@@ -178,6 +178,18 @@ async fn a_request_that_its_client_resets_is_not_counted_any_more() {
 }
 
 #[tokio::test]
+async fn streams_and_heads_have_bounds() {
+    let server = start().await;
+    let client = connect(&server).await;
+    assert_eq!(client.get("/get").await.unwrap().status, 200);
+    assert_eq!(client.send.current_max_send_streams(), 1_000);
+    // What is beyond the bound is refused on its stream, and the connection goes on.
+    let long = Request::get("http://test/get").header("x-long", "a".repeat(65 << 10));
+    assert!(!matches!(client.ask(long, "").await, Ok(answer) if answer.status != 431));
+    assert_eq!(client.get("/get").await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn the_knobs_work_over_http2_and_a_stop_lets_answers_end() {
     let server = start().await;
     let client = connect(&server).await;
