@@ -136,7 +136,7 @@ const BY: Param = text("by", "who orders it");
 /// Sorted by path.
 pub(crate) const TABLE: [Entry; 28] = [
     reads(Endpoint::Home, "/", "this list, to click", &[]),
-    reads(Endpoint::Certs, "/certs", "certificates (JSON); there are none", &[]),
+    reads(Endpoint::Certs, "/certs", "certificates that are shown and trusted now (JSON)", &[]),
     reads(Endpoint::Clusters, "/clusters", "clusters and their hosts", &[FILTER, FORMAT]),
     reads(
         Endpoint::ConfigDump,

@@ -4,6 +4,7 @@
 //! that Envoy would print. Nothing here listens on a socket; the proxy serves the [`Page`]s.
 
 pub mod breakers;
+pub mod certs;
 pub mod client;
 pub mod clusters;
 pub mod config_dump;

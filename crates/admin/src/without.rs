@@ -1,12 +1,6 @@
-//! `/certs`, `/runtime` and `/hot_restart_version`: Envoy's answers of a server that has no certificates, no runtime layers
-//! and no hot restart, which is what Fuseboard is. What collects them for a bug report finds them.
+//! `/runtime` and `/hot_restart_version`: Envoy's answers of a server that has no runtime layers and no hot restart, which is what Fuseboard is. What collects them for a bug report finds them.
 
 use crate::page::Page;
-
-/// `/certs`
-pub fn certificates() -> Page {
-    Page::json_text("{\n \"certificates\": []\n}\n".to_owned())
-}
 
 /// `/runtime`
 pub fn runtime() -> Page {

@@ -19,7 +19,7 @@ pub use cluster::{
 };
 pub use failures::ClassifierSetting;
 pub use fallback::{ClusterFallback, FallbackSetting, WrittenStep};
-pub use fuseboard_tls::{ClientPolicy, ServerPolicy};
+pub use fuseboard_tls::{Certificate, ClientPolicy, ServerPolicy};
 pub use listener::{ForwardClientCert, HttpSettings, Listener, ListenerTarget, TcpProxy};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};

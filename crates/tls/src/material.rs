@@ -329,6 +329,11 @@ impl Authorities {
     pub fn source(&self) -> &str {
         &self.source
     }
+
+    /// Whether they are the system's.
+    pub fn is_of_system(&self) -> bool {
+        &*self.source == SYSTEM
+    }
 }
 
 /// Certificates that do not count any more.

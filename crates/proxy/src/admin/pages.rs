@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use fuseboard_admin::orders::Order;
 use fuseboard_admin::{
-    Endpoint, Page, Query, breakers, clusters, config_dump, ejections, endpoint, explain, home, hosts,
+    Endpoint, Page, Query, breakers, certs, clusters, config_dump, ejections, endpoint, explain, home, hosts,
     listeners, logging, memory, refusals, server_info, stats, without,
 };
 use fuseboard_stats::{Baseline, Reading};
@@ -34,7 +34,7 @@ impl Pages {
         match endpoint {
             Endpoint::Home => home::page(),
             Endpoint::Help => endpoint::help(),
-            Endpoint::Certs => without::certificates(),
+            Endpoint::Certs => certs::page(&self.source.observe().status.snapshot, SystemTime::now()),
             Endpoint::HotRestartVersion => without::hot_restart(),
             Endpoint::Runtime => without::runtime(),
             Endpoint::Logging => logging::page(self.source.log(), query),
