@@ -19,6 +19,9 @@ pub struct ListenPlan {
     pub tcp: Vec<TcpListen>,
     /// Every connection must begin with a PROXY header.
     pub accept_proxy: bool,
+    /// With a destination that is fixed and HTTP: how long it may take to find out whether a connection carries HTTP or other
+    /// bytes; `None`: it carries HTTP.
+    pub detect: Option<Duration>,
     /// What the requests are for.
     pub destination: Destination,
     /// Bound of the whole exchange where no `DestinationPolicy` says otherwise; `None`: off, Istio's default.
@@ -80,6 +83,7 @@ impl ListenPlan {
             listen,
             tcp: Vec::new(),
             accept_proxy: false,
+            detect: None,
             destination,
             timeout: None,
             refusal_headers: true,

@@ -71,6 +71,8 @@ pub struct BoundListener {
     pub address: SocketAddr,
     /// It carries bytes, and not HTTP.
     pub tcp: bool,
+    /// Whether it is found out what a connection carries.
+    pub detects: bool,
     /// Whether its connections have TLS.
     pub tls: bool,
 }
@@ -207,6 +209,7 @@ impl Proxy {
             name: Arc::clone(&listener.name),
             address: listener.address,
             tcp: listener.carries_bytes(),
+            detects: listener.detects(),
             tls: listener.tls().is_some(),
         };
         live.listeners.iter().map(bound).collect()

@@ -20,7 +20,7 @@ pub use cluster::{
 pub use failures::ClassifierSetting;
 pub use fallback::{ClusterFallback, FallbackSetting, WrittenStep};
 pub use fuseboard_tls::{Certificate, ClientPolicy, ServerPolicy};
-pub use listener::{ForwardClientCert, HttpSettings, Listener, ListenerTarget, TcpProxy};
+pub use listener::{Detect, ForwardClientCert, HttpSettings, Listener, ListenerTarget, TcpProxy};
 pub use provenance::{Location, Origin, Provenance, ResourceRef, Setting};
 pub use route::{Domain, Route, RouteConfig, VirtualHost};
 
@@ -103,7 +103,13 @@ impl Snapshot {
                 ListenerTarget::Tcp(tcp) if tcp.cluster >= clusters.len() => {
                     return Err(Dangling::ListenerCluster { listener: listener.name.clone() });
                 }
-                ListenerTarget::Routes(_) | ListenerTarget::Tcp(_) => {}
+                ListenerTarget::Detect(detect) if detect.routes >= routes.len() => {
+                    return Err(Dangling::RouteConfig { listener: listener.name.clone() });
+                }
+                ListenerTarget::Detect(detect) if detect.tcp.cluster >= clusters.len() => {
+                    return Err(Dangling::ListenerCluster { listener: listener.name.clone() });
+                }
+                ListenerTarget::Routes(_) | ListenerTarget::Tcp(_) | ListenerTarget::Detect(_) => {}
             }
         }
         for host in routes.iter().flat_map(|table| &table.virtual_hosts) {

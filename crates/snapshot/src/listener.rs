@@ -31,6 +31,20 @@ pub enum ListenerTarget {
     Routes(usize),
     /// TCP: bytes both ways between each connection and one cluster.
     Tcp(TcpProxy),
+    /// HTTP or TCP, as each connection begins. Not with TLS of ours.
+    Detect(Detect),
+}
+
+/// How it is found out what a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detect {
+    /// For HTTP, 1 or 2: index into `Snapshot::routes`.
+    pub routes: usize,
+    /// For everything else, TLS of clients included.
+    pub tcp: TcpProxy,
+    /// A client of which this is not known by then waits for its server to speak, and is served as TCP. Istio's default is to
+    /// wait for ever, for which such connections hang.
+    pub patience: Duration,
 }
 
 /// What becomes of the connections of a TCP listener.

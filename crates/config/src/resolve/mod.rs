@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_snapshot::{
-    Cluster, HttpSettings, Listener, ListenerTarget, RouteConfig, ServiceName, Snapshot, TcpProxy,
+    Cluster, Detect, HttpSettings, Listener, ListenerTarget, RouteConfig, ServiceName, Snapshot, TcpProxy,
 };
 
 use self::circuit_breaker::BreakerIndex;
@@ -254,7 +254,11 @@ fn fixed(
     let mut table = RouteTable::new();
     table.add_any(&title, index, timeout);
     let proxy = TcpProxy { cluster: index, ..proxy };
-    let target = if tcp { ListenerTarget::Tcp(proxy) } else { ListenerTarget::Routes(0) };
+    let target = match (tcp, listen.detect) {
+        (true, _) => ListenerTarget::Tcp(proxy),
+        (false, Some(patience)) => ListenerTarget::Detect(Detect { routes: 0, tcp: proxy, patience }),
+        (false, None) => ListenerTarget::Routes(0),
+    };
     let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
     Resolved { clusters, routes: table.finish("fixed"), listeners, secure: BTreeSet::new() }
 }

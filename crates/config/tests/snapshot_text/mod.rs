@@ -20,6 +20,12 @@ pub(crate) fn render(snapshot: &Snapshot, diagnostics: &Diagnostics) -> String {
     for listener in &snapshot.listeners {
         let target = match listener.target {
             ListenerTarget::Routes(table) => snapshot.routes[table].name.to_string(),
+            ListenerTarget::Detect(detect) => format!(
+                "{} or tcp {} after {:?}",
+                snapshot.routes[detect.routes].name,
+                snapshot.clusters[detect.tcp.cluster].name,
+                detect.patience
+            ),
             ListenerTarget::Tcp(tcp) => {
                 let mut target = format!("tcp {}", snapshot.clusters[tcp.cluster].name);
                 if tcp != TcpProxy::to(tcp.cluster) {

@@ -34,6 +34,8 @@ use self::tls::{Addresses, Listen, ListenTcp};
   fuseboard run --listen :9000 --to 127.0.0.1:8080 -f dr.yaml
   # a database behind its rule: bytes, and not HTTP
   fuseboard run --listen :5432 --to tcp://10.0.0.5:5432 -f dr.yaml
+  # a service that speaks HTTP or something else: by what each client begins with
+  fuseboard run --listen :9000 --to auto://127.0.0.1:8080 -f dr.yaml
   # a TCP port of a service of the folder, beside all the HTTP ones
   fuseboard run -f rules/ --listen :15001 --listen-tcp :5432=postgres:5432
   # the same with TLS from whoever calls the database
@@ -60,9 +62,13 @@ pub(crate) struct Arguments {
     /// and, with HTTP, in x-forwarded-for
     #[arg(long)]
     accept_proxy_protocol: bool,
-    /// Address of the one service to serve, with `tcp://` before it if that is not HTTP; may be repeated for several endpoints
+    /// Address of the one service to serve, with `tcp://` before it if that is not HTTP, or `auto://` to find out by what each
+    /// client begins with; may be repeated for several endpoints
     #[arg(long, value_name = "ADDR", value_parser = Endpoints::parse)]
     to: Vec<Endpoints>,
+    /// With `auto://`: a client that is not understood for so long waits for the server to speak, and is served as TCP
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = argument::duration)]
+    detection_timeout: Duration,
     /// With --to: the service's name, by which its rule is found
     #[arg(long, value_name = "NAME", requires = "to")]
     host: Option<String>,
@@ -122,18 +128,28 @@ pub(crate) struct Arguments {
     tls: tls::Flags,
 }
 
-/// The addresses that one `--to` names, and whether bytes are carried there.
+/// The addresses that one `--to` names, and what is carried there.
 #[derive(Clone, Debug)]
 struct Endpoints {
     addresses: Vec<std::net::SocketAddr>,
-    tcp: bool,
+    carried: Carried,
+}
+
+/// What is carried to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    Http,
+    Tcp,
+    /// As each connection begins.
+    Either,
 }
 
 impl Endpoints {
     fn parse(text: &str) -> Result<Self, String> {
-        let tcp = text.strip_prefix("tcp://");
-        let addresses = argument::connect(tcp.unwrap_or(text))?;
-        Ok(Self { addresses, tcp: tcp.is_some() })
+        let schemes = [("tcp://", Carried::Tcp), ("auto://", Carried::Either), ("http://", Carried::Http)];
+        let found = schemes.iter().find_map(|(scheme, carried)| Some((text.strip_prefix(scheme)?, *carried)));
+        let (address, carried) = found.unwrap_or((text, Carried::Http));
+        Ok(Self { addresses: argument::connect(address)?, carried })
     }
 }
 
@@ -176,9 +192,17 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::message(Exit::Usage, "rules from standard input could not be read again")
             .next("put them into a file, so that they can be edited"));
     }
-    if arguments.to.iter().any(|to| to.tcp) && !arguments.to.iter().all(|to| to.tcp) {
-        return Err(Failure::message(Exit::Usage, "--to names some addresses as tcp:// and some not")
-            .next("all of them are endpoints of one service: write tcp:// before each, or before none"));
+    if arguments.to.windows(2).any(|pair| pair[0].carried != pair[1].carried) {
+        return Err(Failure::message(Exit::Usage, "--to names addresses with different schemes").next(
+            "all of them are endpoints of one service: write tcp:// or auto:// before each, or before none",
+        ));
+    }
+    if arguments.tls.is_given() && carried(arguments) == Carried::Either {
+        return Err(Failure::message(
+            Exit::Usage,
+            "--tls-cert with --to auto://: TLS of clients passes through as it is",
+        )
+        .next("write --to tcp:// or an address without a scheme, as what comes in TLS is"));
     }
     let of_tcp = arguments.listen_tcp.iter().map(|tcp| &tcp.listen.address);
     let all = arguments.listen.iter().map(|listen| &listen.address).chain(of_tcp);
@@ -192,8 +216,12 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+fn carried(arguments: &Arguments) -> Carried {
+    arguments.to.first().map_or(Carried::Http, |to| to.carried)
+}
+
 fn addresses(arguments: &Arguments) -> Addresses<'_> {
-    let bytes = arguments.to.iter().any(|to| to.tcp);
+    let bytes = carried(arguments) == Carried::Tcp;
     Addresses { listen: &arguments.listen, tcp: &arguments.listen_tcp, bytes }
 }
 
@@ -215,7 +243,8 @@ fn loggers(arguments: &Arguments) -> Result<Loggers, Failure> {
 }
 
 fn plan(arguments: Arguments, admin: bool) -> Plan {
-    let tcp = arguments.to.iter().any(|endpoints| endpoints.tcp);
+    let carried = carried(&arguments);
+    let tcp = carried == Carried::Tcp;
     let addresses = addresses(&arguments);
     let (tls, listen_tcp) = (arguments.tls.plan(addresses), arguments.tls.plan_tcp(addresses));
     let to: Vec<_> = arguments.to.into_iter().flat_map(|endpoints| endpoints.addresses).collect();
@@ -239,6 +268,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         listen: ListenPlan {
             tcp: listen_tcp,
             accept_proxy: arguments.accept_proxy_protocol,
+            detect: (carried == Carried::Either).then_some(arguments.detection_timeout),
             timeout: arguments.timeout,
             refusal_headers: arguments.refusal_headers == "on",
             tls,
@@ -278,6 +308,9 @@ fn ready_line(serving: &Serving) -> String {
 }
 
 const fn scheme(listener: &BoundListener) -> &'static str {
+    if listener.detects {
+        return "auto";
+    }
     match (listener.tcp, listener.tls) {
         (true, true) => "tls",
         (true, false) => "tcp",

@@ -22,7 +22,7 @@ pub(crate) use line::Line;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
-    let Arrival { stream, called, header, started, permit, seat } = arrival;
+    let Arrival { stream, called, header, started, permit, seat, server_name: _ } = arrival;
     let place = Place::new(permit, Some(seat));
     let mut connection = Downstream::new(Line::Socket(stream), called, place, worker, started);
     connection.count_opened();

@@ -50,6 +50,7 @@ impl RouteCache {
     fn table(&self) -> Option<usize> {
         match self.view.live.snapshot.listeners[self.position?].target {
             ListenerTarget::Routes(table) => Some(table),
+            ListenerTarget::Detect(detect) => Some(detect.routes),
             // The listener carries bytes since a later snapshot: its HTTP connections have no route any more.
             ListenerTarget::Tcp(_) => None,
         }

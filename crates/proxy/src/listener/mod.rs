@@ -41,7 +41,12 @@ pub(crate) struct LiveListener {
     bound: AtomicUsize,
     carries_bytes: AtomicBool,
     accepts_proxy: AtomicBool,
+    detects: AtomicBool,
     stop: watch::Sender<bool>,
+}
+
+fn unusable(listener: &Listener, source: io::Error) -> ListenError {
+    ListenError { name: Arc::clone(&listener.name), address: listener.address, holder: String::new(), source }
 }
 
 impl LiveListener {
@@ -57,6 +62,7 @@ impl LiveListener {
             bound: AtomicUsize::new(0),
             carries_bytes: AtomicBool::new(false),
             accepts_proxy: AtomicBool::new(false),
+            detects: AtomicBool::new(false),
             stop: watch::Sender::new(false),
         };
         live.configure(listener);
@@ -73,6 +79,12 @@ impl LiveListener {
         self.bound.store(listener.http.max_connections, Ordering::Relaxed);
         self.carries_bytes.store(matches!(listener.target, ListenerTarget::Tcp(_)), Ordering::Relaxed);
         self.accepts_proxy.store(listener.accept_proxy, Ordering::Relaxed);
+        self.detects.store(matches!(listener.target, ListenerTarget::Detect(_)), Ordering::Relaxed);
+    }
+
+    /// Whether it is to be found out what a connection carries.
+    pub(crate) fn detects(&self) -> bool {
+        self.detects.load(Ordering::Relaxed)
     }
 
     /// Whether its connections must begin with a PROXY header.
@@ -103,6 +115,11 @@ impl LiveListener {
             ListenerTarget::Routes(_) => &[fuseboard_tls::HTTP_2, fuseboard_tls::HTTP_1_1],
             // Whatever clients offer is between them and the host.
             ListenerTarget::Tcp(_) => &[],
+            // Nobody makes such a listener; plain text must not come of it.
+            ListenerTarget::Detect(_) => {
+                let error = io::Error::other("what a connection carries is not found out behind TLS of ours");
+                return Err(unusable(listener, error));
+            }
         };
         let is_as_wanted =
             |running: &Arc<ServerContext>| running.policy() == policy && running.speaks(protocols);
@@ -110,12 +127,9 @@ impl LiveListener {
             return Ok(Some(running));
         }
         let context = ServerContext::new(policy, protocols);
-        context.map(|context| Some(Arc::new(context))).map_err(|error| ListenError {
-            name: Arc::clone(&listener.name),
-            address: listener.address,
-            holder: String::new(),
-            source: io::Error::other(error),
-        })
+        context
+            .map(|context| Some(Arc::new(context)))
+            .map_err(|error| unusable(listener, io::Error::other(error)))
     }
 
     /// Ends its accept loops; its connections finish what they do.

@@ -171,6 +171,7 @@ fn tcp_clusters(status: &ProxyStatus) -> BTreeSet<usize> {
     let targets = status.snapshot.listeners.iter().map(|listener| listener.target);
     let clusters = targets.filter_map(|target| match target {
         ListenerTarget::Tcp(tcp) => Some(tcp.cluster),
+        ListenerTarget::Detect(detect) => Some(detect.tcp.cluster),
         ListenerTarget::Routes(_) => None,
     });
     clusters.filter(|cluster| *cluster < status.clusters.len()).collect()

@@ -51,6 +51,8 @@ stats! {
         proxy_header_malformed: Counter,
         /// Connections whose PROXY header did not come in time.
         proxy_header_timeout: Counter,
+        /// Connections of which it was not found out in time what they carry; they were served as TCP.
+        detection_timeout: Counter,
         /// Connections on which a caller spoke plain HTTP where TLS was expected.
         plain_text_on_tls: Counter,
     }

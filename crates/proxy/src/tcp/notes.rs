@@ -92,6 +92,11 @@ impl Notes {
         self.flag(cause.row().flag);
     }
 
+    /// The client speaks TLS with the host, and asks for this server.
+    pub(super) fn asked_for(&mut self, server_name: Option<String>) {
+        self.server_name = server_name.map(Into::into);
+    }
+
     /// The client and we came to terms.
     pub(super) fn secured(&mut self, session: &Session) {
         self.server_name = session.server_name().map(Into::into);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use fuseboard_admin::logging::logger;
 use fuseboard_core::Outcome;
 use fuseboard_core::tcp::{Ending, Life, Lifetimes};
-use fuseboard_snapshot::{ListenerTarget, TcpProxy};
+use fuseboard_snapshot::{Detect, ListenerTarget, TcpProxy};
 use tokio::io::Interest;
 use tracing::debug;
 
@@ -43,8 +43,9 @@ pub(super) struct Session {
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
-    let Arrival { stream, called, header, started, permit, seat } = arrival;
-    let notes = Notes::new(Rc::clone(&worker), permit, called, started);
+    let Arrival { stream, called, header, server_name, started, permit, seat } = arrival;
+    let mut notes = Notes::new(Rc::clone(&worker), permit, called, started);
+    notes.asked_for(server_name);
     let mut session = Session { timers: worker.deadlines.register(), client: stream, worker, notes };
     match header {
         Ok(_) => session.run().await,
@@ -125,12 +126,10 @@ impl Session {
         let view = self.worker.view();
         let position = view.live.listener(self.notes.listener().id)?;
         let listener = &view.live.snapshot.listeners[position];
-        match listener.target {
-            ListenerTarget::Tcp(tcp) => {
-                Some((Rc::clone(view.at(tcp.cluster)?), tcp, listener.http.handshake_timeout))
-            }
-            ListenerTarget::Routes(_) => None,
-        }
+        let (ListenerTarget::Tcp(tcp) | ListenerTarget::Detect(Detect { tcp, .. })) = listener.target else {
+            return None;
+        };
+        Some((Rc::clone(view.at(tcp.cluster)?), tcp, listener.http.handshake_timeout))
     }
 
     /// Carries bytes until the end, and tells everybody of it.

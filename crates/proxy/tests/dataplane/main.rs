@@ -7,6 +7,7 @@ mod bodies;
 mod breaker;
 mod by_hand;
 mod by_hand_endpoint;
+mod detect;
 mod differences;
 mod drain;
 mod endpoint_breakers;
