@@ -21,7 +21,7 @@ use crate::deadline::Deadline;
 use crate::event::{Level, LogLine, Observer};
 use crate::go;
 use crate::histogram::Histogram;
-use crate::http2::{self, Broken, Line, Outgoing, Received, converse};
+use crate::http2::{self, Broken, Line, MOST_ATTEMPTS, Outgoing, Received, converse};
 use crate::options::{GrpcOptions, HttpOptions, Style};
 use crate::request::Body;
 use crate::target::{Target, TargetError};
@@ -142,7 +142,9 @@ impl Client {
 
     /// The code, and the bytes of the answer.
     async fn ask(&mut self, refusal: &mut Refusal) -> Result<(i32, u64), Status> {
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             let lease = self.line.lease(&mut self.deadline).await.map_err(|error| unconnected(&error))?;
             let mut answer = Collected::default();
             let (head, message) = (self.call.head.clone(), Outgoing::Whole(self.message.clone()));
@@ -156,8 +158,8 @@ impl Client {
                     if broken.ends_the_connection() {
                         self.line.forget(&lease);
                     }
-                    // One silent retry: a server may close a connection at any time, and has not begun with this.
-                    if !(lease.reused && broken.unprocessed) {
+                    // Silently again: a server may close a connection at any time, and has not begun with this.
+                    if attempts == MOST_ATTEMPTS || !(lease.reused && broken.unprocessed) {
                         return Err(broken_off(&broken));
                     }
                 }

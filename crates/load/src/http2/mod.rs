@@ -26,6 +26,9 @@ pub(crate) use exchange::{Broken, Outgoing, Received, converse, words};
 pub(crate) use line::Line;
 pub(crate) use request::Request;
 
+/// How often a request is sent until a server begins with it; Go's number.
+pub(crate) const MOST_ATTEMPTS: u32 = 7;
+
 /// One caller; makes one call at a time.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -168,7 +171,9 @@ impl Speaker {
         let Some((head, body)) = request.next(|| fastrand::u128(..)) else {
             return Err(self.lost(&"a UUID has no place in this path"));
         };
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             let leased = line.lease(&mut self.deadline).await;
             let lease = leased.map_err(|error| self.unconnected(request, &error))?;
             // Reborrowed by hand: the receiver outlives this turn of the loop.
@@ -184,8 +189,8 @@ impl Speaker {
                     if broken.ends_the_connection() {
                         line.forget(&lease);
                     }
-                    // One silent retry: a server may close a connection at any time, and has not begun with this.
-                    if !(lease.reused && broken.unprocessed) {
+                    // Silently again: a server may close a connection at any time, and has not begun with this.
+                    if attempts == MOST_ATTEMPTS || !(lease.reused && broken.unprocessed) {
                         return Err(self.failed(request, &broken));
                     }
                 }
