@@ -243,4 +243,26 @@ mod tests {
         File::create(&file).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(read(&[file]).sources[0].text.len(), MAX_FILE_BYTES + 1);
     }
+
+    #[test]
+    fn folders_have_an_end_in_depth_and_in_number_and_it_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let mut folder = root.path().to_owned();
+        for depth in 0..=MAX_DEPTH + 1 {
+            fs::write(folder.join(format!("{depth}.yaml")), "").unwrap();
+            folder.push("below");
+            fs::create_dir(&folder).unwrap();
+        }
+        let texts = read(&[root.path().to_owned()]);
+        assert_eq!((texts.sources.len(), texts.unreadable.len()), (MAX_DEPTH + 1, 1));
+
+        let root = tempfile::tempdir().unwrap();
+        for number in 0..MAX_FILES + 2 {
+            File::create(root.path().join(format!("{number}.yaml"))).unwrap();
+        }
+        let texts = read(&[root.path().to_owned()]);
+        assert_eq!((texts.sources.len(), texts.unreadable.len()), (MAX_FILES, 2));
+        let first = texts.diagnostics.iter().next().unwrap();
+        assert!(first.message.ends_with("more than 10000 files or 256 MB in all"), "{}", first.message);
+    }
 }
