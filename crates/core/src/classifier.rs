@@ -126,7 +126,7 @@ impl FailureClassifier {
             Outcome::Failure(FailureKind::ConnectFailed) => self.connect_failed,
             Outcome::Failure(FailureKind::ConnectTimeout) => self.connect_timeout,
             Outcome::Failure(FailureKind::Timeout) => self.timeout,
-            Outcome::Failure(FailureKind::Reset) => self.reset,
+            Outcome::Failure(FailureKind::Reset | FailureKind::StreamRefused) => self.reset,
             Outcome::Failure(FailureKind::ProtocolError) => self.protocol_error,
             Outcome::Abandoned => Verdict::Ignored,
         }

@@ -41,6 +41,8 @@ pub enum FailureKind {
     Timeout,
     /// Connected, and the connection ended before the answer's head was complete.
     Reset,
+    /// Connected by HTTP/2, and the host refused the stream without looking at the request.
+    StreamRefused,
     /// Connected, and what came was not HTTP.
     ProtocolError,
 }

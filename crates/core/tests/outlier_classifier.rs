@@ -6,11 +6,12 @@ use fuseboard_core::classifier::{FailureClassifier, StatusSet, Verdict};
 use fuseboard_core::outlier::{DetectionKind, Detector, HostMonitor, OutlierPolicy};
 use fuseboard_core::{FailureKind, Outcome};
 
-const LOCAL: [FailureKind; 5] = [
+const LOCAL: [FailureKind; 6] = [
     FailureKind::ConnectFailed,
     FailureKind::ConnectTimeout,
     FailureKind::Timeout,
     FailureKind::Reset,
+    FailureKind::StreamRefused,
     FailureKind::ProtocolError,
 ];
 
@@ -81,7 +82,7 @@ fn p11_each_end_without_an_answer_counts_as_the_classifier_says() {
                 FailureKind::ConnectFailed => classifier.connect_failed,
                 FailureKind::ConnectTimeout => classifier.connect_timeout,
                 FailureKind::Timeout => classifier.timeout,
-                FailureKind::Reset => classifier.reset,
+                FailureKind::Reset | FailureKind::StreamRefused => classifier.reset,
                 FailureKind::ProtocolError => classifier.protocol_error,
                 FailureKind::Status(_) => Verdict::Success,
             } == Verdict::Failure;

@@ -43,7 +43,11 @@ pub enum Cause {
     ConnectLocal,
     /// The host closed the connection before its answer's head.
     ConnectionTermination,
-    /// What the host sent is not HTTP/1.
+    /// The host gave the stream up before its answer's head.
+    RemoteReset,
+    /// The host refused the stream, and has not looked at the request.
+    StreamRefused,
+    /// What the host sent is not HTTP.
     ProtocolError,
     /// The route's time is up.
     RouteTimeout,
@@ -135,6 +139,8 @@ const LOCAL_FAILURE: &str = "upstream_reset_before_response_started{local_connec
 const CONNECTION_TIMEOUT: &str = "upstream_reset_before_response_started{connection_timeout}";
 const TERMINATED: &str = "upstream_reset_before_response_started{connection_termination}";
 const PROTOCOL_ERROR: &str = "upstream_reset_before_response_started{protocol_error}";
+const REMOTE_RESET: &str = "upstream_reset_before_response_started{remote_reset}";
+const REFUSED_RESET: &str = "upstream_reset_before_response_started{remote_refused_stream_reset}";
 const LATE_TERMINATION: &str = "upstream_reset_after_response_started{connection_termination}";
 const LATE_PROTOCOL_ERROR: &str = "upstream_reset_after_response_started{protocol_error}";
 const NO_TLS: &str = "the upstream's kind of TLS is not supported yet";
@@ -202,7 +208,7 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
@@ -221,6 +227,8 @@ impl Cause {
         Self::ConnectTimeout,
         Self::ConnectLocal,
         Self::ConnectionTermination,
+        Self::RemoteReset,
+        Self::StreamRefused,
         Self::ProtocolError,
         Self::RouteTimeout,
         Self::TryTimeout,
@@ -260,7 +268,9 @@ impl Cause {
             Self::ConnectTimeout => "no connection within `connectTimeout`",
             Self::ConnectLocal => "no connection for want of descriptors or ports",
             Self::ConnectionTermination => "upstream closed before its answer",
-            Self::ProtocolError => "upstream does not speak HTTP/1",
+            Self::RemoteReset => "upstream reset the stream before its answer",
+            Self::StreamRefused => "upstream refused the stream",
+            Self::ProtocolError => "upstream does not speak HTTP",
             Self::RouteTimeout => "the route's time is up",
             Self::TryTimeout => "the try's time is up",
             Self::TerminatedInBody => "upstream closed inside its answer",
@@ -322,6 +332,13 @@ impl Cause {
             Self::ConnectionTermination => row(503, "UC", TERMINATED, Body::Reset("connection termination"))
                 .counted("upstream_rq_rx_reset")
                 .outcome(F::Reset),
+            Self::RemoteReset => row(503, "UR", REMOTE_RESET, Body::Reset("remote reset"))
+                .counted("upstream_rq_rx_reset")
+                .outcome(F::Reset),
+            Self::StreamRefused => row(503, "UR", REFUSED_RESET, Body::Reset("remote refused stream reset"))
+                .counted("upstream_rq_rx_reset")
+                .outcome(F::StreamRefused)
+                .retriable(),
             Self::ProtocolError => row(502, "UPE", PROTOCOL_ERROR, Body::Reset("protocol error"))
                 .counted("upstream_cx_protocol_error")
                 .outcome(F::ProtocolError),

@@ -130,12 +130,12 @@ impl<H: PartialEq> RetryState<H> {
         by_status || by_grpc
     }
 
-    /// `refused-stream` is about HTTP/2 streams and has nothing to match in HTTP/1.1.
     fn wants_after_failure(&self, failure: FailureKind, sent: bool) -> bool {
         self.wants(RetryOn::RESET)
             || self.wants(RetryOn::FIVE_XX)
             || self.wants(RetryOn::GATEWAY_ERROR)
             || (self.wants(RetryOn::CONNECT_FAILURE) && failure.is_connect())
+            || (self.wants(RetryOn::REFUSED_STREAM) && failure == FailureKind::StreamRefused)
             || (self.wants(RetryOn::RESET_BEFORE_REQUEST) && !sent)
     }
 

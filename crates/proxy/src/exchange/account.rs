@@ -162,6 +162,11 @@ impl Account {
         self.host = Some(host.endpoint.address);
     }
 
+    /// The try goes to another host than the one that was picked.
+    pub(super) fn moved_to(&mut self, host: &Host) {
+        self.host = Some(host.endpoint.address);
+    }
+
     /// Counts something for the cluster, once one is known.
     pub(super) fn cluster_stats(&self, worker: &Worker, count: impl FnOnce(&ClusterBlock)) {
         if let Some(cluster) = &self.cluster {

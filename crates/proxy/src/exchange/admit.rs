@@ -27,12 +27,11 @@ impl Exchange<'_> {
         checked: Option<Checked>,
     ) -> Result<(Slot<'t>, Checked), Ended> {
         let checked = self.may_be_admitted(routed, checked)?;
+        self.kind = self.kind_for(&routed.cluster.view.config.http);
         let slot = if self.upgrade_offered() {
-            tier.limits
-                .admit_now(self.worker.id, Kind::Connection)
-                .map_err(|refused| self.refused(refused))?
+            tier.limits.admit_now(self.worker.id, self.kind).map_err(|refused| self.refused(refused))?
         } else {
-            match tier.limits.admit(self.worker.id, Kind::Connection) {
+            match tier.limits.admit(self.worker.id, self.kind) {
                 Admission::Admitted(slot) => slot,
                 Admission::Refused(refused) => return Err(self.refused(refused)),
                 Admission::Queued(waiter) => self.queue(routed, tier, waiter).await?,
@@ -41,9 +40,9 @@ impl Exchange<'_> {
         Ok((slot, checked))
     }
 
-    /// Whether the client offers to switch protocols, and may.
+    /// Whether the client offers to switch protocols, and the host can: streams of HTTP/2 cannot.
     pub(super) fn upgrade_offered(&self) -> bool {
-        self.head().upgrade().is_some()
+        self.kind == Kind::Connection && self.head().upgrade().is_some()
     }
 
     /// Whether it makes sense to ask the limits: the breaker lets it pass, and there is somebody to send to.

@@ -20,8 +20,9 @@ use super::{Ended, Exchange};
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
 use crate::deadline::Timer;
+use crate::http2::{Fate, Unprocessed};
 use crate::local_reply::Cause;
-use crate::upstream::{ClosedBy, UpstreamConnection};
+use crate::upstream::{ClosedBy, Line};
 
 /// What comes from the upstream.
 pub(super) struct Incoming {
@@ -58,11 +59,24 @@ impl Exchange<'_> {
         let served = match self.answer_head(held, &mut incoming, retries.may_send_again()).await {
             Ok((answer, length)) => self.judge(held, &mut incoming, retries, answer, length).await,
             Err(NoHead::Ended(ended)) => Served::Ended(ended),
-            Err(NoHead::Stale) if reused && self.may_send_again(&incoming) => {
-                self.drop_stale(held);
-                Served::Stale
-            }
-            Err(NoHead::Stale) => Served::Ended(Ended::Failed(Cause::ConnectionTermination)),
+            Err(NoHead::Stale) => match held.connection.as_ref().and_then(Line::fate) {
+                // Whatever was sent, the host has not looked at it, and goes away.
+                Some(Fate::NotProcessed(Unprocessed::GoingAway)) if self.body.replayable => {
+                    self.drop_stale(held);
+                    Served::Stale
+                }
+                Some(Fate::NotProcessed(_)) => {
+                    self.account.was_not_processed();
+                    Served::Ended(Ended::Failed(Cause::StreamRefused))
+                }
+                Some(Fate::Reset) => Served::Ended(Ended::Failed(Cause::RemoteReset)),
+                Some(Fate::ProtocolError) => Served::Ended(Ended::Failed(Cause::ProtocolError)),
+                None if reused && self.may_send_again(&incoming) => {
+                    self.drop_stale(held);
+                    Served::Stale
+                }
+                None => Served::Ended(Ended::Failed(Cause::ConnectionTermination)),
+            },
         };
         self.worker.buffers.give(&mut incoming.buffer);
         served
@@ -100,9 +114,13 @@ impl Exchange<'_> {
     }
 
     fn drop_stale(&mut self, held: &mut Held<'_>) {
-        if let Some(connection) = held.connection.take() {
-            let stats = &held.cluster.view.live.stats.shard(self.worker.index).stats;
-            connection.close(stats, ClosedBy::Remote, false, self.now);
+        match held.connection.take() {
+            Some(Line::Socket(connection)) => {
+                let stats = &held.cluster.view.live.stats.shard(self.worker.index).stats;
+                connection.close(stats, ClosedBy::Remote, false, self.now);
+            }
+            Some(Line::Stream(stream)) => stream.end(false, self.now),
+            None => {}
         }
     }
 
@@ -122,7 +140,7 @@ impl Exchange<'_> {
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut UpstreamConnection,
+        connection: &mut Line<'_>,
         incoming: &mut Incoming,
         keep_body: bool,
     ) -> Poll<Result<(ResponseSummary, usize), NoHead>> {
@@ -174,7 +192,7 @@ impl Exchange<'_> {
     pub(super) fn poll_request(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut UpstreamConnection,
+        connection: &mut Line<'_>,
         incoming: &mut Incoming,
         keep_body: bool,
     ) -> Result<(), Ended> {
@@ -200,7 +218,8 @@ impl Exchange<'_> {
     /// Parses what is there: passes interim heads on, gives the final one.
     fn heads(&mut self, incoming: &mut Incoming) -> Result<Option<(ResponseSummary, usize)>, Ended> {
         let malformed = |_| Ended::Failed(Cause::ProtocolError);
-        let awaiting = self.head().awaiting();
+        let mut awaiting = self.head().awaiting();
+        awaiting.upgrade &= self.upgrade_offered();
         while !incoming.buffer.is_empty() {
             let Some(length) = incoming.scanner.scan(incoming.buffer.filled()).map_err(malformed)? else {
                 return Ok(None);

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use fuseboard_core::limit::{CxPermit, Slot, WorkerId};
+use fuseboard_core::limit::{CxPermit, Kind, Slot, WorkerId};
 use fuseboard_core::outcome::Outcome;
 use fuseboard_core::pool::{Checkout, Found};
+use fuseboard_tls::ClientContext;
 
 use super::breaker::Checked;
 use super::held::Held;
@@ -19,10 +20,10 @@ use super::route::Routed;
 use super::{Ended, Exchange, Interrupt};
 use crate::clock;
 use crate::deadline::Timer;
-use crate::live::{ClusterView, Tier};
+use crate::live::Tier;
 use crate::local_reply::Cause;
 use crate::stream::Stream;
-use crate::upstream::{ClosedBy, ConnectError, Secured, UpstreamConnection, millis, open};
+use crate::upstream::{ClosedBy, ConnectError, Line, Pooled, Secured, UpstreamConnection, millis, open};
 use crate::worker::WorkerCluster;
 
 /// What a try came to.
@@ -88,7 +89,11 @@ impl Exchange<'_> {
         }
         Some(loop {
             let replayed = self.account.replayed;
-            let reused = match self.connection(&mut held, replayed).await {
+            let found = match self.kind {
+                Kind::Connection => self.connection(&mut held, replayed).await,
+                Kind::Stream => self.stream(&mut held).await,
+            };
+            let reused = match found {
                 Ok(reused) => reused,
                 Err(ended) => break self.failed(held, ended, retries),
             };
@@ -122,7 +127,7 @@ impl Exchange<'_> {
     async fn connection(&mut self, held: &mut Held<'_>, fresh: bool) -> Result<bool, Ended> {
         // What must not be sent twice goes only to a connection of which the system itself says that it is still open.
         let careful = !self.request.method.is_idempotent();
-        let secured = self.secured(&held.cluster.view);
+        let secured = self.secured(held.cluster.view.tls.own.as_ref());
         loop {
             let found = match held.tier.pool.checkout(self.worker.id, held.host.key) {
                 Checkout::Ready(found) => found,
@@ -138,14 +143,12 @@ impl Exchange<'_> {
                 }
             };
             match found {
-                Found::Idle { item, .. } if fresh || !item.serves(secured.as_ref()) => {
-                    self.close_idle(held, item, ClosedBy::Local);
-                }
-                Found::Idle { item, from } => {
+                Found::Idle { item: Pooled::Own(item), from } if !fresh && item.serves(secured.as_ref()) => {
                     if self.take_idle(held, item, from, careful) {
                         return Ok(true);
                     }
                 }
+                Found::Idle { item, .. } => self.close_idle(held, item, ClosedBy::Local),
                 Found::Connect(permit) => return self.open(held, permit, secured).await.map(|()| false),
                 // Its descriptor is closed here, and its permit is then the next checkout's.
                 Found::Replace(other) => self.close_idle(held, other, ClosedBy::Local),
@@ -161,17 +164,17 @@ impl Exchange<'_> {
         careful: bool,
     ) -> bool {
         if connection.is_stale() || (careful && connection.is_stale_now()) {
-            self.close_idle(held, connection, ClosedBy::Remote);
+            self.close_idle(held, Pooled::Own(connection), ClosedBy::Remote);
             return false;
         }
         // A socket that cannot be registered here is closed by the failed move.
-        held.connection = connection.move_to(from, self.worker.id).ok();
+        held.connection = connection.move_to(from, self.worker.id).ok().map(Line::Socket);
         held.connection.is_some()
     }
 
-    fn close_idle(&self, held: &Held<'_>, connection: UpstreamConnection, by: ClosedBy) {
+    pub(super) fn close_idle(&self, held: &Held<'_>, connection: Pooled, by: ClosedBy) {
         let stats = &held.cluster.view.live.stats.shard(self.worker.index).stats;
-        connection.close(stats, by, false, self.now);
+        connection.close(stats, by, self.now);
     }
 
     /// Opens a connection. A failure fails this request only (difference D16).
@@ -218,7 +221,7 @@ impl Exchange<'_> {
                 self.note_session(held, &stream);
                 let connection =
                     UpstreamConnection::new(stream, secured, held.host, (counted, permit), self.now);
-                held.connection = Some(connection);
+                held.connection = Some(Line::Socket(connection));
                 return Ok(());
             }
             Ok(Err(ConnectError::Remote(error))) => {
@@ -252,8 +255,8 @@ impl Exchange<'_> {
     }
 
     /// What a connection for this request must be secured with.
-    fn secured(&self, view: &ClusterView) -> Option<Secured> {
-        let context = view.tls.as_ref()?;
+    pub(super) fn secured(&self, context: Option<&Arc<ClientContext>>) -> Option<Secured> {
+        let context = context?;
         let host = context.depends_on_host().then(|| {
             let authority = String::from_utf8_lossy(self.head().authority().unwrap_or_default());
             host_of(&authority).to_ascii_lowercase().into()
@@ -270,13 +273,13 @@ impl Exchange<'_> {
     }
 
     /// TLS could not even begin.
-    fn no_session(&mut self, error: &fuseboard_tls::ProtocolError) -> Ended {
+    pub(super) fn no_session(&mut self, error: &fuseboard_tls::ProtocolError) -> Ended {
         self.account.handshake_failure(&fuseboard_tls::Failure::Protocol(error.clone()));
         Ended::Failed(Cause::HandshakeFailed)
     }
 
     /// A wait for a connection was given up.
-    fn cancelled(&mut self, interrupt: Interrupt) -> Ended {
+    pub(super) fn cancelled(&mut self, interrupt: Interrupt) -> Ended {
         let ended = self.interrupted(interrupt);
         if ended != Ended::Failed(Cause::ConnectTimeout) {
             self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_cancelled.inc());
@@ -289,7 +292,9 @@ impl Exchange<'_> {
         let Ended::Failed(cause) = ended else { return Tried::Ended(ended) };
         let outcome = cause.row().outcome;
         held.record(outcome.map_or(Outcome::Abandoned, Outcome::Failure), self.now);
-        let by = if cause == Cause::ConnectionTermination { ClosedBy::Remote } else { ClosedBy::Local };
+        let remote =
+            matches!(cause, Cause::ConnectionTermination | Cause::RemoteReset | Cause::StreamRefused);
+        let by = if remote { ClosedBy::Remote } else { ClosedBy::Local };
         held.abort(by, self.now);
         let sent = self.sent_output > 0;
         drop(held);

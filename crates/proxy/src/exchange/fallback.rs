@@ -80,7 +80,7 @@ fn trigger(ended: Ended) -> Option<Trigger> {
     }
     let word = match cause {
         Cause::ConnectFailed | Cause::ConnectTimeout | Cause::ConnectLocal => FailureWord::ConnectFailure,
-        Cause::ConnectionTermination => FailureWord::Reset,
+        Cause::ConnectionTermination | Cause::RemoteReset | Cause::StreamRefused => FailureWord::Reset,
         Cause::ProtocolError => FailureWord::ProtocolError,
         Cause::RouteTimeout | Cause::TryTimeout => FailureWord::Timeout,
         _ => return None,

@@ -11,7 +11,7 @@ use fuseboard_core::{FailureKind, Instant, Outcome, breaker};
 use crate::breaker::LiveBreaker;
 use crate::clock;
 use crate::live::{ClusterView, Host, Tier};
-use crate::upstream::{ClosedBy, UpstreamConnection};
+use crate::upstream::{ClosedBy, Line, Pooled};
 use crate::worker::{Worker, WorkerCluster};
 
 /// One try against one host.
@@ -21,7 +21,7 @@ pub(crate) struct Held<'t> {
     pub(crate) host: &'t Arc<Host>,
     pub(crate) tier: &'t Tier,
     /// `None` before it is there, and after it was given back.
-    pub(crate) connection: Option<UpstreamConnection>,
+    pub(crate) connection: Option<Line<'t>>,
     active: Option<ActiveGuard<'t>>,
     ticket: Option<Ticket>,
     guard: Option<Guard<'t>>,
@@ -99,19 +99,33 @@ impl<'t> Held<'t> {
 
     /// The upstream's message is complete. `reusable`: as far as HTTP goes, the connection may carry another request.
     pub(crate) fn complete(&mut self, reusable: bool, now: Instant) {
-        if let Some(connection) = self.connection.take() {
-            let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
-            if connection.is_aged(&self.cluster.view.config.connection, now) {
-                stats.upstream_cx_max_duration_reached.inc();
+        let policy = &self.cluster.view.config.connection;
+        let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
+        match self.connection.take() {
+            Some(Line::Socket(connection)) => {
+                if connection.is_aged(policy, now) {
+                    stats.upstream_cx_max_duration_reached.inc();
+                }
+                let own = &self.cluster.view.tls.own;
+                let wanted = self.is_wanted(now) && connection.is_secured_with(own.as_ref());
+                let surplus = if reusable && wanted && connection.may_continue(policy, now) {
+                    let item = Pooled::Own(connection);
+                    self.tier.pool.checkin(self.worker.id, self.host.key, item, now)
+                } else {
+                    Some(Pooled::Own(connection))
+                };
+                if let Some(connection) = surplus {
+                    connection.close(stats, ClosedBy::Local, now);
+                }
             }
-            let surplus = if reusable && self.may_continue(&connection, now) {
-                self.tier.pool.checkin(self.worker.id, self.host.key, connection, now)
-            } else {
-                Some(connection)
-            };
-            if let Some(connection) = surplus {
-                connection.close(stats, ClosedBy::Local, false, now);
+            Some(Line::Stream(stream)) => {
+                let shared = &self.cluster.view.tls.shared;
+                let connection = stream.connection();
+                let aged = connection.is_aged(policy, now);
+                let keep = self.is_wanted(now) && !aged && connection.is_secured_with(shared.as_ref());
+                stream.end(keep, now);
             }
+            None => {}
         }
         self.active = None;
         self.slot = None;
@@ -125,7 +139,14 @@ impl<'t> Held<'t> {
                 ClosedBy::Local => stats.upstream_rq_tx_reset.inc(),
                 ClosedBy::Remote => stats.upstream_rq_rx_reset.inc(),
             }
-            connection.close(stats, by, true, now);
+            match connection {
+                Line::Socket(connection) => connection.close(stats, by, true, now),
+                // The other streams of the connection go on, if it is there at all.
+                Line::Stream(stream) => {
+                    let keep = by == ClosedBy::Local || stream.is_reset();
+                    stream.end(keep && self.is_wanted(now), now);
+                }
+            }
         }
         self.active = None;
         self.slot = None;
@@ -133,7 +154,7 @@ impl<'t> Held<'t> {
 
     /// Closes a connection that carried bytes for its whole life, and gives everything back.
     pub(crate) fn close(&mut self, by: ClosedBy, now: Instant) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(Line::Socket(connection)) = self.connection.take() {
             let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
             connection.close(stats, by, true, now);
         }
@@ -143,17 +164,22 @@ impl<'t> Held<'t> {
 
     /// Whether its connection is secured as this view of the cluster asks.
     pub(crate) fn is_secured_as(&self, view: &ClusterView) -> bool {
-        self.connection.as_ref().is_none_or(|connection| connection.is_secured_with(view.tls.as_ref()))
+        self.connection.as_ref().is_none_or(|connection| connection.is_secured_for(view))
     }
 
-    /// Not for hosts that were ejected, shut off or removed meanwhile, nor for clusters that are gone.
-    fn may_continue(&self, connection: &UpstreamConnection, now: Instant) -> bool {
-        let view = &self.cluster.view;
-        let ejected = view.config.outlier.is_some() && self.host.monitor.is_ejected();
+    /// The stream is at another host than the one that was picked.
+    pub(super) fn go_to(&mut self, host: &'t Arc<Host>) {
+        self.host = host;
+        self.active = Some(host.load.begin());
+        self.ticket = Some(host.monitor.begin());
+    }
+
+    /// Whether connections to its host are kept: not to hosts that were ejected, shut off or removed meanwhile, nor for clusters
+    /// that are gone.
+    fn is_wanted(&self, now: Instant) -> bool {
+        let ejected = self.cluster.view.config.outlier.is_some() && self.host.monitor.is_ejected();
         let shut = self.endpoint.is_some_and(|breaker| breaker.is_shut(now));
-        let unwanted = ejected || shut || self.host.is_gone() || self.worker.is_draining();
-        let secured = connection.is_secured_with(view.tls.as_ref());
-        !unwanted && secured && connection.may_continue(&view.config.connection, now)
+        !(ejected || shut || self.host.is_gone() || self.worker.is_draining())
     }
 }
 

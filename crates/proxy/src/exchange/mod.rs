@@ -18,12 +18,14 @@ mod reply;
 mod request;
 mod retry;
 mod route;
+mod share;
 mod tunnel;
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use fuseboard_core::Instant;
+use fuseboard_core::limit::Kind;
 use fuseboard_http1::{BodyDecoder, Limits, Method, RequestHead, RequestSummary};
 
 use crate::clock;
@@ -94,6 +96,8 @@ struct Exchange<'c> {
     upstream_output: Vec<u8>,
     sent_output: usize,
     before: Before,
+    /// What is asked of the cluster: a connection of its own, or a stream.
+    kind: Kind,
     /// An answer that is passed on if no fallback takes its place.
     held_back: Option<Box<KeptAnswer>>,
     /// Another cluster is asked in place of the one that failed.
@@ -162,6 +166,7 @@ impl<'c> Exchange<'c> {
             now: started,
             upstream_output,
             sent_output: 0,
+            kind: Kind::Connection,
             held_back: None,
             stand_in: None,
         }

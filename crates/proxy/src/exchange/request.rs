@@ -4,13 +4,14 @@ use std::io;
 use std::task::{Context, Poll};
 
 use fuseboard_core::Instant;
+use fuseboard_core::limit::Kind;
 use fuseboard_http1::{BodyFraming, HeaderName, write};
 use fuseboard_snapshot::ForwardClientCert;
 
 use super::{Ended, Exchange};
 use crate::clock;
 use crate::deadline::Timer;
-use crate::upstream::{UpstreamConnection, millis};
+use crate::upstream::{Line, millis};
 
 /// A body part no larger than this is copied behind the head, so that both go out in one write.
 const COPIED: usize = 8 * 1024;
@@ -58,7 +59,7 @@ impl Exchange<'_> {
         if head.framing() == BodyFraming::Chunked {
             write::field(&mut out, b"transfer-encoding", b"chunked");
         }
-        if let Some(protocols) = head.upgrade() {
+        if let Some(protocols) = head.upgrade().filter(|_| self.kind == Kind::Connection) {
             write::field(&mut out, b"connection", b"upgrade");
             write::field(&mut out, b"upgrade", protocols);
         }
@@ -143,7 +144,7 @@ impl Exchange<'_> {
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut UpstreamConnection,
+        connection: &mut Line<'_>,
         keep_body: bool,
     ) -> Poll<Result<(), SendError>> {
         loop {

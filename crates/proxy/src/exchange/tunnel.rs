@@ -11,7 +11,7 @@ use super::held::Held;
 use super::{Ended, Exchange};
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
-use crate::upstream::{ClosedBy, UpstreamConnection};
+use crate::upstream::{ClosedBy, Line, UpstreamConnection};
 
 /// Which directions are over.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +41,7 @@ impl Exchange<'_> {
         http.downstream_cx_upgrades_total.inc();
         http.downstream_cx_upgrades_active.inc();
         let mut over = Over::default();
-        let carried = match held.connection.as_mut() {
+        let carried = match held.connection.as_mut().and_then(Line::socket) {
             Some(connection) => {
                 poll_fn(|cx| self.poll_both(cx, connection, &mut incoming.buffer, &mut over)).await
             }

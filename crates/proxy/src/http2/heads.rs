@@ -2,9 +2,9 @@
 //! (RFC 9113 section 8.3; RFC 9112 section 6). Nothing is trusted for having come in frames: the text goes through the parser of
 //! HTTP/1.1 like any other.
 
-use fuseboard_http1::write;
+use fuseboard_http1::{Version, write};
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
-use http::{HeaderMap, HeaderValue, Method, request};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request, response};
 
 /// How the body of such a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,11 +67,44 @@ pub(super) fn write_request(parts: &request::Parts, ended: bool, out: &mut Vec<u
     body
 }
 
+/// Writes an answer's head. `to_head`: it answers HEAD.
+pub(super) fn write_response(parts: &response::Parts, ended: bool, to_head: bool, out: &mut Vec<u8>) -> Body {
+    write_status(parts.status, out);
+    write_fields(&parts.headers, out);
+    let bodiless = to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = match (ended, announced(&parts.headers)) {
+        _ if bodiless => Body::None,
+        (_, Some(length)) => Body::Bare(length),
+        (true, None) => {
+            write::field(out, b"content-length", b"0");
+            Body::None
+        }
+        (false, None) => {
+            write::field(out, b"transfer-encoding", b"chunked");
+            Body::Chunks
+        }
+    };
+    write::end_head(out);
+    body
+}
+
+/// Writes an interim answer's head.
+pub(super) fn write_interim(parts: &response::Parts, out: &mut Vec<u8>) {
+    write_status(parts.status, out);
+    write_fields(&parts.headers, out);
+    write::end_head(out);
+}
+
 /// Writes the end of a body in chunks.
 pub(super) fn write_trailers(trailers: &HeaderMap, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     write_fields(trailers, out);
     write::end_head(out);
+}
+
+fn write_status(status: StatusCode, out: &mut Vec<u8>) {
+    let status = status.as_u16();
+    write::status_line(out, Version::Http11, status, write::reason(status).as_bytes());
 }
 
 fn write_fields(fields: &HeaderMap, out: &mut Vec<u8>) {
@@ -92,7 +125,7 @@ fn announced(fields: &HeaderMap) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Request, Response};
 
     use super::*;
 
@@ -128,5 +161,20 @@ mod tests {
         assert_eq!(same.matches("host:").count(), 1);
         let (other, _) = request(Request::get("http://shop/").header("host", "else"), true);
         assert_eq!(other.matches("host:").count(), 2);
+    }
+
+    #[test]
+    fn an_answer_without_a_body_says_so_but_to_head() {
+        let write = |build: http::response::Builder, ended, to_head| {
+            let mut out = Vec::new();
+            let body = write_response(&build.body(()).unwrap().into_parts().0, ended, to_head, &mut out);
+            (String::from_utf8(out).unwrap(), body)
+        };
+        let (text, body) = write(Response::builder().status(200), true, false);
+        assert_eq!((text.as_str(), body), ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Body::None));
+        let (text, body) = write(Response::builder().status(200).header("content-length", "9"), true, true);
+        assert_eq!((text.as_str(), body), ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", Body::None));
+        assert_eq!(write(Response::builder().status(204), false, false).1, Body::None);
+        assert_eq!(write(Response::builder().status(200), false, false).1, Body::Chunks);
     }
 }

@@ -5,9 +5,10 @@
 //! - [`heads`]: what a stream's head says, as a head of HTTP/1.1
 //! - [`incoming`]: what comes on a stream, as bytes of a message
 //! - [`outgoing`]: bytes of a message, as what goes on a stream
-//! - [`ServedStream`]: both ways, for a client's stream
+//! - [`ServedStream`], [`AskedStream`]: both ways, for a client's stream and for ours at a host
 //! - [`Carrier`]: the connection below
 
+mod asked;
 mod carrier;
 mod heads;
 mod incoming;
@@ -16,6 +17,7 @@ mod served;
 
 use std::io;
 
+pub(crate) use asked::{AskedStream, Fate, Unprocessed};
 pub(crate) use carrier::{Carrier, Meter};
 pub(crate) use served::ServedStream;
 

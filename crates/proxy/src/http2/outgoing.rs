@@ -29,6 +29,10 @@ impl HeadCollector {
         Self { scanner: HeadScanner::for_responses(LIMITS), collected: Vec::new() }
     }
 
+    pub(super) const fn for_requests() -> Self {
+        Self { scanner: HeadScanner::for_requests(LIMITS), collected: Vec::new() }
+    }
+
     /// Takes from the front of `bytes`: how much of it belongs to the head, and whether that is whole. `use_head` is given it then.
     pub(super) fn take<T>(
         &mut self,
@@ -66,6 +70,11 @@ pub(super) fn parse<'a>(
     awaiting: Awaiting,
 ) -> io::Result<ResponseHead<'a>> {
     parse_response(head, headers, &LIMITS, awaiting).map_err(io::Error::other)
+}
+
+/// The limits that heads of ours are parsed with.
+pub(super) const fn limits() -> &'static Limits {
+    &LIMITS
 }
 
 /// The fields that HTTP/2 has too.

@@ -29,14 +29,14 @@ use super::history::History;
 use super::host::Host;
 use super::pace::Pace;
 use super::refusing::Refusing;
-use super::tier::{LateTier, Tier};
+use super::tier::{Bounds, LateTier, Tier};
 use crate::breaker::{LiveBreaker, overrides_only};
 use crate::clock;
 use crate::events::EventRing;
 use crate::fallback::LiveFallback;
 use crate::outlier_log::OutlierLog;
 use crate::stats::{ClusterBlock, ClusterStats, RequestSeries, TcpSeries};
-use crate::upstream::{ClosedBy, UpstreamConnection};
+use crate::upstream::{ClosedBy, Pooled};
 
 /// What a sweep of outlier detection did.
 struct Swept {
@@ -81,7 +81,7 @@ impl LiveCluster {
         outlier_log: Option<Arc<OutlierLog>>,
         events: Arc<EventRing>,
     ) -> Self {
-        let tier = |priority| LateTier::new(workers, *cluster.thresholds.get(priority));
+        let tier = |priority| LateTier::new(workers, bounds(cluster, priority));
         Self {
             name: Arc::clone(&cluster.name),
             stats: Arc::new(Sharded::new(workers)),
@@ -146,8 +146,7 @@ impl LiveCluster {
     /// Puts the settings of a new snapshot in force. Limits change in place; ejections stay (difference D7).
     pub(crate) fn reconfigure(&self, cluster: &Cluster, hosts: &[Arc<Host>], now: Instant) {
         for priority in Priority::ALL {
-            let wanted = *cluster.thresholds.get(priority);
-            if let Some(tier) = self.tiers.get(priority).set_thresholds(wanted) {
+            if let Some(tier) = self.tiers.get(priority).set(bounds(cluster, priority)) {
                 close(tier.pool.take_surplus(), &self.stats.control().stats, now);
             }
         }
@@ -475,10 +474,25 @@ fn log_transition(cluster: &str, endpoint: Option<SocketAddr>, transition: &Tran
     }
 }
 
-fn close(connections: Vec<UpstreamConnection>, stats: &ClusterStats, now: Instant) {
+/// What the settings say of one priority.
+fn bounds(cluster: &Cluster, priority: Priority) -> Bounds {
+    let streams = cluster.http.streams(cluster.connection.max_requests);
+    Bounds { thresholds: *cluster.thresholds.get(priority), streams }
+}
+
+fn close(connections: Vec<Pooled>, stats: &ClusterStats, now: Instant) {
     for connection in connections {
-        connection.close(stats, ClosedBy::Local, false, now);
+        connection.close(stats, ClosedBy::Local, now);
     }
+}
+
+/// What connections to the hosts of a cluster are begun with; `None`: plain text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterTls {
+    /// Those that a request has for itself.
+    pub(crate) own: Option<Arc<ClientContext>>,
+    /// Those that requests share, by HTTP/2.
+    pub(crate) shared: Option<Arc<ClientContext>>,
 }
 
 impl fmt::Debug for LiveCluster {
@@ -503,8 +517,8 @@ pub struct ClusterView {
     pub live: Arc<LiveCluster>,
     /// The settings.
     pub config: Arc<Cluster>,
-    /// What connections are begun with, if the settings ask for TLS.
-    pub(crate) tls: Option<Arc<ClientContext>>,
+    /// What connections are begun with.
+    pub(crate) tls: ClusterTls,
     /// The breaker of all calls, if the settings have one or an override is in force.
     pub breaker: Option<Arc<LiveBreaker>>,
     /// What its fallbacks keep and count, if the settings have some.

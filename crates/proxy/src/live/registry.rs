@@ -11,11 +11,11 @@ use fuseboard_core::Instant;
 use fuseboard_core::balance::{HostEntry, HostSet};
 use fuseboard_core::pool::HostKey;
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snapshot};
-use fuseboard_tls::ClientContext;
+use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snapshot, UpstreamVersion};
+use fuseboard_tls::{ClientContext, ClientPolicy, ProtocolError};
 use tracing::error;
 
-use super::cluster::{Breakers, ClusterView, LiveCluster};
+use super::cluster::{Breakers, ClusterTls, ClusterView, LiveCluster};
 use super::host::Host;
 use super::routing::RoutingTable;
 use crate::breaker::LiveBreaker;
@@ -219,22 +219,33 @@ impl Registry {
 
 /// What the cluster's connections are begun with: the same as before while the settings are, so that sessions can be taken
 /// up again. Settings of which nothing can be made keep the cluster from being used.
-fn secured(
-    cluster: &Arc<Cluster>,
-    old: Option<&Arc<ClusterView>>,
-) -> (Arc<Cluster>, Option<Arc<ClientContext>>) {
-    let Some(policy) = &cluster.tls else { return (Arc::clone(cluster), None) };
-    let running = old.and_then(|old| old.tls.as_ref()).filter(|running| running.policy() == policy);
-    if let Some(running) = running {
-        return (Arc::clone(cluster), Some(Arc::clone(running)));
-    }
-    match ClientContext::new(policy, &[fuseboard_tls::HTTP_1_1]) {
-        Ok(context) => (Arc::clone(cluster), Some(Arc::new(context))),
+fn secured(cluster: &Arc<Cluster>, old: Option<&Arc<ClusterView>>) -> (Arc<Cluster>, ClusterTls) {
+    let Some(policy) = &cluster.tls else { return (Arc::clone(cluster), ClusterTls::default()) };
+    let running = old.map(|old| old.tls.clone()).unwrap_or_default();
+    let shares = cluster.http.version != UpstreamVersion::Http1;
+    let made = context(policy, running.own, fuseboard_tls::HTTP_1_1).and_then(|own| {
+        let shared = shares.then(|| context(policy, running.shared, fuseboard_tls::HTTP_2)).transpose()?;
+        Ok(ClusterTls { own: Some(own), shared })
+    });
+    match made {
+        Ok(tls) => (Arc::clone(cluster), tls),
         Err(error) => {
             error!(target: logger::UPSTREAM, "{}: no TLS can be made of its settings: {error}", cluster.name);
             let availability = Availability::Withheld(RefusalReason::TlsNotReady);
-            (Arc::new(Cluster { availability, ..(**cluster).clone() }), None)
+            (Arc::new(Cluster { availability, ..(**cluster).clone() }), ClusterTls::default())
         }
+    }
+}
+
+/// What connections of one protocol are begun with.
+fn context(
+    policy: &Arc<ClientPolicy>,
+    running: Option<Arc<ClientContext>>,
+    protocol: &[u8],
+) -> Result<Arc<ClientContext>, ProtocolError> {
+    match running.filter(|running| running.policy() == policy) {
+        Some(running) => Ok(running),
+        None => ClientContext::new(policy, &[protocol]).map(Arc::new),
     }
 }
 
@@ -291,9 +302,10 @@ fn retire_gone(before: &LiveSnapshot, after: &LiveSnapshot, now: Instant) {
 
 /// Whether connections of before are still what the settings ask for.
 fn same_security(old: &ClusterView, new: &ClusterView) -> bool {
-    match (&old.tls, &new.tls) {
+    let same = |old: &Option<Arc<ClientContext>>, new: &Option<Arc<ClientContext>>| match (old, new) {
         (None, None) => true,
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
         _ => false,
-    }
+    };
+    same(&old.tls.own, &new.tls.own) && same(&old.tls.shared, &new.tls.shared)
 }

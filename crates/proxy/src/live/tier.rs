@@ -6,24 +6,33 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use fuseboard_core::limit::{LimitView, ResourceManager, Thresholds};
 use fuseboard_core::pool::IdlePool;
 
-use crate::upstream::UpstreamConnection;
+use crate::upstream::{Pooled, SharedConnection};
 
 /// Limits and idle connections of one priority.
 pub(crate) struct Tier {
     pub(crate) limits: Arc<ResourceManager>,
-    pub(crate) pool: IdlePool<UpstreamConnection>,
+    pub(crate) pool: IdlePool<Pooled, SharedConnection>,
+}
+
+/// What a tier is bounded by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Envoy's limits.
+    pub(crate) thresholds: Thresholds,
+    /// Requests that one connection of HTTP/2 carries at a time, if the host does not offer less.
+    pub(crate) streams: u32,
 }
 
 /// A [`Tier`], or what it will be made with.
 pub(crate) struct LateTier {
     workers: usize,
-    thresholds: Mutex<Thresholds>,
+    bounds: Mutex<Bounds>,
     tier: OnceLock<Tier>,
 }
 
 impl LateTier {
-    pub(crate) const fn new(workers: usize, thresholds: Thresholds) -> Self {
-        Self { workers, thresholds: Mutex::new(thresholds), tier: OnceLock::new() }
+    pub(crate) const fn new(workers: usize, bounds: Bounds) -> Self {
+        Self { workers, bounds: Mutex::new(bounds), tier: OnceLock::new() }
     }
 
     /// The tier, made now if nobody asked before.
@@ -40,32 +49,39 @@ impl LateTier {
     /// Under the lock, so that no change of the thresholds passes it by.
     #[cold]
     fn make(&self) -> &Tier {
-        let thresholds = self.thresholds();
+        let bounds = self.bounds();
         self.tier.get_or_init(|| {
-            let limits = Arc::new(ResourceManager::new(self.workers, *thresholds));
-            Tier { pool: IdlePool::new(self.workers, Arc::clone(&limits)), limits }
+            let limits = Arc::new(ResourceManager::new(self.workers, bounds.thresholds));
+            let pool = IdlePool::new(self.workers, Arc::clone(&limits));
+            pool.set_streams(bounds.streams);
+            Tier { pool, limits }
         })
     }
 
     /// Puts `wanted` in force. Returns the tier if that changed something it had decided on.
-    pub(crate) fn set_thresholds(&self, wanted: Thresholds) -> Option<&Tier> {
-        let mut thresholds = self.thresholds();
-        if *thresholds == wanted {
+    pub(crate) fn set(&self, wanted: Bounds) -> Option<&Tier> {
+        let mut bounds = self.bounds();
+        if *bounds == wanted {
             return None;
         }
-        *thresholds = wanted;
+        let old = std::mem::replace(&mut *bounds, wanted);
         let tier = self.tier.get()?;
-        tier.limits.set_thresholds(wanted);
+        if old.thresholds != wanted.thresholds {
+            tier.limits.set_thresholds(wanted.thresholds);
+        }
+        if old.streams != wanted.streams {
+            tier.pool.set_streams(wanted.streams);
+        }
         Some(tier)
     }
 
     /// Counts and bounds now.
     pub(crate) fn view(&self) -> LimitView {
-        self.made().map_or_else(|| LimitView::idle(*self.thresholds()), |tier| tier.limits.view())
+        self.made().map_or_else(|| LimitView::idle(self.bounds().thresholds), |tier| tier.limits.view())
     }
 
-    fn thresholds(&self) -> MutexGuard<'_, Thresholds> {
-        self.thresholds.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bounds(&self) -> MutexGuard<'_, Bounds> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,20 +89,20 @@ impl LateTier {
 mod tests {
     use super::*;
 
-    fn connections(bound: u32) -> Thresholds {
-        Thresholds { max_connections: bound, ..Thresholds::ENVOY }
+    fn connections(bound: u32) -> Bounds {
+        Bounds { thresholds: Thresholds { max_connections: bound, ..Thresholds::ENVOY }, streams: 1024 }
     }
 
     #[test]
     fn nothing_is_made_until_somebody_asks_and_the_latest_bounds_hold_then() {
         let late = LateTier::new(2, connections(1));
-        assert!(late.set_thresholds(connections(7)).is_none());
-        assert_eq!(late.view(), LimitView::idle(connections(7)));
+        assert!(late.set(connections(7)).is_none());
+        assert_eq!(late.view(), LimitView::idle(connections(7).thresholds));
         assert!(late.made().is_none(), "looking makes nothing");
-        assert_eq!(late.get().limits.thresholds(), connections(7));
-        assert_eq!(late.view(), LimitView::idle(connections(7)), "made, it says the same");
-        assert!(late.set_thresholds(connections(7)).is_none(), "nothing changed");
-        let tier = late.set_thresholds(connections(3)).unwrap();
-        assert_eq!(tier.limits.thresholds(), connections(3));
+        assert_eq!(late.get().limits.thresholds(), connections(7).thresholds);
+        assert_eq!(late.view(), LimitView::idle(connections(7).thresholds), "made, it says the same");
+        assert!(late.set(connections(7)).is_none(), "nothing changed");
+        let tier = late.set(connections(3)).unwrap();
+        assert_eq!(tier.limits.thresholds(), connections(3).thresholds);
     }
 }

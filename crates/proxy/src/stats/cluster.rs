@@ -45,6 +45,8 @@ stats! {
         upstream_cx_total: Counter,
         /// HTTP/1.1 connections begun.
         upstream_cx_http1_total: Counter,
+        /// HTTP/2 connections opened.
+        upstream_cx_http2_total: Counter,
         /// Connections that could not be established.
         upstream_cx_connect_fail: Counter,
         /// TCP connections that no host took, in as many connects as are allowed.

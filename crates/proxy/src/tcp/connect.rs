@@ -27,7 +27,7 @@ use crate::exchange::held::{Guard, Held};
 use crate::live::{ClusterView, Tier};
 use crate::local_reply::Cause;
 use crate::stream::Stream;
-use crate::upstream::{ClosedBy, ConnectError, Secured, UpstreamConnection, millis, open};
+use crate::upstream::{ClosedBy, ConnectError, Line, Secured, UpstreamConnection, millis, open};
 use crate::worker::{Worker, WorkerCluster};
 
 /// There is no connection to a host; everybody has heard why.
@@ -166,7 +166,7 @@ impl Session {
                 // Closed here; its permit is then the next one's.
                 Found::Replace(idle) | Found::Idle { item: idle, .. } => {
                     let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
-                    idle.close(stats, ClosedBy::Local, false, clock::now());
+                    idle.close(stats, ClosedBy::Local, clock::now());
                 }
             }
         }
@@ -197,7 +197,7 @@ impl Session {
                     UpstreamConnection::new(stream, secured, held.host, (counted, permit), now);
                 connection.begin_request(None);
                 self.notes.connected(&connection);
-                held.connection = Some(connection);
+                held.connection = Some(Line::Socket(connection));
                 return Ok(());
             }
             Err(Interrupt::Failed(ConnectError::Remote(error))) => {
@@ -297,7 +297,7 @@ impl Session {
 /// What a connection must be secured with. Bytes name no server: where the rule names none, the service's name is sent and
 /// checked.
 fn secured(view: &ClusterView) -> Option<Secured> {
-    let context = view.tls.as_ref()?;
+    let context = view.tls.own.as_ref()?;
     let host = context.depends_on_host().then(|| view.config.service.host.to_ascii_lowercase().into());
     Some(Secured { context: Arc::clone(context), host })
 }

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::deadline::{Timer, Timers};
 use crate::exchange::held::Held;
 use crate::stream::{Stream, Wire};
+use crate::upstream::Line;
 use crate::worker::{Worker, WorkerCluster};
 
 /// A breaker's probe is good when its connection has not been reset for this long, even if nobody said a word: whoever
@@ -147,7 +148,7 @@ impl Session {
         let mut carrying = Carrying { worker, client, timers, notes, tunnel, life, heard: false };
         carrying.plan();
         let ending = loop {
-            let Some(connection) = &mut held.connection else { return };
+            let Some(connection) = held.connection.as_mut().and_then(Line::socket) else { return };
             match carrying.next(connection.wire()).await {
                 Event::Heard => held.record(Outcome::Success { status: 200 }, clock::now()),
                 Event::ProbeStands => {
@@ -161,7 +162,7 @@ impl Session {
         let now = clock::now();
         held.record(ending.outcome(heard), now);
         self.notes.ended(ending);
-        if let Some(connection) = &mut held.connection {
+        if let Some(connection) = held.connection.as_mut().and_then(Line::socket) {
             if ending.is_reset() {
                 // Whoever still listens must not take a broken end for one in order.
                 self.client.reset_on_close();

@@ -56,6 +56,26 @@ impl Secured {
         self.context.begin(self.host.as_deref().unwrap_or_default())
     }
 
+    /// Whether what a connection has is what its cluster asks for: the same settings, or none on both sides.
+    pub(super) fn matches(has: Option<&Self>, context: Option<&Arc<ClientContext>>) -> bool {
+        match (has, context) {
+            (None, None) => true,
+            (Some(has), Some(context)) => Arc::ptr_eq(&has.context, context),
+            _ => false,
+        }
+    }
+
+    /// Whether what a connection has is what a request needs.
+    pub(super) fn serves(has: Option<&Self>, wanted: Option<&Self>) -> bool {
+        match (has, wanted) {
+            (None, None) => true,
+            (Some(has), Some(wanted)) => {
+                Arc::ptr_eq(&has.context, &wanted.context) && has.host == wanted.host
+            }
+            _ => false,
+        }
+    }
+
     /// Begins a session for bytes of which nobody knows what they mean.
     pub(crate) fn begin_unnamed(&self) -> Result<Session, fuseboard_tls::ProtocolError> {
         self.context.begin_unnamed(self.host.as_deref().unwrap_or_default())
@@ -77,22 +97,12 @@ impl UpstreamConnection {
 
     /// Whether it is secured as its cluster is to be now: with the same settings, or both not at all.
     pub(crate) fn is_secured_with(&self, context: Option<&Arc<ClientContext>>) -> bool {
-        match (&self.secured, context) {
-            (None, None) => true,
-            (Some(secured), Some(context)) => Arc::ptr_eq(&secured.context, context),
-            _ => false,
-        }
+        Secured::matches(self.secured.as_ref(), context)
     }
 
     /// Whether a request that needs this may be sent on it.
     pub(crate) fn serves(&self, wanted: Option<&Secured>) -> bool {
-        match (&self.secured, wanted) {
-            (None, None) => true,
-            (Some(own), Some(wanted)) => {
-                Arc::ptr_eq(&own.context, &wanted.context) && own.host == wanted.host
-            }
-            _ => false,
-        }
+        Secured::serves(self.secured.as_ref(), wanted)
     }
 
     /// Moves the socket from the event loop of worker `from` to that of worker `to`, on whose thread this runs.
@@ -180,21 +190,31 @@ impl UpstreamConnection {
             self.stream.say_end();
         }
         trace!(target: logger::POOL, "closed after {} requests: {}", self.requests, self.host.endpoint.address);
-        stats.upstream_cx_destroy.inc();
-        match by {
-            ClosedBy::Local => stats.upstream_cx_destroy_local.inc(),
-            ClosedBy::Remote => stats.upstream_cx_destroy_remote.inc(),
-        }
-        if busy {
-            stats.upstream_cx_destroy_with_active_rq.inc();
-            match by {
-                ClosedBy::Local => stats.upstream_cx_destroy_local_with_active_rq.inc(),
-                ClosedBy::Remote => stats.upstream_cx_destroy_remote_with_active_rq.inc(),
-            }
-        }
-        stats.upstream_rq_per_cx.record(u64::from(self.requests));
-        stats.upstream_cx_length_ms.record(millis(now.saturating_since(self.opened)));
+        count_closed(stats, (by, busy), self.requests, now.saturating_since(self.opened));
     }
+}
+
+/// Counts that a connection was closed: by whom, whether a request was in flight, after how many and how long.
+pub(super) fn count_closed(
+    stats: &ClusterStats,
+    (by, busy): (ClosedBy, bool),
+    requests: u32,
+    length: Duration,
+) {
+    stats.upstream_cx_destroy.inc();
+    match by {
+        ClosedBy::Local => stats.upstream_cx_destroy_local.inc(),
+        ClosedBy::Remote => stats.upstream_cx_destroy_remote.inc(),
+    }
+    if busy {
+        stats.upstream_cx_destroy_with_active_rq.inc();
+        match by {
+            ClosedBy::Local => stats.upstream_cx_destroy_local_with_active_rq.inc(),
+            ClosedBy::Remote => stats.upstream_cx_destroy_remote_with_active_rq.inc(),
+        }
+    }
+    stats.upstream_rq_per_cx.record(u64::from(requests));
+    stats.upstream_cx_length_ms.record(millis(length));
 }
 
 /// Whole milliseconds, as histograms and headers want them.

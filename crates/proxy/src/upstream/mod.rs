@@ -3,7 +3,13 @@
 
 mod connect;
 mod connection;
+mod line;
+mod pooled;
 pub(crate) mod reaper;
+mod shared;
 
 pub(crate) use connect::{ConnectError, open};
 pub(crate) use connection::{ClosedBy, Secured, UpstreamConnection, millis};
+pub(crate) use line::{HostStream, Line, StreamLease};
+pub(crate) use pooled::Pooled;
+pub(crate) use shared::{OpenError, Opening, SharedConnection, open_shared};

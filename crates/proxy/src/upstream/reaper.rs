@@ -8,7 +8,8 @@ use std::time::Duration;
 use fuseboard_core::Instant;
 use fuseboard_snapshot::Availability;
 
-use super::connection::{ClosedBy, UpstreamConnection};
+use super::connection::ClosedBy;
+use super::pooled::Pooled;
 use crate::clock;
 use crate::live::ClusterView;
 use crate::worker::Worker;
@@ -48,9 +49,9 @@ enum Verdict {
 fn reap(worker: &Worker, cluster: &ClusterView, now: Instant) {
     let policy = &cluster.config.connection;
     let withheld = cluster.config.availability != Availability::Serving;
-    let judge = |connection: &mut UpstreamConnection, since: Instant| {
-        let outdated = withheld || !connection.is_secured_with(cluster.tls.as_ref());
-        if outdated || connection.host.is_gone() {
+    let judge = |connection: &mut Pooled, since: Instant| {
+        let outdated = withheld || !connection.is_secured_for(cluster);
+        if outdated || connection.host().is_gone() {
             Some(Verdict::Gone)
         } else if policy.idle_timeout.is_some_and(|timeout| now.saturating_since(since) >= timeout) {
             Some(Verdict::Idle)
@@ -75,7 +76,7 @@ fn reap(worker: &Worker, cluster: &ClusterView, now: Instant) {
                     ClosedBy::Local
                 }
             };
-            connection.close(stats, by, false, now);
+            connection.close(stats, by, now);
         }
     }
 }

@@ -77,6 +77,8 @@ rows! {
     ConnectTimeout: a_connect_that_takes_too_long_is_given_up,
     ConnectLocal: a_connect_that_cannot_even_be_tried_is_our_own_failure,
     ConnectionTermination: an_upstream_that_closes_without_an_answer_is_a_termination,
+    RemoteReset: a_stream_that_the_host_resets_is_a_remote_reset,
+    StreamRefused: a_stream_that_the_host_refuses_says_so,
     ProtocolError: an_upstream_that_does_not_speak_http_is_a_bad_gateway,
     RouteTimeout: a_route_that_takes_too_long_is_a_gateway_timeout,
     TryTimeout: a_try_that_takes_too_long_is_a_gateway_timeout,
@@ -430,6 +432,40 @@ mod provoke {
             ..PLAIN
         };
         (stage.judge_get().await, expected)
+    }
+
+    /// Before a host of HTTP/2 that resets every stream for this reason.
+    async fn resetting(workers: usize, reason: h2::Reason) -> Seen {
+        use fuseboard_testkit::http2::{Reply, Upstream};
+
+        let upstream = Upstream::start(move |_, _| Reply::reset(reason)).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.http.version = fuseboard_snapshot::UpstreamVersion::Http2;
+        });
+        stage.judge_get().await
+    }
+
+    pub(super) async fn a_stream_that_the_host_resets_is_a_remote_reset(workers: usize) -> (Seen, Expected) {
+        let expected = Expected {
+            flags: "UR",
+            details: "upstream_reset_before_response_started{remote_reset}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
+            counters: &["upstream_rq_rx_reset"],
+            ..PLAIN
+        };
+        (resetting(workers, h2::Reason::INTERNAL_ERROR).await, expected)
+    }
+
+    pub(super) async fn a_stream_that_the_host_refuses_says_so(workers: usize) -> (Seen, Expected) {
+        let expected = Expected {
+            flags: "UR",
+            details: "upstream_reset_before_response_started{remote_refused_stream_reset}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream \
+                   reset",
+            counters: &["upstream_rq_rx_reset"],
+            ..PLAIN
+        };
+        (resetting(workers, h2::Reason::REFUSED_STREAM).await, expected)
     }
 
     pub(super) async fn an_upstream_that_closes_without_an_answer_is_a_termination(

@@ -18,6 +18,7 @@ mod fallback_cache;
 mod flags;
 mod http1;
 mod http2_clients;
+mod http2_hosts;
 mod istio_metrics;
 mod limits;
 mod messages;

@@ -88,7 +88,7 @@ impl Reply {
         self
     }
 
-    /// The connection takes no further streams from then on.
+    /// The connections that are there take no further streams from then on.
     #[must_use]
     pub const fn then_farewell(mut self) -> Self {
         self.farewell = true;
@@ -155,7 +155,7 @@ type Script = dyn Fn(&Seen, usize) -> Reply + Send + Sync;
 struct Shared {
     state: Mutex<State>,
     script: Box<Script>,
-    farewell: watch::Sender<bool>,
+    farewell: watch::Sender<u32>,
 }
 
 /// A server on a port of the system's choice.
@@ -181,7 +181,7 @@ impl Upstream {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             script: Box::new(script),
-            farewell: watch::Sender::new(false),
+            farewell: watch::Sender::new(0),
         });
         let own = Arc::clone(&shared);
         let serving = tokio::spawn(async move {
@@ -207,9 +207,9 @@ impl Upstream {
         self.shared.state().seen.clone()
     }
 
-    /// Says on every connection that it takes no further streams.
+    /// Says on every connection that is there now that it takes no further streams.
     pub fn say_farewell(&self) {
-        self.shared.farewell.send_replace(true);
+        self.shared.say_farewell();
     }
 
     /// Waits until what came is as wanted.
@@ -231,6 +231,10 @@ impl Drop for Upstream {
 }
 
 impl Shared {
+    fn say_farewell(&self) {
+        self.farewell.send_modify(|times| *times += 1);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,9 +272,9 @@ async fn connection(socket: TcpStream, builder: Builder, shared: Arc<Shared>) {
     shared.state().counts.open -= 1;
 }
 
-/// Waits for the word; for ever if nobody can say it any more.
-async fn said(farewell: &mut watch::Receiver<bool>) {
-    if farewell.wait_for(|said| *said).await.is_err() {
+/// Waits for the next word; for ever if nobody can say it any more.
+async fn said(farewell: &mut watch::Receiver<u32>) {
+    if farewell.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -341,7 +345,7 @@ async fn answer(
         respond.send_informational(interim).ok()?;
     }
     if reply.farewell {
-        shared.farewell.send_replace(true);
+        shared.say_farewell();
     }
     send(respond, reply).await
 }

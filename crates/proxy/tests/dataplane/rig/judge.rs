@@ -182,12 +182,13 @@ impl Stage {
 
 /// What grows with every request or connection, and gauges.
 fn is_everyday(name: &str) -> bool {
-    const EVERYDAY: [&str; 19] = [
+    const EVERYDAY: [&str; 20] = [
         "circuit_breakers.",
         "external.",
         "fuseboard.limit.",
         "upstream_cx_active",
         "upstream_cx_http1_total",
+        "upstream_cx_http2_total",
         "upstream_cx_total",
         "upstream_cx_destroy",
         "upstream_cx_rx_bytes",
@@ -323,7 +324,7 @@ impl Seen {
 /// Whether the cluster counts the status: it does of what its hosts or its limits answered.
 fn is_of_cluster(cause: Cause) -> bool {
     let row = cause.row();
-    row.reason.is_some() || matches!(row.flag, "UF" | "UC" | "UT" | "UPE")
+    row.reason.is_some() || matches!(row.flag, "UF" | "UC" | "UR" | "UT" | "UPE")
 }
 
 /// The last of flags in a row is the one that ended the exchange.
