@@ -133,6 +133,16 @@ impl Body {
     }
 }
 
+/// There is nobody to send to.
+const fn nobody(counter: &'static str, reason: RefusalReason) -> Row {
+    row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream")).counted(counter).refused(reason)
+}
+
+/// The host ended the request without an answer.
+const fn reset(flag: &'static str, details: &'static str, words: &'static str, outcome: FailureKind) -> Row {
+    row(503, flag, details, Body::Reset(words)).counted("upstream_rq_rx_reset").outcome(outcome)
+}
+
 const OVERFLOW: &str = "upstream_reset_before_response_started{overflow}";
 const REMOTE_FAILURE: &str = "upstream_reset_before_response_started{remote_connection_failure}";
 const LOCAL_FAILURE: &str = "upstream_reset_before_response_started{local_connection_failure}";
@@ -300,12 +310,8 @@ impl Cause {
             Self::RequestLimit => overflow("upstream_rq_active_overflow", R::LimitRequests),
             Self::ConnectionLimit => overflow("upstream_cx_overflow", R::LimitConnections),
             // As Envoy: another host might have been asked, so it is no overflow.
-            Self::PoolLimit => row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream"))
-                .counted("upstream_cx_pool_overflow")
-                .refused(R::LimitPools),
-            Self::NoHealthyHost => row(503, "UH", "no_healthy_upstream", Body::Text("no healthy upstream"))
-                .counted("upstream_cx_none_healthy")
-                .refused(R::NoHealthy),
+            Self::PoolLimit => nobody("upstream_cx_pool_overflow", R::LimitPools),
+            Self::NoHealthyHost => nobody("upstream_cx_none_healthy", R::NoHealthy),
             Self::BreakerOpen => broken("breaker_open", BREAKER_OPEN, R::BreakerOpen),
             Self::BreakerProbeBusy => broken("breaker_probe_busy", BREAKER_PROBES, R::BreakerProbeBusy),
             Self::BreakerRamp => broken("breaker_ramp", BREAKER_RAMP, R::BreakerRamp),
@@ -329,16 +335,11 @@ impl Cause {
             Self::ConnectLocal => row(503, "UF", LOCAL_FAILURE, Body::Reset("local connection failure"))
                 .counted("upstream_cx_connect_fail")
                 .retriable(),
-            Self::ConnectionTermination => row(503, "UC", TERMINATED, Body::Reset("connection termination"))
-                .counted("upstream_rq_rx_reset")
-                .outcome(F::Reset),
-            Self::RemoteReset => row(503, "UR", REMOTE_RESET, Body::Reset("remote reset"))
-                .counted("upstream_rq_rx_reset")
-                .outcome(F::Reset),
-            Self::StreamRefused => row(503, "UR", REFUSED_RESET, Body::Reset("remote refused stream reset"))
-                .counted("upstream_rq_rx_reset")
-                .outcome(F::StreamRefused)
-                .retriable(),
+            Self::ConnectionTermination => reset("UC", TERMINATED, "connection termination", F::Reset),
+            Self::RemoteReset => reset("UR", REMOTE_RESET, "remote reset", F::Reset),
+            Self::StreamRefused => {
+                reset("UR", REFUSED_RESET, "remote refused stream reset", F::StreamRefused).retriable()
+            }
             Self::ProtocolError => row(502, "UPE", PROTOCOL_ERROR, Body::Reset("protocol error"))
                 .counted("upstream_cx_protocol_error")
                 .outcome(F::ProtocolError),

@@ -31,7 +31,7 @@ pub(crate) enum Fate {
 /// How the host said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unprocessed {
-    /// It refused this stream: RST_STREAM with REFUSED_STREAM.
+    /// It refused this stream: `RST_STREAM` with `REFUSED_STREAM`.
     Refused,
     /// It takes no more streams on this connection: GOAWAY.
     GoingAway,

@@ -222,9 +222,9 @@ impl Registry {
 fn secured(cluster: &Arc<Cluster>, old: Option<&Arc<ClusterView>>) -> (Arc<Cluster>, ClusterTls) {
     let Some(policy) = &cluster.tls else { return (Arc::clone(cluster), ClusterTls::default()) };
     let running = old.map(|old| old.tls.clone()).unwrap_or_default();
-    let shares = cluster.http.version != UpstreamVersion::Http1;
+    let many = cluster.http.version != UpstreamVersion::Http1;
     let made = context(policy, running.own, fuseboard_tls::HTTP_1_1).and_then(|own| {
-        let shared = shares.then(|| context(policy, running.shared, fuseboard_tls::HTTP_2)).transpose()?;
+        let shared = many.then(|| context(policy, running.shared, fuseboard_tls::HTTP_2)).transpose()?;
         Ok(ClusterTls { own: Some(own), shared })
     });
     match made {

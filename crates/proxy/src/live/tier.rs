@@ -54,7 +54,7 @@ impl LateTier {
             let limits = Arc::new(ResourceManager::new(self.workers, bounds.thresholds));
             let pool = IdlePool::new(self.workers, Arc::clone(&limits));
             pool.set_streams(bounds.streams);
-            Tier { pool, limits }
+            Tier { limits, pool }
         })
     }
 

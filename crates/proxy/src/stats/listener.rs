@@ -29,8 +29,6 @@ stats! {
         downstream_cx_total: Counter,
         /// Connections open now.
         downstream_cx_active: Gauge,
-        /// HTTP/2 connections open now.
-        downstream_cx_http2_active: Gauge,
         /// Connections closed.
         downstream_cx_destroy: Counter,
         /// Connections refused because the listener's bound was reached.

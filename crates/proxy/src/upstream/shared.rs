@@ -164,9 +164,9 @@ async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<
     }
     let offered = offered(&frames);
     let probe = requests.clone();
-    let begun = Arc::<AtomicU32>::default();
-    let counting = Arc::clone(&begun);
-    let shared = Arc::new(Shared { requests, secured, host, opened, local_address, begun });
+    let requests_begun = Arc::<AtomicU32>::default();
+    let counting = Arc::clone(&requests_begun);
+    let shared = Arc::new(Shared { requests, secured, host, opened, local_address, begun: requests_begun });
     guard.opened(SharedConnection(shared), offered, opened);
     drop(tell.send(Ok(())));
     let pings = view.config.http.ping.and_then(|ping| Some((ping, frames.ping_pong()?)));
