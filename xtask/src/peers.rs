@@ -101,6 +101,11 @@ pub(crate) fn fortio() -> Result<PathBuf, Missing> {
     go("fortio", "fortio.org/fortio", FORTIO_VERSION)
 }
 
+/// The last version of h2spec that Go can name.
+pub(crate) fn h2spec() -> Result<PathBuf, Missing> {
+    go("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", "v2.2.1+incompatible")
+}
+
 /// A program of a few lines of Go that uses a module (`path version`), built once below `scratch`.
 pub(crate) fn go_program(
     program: &'static str,

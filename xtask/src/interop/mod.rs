@@ -5,6 +5,7 @@ mod breaker;
 mod envoy;
 mod experiment;
 mod http1;
+mod http2;
 mod httpbin;
 mod loader;
 mod pages;
@@ -23,7 +24,7 @@ use clap::{Args, ValueEnum};
 use crate::{peers, repository};
 use table::Table;
 
-/// Run real Envoy, fortio, go-httpbin, resilience4j, Node and Prometheus beside Fuseboard and print what each of them and Fuseboard say
+/// Run real Envoy, fortio, go-httpbin, resilience4j, Node, Prometheus and clients of HTTP/2 beside Fuseboard and print what each of them and Fuseboard say
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// One part only; without it, all
@@ -51,6 +52,8 @@ enum Part {
     Breaker,
     /// The HTTP/1.1 codec and Node's
     Http1,
+    /// HTTP/2 and TLS, as h2spec, curl, nghttp, h2load and openssl find them
+    Http2,
 }
 
 /// Where everything of a run lives.
@@ -91,6 +94,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         if wanted(Part::Loader) {
             loader::run(&bench, &mut table)?;
+        }
+        if wanted(Part::Http2) {
+            http2::run(&bench, &mut table)?;
         }
     }
     print(&table.to_string());
