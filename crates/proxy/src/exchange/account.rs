@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fuseboard_core::grpc::GrpcStatus;
 use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
@@ -80,6 +81,7 @@ pub(super) struct Account {
     reason: Option<RefusalReason>,
     transport_failure: Option<String>,
     service_time: Option<Duration>,
+    grpc_status: Option<GrpcStatus>,
 }
 
 impl Account {
@@ -110,6 +112,7 @@ impl Account {
             reason: None,
             transport_failure: None,
             service_time: None,
+            grpc_status: None,
         }
     }
 
@@ -200,6 +203,16 @@ impl Account {
         self.cluster_stats(worker, |block| block.codes.inc(status));
     }
 
+    /// What the caller was told in gRPC.
+    pub(super) const fn told_in_grpc(&mut self, status: GrpcStatus) {
+        self.grpc_status = Some(status);
+    }
+
+    /// The client gets this status, whatever is counted for the cluster.
+    pub(super) const fn shows(&mut self, status: u16) {
+        self.status = status;
+    }
+
     /// Another try follows.
     pub(super) fn retried(&self, worker: &Worker) {
         self.cluster_stats(worker, |block| {
@@ -256,7 +269,9 @@ impl Account {
     pub(super) fn ending(&self) -> Ending {
         match &self.replaced {
             Some(replaced) => replaced.ending,
-            None => Ending { status: self.status, flags: self.flags, reason: self.reason },
+            None => {
+                Ending { status: self.status, flags: self.flags, reason: self.reason, grpc: self.grpc_status }
+            }
         }
     }
 

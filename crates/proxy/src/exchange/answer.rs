@@ -265,9 +265,9 @@ impl Exchange<'_> {
             self.account.was_not_processed();
             Outcome::Abandoned
         } else {
-            Outcome::of_status(answer.status)
+            Outcome::of_status(self.judged_status(answer.status, facts.grpc_status))
         };
-        if answer.status >= 500 {
+        if matches!(outcome, Outcome::Failure(_)) {
             held.record(outcome, self.now);
         }
         if let Some(after) = self.retry_after_answer(retries, facts) {

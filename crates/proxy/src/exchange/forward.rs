@@ -5,9 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use fuseboard_core::Outcome;
-use fuseboard_http1::{
-    BodyDecoder, BodyFraming, HeaderName, Limits, ResponseHead, ResponseSummary, Version, write,
-};
+use fuseboard_http1::{BodyDecoder, BodyFraming, HeaderName, ResponseHead, ResponseSummary, Version, write};
 
 use super::answer::Incoming;
 use super::copy::{self, Copy};
@@ -63,7 +61,7 @@ impl Exchange<'_> {
         let copy = self.write_response_head(&held.cluster.view, incoming, answer, length, framing);
         let mut passing = Passing {
             copy,
-            decoder: BodyDecoder::new(answer.framing, Limits::default()),
+            decoder: self.decoder_of(answer),
             framing,
             status: answer.status,
             keep_alive: answer.keep_alive,
@@ -228,7 +226,8 @@ impl Exchange<'_> {
         if passing.framing == Framing::Chunked {
             self.down.output.extend_from_slice(write::LAST_CHUNK);
         }
-        held.record(Outcome::of_status(passing.status), self.now);
+        let judged = self.judged_by_trailers(passing.status, &passing.decoder);
+        held.record(Outcome::of_status(judged), self.now);
         if let Some(copy) = passing.copy.take() {
             copy.finish(&held.cluster.view);
         }

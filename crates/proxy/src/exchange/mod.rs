@@ -11,6 +11,7 @@ mod breaker;
 mod copy;
 mod fallback;
 mod forward;
+mod grpc;
 pub(crate) mod held;
 mod hold_back;
 mod metrics;
@@ -98,6 +99,8 @@ struct Exchange<'c> {
     before: Before,
     /// What is asked of the cluster: a connection of its own, or a stream.
     kind: Kind,
+    /// It is a call of gRPC.
+    grpc: bool,
     /// An answer that is passed on if no fallback takes its place.
     held_back: Option<Box<KeptAnswer>>,
     /// Another cluster is asked in place of the one that failed.
@@ -130,6 +133,8 @@ pub(crate) async fn run(down: &mut Downstream, request: RequestSummary, head_len
     http.downstream_rq_active.inc();
     http.rq_total.inc();
     let mut exchange = Exchange::new(down, request, head_length, started);
+    // gRPC needs trailers, and so HTTP/2; others are asked only when they are answered by us.
+    exchange.grpc = exchange.down.is_stream() && exchange.is_grpc();
     let ended = exchange.serve().await;
     exchange.finish(ended).await
 }
@@ -167,6 +172,7 @@ impl<'c> Exchange<'c> {
             upstream_output,
             sent_output: 0,
             kind: Kind::Connection,
+            grpc: false,
             held_back: None,
             stand_in: None,
         }
@@ -211,7 +217,8 @@ impl<'c> Exchange<'c> {
 
     /// The route's time begins when the request is complete (semantics of Envoy's route time-out).
     fn arm_route_timeout(&mut self, routed: &route::Routed) {
-        let Some(timeout) = routed.route().timeout else { return };
+        let own = routed.route().timeout;
+        let Some(timeout) = self.grpc_timeout().into_iter().chain(own).min() else { return };
         self.account.route_timeout = Some(timeout);
         if self.body.decoder.is_complete() {
             self.down.timers.arm(Timer::Route, self.now + timeout);

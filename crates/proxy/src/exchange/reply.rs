@@ -43,7 +43,12 @@ impl Exchange<'_> {
         let mut body = Vec::new();
         row.body.write(self.account.tries > 1, "malformed request body", &mut body);
         let mut out = std::mem::take(&mut self.down.output);
-        write_head(&mut out, row, body.len(), &self.worker.date(self.now));
+        if self.is_grpc() {
+            self.write_grpc_head(row, &body, &mut out);
+            body.clear();
+        } else {
+            write_head(&mut out, row, body.len(), &self.worker.date(self.now));
+        }
         if self.down.routes.http_settings().is_none_or(|http| http.refusal_headers) {
             if let Some(reason) = self.account.reason() {
                 write::field(&mut out, REFUSED, reason.token().as_bytes());
@@ -77,7 +82,8 @@ impl Exchange<'_> {
 
     /// Counts a local answer.
     fn count_reply(&self, cause: Cause, row: Row) {
-        self.down.stats().codes.inc(row.status);
+        // A caller of gRPC is told in fields.
+        self.down.stats().codes.inc(if self.is_grpc() { 200 } else { row.status });
         if self.account.settled {
             return;
         }
@@ -129,7 +135,7 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     out.extend_from_slice(&body);
     let sent = (out.len() - begins_at) as u64;
     down.output = out;
-    let ending = Ending { status: row.status, flags: [Some(row.flag), None, None], reason: None };
+    let ending = Ending { status: row.status, flags: [Some(row.flag), None, None], reason: None, grpc: None };
     let measured = Measured { millis: 0, received: down.input.len() as u64, sent };
     metrics::count_unrouted(&down.worker, &ending, &measured);
     flush(down).await;

@@ -42,6 +42,8 @@ impl Exchange<'_> {
                     }
                     continue;
                 }
+                // What is left of it, below.
+                HeaderName::GrpcTimeout if self.grpc => continue,
                 id if is_consumed(id) => continue,
                 // An absolute target has the authority; `Host` says the same.
                 HeaderName::Host => has_host = true,
@@ -75,6 +77,7 @@ impl Exchange<'_> {
         write::field_number(&mut out, b"x-envoy-attempt-count", u64::from(self.account.tries));
         if let Some(left) = self.time_left() {
             write::field_number(&mut out, b"x-envoy-expected-rq-timeout-ms", left);
+            self.write_grpc_timeout(left, &mut out);
         }
         write::end_head(&mut out);
         self.upstream_output = out;

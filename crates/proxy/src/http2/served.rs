@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fuseboard_http1::{Awaiting, BodyFraming, Headers, Method};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode};
 
 use super::incoming::Incoming;
@@ -110,7 +111,12 @@ fn send_head(
     let head = outgoing::parse(head, &mut headers, awaiting)?;
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status()).map_err(io::Error::other)?;
-    *response.headers_mut() = outgoing::fields(head.fields())?;
+    let mut fields = outgoing::fields(head.fields())?;
+    if head.framing().is_empty() && fields.contains_key("grpc-status") {
+        // An answer of gRPC without messages is its head alone.
+        fields.remove(CONTENT_LENGTH);
+    }
+    *response.headers_mut() = fields;
     if head.is_interim() {
         respond.send_informational(response).map_err(broken)?;
         return Ok(None);

@@ -7,6 +7,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use fuseboard_core::grpc::GrpcStatus;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::Cluster;
 use fuseboard_stats::{Keyed, Label, Reading, Scope, stats};
@@ -47,6 +48,8 @@ pub struct Ending {
     pub flags: [Option<&'static str>; 3],
     /// Our reason, where we refused.
     pub reason: Option<RefusalReason>,
+    /// What the caller was told in gRPC, if it speaks that.
+    pub grpc: Option<GrpcStatus>,
 }
 
 impl Ending {
@@ -55,7 +58,7 @@ impl Ending {
     pub fn key(&self) -> NonZeroU64 {
         let plain = NonZeroU64::MIN | (u64::from(self.status) << 8);
         match self {
-            Self { flags: [None, None, None], reason: None, .. } => plain,
+            Self { flags: [None, None, None], reason: None, grpc: None, .. } => plain,
             _ => plain | (self.notes() << 24),
         }
     }
@@ -68,7 +71,8 @@ impl Ending {
         let reason =
             self.reason.and_then(|reason| RefusalReason::ALL.iter().position(|known| *known == reason));
         let [first, second, third] = self.flags;
-        flag(first) | flag(second) << 8 | flag(third) << 16 | place(reason) << 24
+        let grpc = self.grpc.map(|status| usize::from(status.number()));
+        flag(first) | flag(second) << 8 | flag(third) << 16 | place(reason) << 24 | place(grpc) << 32
     }
 
     /// The ending whose key this is.
@@ -81,6 +85,7 @@ impl Ending {
             status: u16::try_from(key.get() >> 8 & 0xffff).unwrap_or_default(),
             flags: [flag(24), flag(32), flag(40)],
             reason: byte(48).and_then(|place| RefusalReason::ALL.get(place).copied()),
+            grpc: byte(56).and_then(|number| GrpcStatus::parse(number.to_string().as_bytes())),
         }
     }
 
@@ -139,8 +144,7 @@ impl From {
 
     /// With a destination. What an endpoint would tell of its workload is not known to the configuration.
     fn to(&self, cluster: Option<&Cluster>) -> To {
-        let mut labels = self.destination(cluster);
-        labels.push(("request_protocol", "http".into()));
+        let labels = self.destination(cluster);
         let cluster = cluster.map_or_else(|| "".into(), |cluster| cluster.name.clone());
         To { labels, cluster, unknown: self.unknown.clone() }
     }
@@ -190,10 +194,14 @@ impl To {
             }
             None => (OTHER.into(), OTHER.into(), OTHER.into()),
         };
+        let grpc = ending.and_then(|ending| ending.grpc);
+        let protocol = if grpc.is_some() { "grpc" } else { "http" };
+        let grpc = grpc.map(|status| status.number().to_string()).unwrap_or_default();
         let mut labels = self.labels.clone();
         labels.extend([
+            ("request_protocol", protocol.into()),
             ("response_code", code),
-            ("grpc_response_status", "".into()),
+            ("grpc_response_status", grpc.into()),
             ("response_flags", flags),
             ("connection_security_policy", self.unknown.clone()),
             ("cluster_name", self.cluster.clone()),
@@ -214,7 +222,7 @@ mod tests {
         for reason in reasons {
             for flags in [[None; 3], [Some("URX"), Some("UO"), None], [Some("UO"), Some("URX"), Some("DC")]] {
                 for status in [0, 200, 503, u16::MAX] {
-                    let ending = Ending { status, flags, reason };
+                    let ending = Ending { status, flags, reason, grpc: None };
                     assert_eq!(Ending::of_key(ending.key()), ending);
                 }
             }

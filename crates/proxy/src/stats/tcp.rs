@@ -41,7 +41,7 @@ stats! {
 pub type TcpSeries = Keyed<TcpConnectionStats>;
 
 /// How a connection stands that has not ended.
-pub(crate) const OPEN: Ending = Ending { status: 0, flags: [None; 3], reason: None };
+pub(crate) const OPEN: Ending = Ending { status: 0, flags: [None; 3], reason: None, grpc: None };
 
 /// Adds the series of one cluster to a reading.
 pub(super) fn collect(reading: &mut Reading, from: &From, to: &Cluster, series: &TcpSeries) {

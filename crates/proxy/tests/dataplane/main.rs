@@ -16,6 +16,7 @@ mod failures;
 mod fallback;
 mod fallback_cache;
 mod flags;
+mod grpc;
 mod http1;
 mod http2_clients;
 mod http2_hosts;

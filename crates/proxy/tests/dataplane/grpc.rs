@@ -1,0 +1,181 @@
+//! Calls of gRPC: refusals as statuses of gRPC, the caller's deadline, hosts that are judged by trailers, and streams of messages in
+//! both directions.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use fuseboard_core::limit::Priority;
+use fuseboard_snapshot::UpstreamVersion;
+use fuseboard_testkit::http2::{Answer, Client, Reply, Upstream};
+use fuseboard_testkit::{DEADLINE, Gate, settle};
+use http::{HeaderMap, HeaderValue, Request};
+use tokio::net::TcpListener;
+
+use crate::rig::{Draft, Rig, WORKERS, limits, touchy};
+
+fn http2(draft: &mut Draft) {
+    draft.cluster.http.version = UpstreamVersion::Http2;
+}
+
+fn call(method: &str) -> Request<()> {
+    let request = Request::post(format!("http://shop/shop.Cart/{method}")).header("te", "trailers");
+    request.header("content-type", "application/grpc").body(()).unwrap()
+}
+
+/// A message of gRPC.
+const MESSAGE: &[u8] = b"\0\0\0\0\x02hi";
+
+fn replying(status: &str) -> Reply {
+    Reply::ok(MESSAGE).field("content-type", "application/grpc").trailer("grpc-status", status)
+}
+
+fn status(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
+    (answer.status.as_u16(), answer.field("grpc-status"), answer.field("grpc-message"))
+}
+
+#[tokio::test]
+async fn p48_a_refusal_is_a_status_of_grpc_and_says_why() {
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let own = gate.clone();
+        let upstream = Upstream::start(move |_, _| replying("0").after(&own)).await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            http2(draft);
+            draft.cluster.thresholds.default = limits(u32::MAX, 0, 1);
+        });
+        let client = Client::connect(rig.address).await;
+        let mut running = client.begin(call("Add"), true).await;
+        upstream.until(|counts| counts.running == 1).await;
+        let refused = client.ask(call("Add"), MESSAGE).await.unwrap();
+        let words = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
+        assert_eq!(status(&refused), (200, Some("14"), Some(words)));
+        assert_eq!(refused.field("content-type"), Some("application/grpc"));
+        assert_eq!(refused.field("x-envoy-overloaded"), Some("true"));
+        assert_eq!(refused.field("x-fuseboard-refused"), Some("limit.requests"));
+        assert!(refused.body.is_empty() && refused.field("content-length").is_none());
+        gate.open();
+        let answer = running.answer().await.unwrap();
+        assert_eq!((status(&answer), &answer.body[..]), ((200, Some("0"), None), MESSAGE));
+        rig.until_idle().await;
+        assert_eq!(rig.numbers().get("upstream_rq_503"), 1, "the cluster counts what it was");
+        let series = rig.series();
+        let mut told: Vec<_> = series
+            .samples("istio_requests_total")
+            .map(|sample| {
+                let of = |name: &str| sample.labels[name].as_str();
+                (
+                    of("request_protocol"),
+                    of("response_code"),
+                    of("grpc_response_status"),
+                    of("response_flags"),
+                )
+            })
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, [("grpc", "200", "0", "-"), ("grpc", "200", "14", "UO")]);
+        assert_eq!(upstream.requests()[0].field("te"), Some("trailers"), "some servers ask for it");
+    }
+}
+
+#[tokio::test]
+async fn p48_a_host_is_judged_by_its_trailers_and_not_for_what_its_callers_did() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(|seen, _| match seen.path.as_str() {
+            "/shop.Cart/Forbidden" => replying("7"),
+            "/shop.Cart/Bare" => {
+                Reply::status(200).field("content-type", "application/grpc").field("grpc-status", "5")
+            }
+            "/shop.Cart/Down" => replying("14"),
+            _ => replying("0"),
+        })
+        .await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            http2(draft);
+            draft.cluster.outlier = Some(touchy());
+        });
+        let client = Client::connect(rig.address).await;
+        for (method, number) in [("Add", "0"), ("Forbidden", "7"), ("Bare", "5"), ("Add", "0")] {
+            let answer = client.ask(call(method), MESSAGE).await.unwrap();
+            assert_eq!(status(&answer), (200, Some(number), None), "{method}");
+        }
+        let answer = client.ask(call("Down"), MESSAGE).await.unwrap();
+        assert_eq!(status(&answer), (200, Some("14"), None));
+        let nobody = client.ask(call("Add"), MESSAGE).await.unwrap();
+        assert_eq!(status(&nobody), (200, Some("14"), Some("no healthy upstream")), "it was ejected");
+        rig.until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn p38_a_callers_deadline_holds_and_the_host_is_told_what_is_left_of_it() {
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let own = gate.clone();
+        let upstream = Upstream::start(move |_, _| replying("0").after(&own)).await;
+        let rig = Rig::start(workers, &[upstream.address()], http2);
+        let client = Client::connect(rig.address).await;
+        let mut request = call("Add");
+        request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("50m"));
+        let late = client.ask(request, MESSAGE).await.unwrap();
+        assert_eq!(status(&late), (200, Some("14"), Some("upstream request timeout")));
+        let told = upstream.requests()[0].field("grpc-timeout").unwrap().to_owned();
+        let left: u64 = told.strip_suffix('m').unwrap().parse().unwrap();
+        assert!((1..=50).contains(&left), "{told}");
+        upstream.until(|counts| counts.given_up == 1).await;
+        rig.until_idle().await;
+    }
+}
+
+/// A server that sends every message back when it comes, and ends with OK.
+async fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut frames = h2::server::handshake(socket).await.unwrap();
+                while let Some(Ok((request, mut respond))) = frames.accept().await {
+                    tokio::spawn(async move {
+                        let head = http::Response::builder().header("content-type", "application/grpc");
+                        let mut out = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                        let mut body = request.into_body();
+                        while let Some(Ok(part)) = body.data().await {
+                            body.flow_control().release_capacity(part.len()).unwrap();
+                            out.send_data(Bytes::clone(&part), false).unwrap();
+                        }
+                        let mut trailers = HeaderMap::new();
+                        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                        out.send_trailers(trailers).unwrap();
+                    });
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn messages_go_both_ways_while_both_sides_talk() {
+    for workers in WORKERS {
+        let rig = Rig::start(workers, &[echo().await], http2);
+        let client = Client::connect(rig.address).await;
+        let mut exchange = client.begin(call("Chat"), false).await;
+        exchange.send(MESSAGE, false);
+        let (_, _, mut body) = exchange.head().await.unwrap();
+        for n in 0..50 {
+            let part = tokio::time::timeout(DEADLINE, body.data()).await.unwrap().unwrap().unwrap();
+            assert_eq!(&part[..], MESSAGE, "{n}");
+            body.flow_control().release_capacity(part.len()).unwrap();
+            exchange.send(MESSAGE, n == 49);
+        }
+        let mut rest = 0;
+        while let Some(part) = tokio::time::timeout(DEADLINE, body.data()).await.unwrap() {
+            rest += part.unwrap().len();
+        }
+        assert_eq!(rest, MESSAGE.len());
+        assert_eq!(body.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+        let limits = rig.cluster();
+        let idle = || limits.live.limits(Priority::Default).view().requests == 0;
+        assert!(settle(DEADLINE, idle).await);
+    }
+}
