@@ -15,7 +15,7 @@ mod workload;
 
 pub use analyze::analyze;
 pub use diagnostic::{Code, CodeEntry, Diagnostic, Diagnostics, Severity, Suppression};
-pub use listen::{Destination, ListenPlan, ListenTls, TcpListen};
+pub use listen::{Destination, ListenPlan, ListenTls, Takes, TcpListen};
 pub use load::{MAX_FILE_BYTES, load, load_paths, load_paths_in, load_texts, nearest};
 pub use material::Materials;
 pub use resolve::resolve;

@@ -71,9 +71,21 @@ pub enum Destination {
         to: Vec<SocketAddr>,
         /// Its name, by which rules are found; `None`: the only host that the rules name.
         host: Option<Arc<str>>,
-        /// Bytes are carried, and not HTTP.
-        tcp: bool,
+        /// What its addresses take, as long as no rule says otherwise.
+        takes: Takes,
     },
+}
+
+/// What the addresses of one service take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Takes {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, which gRPC needs.
+    Http2,
+    /// Bytes, and not HTTP.
+    Bytes,
 }
 
 impl ListenPlan {
@@ -99,7 +111,7 @@ impl ListenPlan {
 
     /// A proxy in front of one service.
     pub const fn fixed(listen: Vec<SocketAddr>, to: Vec<SocketAddr>) -> Self {
-        Self::new(listen, Destination::Fixed { to, host: None, tcp: false })
+        Self::new(listen, Destination::Fixed { to, host: None, takes: Takes::Http1 })
     }
 
     /// The same plan with a bound of the whole exchange.

@@ -113,7 +113,7 @@ fn tcp_listen(text: &str) -> TcpListen {
 fn command_line(yaml: &str) -> (Workload, ListenPlan) {
     let mut workload = Workload::default();
     let mut plan = ListenPlan::outbound(vec!["127.0.0.1:15001".parse().unwrap()]);
-    let (mut to, mut host, mut tcp) = (Vec::new(), None, false);
+    let (mut to, mut host, mut takes) = (Vec::new(), None, fuseboard_config::Takes::Http1);
     for (key, value) in yaml.lines().filter_map(|line| line.strip_prefix("#! ")?.split_once(' ')) {
         match key {
             "namespace" => workload.namespace = value.into(),
@@ -124,7 +124,7 @@ fn command_line(yaml: &str) -> (Workload, ListenPlan) {
             "listen" => plan.listen = value.split(' ').map(|address| address.parse().unwrap()).collect(),
             "to" => to.push(value.parse().unwrap()),
             "host" => host = Some(value.into()),
-            "tcp" => tcp = true,
+            "tcp" => takes = fuseboard_config::Takes::Bytes,
             "accept-proxy" => plan.accept_proxy = true,
             "listen-tcp" => plan.tcp.push(tcp_listen(value)),
             "timeout" => plan.timeout = Some(parse_duration(value).unwrap()),
@@ -132,7 +132,7 @@ fn command_line(yaml: &str) -> (Workload, ListenPlan) {
         }
     }
     if !to.is_empty() {
-        plan.destination = Destination::Fixed { to, host, tcp };
+        plan.destination = Destination::Fixed { to, host, takes };
     }
     (workload, plan)
 }

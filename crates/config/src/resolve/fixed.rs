@@ -22,6 +22,7 @@ use super::registry::Service;
 use super::rule_index::{MergedRule, RuleIndex};
 use super::{Timeout, cluster, hostname, layers, tcp};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::listen::Takes;
 use crate::set::ResourceSet;
 use crate::workload::Workload;
 
@@ -29,8 +30,7 @@ use crate::workload::Workload;
 pub(super) struct FixedPlan<'p, 'a> {
     pub(super) to: &'p [SocketAddr],
     pub(super) host: Option<&'p str>,
-    /// Bytes are carried, and not HTTP.
-    pub(super) tcp: bool,
+    pub(super) takes: Takes,
     pub(super) resources: &'a ResourceSet,
     pub(super) services: &'p [Service<'a>],
     pub(super) rules: &'p RuleIndex<'a>,
@@ -59,7 +59,7 @@ impl<'a> FixedPlan<'_, 'a> {
         };
         let own_port = self.to.first().map_or(0, SocketAddr::port);
         let default_port = |service: &Service<'_>| {
-            if self.tcp { service.tcp_port(own_port) } else { service.default_port() }
+            if self.takes == Takes::Bytes { service.tcp_port(own_port) } else { service.default_port() }
         };
         let port = service.and_then(default_port).unwrap_or(own_port);
         let rule = host.as_deref().and_then(|host| self.rule(host, &namespace, diagnostics));
@@ -79,7 +79,11 @@ impl<'a> FixedPlan<'_, 'a> {
         let declared = service.and_then(|service| service.ports.iter().find(|known| known.number == port));
         // An address that no service declares has HTTP/1.1, as long as no rule says otherwise: what a client speaks to a proxy
         // in front of a server says little of what the server understands.
-        let undeclared = if self.tcp { Protocol::Opaque } else { Protocol::Http };
+        let undeclared = match self.takes {
+            Takes::Http1 => Protocol::Http,
+            Takes::Http2 => Protocol::Http2,
+            Takes::Bytes => Protocol::Opaque,
+        };
         let protocol = declared.map_or(undeclared, |port| port.protocol);
         let settings = Effective::of_port(rule.and_then(|rule| rule.policy.as_ref()), port);
         let timeout = policies.timeout().map_or(default_timeout, |(timeout, _)| timeout);
@@ -99,12 +103,13 @@ impl<'a> FixedPlan<'_, 'a> {
         };
         let name = ServiceName { host, ..cluster.service.clone() };
         cluster.breaker = self.breaker(&name, timeout, cluster.endpoints.len(), diagnostics);
-        if !self.tcp && !self.resources.fallbacks.is_empty() && !self.fallbacks.is_for(&name) {
+        if self.takes != Takes::Bytes && !self.resources.fallbacks.is_empty() && !self.fallbacks.is_for(&name)
+        {
             let message = format!("no Fallback applies to {}, port {}", name.host, name.port);
             let help = "compare the fallback's host, port and subset with --host and --namespace";
             diagnostics.push(Diagnostic::new(Code::NoRuleForHost, message).help(help));
         }
-        if self.tcp {
+        if self.takes == Takes::Bytes {
             tcp::without_slow_calls(&mut cluster, diagnostics);
         } else {
             tcp::report_shared(&cluster, rule, diagnostics);

@@ -57,7 +57,7 @@ use self::route::RouteTable;
 use self::rule_index::{MergedRule, RuleIndex};
 use self::tcp::TcpPlan;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::listen::{Destination, ListenPlan};
+use crate::listen::{Destination, ListenPlan, Takes};
 use crate::material::Materials;
 use crate::set::ResourceSet;
 use crate::workload::Workload;
@@ -82,8 +82,8 @@ pub fn resolve(
     let mut diagnostics = Diagnostics::new();
     let Resolved { clusters, routes, mut listeners, mut secure } = match &plan.destination {
         Destination::ByHost => by_host(resources, workload, plan, &mut diagnostics),
-        Destination::Fixed { to, host, tcp } => {
-            fixed(resources, workload, (to, host.as_deref(), *tcp), plan, &mut diagnostics)
+        Destination::Fixed { to, host, takes } => {
+            fixed(resources, workload, (to, host.as_deref(), *takes), plan, &mut diagnostics)
         }
     };
     let clusters = clusters.into_iter().map(Arc::new).collect();
@@ -207,7 +207,7 @@ fn of_port(
 fn fixed(
     resources: &ResourceSet,
     workload: &Workload,
-    (to, host, tcp): (&[SocketAddr], Option<&str>, bool),
+    (to, host, takes): (&[SocketAddr], Option<&str>, Takes),
     listen: &ListenPlan,
     diagnostics: &mut Diagnostics,
 ) -> Resolved {
@@ -220,7 +220,7 @@ fn fixed(
     let plan = FixedPlan {
         to,
         host,
-        tcp,
+        takes,
         resources,
         services: &services,
         rules: &rules,
@@ -230,6 +230,7 @@ fn fixed(
         workload,
     };
     let (cluster, timeout, proxy, name) = plan.cluster(listen.timeout, diagnostics);
+    let bytes = takes == Takes::Bytes;
     let title = format!("{}:{}", cluster.service.host, cluster.service.port);
     outlier_sense::report_without_detection(
         &resources.destination_policies,
@@ -238,7 +239,7 @@ fn fixed(
         diagnostics,
     );
     let mut clusters = vec![(cluster, name)];
-    if !tcp {
+    if !bytes {
         clusters.extend(stand_ins(&plan, &fallbacks, &clusters[0].1, listen.timeout, diagnostics));
     }
     // Of one name the one that was given comes first.
@@ -247,14 +248,14 @@ fn fixed(
     clusters.dedup_by(|(a, _), (b, _)| a.name == b.name);
     let index = clusters.iter().position(|(cluster, _)| cluster.name == given).unwrap_or(0);
     let (mut clusters, names): (Vec<_>, Vec<_>) = clusters.into_iter().unzip();
-    if !tcp {
+    if !bytes {
         fallbacks.attach(&mut clusters, &names, &services, diagnostics);
     }
     destination_policy::report_unanswered(&policies, &clusters, &names, diagnostics);
     let mut table = RouteTable::new();
     table.add_any(&title, index, timeout);
     let proxy = TcpProxy { cluster: index, ..proxy };
-    let target = match (tcp, listen.detect) {
+    let target = match (bytes, listen.detect) {
         (true, _) => ListenerTarget::Tcp(proxy),
         (false, Some(patience)) => ListenerTarget::Detect(Detect { routes: 0, tcp: proxy, patience }),
         (false, None) => ListenerTarget::Routes(0),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use fuseboard_admin::logging::{Level, Loggers, logger};
-use fuseboard_config::{Destination, ListenPlan, Workload};
+use fuseboard_config::{Destination, ListenPlan, Takes, Workload};
 use fuseboard_proxy::{AccessLog, AccessLogFormat, BoundListener, LogSink, ProxyOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -34,6 +34,8 @@ use self::tls::{Addresses, Listen, ListenTcp};
   fuseboard run --listen :9000 --to 127.0.0.1:8080 -f dr.yaml
   # a database behind its rule: bytes, and not HTTP
   fuseboard run --listen :5432 --to tcp://10.0.0.5:5432 -f dr.yaml
+  # a service of gRPC behind its rule: refusals are statuses of gRPC
+  fuseboard run --listen :50051 --to grpc://10.0.0.5:50051 -f dr.yaml
   # a service that speaks HTTP or something else: by what each client begins with
   fuseboard run --listen :9000 --to auto://127.0.0.1:8080 -f dr.yaml
   # a TCP port of a service of the folder, beside all the HTTP ones
@@ -62,8 +64,8 @@ pub(crate) struct Arguments {
     /// and, with HTTP, in x-forwarded-for
     #[arg(long)]
     accept_proxy_protocol: bool,
-    /// Address of the one service to serve, with `tcp://` before it if that is not HTTP, or `auto://` to find out by what each
-    /// client begins with; may be repeated for several endpoints
+    /// Address of the one service to serve, with `h2c://` or `grpc://` before it if that speaks HTTP/2, `tcp://` if it is not HTTP,
+    /// or `auto://` to find out by what each client begins with; may be repeated for several endpoints
     #[arg(long, value_name = "ADDR", value_parser = Endpoints::parse)]
     to: Vec<Endpoints>,
     /// With `auto://`: a client that is not understood for so long waits for the server to speak, and is served as TCP
@@ -139,6 +141,8 @@ struct Endpoints {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carried {
     Http,
+    /// HTTP/2 without TLS, by prior knowledge; or with TLS, where a rule asks for that.
+    Http2,
     Tcp,
     /// As each connection begins.
     Either,
@@ -146,7 +150,13 @@ enum Carried {
 
 impl Endpoints {
     fn parse(text: &str) -> Result<Self, String> {
-        let schemes = [("tcp://", Carried::Tcp), ("auto://", Carried::Either), ("http://", Carried::Http)];
+        let schemes = [
+            ("tcp://", Carried::Tcp),
+            ("auto://", Carried::Either),
+            ("http://", Carried::Http),
+            ("h2c://", Carried::Http2),
+            ("grpc://", Carried::Http2),
+        ];
         let found = schemes.iter().find_map(|(scheme, carried)| Some((text.strip_prefix(scheme)?, *carried)));
         let (address, carried) = found.unwrap_or((text, Carried::Http));
         Ok(Self { addresses: argument::connect(address)?, carried })
@@ -244,14 +254,18 @@ fn loggers(arguments: &Arguments) -> Result<Loggers, Failure> {
 
 fn plan(arguments: Arguments, admin: bool) -> Plan {
     let carried = carried(&arguments);
-    let tcp = carried == Carried::Tcp;
+    let takes = match carried {
+        Carried::Tcp => Takes::Bytes,
+        Carried::Http2 => Takes::Http2,
+        Carried::Http | Carried::Either => Takes::Http1,
+    };
     let addresses = addresses(&arguments);
     let (tls, listen_tcp) = (arguments.tls.plan(addresses), arguments.tls.plan_tcp(addresses));
     let to: Vec<_> = arguments.to.into_iter().flat_map(|endpoints| endpoints.addresses).collect();
     let destination = if to.is_empty() {
         Destination::ByHost
     } else {
-        Destination::Fixed { to, host: arguments.host.map(Into::into), tcp }
+        Destination::Fixed { to, host: arguments.host.map(Into::into), takes }
     };
     let labels = arguments.label.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
     let format =

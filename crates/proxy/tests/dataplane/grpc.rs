@@ -78,7 +78,7 @@ async fn p48_a_refusal_is_a_status_of_grpc_and_says_why() {
 }
 
 #[tokio::test]
-async fn p48_a_host_is_judged_by_its_trailers_and_not_for_what_its_callers_did() {
+async fn d44_p48_a_host_is_judged_by_its_trailers_and_not_for_what_its_callers_did() {
     for workers in WORKERS {
         let upstream = Upstream::start(|seen, _| match seen.path.as_str() {
             "/shop.Cart/Forbidden" => replying("7"),

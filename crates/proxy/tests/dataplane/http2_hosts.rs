@@ -3,9 +3,10 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_snapshot::{UpstreamHttp, UpstreamVersion};
+use fuseboard_snapshot::{Http2Ping, UpstreamHttp, UpstreamVersion};
 use fuseboard_testkit::http2::{Client, Reply, Seen, Upstream};
 use fuseboard_testkit::tls::{Authority, Front, client};
 use fuseboard_testkit::{DEADLINE, Gate, RefusingPort, settle};
@@ -295,7 +296,7 @@ async fn idle_connections_are_closed_and_new_settings_hold() {
         let upstream = Upstream::start(|_, _| Reply::ok("served")).await;
         let mut rig = Rig::start(workers, &[upstream.address()], |draft| {
             http2(draft);
-            draft.cluster.connection.idle_timeout = Some(std::time::Duration::from_millis(50));
+            draft.cluster.connection.idle_timeout = Some(Duration::from_millis(50));
         });
         let client = Client::connect(rig.address).await;
         assert_eq!(client.get("shop", "/").await.text(), "served");
@@ -371,4 +372,30 @@ async fn p47_a_client_that_does_not_read_stops_the_host_through_both_windows() {
         read += part.len();
     }
     assert_eq!(read, ALL);
+}
+
+#[tokio::test]
+async fn a_connection_whose_host_answers_no_ping_is_closed() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let frozen = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut frames = h2::server::handshake(socket).await.unwrap();
+        let (_, mut respond) = frames.accept().await.unwrap().unwrap();
+        respond.send_response(http::Response::new(()), true).unwrap();
+        // The answer goes out; after that nobody looks at the connection any more.
+        drop(tokio::time::timeout(Duration::from_millis(50), frames.accept()).await);
+        std::future::pending::<()>().await;
+        drop(frames);
+    });
+    let rig = Rig::start(1, &[address], |draft| {
+        http2(draft);
+        let ms = Duration::from_millis;
+        draft.cluster.http.ping = Some(Http2Ping { interval: ms(200), timeout: ms(100) });
+    });
+    let client = Client::connect(rig.address).await;
+    assert_eq!(client.get("shop", "/").await.status, 200);
+    rig.until_closed().await;
+    assert_eq!(rig.numbers().get("upstream_cx_destroy_local"), 1);
+    frozen.abort();
 }
