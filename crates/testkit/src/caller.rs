@@ -1,19 +1,26 @@
-//! A client of the proxy under test: one connection, one request at a time, no retries, no forgiveness.
+//! A client of the proxy under test: one request at a time, on a connection of its own or, by HTTP/2, on one that it may share;
+//! no retries, no forgiveness.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::Request;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 
 /// An answer, read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Status code.
     pub status: u16,
-    /// The head as it came.
+    /// The head as it came; empty by HTTP/2.
     pub head: String,
     /// The body.
     pub body: Vec<u8>,
@@ -34,16 +41,74 @@ pub struct Caller {
     address: SocketAddr,
     keep_alive: bool,
     stream: Option<TcpStream>,
+    line: Option<Line>,
+}
+
+/// A connection of HTTP/2, made when the first of its callers needs it. Clones are the same one; it ends with the last of them.
+#[derive(Clone)]
+pub struct Line {
+    address: SocketAddr,
+    opened: Arc<OnceCell<Opened>>,
+}
+
+struct Opened {
+    streams: SendRequest<Bytes>,
+    driver: JoinHandle<()>,
+}
+
+impl Line {
+    /// Will connect to `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, opened: Arc::default() }
+    }
+
+    async fn streams(&self) -> io::Result<SendRequest<Bytes>> {
+        let connect = async || {
+            let socket = TcpStream::connect(self.address).await?;
+            socket.set_nodelay(true)?;
+            let (streams, frames) = h2::client::handshake(socket).await.map_err(io::Error::other)?;
+            // Its callers hear of its end.
+            let driver = tokio::spawn(async move { drop(frames.await) });
+            Ok(Opened { streams, driver })
+        };
+        self.opened.get_or_try_init(connect).await.map(|opened| opened.streams.clone())
+    }
+
+    async fn get(&self, target: &str) -> Result<Answer, io::Error> {
+        let request = Request::get(format!("http://origin{target}")).body(()).map_err(io::Error::other)?;
+        let mut streams = self.streams().await?.ready().await.map_err(io::Error::other)?;
+        let (answer, _) = streams.send_request(request, true).map_err(io::Error::other)?;
+        let (head, mut stream) = answer.await.map_err(io::Error::other)?.into_parts();
+        let mut body = Vec::new();
+        while let Some(part) = stream.data().await {
+            let part = part.map_err(io::Error::other)?;
+            stream.flow_control().release_capacity(part.len()).map_err(io::Error::other)?;
+            body.extend_from_slice(&part);
+        }
+        Ok(Answer { status: head.status.as_u16(), head: String::new(), body })
+    }
 }
 
 impl Caller {
     /// Will connect to `address` when it has something to say, or before ([`Self::connect`]).
     pub const fn new(address: SocketAddr, keep_alive: bool) -> Self {
-        Self { address, keep_alive, stream: None }
+        Self { address, keep_alive, stream: None, line: None }
+    }
+
+    /// Will ask by HTTP/2 on this line. A call that is dropped resets its stream.
+    pub const fn on(line: Line) -> Self {
+        Self { address: line.address, keep_alive: true, stream: None, line: Some(line) }
     }
 
     /// Has a connection, unless there is one.
-    pub async fn connect(&mut self) -> io::Result<&mut TcpStream> {
+    pub async fn connect(&mut self) -> io::Result<()> {
+        match &self.line {
+            Some(line) => line.streams().await.map(drop),
+            None => self.socket().await.map(drop),
+        }
+    }
+
+    async fn socket(&mut self) -> io::Result<&mut TcpStream> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(self.address).await?;
             stream.set_nodelay(true)?;
@@ -54,15 +119,18 @@ impl Caller {
 
     /// `GET target`, and the answer to it.
     pub async fn get(&mut self, target: &str) -> io::Result<Answer> {
+        if let Some(line) = &self.line {
+            return line.get(target).await;
+        }
         self.send(target).await?;
         self.receive().await
     }
 
-    /// Sends `GET target`, without waiting for the answer.
+    /// Sends `GET target` by HTTP/1.1, without waiting for the answer.
     pub async fn send(&mut self, target: &str) -> io::Result<()> {
         let connection = if self.keep_alive { "" } else { "connection: close\r\n" };
         let head = format!("GET {target} HTTP/1.1\r\nhost: origin\r\n{connection}\r\n");
-        self.connect().await?.write_all(head.as_bytes()).await
+        self.socket().await?.write_all(head.as_bytes()).await
     }
 
     /// Reads one answer, which must say its length. Where that says `connection: close` the connection is closed at once: an
@@ -96,12 +164,21 @@ impl Caller {
         Ok(answer)
     }
 
-    /// Gives up: closes the connection, with a RST if `reset`.
+    /// Gives up: closes a connection of its own, with a RST if `reset`.
     pub fn abort(&mut self, reset: bool) {
         let Some(stream) = self.stream.take() else { return };
         if reset {
             // Without the option the close is a FIN, which is as good an abort.
             drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+        }
+    }
+
+    /// Goes away. The last one on a line waits until that is closed.
+    pub async fn end(self) {
+        let opened = self.line.and_then(|line| Arc::into_inner(line.opened)?.into_inner());
+        if let Some(Opened { streams, driver }) = opened {
+            drop(streams);
+            drop(driver.await);
         }
     }
 

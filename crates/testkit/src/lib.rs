@@ -14,10 +14,11 @@ mod scripted;
 mod settle;
 mod sketch;
 mod split;
+mod streams;
 pub mod tls;
 
 pub use burst::{Burst, burst};
-pub use caller::{Answer, Caller};
+pub use caller::{Answer, Caller, Line};
 pub use ledger::Count;
 pub use origin::{Origin, OriginOptions};
 pub use rig::{Counters, Gauges, Rig};

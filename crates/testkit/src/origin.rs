@@ -1,6 +1,6 @@
 //! An HTTP server behind the proxy under test: holds answers until it is told to give them, and counts what it sees.
 //!
-//! It answers `GET` only, with the request's target as the body, so that a caller can tell its answer from another's.
+//! It speaks HTTP/1.1, and HTTP/2 to who begins with its preface. It answers `GET` only, with the request's target as the body, so that a caller can tell its answer from another's.
 //! The header `x-host` says which of its addresses was asked, from 0. A target that contains `status=503` is answered so.
 
 use std::io;
@@ -16,6 +16,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::ledger::{Connection, Count, Ledger};
+use crate::streams;
 
 /// How an origin behaves.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +43,8 @@ pub struct Origin {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Inside {
-    ledger: Arc<Ledger>,
+pub(crate) struct Inside {
+    pub(crate) ledger: Arc<Ledger>,
     options: OriginOptions,
     open: watch::Sender<bool>,
     passes: Semaphore,
@@ -133,11 +134,20 @@ async fn accept(listener: StdListener, host: usize, inside: Arc<Inside>) -> io::
         let (inside, rng) = (Arc::clone(&inside), Rng::new(rng.next_u64()));
         tokio::spawn(async move {
             let _open = open;
-            let mut exchanges = Exchanges { stream, host, inside, rng, buffer: Vec::new() };
             // A client that goes away ends only its own connection.
-            drop(exchanges.serve().await);
+            drop(serve(stream, host, inside, rng).await);
         });
     }
+}
+
+/// HTTP/2 begins with `PRI`, and every request of HTTP/1.1 with `GET`.
+async fn serve(stream: Arc<TcpStream>, host: usize, inside: Arc<Inside>, rng: Rng) -> io::Result<()> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first == *b"P" {
+        return streams::serve(stream, host, inside, rng).await;
+    }
+    Exchanges { stream, host, inside, rng, buffer: Vec::new() }.serve().await
 }
 
 /// The requests of one connection, one after the other.
@@ -155,24 +165,15 @@ impl Exchanges {
             let target = self.read_head().await?;
             let request = self.inside.ledger.begin();
             let inside = Arc::clone(&self.inside);
-            let pause = self.pause();
+            let pause = inside.pause(&mut self.rng);
             tokio::select! {
                 () = inside.released() => {}
                 gone = self.gone() => return Err(gone),
             }
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                // Other requests that have come are seen before this one is answered.
-                None => tokio::task::yield_now().await,
-            }
+            pause.pass().await;
             request.answered();
             self.write(&answer(self.host, &target)).await?;
         }
-    }
-
-    fn pause(&mut self) -> Option<Duration> {
-        let below = u32::try_from(self.inside.options.delay_below.as_micros()).unwrap_or(u32::MAX);
-        (below > 0).then(|| Duration::from_micros(u64::from(self.rng.below(below))))
     }
 
     /// The target of the next request.
@@ -222,9 +223,27 @@ impl Exchanges {
     }
 }
 
+/// How long an answer takes once it may be given.
+pub(crate) struct Pause(Option<Duration>);
+
+impl Pause {
+    pub(crate) async fn pass(self) {
+        match self.0 {
+            Some(pause) => tokio::time::sleep(pause).await,
+            // Other requests that have come are seen before this one is answered.
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
 impl Inside {
+    pub(crate) fn pause(&self, rng: &mut Rng) -> Pause {
+        let below = u32::try_from(self.options.delay_below.as_micros()).unwrap_or(u32::MAX);
+        Pause((below > 0).then(|| Duration::from_micros(u64::from(rng.below(below)))))
+    }
+
     /// Waits until the gate is open, or for a pass.
-    async fn released(&self) {
+    pub(crate) async fn released(&self) {
         let mut open = self.open.subscribe();
         tokio::select! {
             biased;

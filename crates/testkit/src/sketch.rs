@@ -11,7 +11,7 @@ use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_snapshot::{
     Availability, Cluster, ConnectionPolicy, Dangling, Domain, Endpoint, EndpointHealth, EndpointId,
     HttpSettings, Listener, ListenerTarget, Locality, PerPriority, Provenance, Route, RouteConfig,
-    ServiceName, Snapshot, TcpProxy, VirtualHost,
+    ServiceName, Snapshot, TcpProxy, UpstreamHttp, VirtualHost,
 };
 
 /// What a test says of its cluster; the rest is Istio's default.
@@ -31,6 +31,8 @@ pub struct ClusterSketch {
     pub hosts: Vec<SocketAddr>,
     /// The listener carries bytes, and not HTTP.
     pub tcp: bool,
+    /// Which HTTP is spoken to its hosts; HTTP/1.1 unless said otherwise.
+    pub http: UpstreamHttp,
 }
 
 impl ClusterSketch {
@@ -44,6 +46,7 @@ impl ClusterSketch {
             outlier: None,
             hosts: hosts.to_vec(),
             tcp: false,
+            http: UpstreamHttp::default(),
         }
     }
 
@@ -92,7 +95,7 @@ impl ClusterSketch {
             fallback: None,
             queue_timeout: None,
             trust_refusals: false,
-            http: fuseboard_snapshot::UpstreamHttp::default(),
+            http: self.http,
             proxy_protocol: None,
             endpoints: self.hosts.iter().map(|address| endpoint(*address)).collect(),
             tls: None,

@@ -14,6 +14,13 @@ pub struct Split {
 }
 
 impl Split {
+    /// `thresholds` as they are where each connection carries `streams` requests at a time: every stream is a slot, as a
+    /// connection of HTTP/1.1 is one.
+    #[must_use]
+    pub const fn slots(thresholds: &Thresholds, streams: u32) -> Thresholds {
+        Thresholds { max_connections: thresholds.max_connections.saturating_mul(streams), ..*thresholds }
+    }
+
     /// What `thresholds` make of `n` requests: connections and queue together admit, unless fewer requests are allowed than
     /// connections; then nobody waits.
     pub const fn of(thresholds: &Thresholds, n: u32) -> Self {
@@ -56,8 +63,26 @@ mod tests {
             max_requests: requests,
             max_retries: UNLIMITED,
         };
-        let split = Split::of(&thresholds, n);
+        told(Split::of(&thresholds, n))
+    }
+
+    fn told(split: Split) -> (u32, u32, u32) {
         (split.running, split.waiting, split.refused)
+    }
+
+    #[test]
+    fn streams_multiply_connections_and_nothing_else() {
+        let limits = |requests| Thresholds {
+            max_connections: 2,
+            max_pending_requests: 1,
+            max_requests: requests,
+            max_retries: UNLIMITED,
+        };
+        let of = |requests, n| told(Split::of(&Split::slots(&limits(requests), 3), n));
+        assert_eq!(of(UNLIMITED, 9), (6, 1, 2));
+        assert_eq!(of(6, 9), (6, 1, 2));
+        assert_eq!(of(5, 9), (5, 0, 4));
+        assert_eq!(Split::slots(&Thresholds::UNLIMITED, 3), Thresholds::UNLIMITED);
     }
 
     #[test]

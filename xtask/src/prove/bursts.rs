@@ -14,21 +14,41 @@ use super::setup::{Before, Round, Setup};
 const ELSEWHERE: u32 = 8;
 
 pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
-    let mut progress = Progress::new("bursts", effort.rounds);
-    let mut left = effort.rounds;
-    for seed in effort.seed.. {
-        let setup = Setup::of_seed(seed);
+    grid("bursts", effort.seed, effort.rounds, Setup::of_seed, report).await?;
+    grid("bursts of streams", effort.seed, effort.stream_rounds, Setup::streams_of_seed, report).await
+}
+
+async fn grid(
+    what: &'static str,
+    first: u64,
+    rounds: u32,
+    setup: impl Fn(u64) -> Setup,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let mut progress = Progress::new(what, rounds);
+    let mut left = rounds;
+    for seed in first.. {
+        let setup = setup(seed);
         let mut stage = Stage::start(setup)?;
         for round in stage.setup.rounds() {
             if left == 0 || report.is_full() {
+                end(stage.callers).await;
                 return Ok(());
             }
             left -= 1;
             stage.round(round, report).await?;
             progress.step(1);
         }
+        end(stage.callers).await;
     }
     Ok(())
+}
+
+/// A proxy that ends waits for its clients, who have to hear of it.
+pub(super) async fn end(callers: Vec<Caller>) {
+    for caller in callers {
+        caller.end().await;
+    }
 }
 
 /// A setup at work.
@@ -58,10 +78,10 @@ impl Stage {
                 self.callers.clear();
             }
         }
-        let expected = Split::of(&self.setup.thresholds, round.callers);
+        let expected = Split::of(&self.setup.slots(), round.callers);
         let before = self.rig.counters();
         self.rig.forget_peaks();
-        let mut callers = self.rig.callers(round.callers, self.setup.keep_alive);
+        let mut callers = self.setup.speakers(&self.rig, round.callers);
         for (caller, kept) in callers.iter_mut().zip(self.callers.drain(..)) {
             *caller = kept;
         }
@@ -93,9 +113,9 @@ impl Stage {
         let mut first = all.clone();
         first.hosts.truncate(1);
         self.rig.apply(first)?;
-        let n = Split::running_bound(&self.setup.thresholds).min(ELSEWHERE);
-        let warm =
-            burst(&self.rig, self.rig.callers(n, true), Split::of(&self.setup.thresholds, n), patience);
+        let slots = self.setup.slots();
+        let n = Split::running_bound(&slots).min(ELSEWHERE);
+        let warm = burst(&self.rig, self.rig.callers(n, true), Split::of(&slots, n), patience);
         let callers = warm.await?.callers;
         self.rig.is_quiet(patience).await;
         self.rig.apply(all)?;
@@ -120,7 +140,7 @@ fn check(setup: &Setup, burst: &Burst, expected: Split, wrong: &mut Vec<String>)
             wrong.push(format!("{what} {seen}, more than {bound}"));
         }
     };
-    bounded("requests at the origin", burst.count.peak_requests, Split::running_bound(&setup.thresholds));
+    bounded("requests at the origin", burst.count.peak_requests, setup.running_bound());
     bounded("connections at the origin", burst.count.peak_connections, setup.thresholds.max_connections);
     bounded("connections by the gauge", burst.gauges.connections, setup.thresholds.max_connections);
     wrong.extend(burst.other.iter().cloned());
@@ -133,7 +153,7 @@ fn check_counters(
     after: Counters,
     wrong: &mut Vec<String>,
 ) {
-    let limits = setup.thresholds;
+    let limits = setup.slots();
     let queues = limits.max_connections <= limits.max_requests && limits.max_connections != UNLIMITED;
     let (refused, waiting) = (u64::from(expected.refused), u64::from(expected.waiting));
     let mut equal = |name: &str, seen: u64, wanted: u64| {

@@ -94,4 +94,5 @@ pub(super) async fn call_on(mut caller: Caller, calls: Rc<Calls>) {
             return;
         }
     }
+    caller.end().await;
 }

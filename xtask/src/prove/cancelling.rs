@@ -1,5 +1,6 @@
 //! Callers that give up at any moment: the connections that we hold stay within the bound, and nothing stays behind.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_testkit::{Caller, OriginOptions, Rig, Split, burst};
 use tokio::task::LocalSet;
 
-use super::Effort;
 use super::calls::{Calls, Fate, call};
 use super::report::{Progress, Report, Run};
-use super::setup::{PLENTY, Setup, limits};
+use super::setup::{PLENTY, Setup, Speakers, limits};
+use super::{Effort, bursts};
 
 /// Answers take up to this long, so that callers give up before, while and after one comes.
 const DELAY: Duration = Duration::from_micros(1_500);
@@ -24,6 +25,8 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
         case(8, limits(4, 2, 3)).one_request(),
         case(16, limits(10, 4, UNLIMITED)).without_keep_alive(),
         case(4, Thresholds::UNLIMITED),
+        case(1, limits(2, 1, UNLIMITED)).streams(NonZeroU32::new(2), Speakers::Http1),
+        case(4, limits(2, 3, UNLIMITED)).streams(NonZeroU32::new(3), Speakers::Mixed),
     ];
     let mut progress = Progress::new("callers that give up", u32::try_from(cases.len())?);
     for setup in cases {
@@ -36,11 +39,11 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
 async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<()> {
     let options = OriginOptions { hosts: setup.hosts, delay_below: DELAY, seed: setup.seed };
     let rig = Rig::start(setup.workers, options, |hosts| setup.sketch("cancelling", hosts))?;
-    let callers = Split::of(&setup.thresholds, PLENTY).admitted() * 2;
+    let callers = Split::of(&setup.slots(), PLENTY).admitted() * 2;
     let calls = Calls::new(calls);
     let local = LocalSet::new();
     let mut rng = Rng::new(setup.seed);
-    for caller in rig.callers(callers, setup.keep_alive) {
+    for caller in setup.speakers(&rig, callers) {
         local.spawn_local(call_and_give_up(caller, calls.clone(), Rng::new(rng.next_u64())));
     }
     local.await;
@@ -55,11 +58,12 @@ async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<(
     if tally.failed > 0 {
         wrong.push(format!("{} failed", tally.failed));
     }
-    let expected = Split::of(&setup.thresholds, callers);
-    let last = burst(&rig, rig.callers(callers, setup.keep_alive), expected, report.patience()).await?;
+    let expected = Split::of(&setup.slots(), callers);
+    let last = burst(&rig, setup.speakers(&rig, callers), expected, report.patience()).await?;
     if last.held != expected || last.ok != expected.admitted() {
         wrong.push(format!("a burst of {callers} afterwards: {:?}, not {expected:?}", last.held));
     }
+    bursts::end(last.callers).await;
     report.run(&Run { what: "giving up", setup, callers, tally, count }, wrong);
     Ok(())
 }
@@ -80,6 +84,7 @@ async fn call_and_give_up(mut caller: Caller, calls: Rc<Calls>, mut rng: Rng) {
             Fate::Failed => return,
         }
     }
+    caller.end().await;
 }
 
 /// A third waits as long as it takes, a third gives up at once or nearly, a third within the time of an answer.

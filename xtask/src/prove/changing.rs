@@ -1,16 +1,17 @@
 //! Limits that change under way, also to none and back: callers that fit both before and after are never refused, nothing
 //! stays behind, and the next burst is exact.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_testkit::{Count, OriginOptions, Rig, Split, burst};
 use tokio::task::LocalSet;
 
-use super::Effort;
 use super::calls::{Calls, call_on};
 use super::report::{Progress, Report, Run};
-use super::setup::{PLENTY, Setup, limits};
+use super::setup::{PLENTY, Setup, Speakers, limits};
+use super::{Effort, bursts};
 
 /// Between two changes, some dozens of requests pass.
 const BETWEEN: Duration = Duration::from_millis(2);
@@ -23,6 +24,9 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
         (case(8, 4, 4, UNLIMITED).one_request(), Thresholds::UNLIMITED),
         (case(16, 1, 7, UNLIMITED).without_keep_alive(), Thresholds::UNLIMITED),
         (case(4, UNLIMITED, 0, 6), limits(6, 0, UNLIMITED)),
+        (case(1, 1, 4, UNLIMITED).streams(NonZeroU32::new(2), Speakers::Http2), limits(2, 2, UNLIMITED)),
+        (case(4, 2, 3, UNLIMITED).streams(NonZeroU32::new(3), Speakers::Mixed), limits(3, 0, UNLIMITED)),
+        (case(4, 2, 4, UNLIMITED).streams(NonZeroU32::new(2), Speakers::Mixed), Thresholds::UNLIMITED),
     ];
     let mut progress = Progress::new("changing limits", u32::try_from(cases.len())?);
     for (setup, other) in cases {
@@ -36,11 +40,12 @@ async fn one(setup: &Setup, other: Thresholds, requests: u32, report: &mut Repor
     let options = OriginOptions { hosts: setup.hosts, seed: setup.seed, ..OriginOptions::default() };
     let mut rig = Rig::start(setup.workers, options, |hosts| setup.sketch("changing", hosts))?;
     let both = [setup.thresholds, other];
-    let callers = both.map(|thresholds| Split::of(&thresholds, PLENTY).admitted());
+    let streams = setup.at_a_time();
+    let callers = both.map(|thresholds| Split::of(&Split::slots(&thresholds, streams), PLENTY).admitted());
     let callers = callers[0].min(callers[1]);
     let calls = Calls::new(requests);
     let local = LocalSet::new();
-    for caller in rig.callers(callers, setup.keep_alive) {
+    for caller in setup.speakers(&rig, callers) {
         local.spawn_local(call_on(caller, calls.clone()));
     }
     let changes = async {
@@ -60,9 +65,9 @@ async fn one(setup: &Setup, other: Thresholds, requests: u32, report: &mut Repor
         wrong.push(format!("{} refused, {} failed", tally.refused, tally.failed));
     }
     change(&mut rig, other)?;
-    afterwards(&rig, report, &mut wrong).await?;
+    afterwards(&rig, setup, report, &mut wrong).await?;
     change(&mut rig, setup.thresholds)?;
-    let count = afterwards(&rig, report, &mut wrong).await?;
+    let count = afterwards(&rig, setup, report, &mut wrong).await?;
     report.run(&Run { what: "changing", setup, callers, tally, count }, wrong);
     Ok(())
 }
@@ -74,19 +79,25 @@ fn change(rig: &mut Rig, thresholds: Thresholds) -> anyhow::Result<()> {
 }
 
 /// What is idle fits the bound, and a burst is split as the limits in force say.
-async fn afterwards(rig: &Rig, report: &Report, wrong: &mut Vec<String>) -> anyhow::Result<Count> {
+async fn afterwards(
+    rig: &Rig,
+    setup: &Setup,
+    report: &Report,
+    wrong: &mut Vec<String>,
+) -> anyhow::Result<Count> {
     let thresholds = rig.sketch().thresholds;
     if !rig.is_quiet(report.patience()).await || rig.gauges().connections > thresholds.max_connections {
         wrong.push(format!("afterwards {:?}, {:?}", rig.gauges(), rig.origin.count()));
     }
     rig.forget_peaks();
-    let expected = Split::of(&thresholds, PLENTY);
-    let burst = burst(rig, rig.callers(PLENTY, true), expected, report.patience()).await?;
+    let expected = Split::of(&Split::slots(&thresholds, setup.at_a_time()), PLENTY);
+    let burst = burst(rig, setup.speakers(rig, PLENTY), expected, report.patience()).await?;
     if burst.held != expected || burst.count.peak_connections > thresholds.max_connections {
         wrong.push(format!("a burst of {PLENTY} afterwards: {:?}, {:?}", burst.held, burst.count));
     }
     if !rig.is_quiet(report.patience()).await {
         wrong.push(format!("after the burst {:?}, {:?}", rig.gauges(), rig.origin.count()));
     }
+    bursts::end(burst.callers).await;
     Ok(burst.count)
 }

@@ -1,4 +1,5 @@
-//! Whether limits are exact: bursts, steady callers, limits that change, callers that give up and TCP connections, counted at the origin and not by the proxy.
+//! Whether limits are exact: bursts, steady callers, limits that change, callers that give up and TCP connections, counted at the origin and not by the proxy,
+//! over HTTP/1.1 and over the streams of HTTP/2.
 //!
 //! Proxies and origins run in this process, over real sockets. What each setup is follows from its seed, so that a
 //! deviation can be replayed. What must come out is `fuseboard_testkit::Split`, one line of arithmetic.
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
     /// Seed of the first setup; each further one uses the next number
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Bursts
+    /// Bursts, for each of the two versions of HTTP
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
 }
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
 struct Effort {
     seed: u64,
     rounds: u32,
+    /// Bursts where hosts speak HTTP/2.
+    stream_rounds: u32,
     /// Requests of the longest steady run; the others take a part of it.
     requests: u32,
     /// Calls of each run with callers that give up.
@@ -47,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let effort = Effort {
         seed: arguments.seed,
         rounds: arguments.rounds.unwrap_or(if arguments.quick { 120 } else { 1_000 }),
+        stream_rounds: arguments.rounds.unwrap_or(if arguments.quick { 64 } else { setup::STREAM_GRID * 4 }),
         requests: if arguments.quick { 5_000 } else { 100_000 },
         calls: if arguments.quick { 400 } else { 4_000 },
     };

@@ -15,8 +15,8 @@ const ENOUGH: usize = 20;
 /// Everything found so far.
 #[derive(Default)]
 pub(super) struct Report {
-    /// By workers and hosts.
-    bursts: BTreeMap<(usize, usize), Row>,
+    /// By what hosts speak, workers and hosts.
+    bursts: BTreeMap<(&'static str, usize, usize), Row>,
     runs: Vec<String>,
     deviations: Vec<String>,
 }
@@ -62,20 +62,21 @@ impl Run<'_> {
         let Setup { workers, hosts, thresholds, .. } = self.setup;
         let (n, r) = (bound(thresholds.max_connections), bound(thresholds.max_requests));
         let p = bound(thresholds.max_pending_requests);
+        let (spoken, s) = (self.setup.spoken(), self.setup.at_a_time());
         let keep_alive = if self.setup.keep_alive { "on" } else { "off" };
         let per_connection = self.setup.max_requests.map_or_else(|| "inf".to_owned(), |max| max.to_string());
         let Tally { answered, refused, given_up, .. } = self.tally;
         let Count { peak_requests, peak_connections, .. } = self.count;
         format!(
-            "{:<10} {:>7} {workers:>7} {hosts:>5} {n:>3} {p:>3} {r:>3} {keep_alive:>10} {per_connection:>9} \
+            "{:<10} {spoken:>5} {:>7} {workers:>7} {hosts:>5} {n:>3} {s:>4} {p:>3} {r:>3} {keep_alive:>10} {per_connection:>9} \
              {answered:>8} {refused:>7} {given_up:>8} {peak_requests:>8} {peak_connections:>8}",
             self.what, self.callers
         )
     }
 }
 
-const BURSTS: &str = "bursts     workers hosts  bursts  requests     admitted/of      refused/of";
-const RUNS: &str = "calls      callers workers hosts   N   P   R keep-alive rq-per-cx answered refused given-up \
+const BURSTS: &str = "bursts  HTTP workers hosts  bursts  requests     admitted/of      refused/of";
+const RUNS: &str = "calls       HTTP callers workers hosts   N    S   P   R keep-alive rq-per-cx answered refused given-up \
                     peak-rqs peak-cxs";
 
 impl Report {
@@ -87,7 +88,7 @@ impl Report {
         burst: &Burst,
         wrong: Vec<String>,
     ) {
-        self.bursts.entry((setup.workers, setup.hosts)).or_default().add(Row {
+        self.bursts.entry((setup.spoken(), setup.workers, setup.hosts)).or_default().add(Row {
             rounds: 1,
             requests: round.callers,
             admitted: burst.ok,
@@ -124,11 +125,11 @@ impl Report {
     pub(super) fn finish(&self, took: Duration) -> usize {
         println!("{BURSTS}");
         let mut all = Row::default();
-        for ((workers, hosts), row) in &self.bursts {
-            println!("{workers:>18} {hosts:>5} {}", row.text());
+        for ((spoken, workers, hosts), row) in &self.bursts {
+            println!("{spoken:>12} {workers:>7} {hosts:>5} {}", row.text());
             all.add(*row);
         }
-        println!("{:<24} {}", "all", all.text());
+        println!("{:<26} {}", "all", all.text());
         println!("\n{RUNS}");
         for run in &self.runs {
             println!("{run}");

@@ -6,15 +6,38 @@ use std::num::NonZeroU32;
 
 use fuseboard_core::Rng;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
-use fuseboard_testkit::{ClusterSketch, Split};
+use fuseboard_snapshot::{UpstreamHttp, UpstreamVersion};
+use fuseboard_testkit::{Caller, ClusterSketch, Line, Rig, Split};
 
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 const HOSTS: [usize; 2] = [1, 3];
 const CONNECTIONS: [u32; 6] = [1, 2, 4, 10, 100, UNLIMITED];
 const PENDING: [u32; 4] = [0, 1, 3, 10];
 
-/// Callers of a cluster that admits any number.
+/// Where hosts speak HTTP/2.
+const STREAM_WORKERS: [usize; 2] = [1, 4];
+/// Streams of a connection; none: the default.
+const STREAMS: [Option<NonZeroU32>; 4] = [NonZeroU32::new(1), NonZeroU32::new(2), NonZeroU32::new(3), None];
+const STREAM_CONNECTIONS: [u32; 3] = [1, 2, 3];
+const STREAM_PENDING: [u32; 5] = [0, 1, 2, 3, 4];
+/// Setups of every combination of these, with R in each of four relations to N * S.
+pub(super) const STREAM_GRID: u32 = 480;
+
+/// Callers of a cluster that admits any number, or more than are worth the time.
 pub(super) const PLENTY: u32 = 24;
+const TOO_MANY: u32 = 256;
+
+/// Callers that share a connection of HTTP/2.
+const ON_A_LINE: u32 = 5;
+
+/// What callers speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Speakers {
+    Http1,
+    Http2,
+    /// Every other one speaks HTTP/1.1.
+    Mixed,
+}
 
 /// A proxy, a cluster and its callers.
 #[derive(Clone, Debug)]
@@ -26,6 +49,9 @@ pub(super) struct Setup {
     pub(super) keep_alive: bool,
     pub(super) max_requests: Option<NonZeroU32>,
     pub(super) thresholds: Thresholds,
+    /// What its hosts speak.
+    pub(super) http: UpstreamHttp,
+    pub(super) speakers: Speakers,
 }
 
 /// What the cluster went through before a burst.
@@ -61,15 +87,51 @@ impl Setup {
             thresholds: limits(
                 max_connections,
                 max_pending_requests,
-                requests_around(max_connections, &mut rng),
+                requests_around(max_connections, rng.next_u64()),
             ),
+            http: UpstreamHttp::default(),
+            speakers: Speakers::Http1,
+        }
+    }
+
+    /// The same where hosts speak HTTP/2: [`STREAM_GRID`] neighbours are every combination of workers and limits, in an order in which any few
+    /// of them differ in all.
+    pub(super) fn streams_of_seed(seed: u64) -> Self {
+        // Prime to the number of combinations.
+        let number = seed.wrapping_mul(187) % u64::from(STREAM_GRID);
+        let mut rng = Rng::new(seed);
+        let (workers, number) = split(number, &STREAM_WORKERS);
+        let (streams, number) = split(number, &STREAMS);
+        let (max_connections, number) = split(number, &STREAM_CONNECTIONS);
+        let (max_pending_requests, number) = split(number, &STREAM_PENDING);
+        let http = spoken(streams);
+        let max_requests = if rng.below(4) == 0 { NonZeroU32::new(1) } else { None };
+        let slots = max_connections.saturating_mul(http.at_a_time(max_requests));
+        Self {
+            seed,
+            workers,
+            hosts: pick(&HOSTS, rng.next_u64()),
+            keep_alive: rng.below(2) == 0,
+            max_requests,
+            thresholds: limits(max_connections, max_pending_requests, requests_around(slots, number)),
+            http,
+            speakers: pick(&[Speakers::Http2, Speakers::Mixed, Speakers::Http1], rng.next_u64()),
         }
     }
 
     /// Callers and connections that are kept; several hosts where there are many workers.
     pub(super) const fn plain(seed: u64, workers: usize, thresholds: Thresholds) -> Self {
         let hosts = if workers > 2 { 3 } else { 1 };
-        Self { seed, workers, hosts, keep_alive: true, max_requests: None, thresholds }
+        Self {
+            seed,
+            workers,
+            hosts,
+            keep_alive: true,
+            max_requests: None,
+            thresholds,
+            http: UpstreamHttp { version: UpstreamVersion::Http1, max_concurrent_streams: None, ping: None },
+            speakers: Speakers::Http1,
+        }
     }
 
     /// With `maxRequestsPerConnection: 1`.
@@ -82,6 +144,63 @@ impl Setup {
         Self { keep_alive: false, ..self }
     }
 
+    /// With hosts that speak HTTP/2, by so many streams on each connection, and such callers.
+    pub(super) fn streams(self, streams: Option<NonZeroU32>, speakers: Speakers) -> Self {
+        Self { http: spoken(streams), speakers, ..self }
+    }
+
+    /// With callers that speak either, and hosts that are spoken to as they do.
+    pub(super) fn like_clients(self) -> Self {
+        let http = UpstreamHttp { version: UpstreamVersion::Client, ..UpstreamHttp::default() };
+        Self { http, speakers: Speakers::Mixed, ..self }
+    }
+
+    /// Requests that the origin may see at a time.
+    pub(super) fn running_bound(&self) -> u32 {
+        match self.http.version {
+            // Those of HTTP/2 have more slots than the callers that are tried.
+            UpstreamVersion::Client => self.thresholds.max_requests,
+            UpstreamVersion::Http1 | UpstreamVersion::Http2 => Split::running_bound(&self.slots()),
+        }
+    }
+
+    /// Requests that a connection carries at a time.
+    pub(super) fn at_a_time(&self) -> u32 {
+        self.http.at_a_time(self.max_requests)
+    }
+
+    /// The limits as a burst meets them: its slots in place of connections.
+    pub(super) fn slots(&self) -> Thresholds {
+        Split::slots(&self.thresholds, self.at_a_time())
+    }
+
+    /// `n` callers of the proxy. By HTTP/2 some share a connection, unless they come anew each time.
+    pub(super) fn speakers(&self, rig: &Rig, n: u32) -> Vec<Caller> {
+        let mut callers = rig.callers(n, self.keep_alive);
+        let mut line = Line::new(rig.address());
+        for (number, caller) in (0..n).zip(&mut callers) {
+            if self.speakers == Speakers::Http1 || self.speakers == Speakers::Mixed && number % 2 == 0 {
+                continue;
+            }
+            if !self.keep_alive || number % ON_A_LINE == 0 {
+                line = Line::new(rig.address());
+            }
+            *caller = Caller::on(line.clone());
+        }
+        callers
+    }
+
+    /// What is spoken, to the proxy and by it.
+    pub(super) const fn spoken(&self) -> &'static str {
+        match (self.speakers, self.http.version) {
+            (Speakers::Http1, UpstreamVersion::Http2) => "1>2",
+            (Speakers::Http2, UpstreamVersion::Http2) => "2>2",
+            (Speakers::Mixed, UpstreamVersion::Http2) => "1,2>2",
+            (_, UpstreamVersion::Client) => "both",
+            (_, UpstreamVersion::Http1) => "1>1",
+        }
+    }
+
     /// The bursts of this setup: every state before, and sizes just below, at and above what is admitted.
     pub(super) fn rounds(&self) -> Vec<Round> {
         let mut rng = Rng::new(self.seed ^ 0x5EED);
@@ -91,8 +210,8 @@ impl Setup {
     }
 
     fn callers(&self, rng: &mut Rng) -> u32 {
-        let admitted = Split::of(&self.thresholds, UNLIMITED).admitted();
-        if admitted == UNLIMITED {
+        let admitted = Split::of(&self.slots(), UNLIMITED).admitted();
+        if admitted > TOO_MANY {
             return PLENTY;
         }
         let around = [admitted.saturating_sub(1), admitted, admitted + 1, admitted + 3, admitted * 2];
@@ -104,6 +223,7 @@ impl Setup {
         ClusterSketch {
             thresholds: self.thresholds,
             max_requests: self.max_requests,
+            http: self.http,
             ..ClusterSketch::new(name, hosts)
         }
     }
@@ -119,13 +239,27 @@ pub(super) const fn limits(connections: u32, pending: u32, requests: u32) -> Thr
     }
 }
 
-/// R below, at and above N, and none; some numbers where N is unlimited.
-fn requests_around(connections: u32, rng: &mut Rng) -> u32 {
-    let around = match connections {
+/// HTTP/2 to the hosts.
+fn spoken(streams: Option<NonZeroU32>) -> UpstreamHttp {
+    UpstreamHttp {
+        version: UpstreamVersion::Http2,
+        max_concurrent_streams: streams,
+        ..UpstreamHttp::default()
+    }
+}
+
+/// R below, at and above the number of slots, and none; some numbers where that is unlimited.
+fn requests_around(slots: u32, index: u64) -> u32 {
+    let around = match slots {
         UNLIMITED => [1, 3, 8, UNLIMITED],
         n => [(n - 1).max(1), n, n + 1, UNLIMITED],
     };
-    pick(&around, rng.next_u64())
+    pick(&around, index)
+}
+
+/// One of `among`, and the number that is left for other choices.
+fn split<T: Copy>(number: u64, among: &[T]) -> (T, u64) {
+    (pick(among, number), number / among.len() as u64)
 }
 
 fn pick<T: Copy>(among: &[T], index: u64) -> T {
@@ -139,6 +273,9 @@ impl fmt::Display for Setup {
         write!(f, "N {}  P {max_pending_requests}  R {}", bound(max_connections), bound(max_requests))?;
         let keep_alive = if self.keep_alive { "on" } else { "off" };
         write!(f, "  keep-alive {keep_alive}")?;
+        if self.http.version == UpstreamVersion::Http2 {
+            write!(f, "  HTTP {}  S {}", self.spoken(), self.at_a_time())?;
+        }
         self.max_requests.map_or(Ok(()), |max| write!(f, "  maxRequestsPerConnection {max}"))
     }
 }
@@ -174,5 +311,27 @@ mod tests {
             .map(|setup| (setup.thresholds.max_requests.cmp(&setup.thresholds.max_connections), setup.hosts))
             .collect();
         assert_eq!(relations.len(), 6);
+    }
+
+    #[test]
+    fn where_hosts_speak_http_2_the_grid_is_every_combination_and_a_part_of_it_holds_every_value() {
+        let setups: Vec<_> = (1..=u64::from(STREAM_GRID)).map(Setup::streams_of_seed).collect();
+        let relation = |setup: &Setup| match setup.thresholds.max_requests {
+            UNLIMITED => None,
+            requests => Some(requests.cmp(&setup.slots().max_connections)),
+        };
+        let values = |setup: &Setup| {
+            let Thresholds { max_connections, max_pending_requests, .. } = setup.thresholds;
+            (setup.workers, setup.http.max_concurrent_streams, max_connections, max_pending_requests)
+        };
+        let all: BTreeSet<_> = setups.iter().map(values).collect();
+        assert_eq!(all.len(), STREAM_WORKERS.len() * STREAMS.len() * 3 * STREAM_PENDING.len());
+        let part = &setups[..16];
+        assert_eq!(part.iter().map(relation).collect::<BTreeSet<_>>().len(), 4);
+        assert_eq!(part.iter().map(|setup| setup.speakers).collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(part.iter().map(|setup| values(setup).0).collect::<BTreeSet<_>>().len(), 2);
+        assert_eq!(part.iter().map(|setup| values(setup).1).collect::<BTreeSet<_>>().len(), 4);
+        assert_eq!(part.iter().map(|setup| values(setup).2).collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(part.iter().map(|setup| values(setup).3).collect::<BTreeSet<_>>().len(), 5);
     }
 }

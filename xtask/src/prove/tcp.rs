@@ -111,7 +111,7 @@ async fn come_and_go(mut caller: Caller, calls: Rc<Calls>, mut rng: Rng) {
     while calls.next().is_some() {
         let fate = match rng.below(4) {
             0 => match caller.connect().await {
-                Ok(_) => Fate::GivenUp,
+                Ok(()) => Fate::GivenUp,
                 Err(_) => Fate::Failed,
             },
             1 => match caller.send("/tcp").await {

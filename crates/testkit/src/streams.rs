@@ -1,0 +1,95 @@
+//! The origin's HTTP/2: every stream of a connection is a request of its own, held and counted as those of HTTP/1.1 are.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use fuseboard_core::Rng;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::ledger;
+use crate::origin::{Inside, Pause};
+
+/// A socket that the ledger looks at as well.
+struct Shared(Arc<TcpStream>);
+
+pub(crate) async fn serve(
+    stream: Arc<TcpStream>,
+    host: usize,
+    inside: Arc<Inside>,
+    mut rng: Rng,
+) -> io::Result<()> {
+    let mut frames = h2::server::handshake(Shared(stream)).await.map_err(io::Error::other)?;
+    while let Some(stream) = frames.accept().await {
+        let (request, respond) = stream.map_err(io::Error::other)?;
+        let (counted, pause) = (inside.ledger.begin(), inside.pause(&mut rng));
+        tokio::spawn(answer(request, respond, host, Arc::clone(&inside), counted, pause));
+    }
+    Ok(())
+}
+
+/// Whatever fails here, the client does not want the answer any more.
+async fn answer(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    host: usize,
+    inside: Arc<Inside>,
+    counted: ledger::Request,
+    pause: Pause,
+) -> Result<(), h2::Error> {
+    tokio::select! {
+        () = inside.released() => {}
+        reason = poll_fn(|cx| respond.poll_reset(cx)) => return reason.map(drop),
+    }
+    pause.pass().await;
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let status = if target.contains("status=503") { 503 } else { 200 };
+    let head = Response::builder().status(status).header("x-host", host);
+    let Ok(head) = head.header("content-length", target.len()).body(()) else { return Ok(()) };
+    counted.answered();
+    respond.send_response(head, false)?.send_data(Bytes::copy_from_slice(target.as_bytes()), true)
+}
+
+impl AsyncRead for Shared {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read(into.initialize_unfilled()) {
+                Ok(read) => {
+                    into.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match self.0.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The last one to let go of the socket closes it.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
