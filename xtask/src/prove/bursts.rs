@@ -71,7 +71,7 @@ impl Stage {
         let patience = report.patience();
         let mut others = Vec::new();
         match round.before {
-            Before::Cold => self.renew()?,
+            Before::Cold => self.renew(patience).await?,
             Before::Warm => {}
             Before::WarmElsewhere => {
                 others = self.warm_elsewhere(patience).await?;
@@ -98,17 +98,19 @@ impl Stage {
         Ok(())
     }
 
-    /// A new cluster in place of the old one.
-    fn renew(&mut self) -> io::Result<()> {
+    /// A new cluster in place of the old one, whose shared connections are closed by their drivers and would be counted to the new one.
+    async fn renew(&mut self, patience: Duration) -> io::Result<()> {
         let name = format!("cluster-{}", self.clusters);
         self.clusters += 1;
         let sketch = self.setup.sketch(&name, self.rig.origin.addresses());
-        self.rig.apply(sketch)
+        self.rig.apply(sketch)?;
+        self.rig.is_quiet(patience).await;
+        Ok(())
     }
 
     /// A new cluster whose connections are idle at its first host, opened by callers that stay.
     async fn warm_elsewhere(&mut self, patience: Duration) -> io::Result<Vec<Caller>> {
-        self.renew()?;
+        self.renew(patience).await?;
         let all = self.rig.sketch().clone();
         let mut first = all.clone();
         first.hosts.truncate(1);
