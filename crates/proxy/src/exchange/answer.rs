@@ -267,7 +267,8 @@ impl Exchange<'_> {
         } else {
             Outcome::of_status(self.judged_status(answer.status, facts.grpc_status))
         };
-        if matches!(outcome, Outcome::Failure(_)) {
+        // What the answer's body does says no more of a host that has failed, or has done nothing.
+        if !matches!(outcome, Outcome::Success { .. }) {
             held.record(outcome, self.now);
         }
         if let Some(after) = self.retry_after_answer(retries, facts) {

@@ -106,6 +106,23 @@ async fn p52_a_peer_that_refuses_is_believed_where_a_policy_says_so_and_not_coun
 }
 
 #[tokio::test]
+async fn p52_a_believed_refusal_that_nobody_retries_blames_nobody() {
+    for workers in WORKERS {
+        let upstream =
+            Upstream::start(Script::in_order([refusing(), Behaviour::answer(&Reply::ok("well"))])).await;
+        let rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.trust_refusals = true;
+            draft.cluster.outlier = Some(touchy());
+            draft.cluster.breaker = Some(trips_at_once(Duration::from_secs(60)));
+            draft.route.retry = None;
+        });
+        assert_eq!(post(&rig).await.status, 503);
+        assert_eq!(post(&rig).await.text(), "well");
+        assert_eq!(rig.numbers().get("fuseboard.upstream_rq_refused_by_peer"), 1);
+    }
+}
+
+#[tokio::test]
 async fn p52_nobody_is_believed_unasked_nor_with_another_status() {
     for workers in WORKERS {
         let forger = Upstream::start(Script::always(refusing())).await;
