@@ -4,15 +4,10 @@
 #[path = "../../../fuzz/entries/yaml.rs"]
 mod entry;
 
-fn feed(target: &str, entry: fn(&[u8])) {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let mut count = 0;
-    for file in std::fs::read_dir(folder).unwrap() {
-        entry(&std::fs::read(file.unwrap().path()).unwrap());
-        count += 1;
-    }
-    assert!(count > 0, "{target} has no corpus");
-}
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
+
+use replay::feed;
 
 #[test]
 fn the_corpus_of_yaml_holds() {

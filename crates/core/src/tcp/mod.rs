@@ -14,4 +14,4 @@ mod sniff;
 pub use ending::{Ending, Heard};
 pub use life::{DRAIN_IDLE, Life, Lifetimes};
 pub use proxy_header::{MAX_PROXY_HEADER, NoProxyHeader, Proxied, ProxyHeader, ProxyVersion};
-pub use sniff::{Hello, MAX_SNIFFED, Spoken};
+pub use sniff::{HTTP2_PREFACE, Hello, MAX_SNIFFED, Spoken};

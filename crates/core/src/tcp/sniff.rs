@@ -5,7 +5,7 @@
 pub const MAX_SNIFFED: usize = 16 * 1024;
 
 /// What HTTP/2 begins with (RFC 9113, section 3.4).
-const HTTP2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// No method that is registered is longer than half of this.
 const MAX_METHOD: usize = 32;
@@ -44,8 +44,8 @@ impl Spoken {
         match front.first() {
             None => Self::Unclear,
             Some(0x16) => tls(front),
-            Some(_) if begins(front, HTTP2) => {
-                if front.len() < HTTP2.len() {
+            Some(_) if begins(front, HTTP2_PREFACE) => {
+                if front.len() < HTTP2_PREFACE.len() {
                     Self::Unclear
                 } else {
                     Self::Http2

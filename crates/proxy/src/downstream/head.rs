@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use fuseboard_core::tcp::HTTP2_PREFACE;
 use fuseboard_http1::{HeadError, HeadScanner, Limits, RequestSummary, parse_request};
 use fuseboard_snapshot::HttpSettings;
 
 use super::{Downstream, Spoken};
 use crate::clock;
 use crate::deadline::Timer;
-use crate::http2::PREFACE;
 use crate::local_reply::Cause;
 
 /// A connection that was let in just before draining began has this long for its first request.
@@ -92,7 +92,7 @@ impl Downstream {
     /// Whether the first bytes are those of the preface of HTTP/2, as far as they tell (prior knowledge, RFC 9113 section 3.3).
     fn may_be_http2(&self) -> bool {
         let told = &self.input.filled()[..self.input.len().min(TELLING)];
-        self.spoken.is_none() && PREFACE.starts_with(told)
+        self.spoken.is_none() && HTTP2_PREFACE.starts_with(told)
     }
 
     /// What the listener allows now; `None`: it is gone, and so is what it might serve.

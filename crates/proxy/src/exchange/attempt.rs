@@ -23,7 +23,9 @@ use crate::deadline::Timer;
 use crate::live::Tier;
 use crate::local_reply::Cause;
 use crate::stream::Stream;
-use crate::upstream::{ClosedBy, ConnectError, Line, Pooled, Secured, UpstreamConnection, millis, open};
+use crate::upstream::{
+    ClosedBy, ConnectError, Line, Pooled, Secured, UpstreamConnection, count_not_connected, millis, open,
+};
 use crate::worker::WorkerCluster;
 
 /// What a try came to.
@@ -224,19 +226,7 @@ impl Exchange<'_> {
                 held.connection = Some(Line::Socket(connection));
                 return Ok(());
             }
-            Ok(Err(ConnectError::Remote(error))) => {
-                self.account.transport_failure(&error);
-                Ended::Failed(Cause::ConnectFailed)
-            }
-            Ok(Err(ConnectError::Local(error))) => {
-                self.account.transport_failure(&error);
-                Ended::Failed(Cause::ConnectLocal)
-            }
-            Ok(Err(ConnectError::Handshake(failure))) => {
-                held.cluster.view.live.stats.shard(self.worker.index).ssl().count_failure(failure.kind());
-                self.account.handshake_failure(&failure);
-                Ended::Failed(Cause::HandshakeFailed)
-            }
+            Ok(Err(error)) => Ended::Failed(self.not_connected(held, error)),
             Err(interrupt) => self.cancelled(interrupt),
         };
         drop((counted, permit));
@@ -244,14 +234,28 @@ impl Exchange<'_> {
             Cause::ConnectFailed | Cause::HandshakeFailed | Cause::ConnectLocal | Cause::ConnectTimeout,
         ) = failed
         {
-            stats.upstream_cx_connect_fail.inc();
-            stats.upstream_rq_pending_failure_eject.inc();
-            at_host.cx_connect_fail.inc();
-            if failed == Ended::Failed(Cause::ConnectTimeout) {
-                stats.upstream_cx_connect_timeout.inc();
-            }
+            count_not_connected(stats, at_host, failed == Ended::Failed(Cause::ConnectTimeout));
         }
         Err(failed)
+    }
+
+    /// Notes why there is no connection.
+    pub(super) fn not_connected(&mut self, held: &Held<'_>, error: ConnectError) -> Cause {
+        match error {
+            ConnectError::Remote(error) => {
+                self.account.transport_failure(&error);
+                Cause::ConnectFailed
+            }
+            ConnectError::Local(error) => {
+                self.account.transport_failure(&error);
+                Cause::ConnectLocal
+            }
+            ConnectError::Handshake(failure) => {
+                held.cluster.view.live.stats.shard(self.worker.index).ssl().count_failure(failure.kind());
+                self.account.handshake_failure(&failure);
+                Cause::HandshakeFailed
+            }
+        }
     }
 
     /// What a connection for this request must be secured with.

@@ -17,9 +17,7 @@ use crate::clock;
 use crate::deadline::Timer;
 use crate::downstream::Spoken;
 use crate::local_reply::Cause;
-use crate::upstream::{
-    ClosedBy, ConnectError, HostStream, Line, OpenError, Opening, Secured, StreamLease, open_shared,
-};
+use crate::upstream::{ClosedBy, HostStream, Line, OpenError, Opening, Secured, StreamLease, open_shared};
 
 /// What became of a lease.
 enum Leased {
@@ -164,7 +162,8 @@ impl Exchange<'_> {
         let told = open_shared(&Rc::clone(&self.worker), opening);
         match self.until_told(told).await? {
             Ok(()) => self.use_lease(held, lease, wanted.as_ref()).await,
-            Err(error) => Err(Ended::Failed(self.not_opened(held, error))),
+            Err(OpenError::Late) => Err(Ended::Failed(Cause::ConnectTimeout)),
+            Err(OpenError::Failed(error)) => Err(Ended::Failed(self.not_connected(held, error))),
         }
     }
 
@@ -183,26 +182,6 @@ impl Exchange<'_> {
             // Its task ends without a word only with the worker.
             Ok(told) => Ok(told.unwrap_or(Err(OpenError::Late))),
             Err(interrupt) => Err(self.cancelled(interrupt)),
-        }
-    }
-
-    fn not_opened(&mut self, held: &Held<'_>, error: OpenError) -> Cause {
-        match error {
-            OpenError::Late => Cause::ConnectTimeout,
-            OpenError::Failed(ConnectError::Remote(error)) => {
-                self.account.transport_failure(&error);
-                Cause::ConnectFailed
-            }
-            OpenError::Failed(ConnectError::Local(error)) => {
-                self.account.transport_failure(&error);
-                Cause::ConnectLocal
-            }
-            OpenError::Failed(ConnectError::Handshake(failure)) => {
-                let block = held.cluster.view.live.stats.shard(self.worker.index);
-                block.ssl().count_failure(failure.kind());
-                self.account.handshake_failure(&failure);
-                Cause::HandshakeFailed
-            }
         }
     }
 }

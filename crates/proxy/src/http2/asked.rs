@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fuseboard_http1::{HeaderName, Headers, RequestHead, parse_request};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
-use http::header::{CONTENT_TYPE, HOST, HeaderValue, TE};
+use http::header::{CONTENT_TYPE, HeaderValue, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
@@ -104,7 +104,7 @@ impl AskedStream {
         let secure = self.secure;
         let (taken, sent) = collector.take(bytes, |head| {
             let mut headers = Headers::new();
-            let head = parse_request(head, &mut headers, outgoing::limits()).map_err(io::Error::other)?;
+            let head = parse_request(head, &mut headers, &outgoing::LIMITS).map_err(io::Error::other)?;
             let body = OutgoingBody::new(head.framing());
             let request = request(&head, secure)?;
             Ok((
@@ -200,7 +200,6 @@ fn request(head: &RequestHead<'_>, secure: bool) -> io::Result<Request<()>> {
     if fields.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
         fields.insert(TE, HeaderValue::from_static("trailers"));
     }
-    fields.remove(HOST);
     *request.headers_mut() = fields;
     Ok(request)
 }

@@ -21,9 +21,6 @@ pub(crate) use asked::{AskedStream, Fate, Unprocessed};
 pub(crate) use carrier::{Carrier, Meter};
 pub(crate) use served::ServedStream;
 
-/// What a client of HTTP/2 says first (RFC 9113 section 3.4).
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// What may be on its way to us on one stream.
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 

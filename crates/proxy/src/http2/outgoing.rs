@@ -15,7 +15,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::broken;
 
 /// What we write ourselves was bounded where it came in; what we add to it must not make it too large.
-const LIMITS: Limits = Limits { max_head_bytes: 1024 * 1024, max_headers: fuseboard_http1::MAX_HEADERS };
+pub(super) const LIMITS: Limits =
+    Limits { max_head_bytes: 1024 * 1024, max_headers: fuseboard_http1::MAX_HEADERS };
 
 /// Collects a head that may be written in pieces.
 #[derive(Debug)]
@@ -70,11 +71,6 @@ pub(super) fn parse<'a>(
     awaiting: Awaiting,
 ) -> io::Result<ResponseHead<'a>> {
     parse_response(head, headers, &LIMITS, awaiting).map_err(io::Error::other)
-}
-
-/// The limits that heads of ours are parsed with.
-pub(super) const fn limits() -> &'static Limits {
-    &LIMITS
 }
 
 /// The fields that HTTP/2 has too.

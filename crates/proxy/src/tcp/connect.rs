@@ -27,7 +27,9 @@ use crate::exchange::held::{Guard, Held};
 use crate::live::{ClusterView, Tier};
 use crate::local_reply::Cause;
 use crate::stream::Stream;
-use crate::upstream::{ClosedBy, ConnectError, Line, Secured, UpstreamConnection, millis, open};
+use crate::upstream::{
+    ClosedBy, ConnectError, Line, Secured, UpstreamConnection, count_not_connected, millis, open,
+};
 use crate::worker::{Worker, WorkerCluster};
 
 /// There is no connection to a host; everybody has heard why.
@@ -280,12 +282,8 @@ impl Session {
     /// Tells everybody that a host did not take the connection: why, and what that says of it where it is not as usual.
     fn failed(&mut self, held: &mut Held<'_>, cause: Cause, outcome: Option<Outcome>) -> Failed {
         let stats = &held.cluster.view.live.stats.shard(held.worker.index).stats;
-        stats.upstream_cx_connect_fail.inc();
-        stats.upstream_rq_pending_failure_eject.inc();
-        held.host.stats.shard(held.worker.index).cx_connect_fail.inc();
-        if cause == Cause::ConnectTimeout {
-            stats.upstream_cx_connect_timeout.inc();
-        }
+        let at_host = held.host.stats.shard(held.worker.index);
+        count_not_connected(stats, at_host, cause == Cause::ConnectTimeout);
         let row = cause.row();
         let outcome = outcome.unwrap_or_else(|| row.outcome.map_or(Outcome::Abandoned, Outcome::Failure));
         held.record(outcome, clock::now());

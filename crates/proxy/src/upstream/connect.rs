@@ -11,6 +11,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use crate::stats::{ClusterStats, HostStats};
 use crate::stream::Stream;
 
 /// Why there is no connection.
@@ -36,6 +37,16 @@ impl ConnectError {
             | K::TimedOut => Self::Remote(error),
             _ => Self::Local(error),
         }
+    }
+}
+
+/// Counts a connection to a host that was not made. `late`: for want of time.
+pub(crate) fn count_not_connected(stats: &ClusterStats, at_host: &HostStats, late: bool) {
+    stats.upstream_cx_connect_fail.inc();
+    stats.upstream_rq_pending_failure_eject.inc();
+    at_host.cx_connect_fail.inc();
+    if late {
+        stats.upstream_cx_connect_timeout.inc();
     }
 }
 

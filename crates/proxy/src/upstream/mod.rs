@@ -8,7 +8,7 @@ mod pooled;
 pub(crate) mod reaper;
 mod shared;
 
-pub(crate) use connect::{ConnectError, open};
+pub(crate) use connect::{ConnectError, count_not_connected, open};
 pub(crate) use connection::{ClosedBy, Secured, UpstreamConnection, millis};
 pub(crate) use line::{HostStream, Line, StreamLease};
 pub(crate) use pooled::Pooled;

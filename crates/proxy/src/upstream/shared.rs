@@ -23,7 +23,7 @@ use h2::{Ping, PingPong};
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::connect::{ConnectError, open};
+use super::connect::{ConnectError, count_not_connected, open};
 use super::connection::{ClosedBy, Secured, count_closed, millis};
 use super::pooled::Pooled;
 use crate::clock;
@@ -137,20 +137,15 @@ async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<
     let began = clock::now();
     let block = view.live.stats.shard(worker.index);
     let shaken = shake_hands(&view, &host, session);
-    let shaken = tokio::time::timeout(view.config.connect_timeout, shaken).await;
+    let shaken = match tokio::time::timeout(view.config.connect_timeout, shaken).await {
+        Ok(shaken) => shaken.map_err(OpenError::Failed),
+        Err(_elapsed) => Err(OpenError::Late),
+    };
     let (requests, mut frames, local_address, peer) = match shaken {
-        Ok(Ok(shaken)) => shaken,
-        failed => {
-            let error = failed.map_or(OpenError::Late, |shaken| match shaken {
-                Err(error) => OpenError::Failed(error),
-                Ok(_) => OpenError::Late,
-            });
-            block.stats.upstream_cx_connect_fail.inc();
-            block.stats.upstream_rq_pending_failure_eject.inc();
-            host.stats.shard(worker.index).cx_connect_fail.inc();
-            if matches!(error, OpenError::Late) {
-                block.stats.upstream_cx_connect_timeout.inc();
-            }
+        Ok(shaken) => shaken,
+        Err(error) => {
+            let at_host = host.stats.shard(worker.index);
+            count_not_connected(&block.stats, at_host, matches!(error, OpenError::Late));
             drop((counted, guard));
             // Who asked may be gone.
             drop(tell.send(Err(error)));
