@@ -135,9 +135,10 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let breaker = Breaker::new(policy.clone(), Instant::ZERO);
     let recorders: Vec<Recorder> = (0..WORKERS).map(|_| breaker.recorder()).collect();
     let mut model = Model::new(policy);
-    let mut calls: Vec<(usize, Ticket<'_>)> = Vec::new();
+    let mut calls: Vec<(usize, usize, Ticket<'_>)> = Vec::new();
     let (mut now, mut rng, mut changes) = (Instant::ZERO, Rng::new(1), Vec::new());
     for step in steps {
+        let mut first = 0;
         let before_orders =
             matches!(step, Step::Force { .. } | Step::Lift | Step::Reset | Step::Reconfigure(_));
         if before_orders {
@@ -154,7 +155,7 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let (ticket, transitions) = recorders[worker].admit(now, &mut rng);
                 changes.extend(seen(transitions));
                 match (ticket, model.admit(worker, now)) {
-                    (Ok(ticket), Ok(id)) => calls.push((id, ticket)),
+                    (Ok(ticket), Ok(id)) => calls.push((id, worker, ticket)),
                     (Err(refusal), Err(by)) => {
                         prop_assert_eq!(refusal.by, by);
                         prop_assert!(!refusal.retry_after.is_zero());
@@ -163,12 +164,13 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
             }
             Step::Record { which, outcome } if !calls.is_empty() => {
-                let (id, ticket) = calls.remove(which % calls.len());
+                let (id, worker, ticket) = calls.remove(which % calls.len());
+                first = worker;
                 changes.extend(seen(ticket.record(outcome, now, &mut rng)));
                 model.record(id, outcome, now);
             }
             Step::Abandon { which } if !calls.is_empty() => {
-                let (id, ticket) = calls.remove(which % calls.len());
+                let (id, _, ticket) = calls.remove(which % calls.len());
                 drop(ticket);
                 model.abandon(id);
             }
@@ -203,7 +205,7 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
                 model.reconfigure(*policy, now);
             }
         }
-        hand_over(&recorders, &mut model, now, &mut rng, &mut changes);
+        hand_over(&recorders, first, &mut model, now, &mut rng, &mut changes);
         prop_assert_eq!(&changes, &model.changes);
         compare(&breaker, &model, now)?;
     }
@@ -212,15 +214,18 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Nothing is kept, so that the two may be compared exactly.
+/// Nothing is kept, so that the two may be compared exactly. The worker that has just counted a call is the first: the model
+/// has judged that call before it looks at calls in flight.
 fn hand_over(
     recorders: &[Recorder],
+    first: usize,
     model: &mut Model,
     now: Instant,
     rng: &mut Rng,
     changes: &mut Vec<Change>,
 ) {
-    for (worker, recorder) in recorders.iter().enumerate() {
+    for worker in (0..recorders.len()).map(|place| (first + place) % recorders.len()) {
+        let recorder = &recorders[worker];
         // As the step before has done: a call that became slow is met in the model at the same moment.
         changes.extend(seen(recorder.breaker().tick(now, rng)));
         model.advance(now);

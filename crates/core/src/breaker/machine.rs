@@ -66,6 +66,13 @@ pub(super) struct Ended {
     pub(super) counted: Option<RecordId>,
 }
 
+impl Ended {
+    /// Whether the window learns nothing from it: it was counted as slow in flight, and did not fail.
+    pub(super) fn is_known(&self) -> bool {
+        self.counted.is_some() && self.verdict != Verdict::Failure
+    }
+}
+
 impl Phase {
     pub(super) const fn state(&self) -> State {
         match self {

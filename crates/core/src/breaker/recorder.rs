@@ -145,27 +145,26 @@ impl Recorder {
         }
     }
 
-    /// Counts the calls in flight that have become slow, each once, and hands over the good calls that were kept. Costs a look
+    /// Hands over the good calls that were kept, and counts the calls in flight that have become slow, each once. Costs a look
     /// if there is nothing of either.
     ///
     /// How often it is called is how late a breaker sees that calls hang.
     pub fn sweep(&self, now: Instant, rng: &mut Rng) -> Transitions {
         let mut out = Transitions::new();
-        if let Some(bound) = self.slower_than() {
-            let mut calls = self.in_flight.borrow_mut();
-            while let Some(overdue) = calls.pop_overdue(bound, now) {
-                let record = self.breaker.with(|inner| {
-                    inner.take(&self.cell, now);
-                    inner.count_slow_in_flight(overdue.generation, overdue.lease, now, rng, &mut out)
-                });
-                calls.counted(overdue.place, record);
-            }
-        }
         if !self.cell.is_empty() {
             self.breaker.with(|inner| {
                 inner.take(&self.cell, now);
                 inner.judge(now, rng, &mut out);
             });
+        }
+        if let Some(bound) = self.slower_than() {
+            let mut calls = self.in_flight.borrow_mut();
+            while let Some(overdue) = calls.pop_overdue(bound, now) {
+                let record = self.breaker.with(|inner| {
+                    inner.count_slow_in_flight(overdue.generation, overdue.lease, now, rng, &mut out)
+                });
+                calls.counted(overdue.place, record);
+            }
         }
         out
     }

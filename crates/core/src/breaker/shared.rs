@@ -149,7 +149,7 @@ impl Breaker {
     /// Other numbers, in place. What survives:
     /// - the state and the calls in flight, always; a shadow's state when the mode becomes enforce is then acted on;
     /// - the window, unless its own numbers change: then it starts empty;
-    /// - streaks and recent failures, if the condition is still there; conditions are judged with the next outcome;
+    /// - streaks, and as many recent failures as were asked about, if the condition is still there; conditions are judged with the next call that is counted;
     /// - an open time, cut to the longest that the new numbers allow; the number of trips and the growth of open times;
     /// - half-open: leases that are out keep their deadlines, even if more than are allowed now; good probes count on;
     /// - the ramp, by its new length; overrides, always.
@@ -267,7 +267,9 @@ impl Inner {
     pub(super) fn count(&mut self, ended: Ended, now: Instant, rng: &mut Rng, out: &mut Transitions) {
         self.machine.advance(now, rng, out);
         self.machine.count(ended, now, rng, out);
-        self.judge(now, rng, out);
+        if !ended.is_known() {
+            self.judge(now, rng, out);
+        }
     }
 
     pub(super) fn count_slow_in_flight(
@@ -280,7 +282,9 @@ impl Inner {
     ) -> Option<RecordId> {
         self.machine.advance(now, rng, out);
         let counted = self.machine.count_slow_in_flight(generation, lease, now, rng, out);
-        self.judge(now, rng, out);
+        if counted.is_some() {
+            self.judge(now, rng, out);
+        }
         counted
     }
 

@@ -90,7 +90,7 @@ impl<'a> Ticket<'a> {
             Verdict::Success => {
                 let recorder = self.recorder;
                 !recorder.breaker.has_streak()
-                    && (ended.counted.is_some()
+                    && (ended.is_known()
                         || !ended.slow && recorder.cell.add(numbers.stamp(sign, now), numbers.batch))
             }
         }

@@ -244,13 +244,16 @@ impl Model {
         }
         self.streak =
             if failed && self.policy.trip.consecutive_failures.is_some() { self.streak + 1 } else { 0 };
-        if failed && self.policy.trip.failures.is_some() {
+        if failed && let Some(policy) = self.policy.trip.failures {
             self.failures.push(now);
+            // Numbers that ask for more find no more than the ones before asked for.
+            self.failures.drain(..self.failures.len().saturating_sub(policy.count.get() as usize));
         }
         let window = self.window(now);
         match self.seen[window.clone()].iter().position(|seen| call.counted && seen.call == id) {
-            Some(index) => self.seen[window.start + index].failed |= failed,
-            None if call.counted && !failed => {}
+            // Nothing that was not known.
+            _ if call.counted && !failed => return,
+            Some(index) => self.seen[window.start + index].failed = true,
             None => self.seen.push(Seen { call: id, at: now, failed, slow }),
         }
         self.judge(now);
