@@ -42,6 +42,10 @@ pub(crate) struct Facts {
     /// Position of the first `Upgrade` field.
     pub(crate) upgrade: Option<u32>,
     pub(crate) upgrades: u32,
+    pub(crate) http2_settings_option: bool,
+    /// Position of the first `HTTP2-Settings` field.
+    pub(crate) http2_settings: Option<u32>,
+    pub(crate) http2_settings_fields: u32,
     pub(crate) host: Option<u32>,
     pub(crate) hosts: u32,
     pub(crate) expects: u32,
@@ -69,6 +73,10 @@ impl Facts {
             HeaderName::Upgrade => {
                 self.upgrades += 1;
                 self.upgrade = self.upgrade.or(Some(index));
+            }
+            HeaderName::Http2Settings => {
+                self.http2_settings_fields += 1;
+                self.http2_settings = self.http2_settings.or(Some(index));
             }
             HeaderName::Expect => {
                 self.expects += 1;
@@ -110,6 +118,8 @@ impl Facts {
                 self.keep_alive = true;
             } else if same_token(option, b"upgrade") {
                 self.upgrade_option = true;
+            } else if same_token(option, b"http2-settings") {
+                self.http2_settings_option = true;
             } else {
                 self.nominates = true;
             }

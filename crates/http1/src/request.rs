@@ -48,6 +48,7 @@ pub struct RequestSummary {
     authority: Span,
     path_and_query: Span,
     upgrade: Option<Span>,
+    h2c: Option<Span>,
 }
 
 /// A request head: a view of the bytes and the table it was parsed with.
@@ -107,6 +108,8 @@ pub fn parse_request<'a>(
         authority: authority.map_or_else(Span::default, |authority| Span::of(authority, head)),
         path_and_query: Span::of(target.path_and_query, head),
         upgrade: upgrade(&facts, value(facts.upgrade), version).map(|protocol| Span::of(protocol, head)),
+        h2c: h2c(&facts, value(facts.upgrade), value(facts.http2_settings), version)
+            .map(|settings| Span::of(settings, head)),
     };
     Ok(RequestHead { bytes: head, headers, summary })
 }
@@ -214,6 +217,15 @@ fn upgrade<'a>(facts: &Facts, protocols: &'a [u8], version: Version) -> Option<&
     let asked = facts.upgrade_option && facts.upgrades == 1 && version == Version::Http11;
     let h2c = |protocol: &[u8]| protocol.len() >= 3 && protocol[..3].eq_ignore_ascii_case(b"h2c");
     (asked && !protocols.is_empty() && !list(protocols).any(h2c)).then_some(protocols)
+}
+
+/// The settings of a client that asks properly to go on in HTTP/2 (RFC 7540 section 3.2). Both options are asked for: a proxy
+/// in between that copies fields of which it knows nothing copies `Connection` with one of them, or none.
+fn h2c<'a>(facts: &Facts, protocols: &[u8], settings: &'a [u8], version: Version) -> Option<&'a [u8]> {
+    let asked = facts.upgrade_option && facts.upgrades == 1 && version == Version::Http11;
+    let settled = facts.http2_settings_option && facts.http2_settings_fields == 1;
+    (asked && settled && list(protocols).any(|protocol| protocol.eq_ignore_ascii_case(b"h2c")))
+        .then_some(settings)
 }
 
 /// Names what httparse found wrong.
@@ -358,6 +370,12 @@ impl<'a> RequestHead<'a> {
     /// value.
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         self.summary.upgrade.map(|protocols| protocols.of_bytes(self.bytes))
+    }
+
+    /// The value of `HTTP2-Settings`, if the client asks properly to go on in HTTP/2 (RFC 7540 section 3.2). For
+    /// who serves this connection: it is never passed on.
+    pub fn h2c(&self) -> Option<&'a [u8]> {
+        self.summary.h2c.map(|settings| settings.of_bytes(self.bytes))
     }
 
     /// The fields in order.

@@ -370,6 +370,32 @@ fn an_upgrade_is_offered_only_with_the_connection_option() {
     assert_eq!(offered("1.1", "Connection: Upgrade\r\nUpgrade: websocket, H2C\r\n"), None);
 }
 
+/// RFC 7540 section 3.2.
+#[test]
+fn a_client_asks_for_h2c_with_both_options_and_its_settings_once() {
+    let asked = |version: &str, lines: &str| {
+        with(&format!("GET / HTTP/{version}\r\nHost: a\r\n{lines}\r\n"), |head| {
+            head.h2c().map(|settings| String::from_utf8(settings.to_vec()).unwrap())
+        })
+        .unwrap()
+    };
+    let options = "Connection: Upgrade, HTTP2-Settings\r\n";
+    let (h2c, settings) = ("Upgrade: h2c\r\n", "HTTP2-Settings: AAMAAABk\r\n");
+    let lines = |parts: &[&str]| parts.concat();
+    assert_eq!(asked("1.1", &lines(&[options, h2c, settings])).as_deref(), Some("AAMAAABk"));
+    let spelled = "connection: http2-settings\r\nconnection: upgrade\r\nupgrade: websocket, H2C\r\n";
+    assert_eq!(asked("1.1", &lines(&[spelled, settings])).as_deref(), Some("AAMAAABk"));
+    assert_eq!(asked("1.1", &lines(&[options, h2c, "HTTP2-Settings:\r\n"])).as_deref(), Some(""));
+    assert_eq!(asked("1.0", &lines(&[options, h2c, settings])), None);
+    assert_eq!(asked("1.1", &lines(&[options, h2c])), None);
+    assert_eq!(asked("1.1", &lines(&[options, h2c, settings, settings])), None);
+    assert_eq!(asked("1.1", &lines(&[options, h2c, h2c, settings])), None);
+    assert_eq!(asked("1.1", &lines(&[options, "Upgrade: h2\r\n", settings])), None);
+    assert_eq!(asked("1.1", &lines(&[options, "Upgrade: h2c-17\r\n", settings])), None);
+    assert_eq!(asked("1.1", &lines(&["Connection: Upgrade\r\n", h2c, settings])), None);
+    assert_eq!(asked("1.1", &lines(&["Connection: HTTP2-Settings\r\n", h2c, settings])), None);
+}
+
 /// RFC 9112 sections 2.2, 2.3 and 3.
 #[test]
 fn request_lines_are_three_words() {

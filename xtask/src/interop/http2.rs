@@ -124,6 +124,8 @@ impl Bench {
         for (flag, base, version) in [
             ("--http2-prior-knowledge", &plain, "2"),
             ("--http1.1", &plain, "1.1"),
+            // By an `Upgrade`, without a body.
+            ("--http2", &plain, "2"),
             ("--http2", &secure, "2"),
             ("--http1.1", &secure, "1.1"),
         ] {
@@ -138,6 +140,7 @@ impl Bench {
                 let what = format!("curl {flag} {scheme} {path}");
                 table.same(what, told(&direct, version), told(&ours, &ours.version));
             }
+            let version = if (flag, base) == ("--http2", &plain) { "1.1" } else { version };
             let flags = [&[flag, "--data-binary", &data, "-H", "content-type: text/plain"][..], &trusting];
             let ours = fetch(&curl, &flags.concat(), &format!("{base}/post"))?;
             let echoed: Value = serde_json::from_slice(&ours.body).unwrap_or_default();
@@ -160,9 +163,13 @@ impl Bench {
             }
         };
         let secure = format!("https://localhost:{}", self.secure.port());
-        for (what, base) in [("http", format!("http://{}", self.plain)), ("https", secure)] {
+        let plain = format!("http://{}", self.plain);
+        for (what, base, upgrade) in
+            [("http", &plain, None), ("-u http", &plain, Some("-u")), ("https", &secure, None)]
+        {
             let arguments = ["-n", "-v", "-t", "10", "-m", "5"];
-            let output = said(Command::new(&program).args(arguments).arg(format!("{base}/html")))?;
+            let url = format!("{base}/html");
+            let output = said(Command::new(&program).args(arguments).args(upgrade).arg(url))?;
             let count = output.matches(":status: 200").count();
             table.same(format!("nghttp -m 5 {what}: answers 200"), 5, count);
         }

@@ -76,8 +76,8 @@ impl Meter for Traffic {
 
 type Frames<'c> = Connection<Carrier<&'c mut Stream, Traffic>, Bytes>;
 
-/// Serves the connection to its end. What was read of it is at the front of the input.
-pub(super) async fn serve(down: &mut Downstream) -> End {
+/// Serves the connection to its end. What was read of it is in `ahead` and at the front of the input.
+pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
     down.begin(Spoken::Http2);
     let Some(settings) = down.routes.http_settings().cloned() else {
         return End { remote: false, busy: false };
@@ -91,8 +91,8 @@ pub(super) async fn serve(down: &mut Downstream) -> End {
         active: Cell::new(0),
     });
     let meter = Traffic { worker: Rc::clone(&down.worker), place: Rc::clone(&down.place) };
-    let ahead = down.input.filled().to_vec();
-    down.input.consume(ahead.len());
+    ahead.extend_from_slice(down.input.filled());
+    down.input.consume(down.input.len());
     down.release_buffers();
     let Downstream { line, timers, routes, .. } = down;
     let Some(connection) = line.socket() else { return End { remote: false, busy: false } };

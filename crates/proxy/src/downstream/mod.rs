@@ -7,12 +7,14 @@ mod head;
 mod http2;
 mod identity;
 mod line;
+mod upgrade;
 
 use std::rc::Rc;
 
 use crate::arrival::{Arrival, NoHeader};
 use crate::clock;
 use crate::exchange::{self, After};
+use crate::http2::Upgrade;
 use crate::upstream::millis;
 use crate::worker::Worker;
 
@@ -30,7 +32,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
         Ok(proxied) => {
             connection.is_proxied = proxied;
             match connection.secure().await {
-                Ok(()) if connection.spoken == Some(Spoken::Http2) => http2::serve(&mut connection).await,
+                Ok(()) if connection.spoken == Some(Spoken::Http2) => {
+                    http2::serve(&mut connection, Vec::new()).await
+                }
                 Ok(()) => exchanges(&mut connection).await,
                 Err(end) => end,
             }
@@ -56,23 +60,29 @@ pub(crate) struct End {
 async fn exchanges(connection: &mut Downstream) -> End {
     loop {
         match connection.read_head().await {
-            Head::Request(request, length) => match exchange::run(connection, request, length).await {
-                After::Next => {}
-                After::Close => {
-                    connection.say_end();
-                    return End { remote: false, busy: false };
+            Head::Request(request, length) => {
+                if let Some(upgrade) = connection.offered_upgrade(request, length) {
+                    // Elsewhere: most connections never need the room.
+                    return Box::pin(http2_from_now_on(connection, upgrade)).await;
                 }
-                After::Linger => {
-                    connection.linger().await;
-                    return End { remote: false, busy: false };
+                match exchange::run(connection, request, length).await {
+                    After::Next => {}
+                    After::Close => {
+                        connection.say_end();
+                        return End { remote: false, busy: false };
+                    }
+                    After::Linger => {
+                        connection.linger().await;
+                        return End { remote: false, busy: false };
+                    }
+                    After::Reset => {
+                        connection.reset_on_close();
+                        return End { remote: false, busy: true };
+                    }
+                    After::Gone => return End { remote: true, busy: true },
                 }
-                After::Reset => {
-                    connection.reset_on_close();
-                    return End { remote: false, busy: true };
-                }
-                After::Gone => return End { remote: true, busy: true },
-            },
-            Head::Http2 => return http2::serve(connection).await,
+            }
+            Head::Http2 => return http2::serve(connection, Vec::new()).await,
             Head::Rejected(rejected) => {
                 exchange::reject(connection, &rejected).await;
                 connection.linger().await;
@@ -83,5 +93,12 @@ async fn exchanges(connection: &mut Downstream) -> End {
                 return End { remote, busy: false };
             }
         }
+    }
+}
+
+async fn http2_from_now_on(connection: &mut Downstream, upgrade: Upgrade) -> End {
+    match connection.switch(&upgrade).await {
+        Ok(ahead) => http2::serve(connection, ahead).await,
+        Err(end) => end,
     }
 }

@@ -42,6 +42,7 @@ use fallback::StandIn;
 use metrics::Before;
 use retry::Retries;
 
+pub(crate) use reply::flush;
 pub(crate) use route::RouteCache;
 
 /// What becomes of the client's connection after an exchange.

@@ -192,7 +192,7 @@ fn write_head(out: &mut Vec<u8>, row: Row, length: usize, date: &[u8]) {
 }
 
 /// Writes the output; false: the client does not take it.
-pub(super) async fn flush(down: &mut Downstream) -> bool {
+pub(crate) async fn flush(down: &mut Downstream) -> bool {
     const PATIENCE: Duration = Duration::from_secs(10);
     let mut late: Option<Instant> = None;
     let flushed = poll_fn(|cx| {

@@ -7,6 +7,7 @@
 //! - [`outgoing`]: bytes of a message, as what goes on a stream
 //! - [`ServedStream`], [`AskedStream`]: both ways, for a client's stream and for ours at a host
 //! - [`Carrier`]: the connection below
+//! - [`Upgrade`]: a connection that began with HTTP/1.1
 
 mod asked;
 mod carrier;
@@ -14,12 +15,14 @@ mod heads;
 mod incoming;
 mod outgoing;
 mod served;
+mod upgrade;
 
 use std::io;
 
 pub(crate) use asked::{AskedStream, Fate, Unprocessed};
 pub(crate) use carrier::{Carrier, Meter};
 pub(crate) use served::ServedStream;
+pub(crate) use upgrade::{Begun, Upgrade};
 
 /// What may be on its way to us on one stream.
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;

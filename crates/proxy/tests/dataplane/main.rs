@@ -17,6 +17,7 @@ mod fallback;
 mod fallback_cache;
 mod flags;
 mod grpc;
+mod h2c;
 mod http1;
 mod http2_clients;
 mod http2_hosts;

@@ -10,7 +10,9 @@
 )]
 
 mod client;
+pub mod frames;
 mod upstream;
 
 pub use client::{Answer, Client, Exchange};
+pub use frames::{Frame, Frames};
 pub use upstream::{Counts, Reply, Seen, Upstream};
