@@ -200,13 +200,7 @@ impl Exchange<'_> {
         at_host.cx_total.inc();
         self.down.timers.arm(Timer::Connect, began + config.connect_timeout);
         let connected = {
-            let session = match secured.as_ref().map(Secured::begin).transpose() {
-                Ok(session) => session,
-                Err(error) => {
-                    drop((counted, permit));
-                    return Err(self.no_session(&error));
-                }
-            };
+            let session = secured.as_ref().map(Secured::begin);
             let (address, keepalive) = (held.host.endpoint.address, config.connection.keepalive);
             let mut connecting = pin!(open(address, keepalive, &[], session));
             poll_fn(|cx| match connecting.as_mut().poll(cx) {
@@ -274,12 +268,6 @@ impl Exchange<'_> {
             let block = held.cluster.view.live.stats.shard(self.worker.index);
             block.ssl().count_session(&session.peer());
         }
-    }
-
-    /// TLS could not even begin.
-    pub(super) fn no_session(&mut self, error: &fuseboard_tls::ProtocolError) -> Ended {
-        self.account.handshake_failure(&fuseboard_tls::Failure::Protocol(error.clone()));
-        Ended::Failed(Cause::HandshakeFailed)
     }
 
     /// A wait for a connection was given up.

@@ -144,13 +144,6 @@ impl Exchange<'_> {
             Ok(counted) => counted,
             Err(full) => return Err(self.pools_full(full)),
         };
-        let session = match secured.as_ref().map(Secured::begin).transpose() {
-            Ok(session) => session,
-            Err(error) => {
-                drop((counted, permit));
-                return Err(self.no_session(&error));
-            }
-        };
         stats.upstream_cx_total.inc();
         stats.upstream_cx_http2_total.inc();
         held.host.stats.shard(self.worker.index).cx_total.inc();
@@ -158,7 +151,7 @@ impl Exchange<'_> {
         let (lease, guard) = held.tier.pool.begin(self.worker.id, held.host.key, permit, most);
         let wanted = secured.clone();
         let host = Arc::clone(held.host);
-        let opening = Opening { view: Arc::clone(&view), host, secured, session, counted, guard };
+        let opening = Opening { view: Arc::clone(&view), host, secured, counted, guard };
         let told = open_shared(&Rc::clone(&self.worker), opening);
         match self.until_told(told).await? {
             Ok(()) => self.use_lease(held, lease, wanted.as_ref()).await,

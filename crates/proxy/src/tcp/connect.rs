@@ -16,7 +16,6 @@ use fuseboard_core::outcome::{FailureKind, Outcome};
 use fuseboard_core::pool::{Checkout, Found};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::Availability;
-use fuseboard_tls::Failure;
 use tokio::io::Interest;
 
 use super::session::Session;
@@ -252,9 +251,7 @@ impl Session {
         began: Instant,
     ) -> Result<Stream, Interrupt> {
         let view = &held.cluster.view;
-        let session = secured.map(Secured::begin_unnamed).transpose();
-        let session =
-            session.map_err(|error| Interrupt::Failed(ConnectError::Handshake(Failure::Protocol(error))))?;
+        let session = secured.map(Secured::begin_unnamed);
         let preface = view.config.proxy_protocol.map(|version| self.notes.proxied().header(version));
         let preface = preface.unwrap_or_default();
         self.timers.arm(Timer::Connect, began + view.config.connect_timeout);

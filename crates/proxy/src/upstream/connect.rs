@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use fuseboard_admin::logging::logger;
 use fuseboard_snapshot::TcpKeepalive;
-use fuseboard_tls::{Failure, Session};
+use fuseboard_tls::{Failure, ProtocolError, Session};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -50,13 +50,15 @@ pub(crate) fn count_not_connected(stats: &ClusterStats, at_host: &HostStats, lat
     }
 }
 
-/// Connects to `address`, sends `preface` as it is, and goes through `session` if there is one.
+/// Connects to `address`, sends `preface` as it is, and goes through `session` if there is to be one. One that could not even begin is
+/// a handshake that failed.
 pub(crate) async fn open(
     address: SocketAddr,
     keepalive: Option<TcpKeepalive>,
     preface: &[u8],
-    session: Option<Session>,
+    session: Option<Result<Session, ProtocolError>>,
 ) -> Result<Stream, ConnectError> {
+    let session = session.transpose().map_err(|error| ConnectError::Handshake(Failure::Protocol(error)))?;
     let mut stream = Stream::plain(connect(address, keepalive).await?);
     let mut sent = 0;
     while sent < preface.len() {
@@ -146,6 +148,16 @@ mod tests {
         assert_eq!(options(&some), (true, 77, interval, probes), "the rest is the system's");
         let none = connect(address, asked(None, None, None)).await.unwrap();
         assert_eq!(options(&none), (true, time, interval, probes));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_cannot_begin_is_a_failed_handshake_and_nobody_is_called() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let no_session = Some(Err(ProtocolError::FailedToGetRandomBytes));
+        let opened = open(listener.local_addr().unwrap(), None, &[], no_session).await;
+        assert!(matches!(opened, Err(ConnectError::Handshake(Failure::Protocol(_)))), "{opened:?}");
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

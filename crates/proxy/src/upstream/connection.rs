@@ -11,7 +11,7 @@ use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
 use fuseboard_core::limit::{CxPermit, HostCx, WorkerId};
 use fuseboard_snapshot::ConnectionPolicy;
-use fuseboard_tls::{ClientContext, Session};
+use fuseboard_tls::{ClientContext, ProtocolError, Session};
 use tracing::trace;
 
 use crate::buffer::Buffer;
@@ -52,7 +52,7 @@ pub(crate) struct Secured {
 
 impl Secured {
     /// Begins a session.
-    pub(crate) fn begin(&self) -> Result<Session, fuseboard_tls::ProtocolError> {
+    pub(crate) fn begin(&self) -> Result<Session, ProtocolError> {
         self.context.begin(self.host.as_deref().unwrap_or_default())
     }
 
@@ -77,7 +77,7 @@ impl Secured {
     }
 
     /// Begins a session for bytes of which nobody knows what they mean.
-    pub(crate) fn begin_unnamed(&self) -> Result<Session, fuseboard_tls::ProtocolError> {
+    pub(crate) fn begin_unnamed(&self) -> Result<Session, ProtocolError> {
         self.context.begin_unnamed(self.host.as_deref().unwrap_or_default())
     }
 }

@@ -101,7 +101,6 @@ pub(crate) struct Opening {
     pub(crate) view: Arc<ClusterView>,
     pub(crate) host: Arc<Host>,
     pub(crate) secured: Option<Secured>,
-    pub(crate) session: Option<Session>,
     pub(crate) counted: HostCx,
     pub(crate) guard: Guard<Pooled, SharedConnection>,
 }
@@ -133,10 +132,10 @@ impl Meter for Uncounted {
 }
 
 async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<(), OpenError>>) {
-    let Opening { view, host, secured, session, counted, guard } = opening;
+    let Opening { view, host, secured, counted, guard } = opening;
     let began = clock::now();
     let block = view.live.stats.shard(worker.index);
-    let shaken = shake_hands(&view, &host, session);
+    let shaken = shake_hands(&view, &host, secured.as_ref());
     let shaken = match tokio::time::timeout(view.config.connect_timeout, shaken).await {
         Ok(shaken) => shaken.map_err(OpenError::Failed),
         Err(_elapsed) => Err(OpenError::Late),
@@ -190,9 +189,10 @@ type Shaken = (SendRequest<Bytes>, Frames, Option<SocketAddr>, Option<fuseboard_
 async fn shake_hands(
     view: &ClusterView,
     host: &Host,
-    session: Option<Session>,
+    secured: Option<&Secured>,
 ) -> Result<Shaken, ConnectError> {
     let keepalive = view.config.connection.keepalive;
+    let session = secured.map(Secured::begin);
     let stream = open(host.endpoint.address, keepalive, &[], session).await?;
     let (local, peer) = (stream.local_address().ok(), stream.tls().map(Session::peer));
     let no_http2 = |error: h2::Error| {
