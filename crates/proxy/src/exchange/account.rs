@@ -191,11 +191,6 @@ impl Account {
         }
     }
 
-    /// The upstream sent so many bytes.
-    pub(super) fn upstream_bytes(&self, worker: &Worker, n: usize) {
-        self.cluster_stats(worker, |block| block.stats.upstream_cx_rx_bytes_total.add(n as u64));
-    }
-
     /// The upstream's answer is final.
     pub(super) fn answered(&mut self, worker: &Worker, status: u16, now: Instant) {
         self.status = status;

@@ -165,7 +165,7 @@ impl Exchange<'_> {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) if n > 0 => {
                     incoming.began = true;
-                    self.account.upstream_bytes(&self.worker, n);
+                    self.count_received(n);
                 }
                 Poll::Ready(end) => {
                     if let Err(error) = end {

@@ -261,7 +261,7 @@ impl Exchange<'_> {
             incoming.buffer.make_room(BUFFER_SIZE);
             match connection.poll_read(cx, &mut incoming.buffer) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(n)) if n > 0 => self.account.upstream_bytes(&self.worker, n),
+                Poll::Ready(Ok(n)) if n > 0 => self.count_received(n),
                 Poll::Ready(end) => {
                     if end.is_err() || passing.decoder.on_close().is_err() {
                         return Poll::Ready(Ended::Broken(Cause::TerminatedInBody));

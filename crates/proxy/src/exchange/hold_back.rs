@@ -116,7 +116,7 @@ impl Exchange<'_> {
             incoming.buffer.make_room(BUFFER_SIZE);
             match connection.poll_read(cx, &mut incoming.buffer) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(n)) if n > 0 => self.account.upstream_bytes(&self.worker, n),
+                Poll::Ready(Ok(n)) if n > 0 => self.count_received(n),
                 Poll::Ready(end) => {
                     if end.is_err() || content.on_close().is_err() {
                         return Poll::Ready(Read::Broken(Cause::TerminatedInBody));

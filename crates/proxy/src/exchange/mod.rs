@@ -34,6 +34,7 @@ use crate::deadline::Timer;
 use crate::downstream::{Downstream, Rejected, Spoken};
 use crate::fallback::KeptAnswer;
 use crate::local_reply::Cause;
+use crate::stats::ClusterBlock;
 use crate::upstream::millis;
 use crate::worker::Worker;
 
@@ -276,6 +277,22 @@ impl<'c> Exchange<'c> {
         http.downstream_rq_active.dec();
         http.downstream_rq_time.record(took);
         after
+    }
+
+    /// Counts bytes of a connection of its own; those of a shared one are counted where its frames are.
+    fn count_received(&self, n: usize) {
+        if self.kind == Kind::Connection {
+            let add = |block: &ClusterBlock| block.stats.upstream_cx_rx_bytes_total.add(n as u64);
+            self.account.cluster_stats(&self.worker, add);
+        }
+    }
+
+    /// The same for the other direction.
+    fn count_sent(&self, n: usize) {
+        if self.kind == Kind::Connection {
+            let add = |block: &ClusterBlock| block.stats.upstream_cx_tx_bytes_total.add(n as u64);
+            self.account.cluster_stats(&self.worker, add);
+        }
     }
 
     /// Takes what was read with the head into account.

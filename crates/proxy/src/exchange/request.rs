@@ -182,9 +182,7 @@ impl Exchange<'_> {
     fn have_sent(&mut self, wrote: &io::Result<usize>) -> Result<usize, SendError> {
         let Ok(n @ 1..) = *wrote else { return Err(SendError::Upstream) };
         self.account.sends();
-        self.account.cluster_stats(&self.worker, |block| {
-            block.stats.upstream_cx_tx_bytes_total.add(n as u64);
-        });
+        self.count_sent(n);
         Ok(n)
     }
 

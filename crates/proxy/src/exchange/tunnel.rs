@@ -107,6 +107,7 @@ impl Exchange<'_> {
                 if n == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
+                self.count_sent(n);
                 self.down.input.remove(self.head_length, n);
                 self.account.bytes_received += n as u64;
             }
@@ -133,8 +134,9 @@ impl Exchange<'_> {
                 self.account.bytes_sent += n as u64;
             }
             incoming.make_room(BUFFER_SIZE);
-            if ready!(up.poll_read(cx, incoming))? == 0 {
-                return Poll::Ready(Ok(()));
+            match ready!(up.poll_read(cx, incoming))? {
+                0 => return Poll::Ready(Ok(())),
+                n => self.count_received(n),
             }
         }
     }

@@ -28,7 +28,7 @@ use super::connection::{ClosedBy, Secured, count_closed, millis};
 use super::pooled::Pooled;
 use crate::clock;
 use crate::http2::{CONNECTION_WINDOW, Carrier, Meter, STREAM_WINDOW};
-use crate::live::{ClusterView, Host};
+use crate::live::{ClusterView, Host, LiveCluster};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -120,22 +120,31 @@ pub(crate) fn open_shared(worker: &Rc<Worker>, opening: Opening) -> oneshot::Rec
     told
 }
 
-type Frames = Connection<Carrier<Stream, Uncounted>, Bytes>;
+type Frames = Connection<Carrier<Stream, Traffic>, Bytes>;
 
-/// What goes over the connection is counted where messages are read and written.
+/// Counts the connection's bytes.
 #[derive(Debug)]
-struct Uncounted;
+struct Traffic {
+    cluster: Arc<LiveCluster>,
+    worker: usize,
+}
 
-impl Meter for Uncounted {
-    fn received(&self, _n: usize) {}
-    fn sent(&self, _n: usize) {}
+impl Meter for Traffic {
+    fn received(&self, n: usize) {
+        self.cluster.stats.shard(self.worker).stats.upstream_cx_rx_bytes_total.add(n as u64);
+    }
+
+    fn sent(&self, n: usize) {
+        self.cluster.stats.shard(self.worker).stats.upstream_cx_tx_bytes_total.add(n as u64);
+    }
 }
 
 async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<(), OpenError>>) {
     let Opening { view, host, secured, counted, guard } = opening;
     let began = clock::now();
     let block = view.live.stats.shard(worker.index);
-    let shaken = shake_hands(&view, &host, secured.as_ref());
+    let traffic = Traffic { cluster: Arc::clone(&view.live), worker: worker.index };
+    let shaken = shake_hands(&view, &host, secured.as_ref(), traffic);
     let shaken = match tokio::time::timeout(view.config.connect_timeout, shaken).await {
         Ok(shaken) => shaken.map_err(OpenError::Failed),
         Err(_elapsed) => Err(OpenError::Late),
@@ -190,6 +199,7 @@ async fn shake_hands(
     view: &ClusterView,
     host: &Host,
     secured: Option<&Secured>,
+    traffic: Traffic,
 ) -> Result<Shaken, ConnectError> {
     let keepalive = view.config.connection.keepalive;
     let session = secured.map(Secured::begin);
@@ -206,7 +216,7 @@ async fn shake_hands(
         .max_header_list_size(HEAD_BYTES)
         // None until the host has said how many it takes.
         .initial_max_send_streams(0)
-        .handshake(Carrier::new(stream, Vec::new(), Uncounted))
+        .handshake(Carrier::new(stream, Vec::new(), traffic))
         .await
         .map_err(no_http2)?;
     poll_fn(|cx| match Pin::new(&mut frames).poll(cx) {

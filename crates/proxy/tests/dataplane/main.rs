@@ -19,6 +19,7 @@ mod flags;
 mod grpc;
 mod h2c;
 mod http1;
+mod http2_bytes;
 mod http2_clients;
 mod http2_hosts;
 mod istio_metrics;

@@ -3,7 +3,7 @@
 
 use crate::rig::{Rig, WORKERS, limits};
 use fuseboard_core::limit::Priority;
-use fuseboard_testkit::{Behaviour, Client, DEADLINE, Reply, Script, Upstream};
+use fuseboard_testkit::{Behaviour, Client, DEADLINE, Reply, Script, Upstream, settle};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -67,6 +67,9 @@ async fn both_heads_pass_with_their_tokens_and_bytes_behind_them_belong_to_the_t
         assert_eq!(switch.head.to_lowercase(), SWITCH.to_lowercase());
         assert_eq!(client.received(8).await.unwrap(), b"greeting");
         assert_eq!(peer.received(5).await.unwrap(), b"eager");
+        let counted = |name, bytes| rig.numbers().get(name) == bytes as u64;
+        assert!(settle(DEADLINE, || counted("upstream_cx_rx_bytes_total", SWITCH.len() + 8)).await);
+        assert!(settle(DEADLINE, || counted("upstream_cx_tx_bytes_total", head.len() + 5)).await);
     }
 }
 
