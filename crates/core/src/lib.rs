@@ -7,7 +7,6 @@ pub mod balance;
 pub mod breaker;
 pub mod classifier;
 pub mod fallback;
-pub mod grpc;
 pub mod limit;
 pub mod outcome;
 pub mod outlier;

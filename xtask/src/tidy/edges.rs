@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &["serde-saphyr", "saphyr-parser", "prost", "tonic", "k
 const RULE_SOURCES: &[&str] = &["serde-saphyr", "saphyr-parser", "tonic", "kube", "notify"];
 
 const RULES: &[Rule] = &[
+    Rule { package: "grpc", inside: &[], forbidden: PURE },
     Rule { package: "core", inside: &[], forbidden: PURE },
     Rule { package: "http1", inside: &[], forbidden: PURE },
     Rule { package: "go", inside: &[], forbidden: PURE },
@@ -31,15 +32,15 @@ const RULES: &[Rule] = &[
     Rule { package: "admin", inside: &["core", "stats", "snapshot"], forbidden: SOURCES },
     Rule {
         package: "proxy",
-        inside: &["core", "http1", "snapshot", "stats", "admin", "tls"],
+        inside: &["core", "grpc", "http1", "snapshot", "stats", "admin", "tls"],
         forbidden: SOURCES,
     },
     Rule { package: "control", inside: &["config", "snapshot"], forbidden: &["hyper", "axum"] },
-    Rule { package: "load", inside: &["core", "go", "http1", "tls"], forbidden: RULE_SOURCES },
+    Rule { package: "load", inside: &["core", "go", "grpc", "http1", "tls"], forbidden: RULE_SOURCES },
     // gRPC's messages are prost's.
     Rule {
         package: "httpbin",
-        inside: &["go", "tls"],
+        inside: &["go", "grpc", "tls"],
         forbidden: &["serde-saphyr", "saphyr-parser", "tonic", "kube", "notify"],
     },
     Rule { package: "testkit", inside: &["*"], forbidden: &[] },

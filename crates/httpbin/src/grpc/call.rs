@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use fuseboard_grpc::frame::{Encoding, Reader, decoded, framed};
+use fuseboard_grpc::{Code, parse_timeout};
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -16,9 +18,8 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::frame::{Encoding, Reader, written};
 use super::head;
-use super::status::{Code, Status, timeout};
+use super::status::Status;
 use crate::listener::ResetStream;
 use crate::reply;
 
@@ -51,7 +52,7 @@ impl Call {
         let until = match head.headers.get(TIMEOUT) {
             None => None,
             Some(text) => {
-                let left = text.to_str().ok().and_then(timeout).ok_or_else(|| {
+                let left = parse_timeout(text.as_bytes()).ok_or_else(|| {
                     Status::new(Code::Internal, format!("grpc-timeout {text:?} is not digits and a unit"))
                 })?;
                 // Further away than clocks go is never.
@@ -158,9 +159,8 @@ impl Messages {
     /// The next one; `None` after the last.
     pub(super) async fn next<M: Message + Default>(&mut self) -> Result<Option<M>, Status> {
         loop {
-            if let Some(message) = self.reader.next()? {
-                let bad = |error| Status::new(Code::Internal, format!("a message cannot be read: {error}"));
-                return M::decode(message).map(Some).map_err(bad);
+            if let Some(message) = self.reader.message()? {
+                return Ok(Some(decoded(message)?));
             }
             if self.is_over {
                 let is_whole = self.reader.is_empty();
@@ -201,7 +201,7 @@ pub(super) struct Replies {
 impl Replies {
     /// Waits while the client takes nothing.
     pub(super) async fn send(&self, message: &impl Message) -> Result<(), Status> {
-        let bytes = written(message, self.encoding)?;
+        let bytes = framed(message, self.encoding)?;
         self.sender.send(bytes).await.map_err(|_| Status::new(Code::Cancelled, "the client went away"))
     }
 }

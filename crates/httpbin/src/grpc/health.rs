@@ -2,33 +2,18 @@
 //! does not stop.
 
 use axum::body::Body;
+use fuseboard_grpc::Code;
+use fuseboard_grpc::message::{HEALTH, HealthCheckRequest, HealthCheckResponse};
 use http::Response;
 
 use super::call::{Call, Headers, Replies};
-use super::status::{Code, Status};
+use super::status::Status;
 use super::{SERVICES, unknown_method};
 use crate::control::Control;
 use crate::listener::Connection;
 
-pub(super) const SERVICE: &str = "grpc.health.v1.Health";
 /// fortio's name of its service in health checks.
 const PING: &str = "ping";
-
-const SERVING: i32 = 1;
-const NOT_SERVING: i32 = 2;
-const SERVICE_UNKNOWN: i32 = 3;
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Question {
-    #[prost(string, tag = "1")]
-    service: String,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Health {
-    #[prost(int32, tag = "1")]
-    status: i32,
-}
 
 pub(super) async fn answer(
     method: &str,
@@ -41,11 +26,11 @@ pub(super) async fn answer(
         "Check" => {
             let work = |mut messages: super::call::Messages, replies: Replies| async move {
                 let check = async {
-                    let Question { service } = messages.only().await?;
+                    let HealthCheckRequest { service } = messages.only().await?;
                     if !is_known(&service) {
                         return Err(Status::new(Code::NotFound, "unknown service"));
                     }
-                    replies.send(&Health { status: said(control.knobs().serving) }).await
+                    replies.send(&HealthCheckResponse { status: said(control.knobs().serving) }).await
                 };
                 check.await.into()
             };
@@ -54,14 +39,14 @@ pub(super) async fn answer(
         "Watch" => {
             let work = |mut messages: super::call::Messages, replies: Replies| async move {
                 let watch = async {
-                    let Question { service } = messages.only().await?;
+                    let HealthCheckRequest { service } = messages.only().await?;
                     watch(&replies, is_known(&service), &control, connection).await
                 };
                 watch.await.into()
             };
             call.answer(Headers::default(), work).await
         }
-        _ => unknown_method(SERVICE, method),
+        _ => unknown_method(HEALTH, method),
     }
 }
 
@@ -76,8 +61,8 @@ async fn watch(
     let mut stopped = std::pin::pin!(connection.stopped());
     loop {
         let is_serving = *serving.borrow_and_update();
-        let status = if is_known { said(is_serving) } else { SERVICE_UNKNOWN };
-        replies.send(&Health { status }).await?;
+        let status = if is_known { said(is_serving) } else { HealthCheckResponse::SERVICE_UNKNOWN };
+        replies.send(&HealthCheckResponse { status }).await?;
         let changed = async {
             if is_known {
                 // The instance lives as long as this does.
@@ -89,7 +74,7 @@ async fn watch(
         tokio::select! {
             () = changed => {}
             () = stopped.as_mut() => {
-                replies.send(&Health { status: NOT_SERVING }).await?;
+                replies.send(&HealthCheckResponse { status: HealthCheckResponse::NOT_SERVING }).await?;
                 return Err(Status::new(Code::Unavailable, "the server stops"));
             }
         }
@@ -101,5 +86,5 @@ fn is_known(service: &str) -> bool {
 }
 
 const fn said(serving: bool) -> i32 {
-    if serving { SERVING } else { NOT_SERVING }
+    if serving { HealthCheckResponse::SERVING } else { HealthCheckResponse::NOT_SERVING }
 }

@@ -1,8 +1,7 @@
 //! gRPC: which method a path names, and what is refused before a method sees it. How messages stand in a body is in
-//! `frame` and `call`, what an end looks like in `status`; what the methods do is in `health`, `ping` and `trouble`.
+//! `call`, what an end looks like in `status`; what the methods do is in `health`, `ping` and `trouble`.
 
 mod call;
-mod frame;
 mod health;
 mod ping;
 mod status;
@@ -10,6 +9,8 @@ mod trouble;
 mod wish;
 
 use axum::body::Body;
+use fuseboard_grpc::Code;
+use fuseboard_grpc::message::{HEALTH, PING};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 
@@ -20,7 +21,7 @@ use crate::random::SharedRandom;
 use crate::reply;
 
 use call::{Call, Ended, Headers};
-use status::{Code, Status};
+use status::Status;
 
 /// What content types of gRPC begin with.
 const KIND: &str = "application/grpc";
@@ -67,8 +68,8 @@ impl Services {
             Err(status) => return ended(status),
         };
         match service {
-            health::SERVICE => health::answer(method, call, &self.control, connection.clone()).await,
-            ping::SERVICE => ping::answer(method, call).await,
+            HEALTH => health::answer(method, call, &self.control, connection.clone()).await,
+            PING => ping::answer(method, call).await,
             trouble::ECHO => trouble::echo(method, call, self.bounds, self.random.fork()).await,
             trouble::STATUS => trouble::status(method, call).await,
             _ => ended(Status::new(Code::Unimplemented, format!("unknown service {service}"))),
@@ -77,7 +78,7 @@ impl Services {
 }
 
 /// Every service, as health knows them.
-const SERVICES: [&str; 4] = [health::SERVICE, ping::SERVICE, trouble::ECHO, trouble::STATUS];
+const SERVICES: [&str; 4] = [HEALTH, PING, trouble::ECHO, trouble::STATUS];
 
 fn unknown_method(service: &str, method: &str) -> Response<Body> {
     ended(Status::new(Code::Unimplemented, format!("unknown method {method} for service {service}")))

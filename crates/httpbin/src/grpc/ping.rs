@@ -3,33 +3,19 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
+use fuseboard_grpc::message::{PING, PingMessage};
 use http::Response;
 
 use super::call::{Call, Headers, Messages, Replies, pause};
 use super::unknown_method;
 
-pub(super) const SERVICE: &str = "fgrpc.PingServer";
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Ping {
-    #[prost(int64, tag = "1")]
-    seq: i64,
-    /// Nanoseconds since 1970 at who sent it.
-    #[prost(int64, tag = "2")]
-    ts: i64,
-    #[prost(string, tag = "3")]
-    payload: String,
-    #[prost(int64, tag = "4")]
-    delay_nanos: i64,
-}
-
 pub(super) async fn answer(method: &str, call: Call) -> Response<Body> {
     if method != "Ping" {
-        return unknown_method(SERVICE, method);
+        return unknown_method(PING, method);
     }
     let work = |mut messages: Messages, replies: Replies| async move {
         let ping = async {
-            let mut ping: Ping = messages.only().await?;
+            let mut ping: PingMessage = messages.only().await?;
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             ping.ts = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
             // As in fortio, no bound but the client's deadline.

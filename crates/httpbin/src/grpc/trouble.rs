@@ -2,10 +2,11 @@
 //! one for each kind of streaming, which do what the metadata wishes for.
 
 use axum::body::Body;
+use fuseboard_grpc::Code;
 use http::{HeaderMap, Response};
 
 use super::call::{Call, Ended, Headers, Messages, Replies, pause};
-use super::status::{Code, Status};
+use super::status::Status;
 use super::wish::{End, Wanted};
 use super::{ended, unknown_method};
 use crate::echo::Bounds;
@@ -26,14 +27,14 @@ struct Note {
 
 /// The method named after a code ends with it.
 pub(super) async fn status(method: &str, call: Call) -> Response<Body> {
-    let code = Code::read(method).filter(|code| code.name() == method);
+    let code = Code::ALL.into_iter().find(|code| format!("{code:?}") == method);
     let Some(code) = code else { return unknown_method(STATUS, method) };
     let work = |mut messages: Messages, replies: Replies| async move {
         let answered = async {
             let note: Note = messages.only().await?;
             match code {
                 Code::Ok => replies.send(&Note { number: 1, ..note }).await,
-                code => Err(Status::new(code, format!("{} as asked for", code.name()))),
+                code => Err(Status::new(code, format!("{code:?} as asked for"))),
             }
         };
         answered.await.into()

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use fuseboard_go::duration::parse;
+use fuseboard_grpc::Code;
 use http::{HeaderMap, StatusCode};
 
-use super::status::{Code, Status};
+use super::status::Status;
 use crate::echo::{Bounds, Shares, always_or_share, headers};
 use crate::query;
 use crate::random::Random;
@@ -85,7 +86,7 @@ impl Wanted {
         };
         let delay = drawn("delay", "a duration such as 150us or 2ms", problems);
         let every = drawn("every", "a duration such as 150us or 2ms", problems);
-        let status = Shares::read("status", first("status"), "a code of gRPC", Code::read, problems);
+        let status = Shares::read("status", first("status"), "a code of gRPC", Code::meant_by, problems);
         let http = Shares::read("http", first("http"), "a status between 200 and 599", http_status, problems);
         let size = |text: &str| Some(text.parse::<usize>().ok()?.min(bounds.size));
         let size = Shares::read("size", first("size"), "a number of bytes", size, problems);
@@ -105,7 +106,7 @@ impl Wanted {
         let code = status.draw(random).unwrap_or(Code::Ok);
         let message = match (first("message"), code) {
             ("", Code::Ok) => String::new(),
-            ("", code) => format!("{} as asked for", code.name()),
+            ("", code) => format!("{code:?} as asked for"),
             (message, _) => message.to_owned(),
         };
         let end = match http.draw(random) {

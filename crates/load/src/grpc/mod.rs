@@ -1,17 +1,18 @@
 //! Calls of gRPC (`-grpc`): health checks, or with `-ping` fortio's ping. A call is a stream of HTTP/2 with one message each
 //! way; what became of it is a status in the trailers. Connections are those of `http2`.
 
-mod message;
 pub(crate) mod status;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fuseboard_grpc::Code;
+use fuseboard_grpc::frame::{Encoding, framed, only};
+use fuseboard_grpc::message::{HEALTH, HealthCheckRequest, HealthCheckResponse, PING, PingMessage};
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 
 use crate::answer::{Receiver, Refusal};
@@ -25,8 +26,10 @@ use crate::http2::{self, Broken, Line, MOST_ATTEMPTS, Outgoing, Received, conver
 use crate::options::{GrpcOptions, HttpOptions, Style};
 use crate::request::Body;
 use crate::target::{Target, TargetError};
-use message::{HealthCheckRequest, HealthCheckResponse, LONGEST, PingMessage, framed, read};
 use status::Status;
+
+/// The longest message that is taken, as by Go.
+const LONGEST: usize = 4 << 20;
 
 /// What all callers of a run send.
 #[derive(Debug, Clone)]
@@ -45,8 +48,8 @@ impl Call {
         target: &Target,
         style: Style,
     ) -> Result<Self, TargetError> {
-        let path = if options.ping { "/fgrpc.PingServer/Ping" } else { "/grpc.health.v1.Health/Check" };
-        let target = Target { path: path.to_owned(), ..target.clone() };
+        let path = if options.ping { format!("/{PING}/Ping") } else { format!("/{HEALTH}/Check") };
+        let target = Target { path: path.clone(), ..target.clone() };
         let mut http = http.clone();
         http.method = Some("POST".to_owned());
         http.compression = false;
@@ -57,7 +60,7 @@ impl Call {
             add("grpc-encoding", "gzip");
         }
         http.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
-        let unsayable = || TargetError::Http2 { what: path.to_owned() };
+        let unsayable = || TargetError::Http2 { what: path.clone() };
         let mut request = http2::Request::with(&http, &target, style, Body::Dropped)?;
         let (mut head, _) = request.next(|| 0).ok_or_else(unsayable)?;
         head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -68,7 +71,7 @@ impl Call {
 
     /// The message of one caller, the same in each of its calls.
     fn message(&self, id: usize) -> Bytes {
-        let compressed = self.options.compression;
+        let encoding = if self.options.compression { Encoding::Gzip } else { Encoding::Identity };
         if self.options.ping {
             let ping = PingMessage {
                 seq: i64::try_from(id).unwrap_or(i64::MAX),
@@ -76,9 +79,11 @@ impl Call {
                 payload: self.payload.clone(),
                 delay_nanos: i64::try_from(self.options.delay.as_nanos()).unwrap_or(i64::MAX),
             };
-            return framed(&ping, compressed);
+            return framed(&ping, encoding).unwrap_or_default();
         }
-        framed(&HealthCheckRequest { service: self.options.service.clone() }, compressed)
+        let check = HealthCheckRequest { service: self.options.service.clone() };
+        // What flags can say is never longer than a message can be.
+        framed(&check, encoding).unwrap_or_default()
     }
 }
 
@@ -163,7 +168,7 @@ impl Client {
                         return Err(broken_off(&broken));
                     }
                 }
-                None => return Err(Status::new(Status::DEADLINE_EXCEEDED, "context deadline exceeded")),
+                None => return Err(Status::of(Code::DeadlineExceeded, "context deadline exceeded")),
             }
         }
     }
@@ -174,7 +179,7 @@ impl Client {
         let Some(said) = said else {
             let ended = "server closed the stream without sending trailers";
             return Err(if came.status == 200 {
-                Status::new(Status::INTERNAL, ended)
+                Status::of(Code::Internal, ended)
             } else {
                 Status::of_http(came.status)
             });
@@ -183,12 +188,13 @@ impl Client {
             return Err(said);
         }
         if answer.too_long {
-            return Err(Status::new(Status::RESOURCE_EXHAUSTED, "received message larger than max"));
+            return Err(Status::of(Code::ResourceExhausted, "received message larger than max"));
         }
         let code = if self.call.options.ping {
-            read::<PingMessage>(&answer.bytes).map(|_| status::SERVING)?
+            only::<PingMessage>(&answer.bytes, Encoding::Gzip, LONGEST).map(|_| status::SERVING)?
         } else {
-            status::of_health(read::<HealthCheckResponse>(&answer.bytes)?.status)
+            let health: HealthCheckResponse = only(&answer.bytes, Encoding::Gzip, LONGEST)?;
+            status::of_health(health.status)
         };
         Ok((code, came.body_bytes))
     }
@@ -216,7 +222,7 @@ impl Receiver for Collected {
 fn said_in(fields: &HeaderMap) -> Option<Status> {
     let text = |name: &str| fields.get(name).and_then(|value| value.to_str().ok());
     let code = text("grpc-status")?.parse().unwrap_or(-1);
-    let message = percent_decode_str(text("grpc-message").unwrap_or_default()).decode_utf8_lossy();
+    let message = fuseboard_grpc::decoded(text("grpc-message").unwrap_or_default().as_bytes());
     Some(Status::new(code, message))
 }
 
@@ -224,28 +230,28 @@ fn unconnected(error: &ConnectError) -> Status {
     let words = error.words();
     let message = match error {
         ConnectError::Waited { .. } => {
-            return Status::new(Status::DEADLINE_EXCEEDED, "context deadline exceeded");
+            return Status::of(Code::DeadlineExceeded, "context deadline exceeded");
         }
         ConnectError::Handshake { .. } => {
             format!("connection error: desc = \"transport: authentication handshake failed: {words}\"")
         }
         _ => format!("connection error: desc = \"transport: Error while dialing: {words}\""),
     };
-    Status::new(Status::UNAVAILABLE, message)
+    Status::of(Code::Unavailable, message)
 }
 
 /// The protocol's table for streams that are reset.
 fn broken_off(broken: &Broken) -> Status {
     let words = http2::words(&broken.error);
     if !broken.error.is_reset() {
-        return Status::new(Status::UNAVAILABLE, format!("error reading from server: {words}"));
+        return Status::of(Code::Unavailable, format!("error reading from server: {words}"));
     }
     let code = match broken.error.reason() {
-        Some(h2::Reason::REFUSED_STREAM) => Status::UNAVAILABLE,
-        Some(h2::Reason::CANCEL) => Status::CANCELLED,
-        Some(h2::Reason::ENHANCE_YOUR_CALM) => Status::RESOURCE_EXHAUSTED,
-        Some(h2::Reason::INADEQUATE_SECURITY) => Status::PERMISSION_DENIED,
-        _ => Status::INTERNAL,
+        Some(h2::Reason::REFUSED_STREAM) => Code::Unavailable,
+        Some(h2::Reason::CANCEL) => Code::Cancelled,
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Code::ResourceExhausted,
+        Some(h2::Reason::INADEQUATE_SECURITY) => Code::PermissionDenied,
+        _ => Code::Internal,
     };
-    Status::new(code, format!("stream terminated: {words}"))
+    Status::of(code, format!("stream terminated: {words}"))
 }

@@ -1,5 +1,9 @@
 //! What became of a gRPC call, as a number that is counted beside HTTP's: where they stand, and what they are called.
 
+use fuseboard_grpc::Code;
+use fuseboard_grpc::frame::BadMessage;
+use fuseboard_grpc::message::{HealthCheckResponse, SERVINGS};
+
 /// The health of a service stands here and above: its number in the protocol is added.
 const HEALTH: i32 = 10_100;
 /// An error of gRPC stands above this: its number is added.
@@ -8,30 +12,7 @@ const ERRORS: i32 = 10_000;
 const MOST: i32 = 899;
 
 /// The service is fine; also what a ping that came back counts as, as with fortio.
-pub(crate) const SERVING: i32 = HEALTH + 1;
-
-/// Where gRPC's errors stand.
-const NAMES: [(i32, &str, &str); 16] = [
-    (1, "CANCELLED", "Canceled"),
-    (2, "UNKNOWN_ERROR", "Unknown"),
-    (3, "INVALID_ARGUMENT", "InvalidArgument"),
-    (4, "DEADLINE_EXCEEDED", "DeadlineExceeded"),
-    (5, "NOT_FOUND", "NotFound"),
-    (6, "ALREADY_EXISTS", "AlreadyExists"),
-    (7, "PERMISSION_DENIED", "PermissionDenied"),
-    (8, "RESOURCE_EXHAUSTED", "ResourceExhausted"),
-    (9, "FAILED_PRECONDITION", "FailedPrecondition"),
-    (10, "ABORTED", "Aborted"),
-    (11, "OUT_OF_RANGE", "OutOfRange"),
-    (12, "UNIMPLEMENTED", "Unimplemented"),
-    (13, "INTERNAL", "Internal"),
-    (14, "UNAVAILABLE", "Unavailable"),
-    (15, "DATA_LOSS", "DataLoss"),
-    (16, "UNAUTHENTICATED", "Unauthenticated"),
-];
-
-const HEALTHS: [(i32, &str); 4] =
-    [(0, "UNKNOWN"), (1, "SERVING"), (2, "NOT_SERVING"), (3, "SERVICE_UNKNOWN")];
+pub(crate) const SERVING: i32 = HEALTH + HealthCheckResponse::SERVING;
 
 /// An error of gRPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,42 +22,44 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) const CANCELLED: i32 = 1;
-    const UNKNOWN: i32 = 2;
-    pub(crate) const DEADLINE_EXCEEDED: i32 = 4;
-    pub(crate) const PERMISSION_DENIED: i32 = 7;
-    pub(crate) const RESOURCE_EXHAUSTED: i32 = 8;
-    pub(crate) const INTERNAL: i32 = 13;
-    pub(crate) const UNAVAILABLE: i32 = 14;
-
+    /// `code`: as it came, which may be none of gRPC's.
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
+    pub(crate) fn of(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code.number().into(), message)
+    }
+
     /// What a server that does not speak gRPC means by its status (the protocol's table).
     pub(crate) fn of_http(status: u16) -> Self {
-        let code = match status {
-            400 => Self::INTERNAL,
-            401 => 16,
-            403 => Self::PERMISSION_DENIED,
-            404 => 12,
-            429 | 502 | 503 | 504 => Self::UNAVAILABLE,
-            _ => Self::UNKNOWN,
-        };
-        Self::new(code, format!("unexpected HTTP status code received from server: {status}"))
+        let code = if status == 200 { Code::Unknown } else { Code::of_http(status) };
+        Self::of(code, format!("unexpected HTTP status code received from server: {status}"))
+    }
+
+    /// The error, if it is one of gRPC's.
+    fn known(&self) -> Option<Code> {
+        u32::try_from(self.code).ok().and_then(Code::of_number).filter(|code| *code != Code::Ok)
     }
 
     /// As it is counted. A number that gRPC does not have is an unknown error.
     pub(crate) fn counted(&self) -> i32 {
-        ERRORS + if (1..=16).contains(&self.code) { self.code } else { Self::UNKNOWN }
+        ERRORS + i32::from(self.known().unwrap_or(Code::Unknown).number())
+    }
+}
+
+impl From<BadMessage> for Status {
+    fn from(bad: BadMessage) -> Self {
+        Self::of(bad.code, bad.problem)
     }
 }
 
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = NAMES.iter().find(|(code, ..)| *code == self.code).map(|(.., name)| *name);
-        match name {
-            Some(name) => write!(f, "rpc error: code = {name} desc = {}", self.message),
+        match self.known() {
+            // Go's spelling.
+            Some(Code::Cancelled) => write!(f, "rpc error: code = Canceled desc = {}", self.message),
+            Some(code) => write!(f, "rpc error: code = {code:?} desc = {}", self.message),
             None => write!(f, "rpc error: code = Code({}) desc = {}", self.code, self.message),
         }
     }
@@ -92,11 +75,19 @@ pub(crate) fn is_error(code: i32) -> bool {
     (ERRORS + 1..=ERRORS + 16).contains(&code)
 }
 
+/// Every code with a name of its own, and that name.
+fn names() -> impl Iterator<Item = (i32, &'static str)> {
+    let errors = Code::ALL.into_iter().filter(|code| *code != Code::Ok).map(|code| {
+        // UNKNOWN is a health.
+        let name = if code == Code::Unknown { "UNKNOWN_ERROR" } else { code.name() };
+        (ERRORS + i32::from(code.number()), name)
+    });
+    errors.chain((HEALTH..).zip(SERVINGS))
+}
+
 /// What a code is called in results: the name of gRPC's, the number of HTTP's.
 pub(crate) fn shown(code: i32) -> String {
-    let named = NAMES.iter().map(|(number, name, _)| (ERRORS + number, *name));
-    let healths = HEALTHS.iter().map(|(number, name)| (HEALTH + number, *name));
-    match named.chain(healths).find(|(known, _)| *known == code) {
+    match names().find(|(known, _)| *known == code) {
         Some((_, name)) => name.to_owned(),
         None if code >= HEALTH => (code - HEALTH).to_string(),
         None => code.to_string(),
@@ -105,9 +96,7 @@ pub(crate) fn shown(code: i32) -> String {
 
 /// The code of this name.
 pub(crate) fn named(name: &str) -> Option<i32> {
-    let named = NAMES.iter().map(|(number, name, _)| (ERRORS + number, *name));
-    let healths = HEALTHS.iter().map(|(number, name)| (HEALTH + number, *name));
-    named.chain(healths).find(|(_, known)| *known == name).map(|(code, _)| code)
+    names().find(|(_, known)| *known == name).map(|(code, _)| code)
 }
 
 #[cfg(test)]
@@ -130,7 +119,7 @@ mod tests {
             assert_eq!(shown(Status::of_http(status).counted()), name);
         }
         assert_eq!(shown(Status::new(99, "").counted()), "UNKNOWN_ERROR");
-        let status = Status::new(Status::UNAVAILABLE, "down");
+        let status = Status::of(Code::Unavailable, "down");
         assert_eq!(status.to_string(), "rpc error: code = Unavailable desc = down");
         assert!(is_error(status.counted()) && !is_error(SERVING));
     }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_core::grpc::GrpcStatus;
 use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
+use fuseboard_grpc::Code;
 use fuseboard_http1::{HeaderName, Version};
 use fuseboard_tls::Failure;
 
@@ -81,7 +81,7 @@ pub(super) struct Account {
     reason: Option<RefusalReason>,
     transport_failure: Option<String>,
     service_time: Option<Duration>,
-    grpc_status: Option<GrpcStatus>,
+    grpc_status: Option<Code>,
 }
 
 impl Account {
@@ -199,8 +199,8 @@ impl Account {
     }
 
     /// What the caller was told in gRPC.
-    pub(super) const fn told_in_grpc(&mut self, status: GrpcStatus) {
-        self.grpc_status = Some(status);
+    pub(super) const fn told_in_grpc(&mut self, code: Code) {
+        self.grpc_status = Some(code);
     }
 
     /// The client gets this status, whatever is counted for the cluster.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fuseboard_core::grpc::{GrpcStatus, is_grpc, message_value, parse_timeout, timeout_value};
+use fuseboard_grpc::{Code, encoded, is_grpc, parse_timeout, timeout_value};
 use fuseboard_http1::{BodyDecoder, HeaderName, Limits, ResponseSummary, Version, write};
 
 use super::Exchange;
@@ -33,14 +33,14 @@ impl Exchange<'_> {
 
     /// The head of an answer of ours: the status and the words go into fields, and there is no body.
     pub(super) fn write_grpc_head(&mut self, row: Row, words: &[u8], out: &mut Vec<u8>) {
-        let status = GrpcStatus::of_http(row.status);
+        let code = Code::of_http(row.status);
         self.account.shows(200);
-        self.account.told_in_grpc(status);
+        self.account.told_in_grpc(code);
         write::status_line(out, Version::Http11, 200, b"OK");
         write::field(out, b"content-type", b"application/grpc");
-        write::field_number(out, b"grpc-status", u64::from(status.number()));
+        write::field_number(out, b"grpc-status", u64::from(code.number()));
         if !words.is_empty() {
-            write::field(out, b"grpc-message", &message_value(words));
+            write::field(out, b"grpc-message", &encoded(words));
         }
         if let Some(time) = self.account.retry_after {
             let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -78,8 +78,8 @@ impl Exchange<'_> {
     }
 
     fn judge_grpc(&mut self, value: &[u8]) -> Option<u16> {
-        let status = GrpcStatus::parse(value)?;
-        self.account.told_in_grpc(status);
-        Some(status.to_http())
+        let code = Code::of_value(value)?;
+        self.account.told_in_grpc(code);
+        Some(code.to_http())
     }
 }

@@ -7,8 +7,8 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use fuseboard_core::grpc::GrpcStatus;
 use fuseboard_core::refusal::RefusalReason;
+use fuseboard_grpc::Code;
 use fuseboard_snapshot::Cluster;
 use fuseboard_stats::{Keyed, Label, Reading, Scope, stats};
 
@@ -49,7 +49,7 @@ pub struct Ending {
     /// Our reason, where we refused.
     pub reason: Option<RefusalReason>,
     /// What the caller was told in gRPC, if it speaks that.
-    pub grpc: Option<GrpcStatus>,
+    pub grpc: Option<Code>,
 }
 
 impl Ending {
@@ -85,7 +85,7 @@ impl Ending {
             status: u16::try_from(key.get() >> 8 & 0xffff).unwrap_or_default(),
             flags: [flag(24), flag(32), flag(40)],
             reason: byte(48).and_then(|place| RefusalReason::ALL.get(place).copied()),
-            grpc: byte(56).and_then(|number| GrpcStatus::parse(number.to_string().as_bytes())),
+            grpc: byte(56).and_then(|number| Code::ALL.get(number).copied()),
         }
     }
 
