@@ -6,7 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+
+/// Processor time, and how often a processor was given away.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) cpu: Duration,
+    pub(crate) switches: u64,
+}
 
 /// A running child; killed by its own pid when dropped.
 pub(crate) struct Server {
@@ -36,7 +43,12 @@ impl Server {
 
     /// Waits until `address` accepts; fails when the process ended or after ten seconds.
     pub(crate) fn wait_for(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        self.wait_at_most(Duration::from_secs(10), address)
+    }
+
+    /// The same with another bound.
+    pub(crate) fn wait_at_most(&mut self, time: Duration, address: SocketAddr) -> anyhow::Result<()> {
+        let deadline = Instant::now() + time;
         while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended with {status} before it listened on {address}", self.name);
@@ -44,9 +56,13 @@ impl Server {
             if Instant::now() > deadline {
                 bail!("{} does not listen on {address}", self.name);
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to end and waits until it has; below a tool it is the tool's child that is asked.
@@ -67,14 +83,19 @@ impl Server {
         Ok(())
     }
 
-    /// CPU time of all its threads so far.
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit_once(')').context("unexpected /proc stat")?.1;
-        let ticks: u64 =
-            fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
-        // The kernel reports in USER_HZ, which is 100 on every Linux of today.
-        Ok(Duration::from_millis(ticks * 10))
+    /// What all its threads that still run used so far.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        let mut usage = Usage::default();
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.flatten() {
+            // A thread may end while it is looked at.
+            let read = |name| std::fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+            let running = read("schedstat");
+            let nanos = running.split_whitespace().next().and_then(|first| first.parse().ok());
+            usage.cpu += Duration::from_nanos(nanos.unwrap_or_default());
+            let switches = |line: &str| line.split_once("ctxt_switches:")?.1.trim().parse::<u64>().ok();
+            usage.switches += read("status").lines().filter_map(switches).sum::<u64>();
+        }
+        Ok(usage)
     }
 
     /// Memory in use, in KiB.
@@ -107,6 +128,32 @@ pub(crate) fn pinned(core: Option<usize>, program: &Path) -> Command {
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// What a command that must succeed prints to its output, if it ends in `time`; killed if it does not.
+pub(crate) fn output_of(command: &mut Command, time: Duration) -> anyhow::Result<String> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let deadline = Instant::now() + time;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            bail!("{} does not end", command.get_program().display());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(said)
+}
+
+/// The first line that a program says with these arguments, wherever it says it.
+pub(crate) fn first_line(program: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    let said = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&said);
+    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// Status and body of `GET path` with this `Host`, over a connection of its own.

@@ -18,6 +18,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Registry, fmt as lines, reload};
 
+/// So many lines wait for a slow reader of stderr, more are lost. Their places are made at the start, 32 bytes each.
+const LINES: usize = 8_192;
+
 /// The log's levels, for the admin server.
 pub(crate) struct Log {
     loggers: Mutex<Loggers>,
@@ -27,7 +30,8 @@ pub(crate) struct Log {
 /// Starts the log of this process. What is logged last is written when the guard goes.
 pub(crate) fn start(loggers: Loggers) -> Result<(Log, WorkerGuard), TryInitError> {
     let (filter, handle) = reload::Layer::new(targets(&loggers));
-    let (writer, guard) = NonBlockingBuilder::default().thread_name("log").finish(io::stderr());
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES).thread_name("log").finish(io::stderr());
     let lines = lines::layer().event_format(Line).with_writer(writer);
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;
     Ok((Log { loggers: Mutex::new(loggers), filter: handle }, guard))

@@ -1,42 +1,59 @@
-//! `cargo xtask bench`: CPU per request of Fuseboard beside HAProxy (and Envoy, where it can be had) in one run.
+//! `cargo xtask bench`: what Fuseboard costs beside HAProxy, nginx and Envoy in one run.
 //!
 //! Load and origin share one core, the proxy under test has the other; contenders take turns over several rounds, and
 //! ratios of the same round are compared, because absolute times on a shared machine mean nothing.
 
+mod certificates;
 mod contender;
 mod counts;
+mod idle;
+mod load;
 mod loader;
+mod machine;
+mod measure;
+mod origin;
 mod report;
+mod row;
+mod rows;
+mod tcp;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::peers;
-use crate::process::{self, Server};
 use crate::repository;
-use contender::{Contender, Running};
-use report::{Report, Round};
+use certificates::Certificates;
+use contender::{Contender, Programs, Proxy, Running};
+use load::Tools;
+use machine::Machine;
+use origin::Origin;
+use report::{Column, Measured, Report};
+use row::{Row, Work};
 
 const LOAD_CORE: usize = 0;
 const PROXY_CORE: usize = 1;
 
-/// Measure CPU per request beside HAProxy and Envoy; prints ratios
+/// When `--quick` begins nothing new any more.
+const QUICK: Duration = Duration::from_secs(165);
+
+/// Measure what a request costs beside HAProxy, nginx and Envoy; prints ratios and goals
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag, independent of the others")]
 pub(crate) struct Arguments {
-    /// Fewer and shorter rounds
+    /// Only the rows that matter most, with fewer and shorter rounds: ends in 3 minutes, once peers are there and ours is built
     #[arg(long)]
     quick: bool,
+    /// Only this row; may be repeated. A wrong name prints all
+    #[arg(long = "row", value_name = "NAME")]
+    rows: Vec<String>,
     /// Seconds of load per contender, row and round
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: Option<u64>,
     /// Rounds; ratios are medians over them
-    #[arg(long, value_name = "N")]
-    rounds: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: Option<u16>,
     /// Measure the loader beside wrk instead of the proxy
     #[arg(long)]
     loader: bool,
@@ -52,6 +69,9 @@ pub(crate) struct Arguments {
     /// Measure this binary instead of building one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// Write every number to this file; default: target/bench/bench.json
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Write the result to docs/benchmarks.md
     #[arg(long)]
     write: bool,
@@ -66,139 +86,165 @@ impl Arguments {
 
 /// What every measurement of a run shares.
 struct Bench {
-    wrk: PathBuf,
+    programs: Programs,
+    tools: Tools,
+    /// Counts system calls, where it is there.
+    perf: Option<PathBuf>,
+    origin: Origin,
+    certificates: Certificates,
     scratch: PathBuf,
     seconds: u64,
-    origin: SocketAddr,
+    rounds: usize,
+    quick: bool,
+    /// When nothing new is begun.
+    deadline: Option<Instant>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.instructions {
         return counts::run(arguments);
     }
-    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 7 });
-    let seconds = arguments.seconds.unwrap_or(if arguments.quick { 3 } else { 6 });
-    let found = peers::debian("wrk", "wrk").and_then(|wrk| Ok((wrk, peers::debian("nginx", "nginx-light")?)));
-    let (wrk, nginx) = match found {
-        Ok(found) => found,
-        Err(missing) => {
-            note(&format!("bench {missing}"));
-            return Ok(());
-        }
-    };
-    let scratch = repository::root().join("target/bench");
-    std::fs::create_dir_all(&scratch)?;
-    let origin = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
-    let _origin = start_origin(&nginx, origin, &scratch)?;
-    let bench = Bench { wrk, scratch, seconds, origin };
+    idle::raise_limit_of_files();
+    let picked = rows::picked(&arguments.rows, arguments.quick)?;
+    let Some(bench) = Bench::prepare(arguments, &picked)? else { return Ok(()) };
     if arguments.loader {
-        return loader::run(&bench, rounds);
+        return loader::run(&bench);
     }
-    let haproxy = match peers::debian("haproxy", "haproxy") {
-        Ok(haproxy) => haproxy,
-        Err(missing) => {
-            note(&format!("bench {missing}"));
-            return Ok(());
+    let mut report = Report::new(bench.seconds, bench.rounds, Machine::look());
+    let versions = bench.programs.versions().into_iter().chain(bench.tools.versions());
+    report.versions = versions.collect();
+    for row in &picked {
+        if bench.is_over() {
+            report.left_out.push((row.name, "time was up".to_owned()));
+            continue;
         }
-    };
-    let mut contenders = vec![Contender::HAProxy(haproxy), Contender::Fuseboard(arguments.fuseboard()?)];
-    if !arguments.no_envoy {
-        match peers::envoy() {
-            Ok(envoy) => contenders.push(Contender::Envoy(envoy)),
-            Err(missing) => note(&missing.to_string()),
-        }
+        let measured = bench.measure(row)?;
+        note(&measured.text());
+        report.rows.push(measured);
     }
-    let report = bench.measure(&contenders, rounds)?;
-    note(&report.table());
-    std::fs::write(bench.scratch.join("bench.json"), format!("{:#}\n", report.json()))?;
+    report.machine.look_again();
+    note(&report.summary());
+    let json = arguments.json.clone().unwrap_or_else(|| bench.scratch.join("bench.json"));
+    std::fs::write(json, format!("{:#}\n", report.json()))?;
     if arguments.write {
         let page = repository::root().join("docs/benchmarks.md");
         let before = std::fs::read_to_string(&page).unwrap_or_default();
-        std::fs::write(&page, report.markdown() + counts::sections_of(&before))?;
+        std::fs::write(&page, report::page(&report, &before))?;
     }
     Ok(())
 }
 
 impl Bench {
-    fn measure(&self, contenders: &[Contender], rounds: usize) -> anyhow::Result<Report> {
-        let mut report = Report::new(self.seconds);
-        for contender in contenders {
-            let (_, ready) = contender.start(self, None)?;
-            report.ready(contender.name(), ready);
+    /// Finds or fetches everything that the rows need and starts the origin; nothing where even that can't be had.
+    fn prepare(arguments: &Arguments, rows: &[&'static Row]) -> anyhow::Result<Option<Self>> {
+        let found =
+            peers::debian("wrk", "wrk").and_then(|wrk| Ok((wrk, peers::debian("nginx", "nginx-light")?)));
+        let (wrk, nginx) = match found {
+            Ok(found) => found,
+            Err(missing) => {
+                note(&format!("bench {missing}"));
+                return Ok(None);
+            }
+        };
+        let fuseboard = arguments.fuseboard()?;
+        let scratch = repository::root().join("target/bench");
+        std::fs::create_dir_all(&scratch)?;
+        let certificates = Certificates::make(&scratch.join("certificates"))?;
+        let origin = Origin::start(&nginx, &fuseboard, &certificates, &scratch)?;
+        let rows: &[&'static Row] = if arguments.loader { &[] } else { rows };
+        let needs_h2load = rows.iter().any(|row| matches!(row.work, Work::H2load { .. }));
+        let h2load = if needs_h2load {
+            peers::debian("h2load", "nghttp2-client").map_err(|missing| missing.to_string())
+        } else {
+            Err("not looked for".to_owned())
+        };
+        let programs = Programs::find(rows.iter().copied(), fuseboard.clone(), arguments.no_envoy);
+        let tools = Tools { wrk, h2load, fuseboard, scratch: scratch.clone() };
+        let (quick, rounds) = (arguments.quick, arguments.rounds.map(usize::from));
+        Ok(Some(Self {
+            programs,
+            tools,
+            perf: peers::on_path("perf"),
+            origin,
+            certificates,
+            scratch,
+            seconds: arguments.seconds.unwrap_or(if quick { 1 } else { 2 }),
+            rounds: rounds.unwrap_or(if quick { 3 } else { 5 }),
+            quick,
+            deadline: quick.then(|| Instant::now() + QUICK),
+        }))
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() > deadline)
+    }
+
+    /// A row: all contenders, round after round. What one of them can't do is told, and the others go on.
+    fn measure(&self, row: &'static Row) -> anyhow::Result<Measured> {
+        let subject = Contender::new(Proxy::Fuseboard, row.subject);
+        let contenders = [subject].into_iter().chain(row.peers.iter().copied());
+        let mut measured = Measured { row, columns: contenders.map(Column::new).collect() };
+        std::fs::create_dir_all(&self.scratch)?;
+        match row.work {
+            Work::Start | Work::Clusters | Work::Idle { .. } => self.afresh(&mut measured),
+            _ => self.in_turns(&mut measured),
         }
-        for connections in [1, 64, 512] {
-            for turn in 0..rounds {
-                for contender in contenders {
-                    let (running, _) = contender.start(self, Some(PROXY_CORE))?;
-                    let idle = running.server.resident_kib()?;
-                    let measured = self.load(&running, connections)?;
-                    report.add(contender.name(), Round { connections, turn, idle_kib: idle, ..measured });
-                    note(&format!(
-                        "c={connections} round {}/{rounds} {:<10} {:.1} us CPU per request",
-                        turn + 1,
-                        contender.name(),
-                        measured.cpu_us
-                    ));
+        Ok(measured)
+    }
+
+    /// Each is started for each measurement.
+    fn afresh(&self, measured: &mut Measured) {
+        let row = measured.row;
+        for round in 0..row.work.rounds(self.rounds, self.quick) {
+            for column in measured.columns.iter_mut().filter(|column| !column.is_out()) {
+                let contender = column.contender;
+                column.take(
+                    round,
+                    match row.work {
+                        Work::Idle { connections } => self.idle(row, contender, connections),
+                        Work::Clusters => self.clusters(row, contender),
+                        _ => self.start(row, contender).map(|(_, sample)| sample),
+                    },
+                );
+            }
+        }
+    }
+
+    /// All are started and warmed up, then they take turns.
+    fn in_turns(&self, measured: &mut Measured) {
+        let row = measured.row;
+        let mut running: Vec<Option<Running>> = Vec::new();
+        for column in &mut measured.columns {
+            let warm = self.warm(row, column.contender);
+            running.push(column.get(warm));
+        }
+        let mut all = measured.columns.iter_mut().zip(&running).collect::<Vec<_>>();
+        for round in 0..self.rounds {
+            if round > 0 && self.is_over() {
+                return;
+            }
+            for (column, running) in &mut all {
+                if let (false, Some(running)) = (column.is_out(), running) {
+                    column.take(round, self.under_load(row, column.contender, running));
                 }
             }
         }
-        Ok(report)
+        if self.quick {
+            return;
+        }
+        for (column, running) in all {
+            if let (false, Some(running)) = (column.is_out(), running) {
+                column.add(self.system_calls(row, column.contender, running));
+            }
+        }
     }
 
-    /// One measured run of wrk, after a short one that warms pools and caches.
-    fn load(&self, running: &Running, connections: usize) -> anyhow::Result<Round> {
-        self.wrk(running.address, connections, 1)?;
-        let before = running.server.cpu()?;
-        let requests = self.wrk(running.address, connections, self.seconds)?;
-        let used = running.server.cpu()?.saturating_sub(before);
-        Ok(Round {
-            cpu_us: used.as_secs_f64() * 1e6 / requests as f64,
-            rate: requests as f64 / Duration::from_secs(self.seconds).as_secs_f64(),
-            loaded_kib: running.server.resident_kib()?,
-            ..Round::default()
-        })
+    /// Starts a contender and lets it fill its pools and caches.
+    fn warm(&self, row: &Row, contender: Contender) -> anyhow::Result<Running> {
+        let running = contender.start(self, row)?;
+        self.load(row, contender, &running, 1)?;
+        Ok(running)
     }
-
-    /// Requests answered; an error of any kind ends the bench, because then the work was not the same.
-    fn wrk(&self, address: SocketAddr, connections: usize, seconds: u64) -> anyhow::Result<u64> {
-        self.wrk_on(LOAD_CORE, address, connections, seconds)
-    }
-
-    fn wrk_on(
-        &self,
-        core: usize,
-        address: SocketAddr,
-        connections: usize,
-        seconds: u64,
-    ) -> anyhow::Result<u64> {
-        let output = process::pinned(Some(core), &self.wrk)
-            .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s")])
-            .arg(format!("http://{address}/"))
-            .output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success(), "wrk failed: {text}");
-        ensure!(!text.contains("Non-2xx"), "not every request was answered 200: {text}");
-        let line =
-            text.lines().find(|line| line.contains(" requests in ")).context("wrk printed no count")?;
-        Ok(line.split_whitespace().next().context("no count")?.parse()?)
-    }
-}
-
-/// Without a master: a worker would outlive the one that is ended here.
-fn start_origin(nginx: &Path, address: SocketAddr, scratch: &Path) -> anyhow::Result<Server> {
-    let file = scratch.join("nginx.conf");
-    let folder = scratch.display();
-    let text = format!(
-        "daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n\
-         events {{ worker_connections 4096; }}\n\
-         http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;\n\
-         server {{ listen {address} backlog=4096; location / {{ default_type text/plain; return 200 'hello\\n'; }} }} }}\n"
-    );
-    std::fs::write(&file, text)?;
-    let arguments = ["-c".into(), file.display().to_string(), "-p".into(), folder.to_string()];
-    let mut server = Server::start("nginx", Some(LOAD_CORE), nginx, &arguments, &scratch.join("nginx.out"))?;
-    server.wait_for(address)?;
-    Ok(server)
 }
 
 #[expect(clippy::print_stdout, reason = "progress and result are this tool's output")]

@@ -115,11 +115,6 @@ fn with_section(page: &str, section: &str) -> String {
     format!("{}\n\n{section}{after}", before.trim_end())
 }
 
-/// The sections of the page below its first part, for whoever rewrites that.
-pub(super) fn sections_of(page: &str) -> &str {
-    page.find("\n## ").map(|at| &page[at..]).unwrap_or_default()
-}
-
 impl Counting {
     fn count(&self, row: &Row) -> anyhow::Result<Cost> {
         let difference = |total: &dyn Fn(u64) -> anyhow::Result<u64>| -> anyhow::Result<f64> {
@@ -198,7 +193,7 @@ impl Row {
     fn rules(&self) -> String {
         let mut documents = vec!["# What is counted.\n".to_owned()];
         if self.rule {
-            documents.push(super::contender::fuseboard());
+            documents.push(super::contender::rule());
         }
         if let Some(trip) = self.trip {
             documents.push(format!(
@@ -260,6 +255,5 @@ mod tests {
         let one = with_section("# Benchmarks\n\ntable\n", &format!("{HEADING}\n\none\n")) + "\n## More\n";
         let two = with_section(&one, &format!("{HEADING}\n\ntwo\n"));
         assert_eq!(two, format!("# Benchmarks\n\ntable\n\n{HEADING}\n\ntwo\n\n## More\n"));
-        assert_eq!(sections_of(&two), format!("\n{HEADING}\n\ntwo\n\n## More\n"));
     }
 }
