@@ -24,6 +24,7 @@ use crate::deadline::Deadlines;
 use crate::error::StartError;
 use crate::live::{ClusterView, LiveSnapshot};
 use crate::shared::{Phase, Shared};
+use crate::stream::PipePool;
 use crate::upstream::reaper;
 
 /// How often a draining worker looks whether it is done.
@@ -121,6 +122,7 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: BufferPool,
+    pub(crate) pipes: PipePool,
     pub(crate) rng: RefCell<Rng>,
     view: RefCell<Rc<WorkerView>>,
     draining: Cell<bool>,
@@ -137,6 +139,7 @@ impl Worker {
             index,
             deadlines: Rc::default(),
             buffers: BufferPool::default(),
+            pipes: PipePool::default(),
             rng: RefCell::new(Rng::new(seed ^ (index as u64 + 1).wrapping_mul(0xA076_1D64_78BD_642F))),
             view: RefCell::new(Rc::new(view)),
             draining: Cell::new(false),

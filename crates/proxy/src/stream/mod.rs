@@ -3,6 +3,7 @@
 //! What the bytes mean, and when to give up, is not decided here.
 
 mod half_closed;
+mod pipe;
 mod socket;
 mod wire;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use fuseboard_tls::Session;
 use tokio::net::TcpStream;
 
+pub(crate) use self::pipe::{Moved, Pipe, PipePool};
 use self::socket::{AtOnce, Polled, Socket};
 pub(crate) use self::wire::{Got, Wire};
 

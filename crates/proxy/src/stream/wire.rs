@@ -7,9 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use fuseboard_tls::Session;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::blocked;
+use super::pipe::{Moved, Pipe};
 use super::socket::{Socket, read_unannounced, seen_all};
 
 /// One connection.
@@ -77,6 +79,29 @@ impl<'s> Wire<'s> {
             Some(session) => session.write(&mut through, bytes),
             None => through.write(bytes),
         })
+    }
+
+    /// Whether its bytes are those of the socket, so that the system can move them to another one.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Moves what is there into `pipe`, an empty one. Where that gives nothing, reading says what there is.
+    pub(crate) fn move_into(&mut self, pipe: &mut Pipe) -> io::Result<Moved> {
+        // What was seen already is not announced again, which only reading takes into account.
+        if *self.unread { Ok(Moved::Nothing) } else { pipe.fill(self.tcp) }
+    }
+
+    /// Moves what is in `pipe`, which must hold something, to the other side.
+    pub(crate) fn poll_move_from(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.tcp.poll_write_ready(cx))?;
+            match self.tcp.try_io(Interest::WRITABLE, || pipe.empty(self.tcp)) {
+                Err(error) if is_not_yet(&error) => {}
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                moved => return Poll::Ready(moved),
+            }
+        }
     }
 
     /// Ends what we send, of which everything was written. `said`: with the word of TLS that nothing was cut off. A side that

@@ -1,13 +1,14 @@
 //! Bytes both ways between two sockets, each direction for itself: what one side sends is read only as fast as the other
-//! side takes it, and its end is passed on alone. Memory is one buffer for each direction, and none while nothing moves.
+//! side takes it, and its end is passed on alone. Memory is one buffer for each direction, and none while nothing moves. Where
+//! both sides are plain and much is sent, the system moves the bytes, through a pipe, and nothing is copied.
 
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use fuseboard_core::tcp::{Ending, Heard};
 
-use crate::buffer::{Buffer, BufferPool};
-use crate::stream::{Got, Wire};
+use crate::buffer::{BUFFER_SIZE, Buffer, BufferPool};
+use crate::stream::{Got, Moved, Pipe, PipePool, Wire};
 use crate::upstream::ClosedBy;
 
 /// A side broke: its connection was reset, what is sent to it is refused, or it broke TLS.
@@ -42,10 +43,18 @@ pub(super) struct Carried {
     pub(super) to_client: u64,
 }
 
+/// Bytes that one direction may carry before others have their turn.
+const TURN: u64 = 1 << 20;
+
 /// One direction.
 struct Flow<'p> {
-    pool: &'p BufferPool,
+    buffers: &'p BufferPool,
+    pipes: &'p PipePool,
+    /// What was read and not yet written is here or in the pipe, never in both.
     buffer: Buffer,
+    pipe: Option<Pipe>,
+    /// Whether the last read gave so much that more than a message is on its way.
+    much: bool,
     /// Bytes that were read.
     read: u64,
     /// Bytes that were taken by the other side.
@@ -57,8 +66,9 @@ struct Flow<'p> {
 }
 
 impl<'p> Tunnel<'p> {
-    pub(super) fn new(pool: &'p BufferPool) -> Self {
-        Self { to_host: Flow::new(pool), to_client: Flow::new(pool), host_ended_first: false, broken: None }
+    pub(super) fn new(buffers: &'p BufferPool, pipes: &'p PipePool) -> Self {
+        let flow = || Flow::new(buffers, pipes);
+        Self { to_host: flow(), to_client: flow(), host_ended_first: false, broken: None }
     }
 
     /// What was heard from whom.
@@ -126,14 +136,23 @@ impl<'p> Tunnel<'p> {
 }
 
 impl<'p> Flow<'p> {
-    fn new(pool: &'p BufferPool) -> Self {
-        Self { pool, buffer: Buffer::default(), read: 0, written: 0, end: None, over: false }
+    fn new(buffers: &'p BufferPool, pipes: &'p PipePool) -> Self {
+        let (buffer, pipe) = (Buffer::default(), None);
+        Self { buffers, pipes, buffer, pipe, much: false, read: 0, written: 0, end: None, over: false }
     }
 
     /// Nothing more goes this way.
     fn stop(&mut self) {
-        self.pool.give(&mut self.buffer);
+        self.rest();
         self.over = true;
+    }
+
+    /// Gives back what bytes are kept in.
+    fn rest(&mut self) {
+        self.buffers.give(&mut self.buffer);
+        if let Some(pipe) = self.pipe.take() {
+            self.pipes.give(pipe);
+        }
     }
 
     /// Ready when `from` has ended and `to` was told so.
@@ -146,15 +165,10 @@ impl<'p> Flow<'p> {
         if self.over {
             return Poll::Ready(Ok(()));
         }
+        let turn = self.read + TURN;
         loop {
-            while !self.buffer.is_empty() {
-                match ready!(to.poll_write(cx, self.buffer.filled())) {
-                    Ok(n) => {
-                        self.buffer.consume(n);
-                        self.written += n as u64;
-                    }
-                    Err(error) => return Poll::Ready(Err(Broke::To(error))),
-                }
+            if let Err(error) = ready!(self.poll_write(cx, to)) {
+                return Poll::Ready(Err(Broke::To(error)));
             }
             if let Some(end) = self.end {
                 // What was cut off must not look whole where the other side can tell.
@@ -162,31 +176,65 @@ impl<'p> Flow<'p> {
                 self.stop();
                 return Poll::Ready(Ok(()));
             }
-            if from.poll_readable(cx).is_pending() {
-                self.pool.give(&mut self.buffer);
+            if self.read >= turn {
+                cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !self.buffer.is_present() {
-                self.buffer = self.pool.take();
-            }
-            match from.poll_read(cx, self.buffer.room()) {
+            match self.poll_read(cx, from, to.is_plain()) {
                 Poll::Ready(Ok(Got::Bytes(n))) => {
-                    self.buffer.advance(n);
                     self.read += n as u64;
+                    self.much = n >= BUFFER_SIZE;
                 }
                 Poll::Ready(Ok(end)) => self.end = Some(end),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Broke::From(error))),
                 Poll::Pending => {
-                    self.pool.give(&mut self.buffer);
+                    self.rest();
                     return Poll::Pending;
                 }
             }
         }
     }
+
+    /// Ready when all that was read is written.
+    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut Wire<'_>) -> Poll<io::Result<()>> {
+        while !self.buffer.is_empty() {
+            let n = ready!(to.poll_write(cx, self.buffer.filled()))?;
+            self.buffer.consume(n);
+            self.written += n as u64;
+        }
+        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
+            self.written += ready!(to.poll_move_from(cx, pipe))? as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads into a pipe, if much is sent and both sides are plain, else into a buffer.
+    fn poll_read(&mut self, cx: &mut Context<'_>, from: &mut Wire<'_>, plain: bool) -> Poll<io::Result<Got>> {
+        ready!(from.poll_readable(cx));
+        if self.much && plain && from.is_plain() {
+            self.pipe = self.pipe.take().or_else(|| self.pipes.take());
+            if let Some(pipe) = &mut self.pipe {
+                match from.move_into(pipe)? {
+                    Moved::Bytes(0) => return Poll::Ready(Ok(Got::End)),
+                    Moved::Bytes(n) => return Poll::Ready(Ok(Got::Bytes(n))),
+                    Moved::Nothing => {}
+                    Moved::Refused => self.pipes.refuse(),
+                }
+            }
+        }
+        if !self.buffer.is_present() {
+            self.buffer = self.buffers.take();
+        }
+        let got = ready!(from.poll_read(cx, self.buffer.room()))?;
+        if let Got::Bytes(n) = got {
+            self.buffer.advance(n);
+        }
+        Poll::Ready(Ok(got))
+    }
 }
 
 impl Drop for Flow<'_> {
     fn drop(&mut self) {
-        self.pool.give(&mut self.buffer);
+        self.rest();
     }
 }

@@ -117,7 +117,7 @@ impl Session {
                 }
             }
         };
-        self.carry(connected, tcp, Tunnel::new(&worker.buffers)).await;
+        self.carry(connected, tcp, Tunnel::new(&worker.buffers, &worker.pipes)).await;
         Served::Over
     }
 

@@ -6,6 +6,7 @@ mod carrying;
 mod connecting;
 mod health;
 mod limits;
+mod moving;
 mod preface;
 mod times;
 mod tls;
