@@ -8,6 +8,11 @@ pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Another process is the service now, of whom this manager is to take words.
+pub(crate) fn succeeded_by(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// It takes nothing new and ends when what runs is finished.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);

@@ -26,7 +26,7 @@ pub(crate) struct Serving {
     source: Arc<Mutex<FileSource>>,
     told: Arc<dyn Fn(Told<'_>) + Send + Sync>,
     watcher: Option<Watcher>,
-    _announcement: Option<Announcement>,
+    announcement: Option<Announcement>,
 }
 
 /// What the person at the screen should know.
@@ -42,7 +42,7 @@ pub(crate) enum Told<'a> {
 }
 
 impl Serving {
-    /// Reads the files, starts the proxy, follows edits. Files with errors are refused here: nothing good is known yet.
+    /// Reads the files, starts the proxy, follows edits. With inherited sockets it accepts nothing before [`Serving::begin`]. Files with errors are refused here: nothing good is known yet.
     pub(crate) fn start(
         plan: Plan,
         told: impl Fn(Told<'_>) + Send + Sync + 'static,
@@ -50,6 +50,7 @@ impl Serving {
         let client =
             Source { namespace: plan.workload.namespace.clone(), labels: plan.workload.labels.clone() };
         let options = ProxyOptions { source: client, ..plan.proxy };
+        let inherits = options.inherited.is_some();
         let mut source = FileSource::new(plan.paths, plan.workload, plan.listen);
         let first = source.read();
         told(Told::Diagnostics(&first.new));
@@ -58,18 +59,18 @@ impl Serving {
                 .next("mend them; `fuseboard analyze -f PATH` checks without starting anything"));
         }
         let proxy = fuseboard_proxy::start(options, first.snapshot).map_err(not_started)?;
-        // Tools that are not told where the proxy is find it by this; without it they still can be told.
-        let directory = RuntimeDirectory::from_environment();
-        let announcement = proxy.admin_address().and_then(|address| directory.announce(address).ok());
         let mut serving = Self {
             proxy: Arc::new(proxy),
             source: Arc::new(Mutex::new(source)),
             told: Arc::new(told),
             watcher: None,
-            _announcement: announcement,
+            announcement: None,
         };
         if plan.watch {
             serving.watcher = Some(serving.watch()?);
+        }
+        if !inherits {
+            serving.announce();
         }
         Ok(serving)
     }
@@ -82,6 +83,23 @@ impl Serving {
     pub(crate) fn reload(&self) {
         let mut source = lock(&self.source);
         apply(&source.read(), &self.proxy, &*self.told);
+    }
+
+    /// Accepts from inherited sockets, in place of the process that had them.
+    pub(crate) fn begin(&mut self) {
+        self.announce();
+        self.proxy.begin();
+    }
+
+    /// Tools that are not told where the proxy is find it by this; without it they still can be told.
+    pub(crate) fn announce(&mut self) {
+        let directory = RuntimeDirectory::from_environment();
+        self.announcement = self.proxy.admin_address().and_then(|address| directory.announce(address).ok());
+    }
+
+    /// Tools find this process no more.
+    pub(crate) fn withdraw(&mut self) {
+        self.announcement = None;
     }
 
     /// Lets go of new connections and waits for running exchanges, as long as the drain time allows.

@@ -37,19 +37,27 @@ pub(crate) struct Accepted {
 pub(crate) struct Listening {
     /// `None` once it is accepted from.
     socket: Option<StdListener>,
+    /// Which of its listener's sockets it is.
+    index: usize,
     listener: Arc<LiveListener>,
     shared: Arc<Shared>,
 }
 
 impl Listening {
-    pub(crate) fn new(socket: StdListener, listener: Arc<LiveListener>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        socket: StdListener,
+        listener: Arc<LiveListener>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let index = listener.listens_on(&socket)?;
         shared.accepting.fetch_add(1, Ordering::AcqRel);
-        Self { socket: Some(socket), listener, shared }
+        Ok(Self { socket: Some(socket), index, listener, shared })
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
+        self.listener.listens_no_more_on(self.index);
         self.shared.accepting.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -95,13 +103,20 @@ pub(crate) fn spawn(
     Ok((sender, thread))
 }
 
-/// Accepts until the listener is stopped or the proxy drains; then accepts what already waits, and closes the socket.
+/// Accepts until the listener is stopped or the proxy drains; then accepts what already waits, and closes the socket. Where
+/// another process has the socket too, it begins when it is told to, and leaves what waits to the next one.
 pub(crate) async fn accept_loop(mut listening: Listening, by: Acceptor, deliver: impl Fn(Accepted, usize)) {
     // Takes no further descriptor, of which there may be none.
     let Some(Ok(socket)) = listening.socket.take().map(TcpListener::from_std) else { return };
     let (listener, shared) = (&listening.listener, &listening.shared);
     let mut phase = shared.phase.subscribe();
     let mut stopped = listener.stopped();
+    let mut open = shared.open.subscribe();
+    tokio::select! {
+        _ = open.wait_for(|open| *open) => {}
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
     // So that a shortage that lasts is said once.
     let mut failing = false;
     loop {
@@ -126,7 +141,9 @@ pub(crate) async fn accept_loop(mut listening: Listening, by: Acceptor, deliver:
         }
     }
     info!(target: logger::CONN_HANDLER, "{} stops listening on {}", listener.name, listener.address);
-    if let Ok(socket) = socket.into_std() {
+    if let Ok(socket) = socket.into_std()
+        && !shared.is_handed_over()
+    {
         listening.accept_rest(&socket, by, &deliver);
     }
 }

@@ -22,6 +22,7 @@ pub mod fallback;
 #[cfg(test)]
 mod fixture;
 mod http2;
+mod inherited;
 mod listener;
 pub mod live;
 mod local_reply;
@@ -41,6 +42,7 @@ mod worker;
 pub use error::{ApplyError, ListenError, StartError};
 pub use fuseboard_admin::AdminAddress;
 pub use fuseboard_admin::status::RefusalRecord;
+pub use inherited::{Handed, Inherited, NoPlace, Place};
 pub use listener::{Holder, holder_of};
 pub use local_reply::{Body, Cause, Row};
 pub use options::{AccessLog, AccessLogFormat, LogSink, ProxyOptions, Source};

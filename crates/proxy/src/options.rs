@@ -9,6 +9,8 @@ use std::time::Duration;
 use fuseboard_admin::AdminAddress;
 use fuseboard_admin::logging::LogControl;
 
+use crate::inherited::Inherited;
+
 /// How one proxy runs. What it proxies is the snapshot's business.
 #[derive(Clone, Debug)]
 pub struct ProxyOptions {
@@ -30,6 +32,9 @@ pub struct ProxyOptions {
     pub seed: u64,
     /// One listening socket per worker (`SO_REUSEPORT`) in place of one acceptor (difference D22).
     pub reuse_port: bool,
+    /// Sockets that the process before this one listens on; `None`: there was none. With them, nothing is accepted before
+    /// [`crate::Proxy::begin`].
+    pub inherited: Option<Arc<Inherited>>,
     /// Name of this proxy among others, shown by the admin pages; empty where none was given.
     pub node_id: Arc<str>,
     /// Whom it works for, as Istio's metrics tell.
@@ -57,6 +62,7 @@ impl Default for ProxyOptions {
             outlier_log: None,
             seed: 0,
             reuse_port: false,
+            inherited: None,
             node_id: Arc::from(""),
             source: Source::default(),
         }

@@ -1,6 +1,7 @@
 //! Starting, changing and ending a proxy: snapshots in, threads out. The handle is the only thing callers hold.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -20,6 +21,7 @@ use crate::clock;
 use crate::control;
 use crate::descriptors;
 use crate::error::{ApplyError, ListenError, StartError};
+use crate::inherited::{Handed, Inherited, Place};
 use crate::listener::{self, LiveListener};
 use crate::live::LiveSnapshot;
 use crate::log_writer::{self, Writer};
@@ -51,6 +53,7 @@ const _: fn() = || {
 struct State {
     accept: Accept,
     next_listener: u64,
+    inherited: Arc<Inherited>,
 }
 
 /// Where listening sockets are accepted from.
@@ -77,12 +80,14 @@ pub struct BoundListener {
     pub tls: bool,
 }
 
-/// Binds the listeners of `initial`, starts the threads, and returns when requests are served.
+/// Binds the listeners of `initial`, starts the threads, and returns when requests are served; with inherited sockets, when
+/// they can be.
 pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, StartError> {
     descriptors::raise_limit();
     let workers = options.workers();
-    let admin = options.admin.as_ref().map(bind_admin).transpose()?;
-    let metrics = options.metrics.map(bind_metrics).transpose()?;
+    let inherited = options.inherited.clone().unwrap_or_default();
+    let admin = options.admin.as_ref().map(|address| bind_admin(address, &inherited)).transpose()?;
+    let metrics = options.metrics.map(|address| bind_metrics(address, &inherited)).transpose()?;
     let (access_log, log_writer) = match &options.access_log {
         Some(log) => access_log::start(log).map(|(handle, writer)| (Some(handle), Some(writer)))?,
         None => (None, None),
@@ -106,7 +111,7 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
     };
     let mut proxy = Proxy {
         shared: Arc::clone(&shared),
-        state: Mutex::new(State { accept, next_listener: 0 }),
+        state: Mutex::new(State { accept, next_listener: 0, inherited: Arc::clone(&inherited) }),
         workers: Vec::with_capacity(workers),
         others,
         log_writers: log_writer.into_iter().chain(outlier_writer).collect(),
@@ -117,6 +122,7 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
         proxy.workers.push(worker::spawn(index, &shared, inbox)?);
     }
     proxy.put_in_force(initial)?;
+    inherited.close_rest();
     proxy.others.push(control::spawn(&shared)?);
     let failed = |what: &str| {
         let what = what.to_owned();
@@ -133,8 +139,8 @@ pub fn start(options: ProxyOptions, initial: Arc<Snapshot>) -> Result<Proxy, Sta
     Ok(proxy)
 }
 
-fn bind_admin(address: &AdminAddress) -> Result<AdminSocket, StartError> {
-    AdminSocket::bind(address).map_err(|source| {
+fn bind_admin(address: &AdminAddress, inherited: &Inherited) -> Result<AdminSocket, StartError> {
+    AdminSocket::inherit_or_bind(address, inherited).map_err(|source| {
         let holder = match (&source, address) {
             (BindError::System { source, .. }, AdminAddress::Tcp(address)) => {
                 listener::holder_text(source, *address)
@@ -145,8 +151,8 @@ fn bind_admin(address: &AdminAddress) -> Result<AdminSocket, StartError> {
     })
 }
 
-fn bind_metrics(address: SocketAddr) -> Result<AdminSocket, StartError> {
-    AdminSocket::bind_open(address).map_err(|source| {
+fn bind_metrics(address: SocketAddr, inherited: &Inherited) -> Result<AdminSocket, StartError> {
+    AdminSocket::inherit_or_bind_open(address, inherited).map_err(|source| {
         let holder = listener::holder_text(&source, address);
         StartError::Metrics { address, holder, source }
     })
@@ -245,6 +251,38 @@ impl Proxy {
         self.shared.access_log.as_ref().map_or(0, access_log::AccessLogHandle::dropped)
     }
 
+    /// Begins to accept from inherited sockets. Where there are none it has begun already.
+    pub fn begin(&self) {
+        self.shared.open.send_replace(true);
+    }
+
+    /// Duplicates of all sockets that are listened on, for a process that is to go on with them.
+    pub fn sockets(&self) -> io::Result<Vec<Handed>> {
+        let mut sockets = Vec::new();
+        for listener in &self.shared.registry.current().listeners {
+            for socket in listener.sockets()? {
+                sockets.push(Handed { place: Place::Listener(listener.wanted), socket: socket.into() });
+            }
+        }
+        let options = &self.shared.options;
+        if let (Some(server), Some(wanted)) = (&self.admin, &options.admin) {
+            sockets.push(Handed { place: Place::Admin(wanted.clone()), socket: server.duplicate()? });
+        }
+        if let (Some(server), Some(wanted)) = (&self.metrics, options.metrics) {
+            sockets.push(Handed { place: Place::Metrics(wanted), socket: server.duplicate()? });
+        }
+        Ok(sockets)
+    }
+
+    /// Another process goes on with [`Proxy::sockets`]: as [`Proxy::drain`], but what waits to be accepted is the other one's, the admin
+    /// server ends at once, and connections that clients have just used get the time to be told that they close.
+    pub fn hand_over(&self) {
+        self.shared.hand_over();
+        for server in self.admin.iter().chain(&self.metrics) {
+            server.leave();
+        }
+    }
+
     /// Begins the end: not ready any more, what waits to be accepted is accepted, answers say `connection: close`, idle connections are
     /// closed, running exchanges finish within the drain time. Returns at once; see [`Proxy::join`].
     pub fn drain(&self) {
@@ -299,29 +337,42 @@ impl Drop for Proxy {
 }
 
 impl State {
-    /// Binds a new listener: once, or once per worker with `SO_REUSEPORT`.
+    /// Binds a new listener: once, or once per worker with `SO_REUSEPORT`; or takes what the process before this one left.
     fn bind(
         &mut self,
         wanted: &Listener,
         shared: &Arc<Shared>,
         bound: &mut Vec<(usize, Listening)>,
     ) -> Result<Arc<LiveListener>, ListenError> {
-        let reuse_port = shared.options.reuse_port;
-        let first = listener::bind(wanted, reuse_port)?;
-        let address = first.local_addr().unwrap_or(wanted.address);
+        let sockets = self.sockets(wanted, shared)?;
+        let address = sockets[0].local_addr().unwrap_or(wanted.address);
         let workers = shared.loads.len();
         let live = Arc::new(LiveListener::new(self.next_listener, wanted, address, workers));
         self.next_listener += 1;
         debug!(target: logger::CONN_HANDLER, "{} listens on {address}", wanted.name);
-        bound.push((0, Listening::new(first, Arc::clone(&live), Arc::clone(shared))));
-        if reuse_port {
-            let same = Listener { address, ..wanted.clone() };
-            for worker in 1..workers {
-                let socket = listener::bind(&same, true)?;
-                bound.push((worker, Listening::new(socket, Arc::clone(&live), Arc::clone(shared))));
-            }
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let listening = Listening::new(socket, Arc::clone(&live), Arc::clone(shared));
+            bound.push((index % workers, listening.map_err(|source| listener::unusable(wanted, source))?));
         }
         Ok(live)
+    }
+
+    /// What a listener is to listen on: inherited sockets, all of them, as each has a queue of its own; else one, or one for each
+    /// worker.
+    fn sockets(&self, wanted: &Listener, shared: &Shared) -> Result<Vec<TcpListener>, ListenError> {
+        let reuse_port = shared.options.reuse_port;
+        let mut sockets = self.inherited.listener(wanted.address);
+        if sockets.is_empty() {
+            sockets.push(listener::bind(wanted, reuse_port)?);
+        }
+        if reuse_port {
+            let same =
+                Listener { address: sockets[0].local_addr().unwrap_or(wanted.address), ..wanted.clone() };
+            for _ in sockets.len()..shared.loads.len() {
+                sockets.push(listener::bind(&same, true)?);
+            }
+        }
+        Ok(sockets)
     }
 
     /// A thread that has ended drops the socket, which closes it.

@@ -51,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) snapshots: watch::Sender<()>,
     /// Whether clients are asked to close their connections although the proxy goes on.
     pub(crate) farewell: Farewell,
+    /// Connections are accepted. Not at once where another process still accepts from the same sockets.
+    pub(crate) open: watch::Sender<bool>,
+    /// Another process accepts from the same sockets, and goes on with it.
+    handed_over: AtomicBool,
     /// When listeners stop; the control thread sees to it.
     listeners_end: Mutex<Option<Instant>>,
 }
@@ -78,7 +82,7 @@ impl Shared {
         access_log: Option<AccessLogHandle>,
         outlier_log: Option<Arc<OutlierLog>>,
     ) -> Self {
-        let workers = options.workers();
+        let (workers, open) = (options.workers(), options.inherited.is_none());
         let events = Arc::new(EventRing::default());
         Self {
             options,
@@ -96,6 +100,8 @@ impl Shared {
             applied: Notify::new(),
             snapshots: watch::Sender::new(()),
             farewell: Farewell::default(),
+            open: watch::Sender::new(open),
+            handed_over: AtomicBool::new(false),
             listeners_end: Mutex::default(),
         }
     }
@@ -112,6 +118,17 @@ impl Shared {
             *current = (*current).max(phase);
             moves
         });
+    }
+
+    /// Whether another process goes on with the sockets that this one listens on.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Acquire)
+    }
+
+    /// Another process goes on; this one drains.
+    pub(crate) fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+        self.enter(Phase::Draining);
     }
 
     /// Listeners stop; their connections stay.

@@ -1,5 +1,6 @@
 //! `fuseboard run`: a stand-alone proxy that follows a folder of rules.
 
+mod handover;
 mod tls;
 
 use std::io;
@@ -19,6 +20,7 @@ use crate::serving::{Plan, Serving, Told};
 use crate::signals::StopSignals;
 use crate::{argument, logging, output, service_manager};
 
+use self::handover::{Attempt, Predecessor, Successor};
 use self::tls::{Addresses, Listen, ListenTcp};
 
 /// Serve services behind their DestinationRules, without Kubernetes
@@ -49,7 +51,9 @@ other machines in. Port 0 takes a free one.
 Edits of the files apply at once; a broken edit is reported, and the last good
 rules go on serving. A file that became shorter may be half saved and applies
 after 1s without a change. SIGHUP reads all files again, as they are. SIGTERM and
-Ctrl-C drain; a second one ends at once.")]
+Ctrl-C drain; a second one ends at once. SIGUSR2 starts the binary anew with the
+same arguments, hands it the listening sockets, and drains when it is ready: no
+request is lost, and a new one that fails changes nothing.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Arguments {
     /// File or folder with rules and services; may be repeated
@@ -181,15 +185,36 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         logging::start(loggers).map_err(|error| Failure::new(Exit::Error, error))?;
     let mut plan = plan(arguments, admin);
     plan.proxy.log = Some(Arc::new(log));
-    let serving = Serving::start(plan, tell)?;
+    let predecessor = Predecessor::find()?.map(|(predecessor, sockets)| {
+        plan.proxy.inherited = Some(Arc::new(sockets));
+        predecessor
+    });
+    let mut serving = Serving::start(plan, tell)?;
+    if let Some(predecessor) = predecessor {
+        predecessor.take_over()?;
+        serving.begin();
+    }
     let ready = ready_line(&serving);
     output::out(&ready);
     service_manager::ready(&ready);
-    runtime.block_on(signals.until_told_to_stop(&serving));
-    service_manager::stopping();
-    info!(target: logger::MAIN, "draining; SIGTERM or Ctrl-C once more to end at once");
+    let end = runtime.block_on(signals.until_the_end(&mut serving));
+    let more = match end {
+        End::Stop => {
+            service_manager::stopping();
+            info!(target: logger::MAIN, "draining; SIGTERM or Ctrl-C once more to end at once");
+            1
+        }
+        End::HandedOver(pid) => {
+            serving.proxy().hand_over();
+            info!(target: logger::MAIN, "process {pid} serves; draining; SIGTERM or Ctrl-C twice to end at once");
+            // A service manager that ends the service says so to all of its processes; this one is ending already.
+            2
+        }
+    };
     std::thread::spawn(move || {
-        runtime.block_on(signals.stop.next());
+        for _ in 0..more {
+            runtime.block_on(signals.stop.next());
+        }
         std::process::exit(i32::from(Exit::Interrupted as u8));
     });
     serving.drain();
@@ -354,23 +379,91 @@ fn tell(told: Told<'_>) {
 struct Signals {
     stop: StopSignals,
     hangup: Signal,
+    replace: Signal,
+}
+
+/// Why a proxy drains.
+enum End {
+    /// It was told to.
+    Stop,
+    /// This process serves in its place.
+    HandedOver(u32),
 }
 
 impl Signals {
     fn listen() -> io::Result<Self> {
-        Ok(Self { stop: StopSignals::listen()?, hangup: signal(SignalKind::hangup())? })
+        Ok(Self {
+            stop: StopSignals::listen()?,
+            hangup: signal(SignalKind::hangup())?,
+            replace: signal(SignalKind::user_defined2())?,
+        })
     }
 
-    /// Returns at SIGTERM, Ctrl-C or when the admin server is asked to end; reads the files again at SIGHUP.
-    async fn until_told_to_stop(&mut self, serving: &Serving) {
+    /// Returns at SIGTERM, Ctrl-C, when the admin server is asked to end, or when a new process serves that SIGUSR2 asked for;
+    /// reads the files again at SIGHUP.
+    async fn until_the_end(&mut self, serving: &mut Serving) -> End {
+        let mut attempt: Option<Attempt> = None;
         loop {
             tokio::select! {
-                () = self.stop.next() => return,
+                () = self.stop.next() => return End::Stop,
                 _ = self.hangup.recv() => serving.reload(),
-                () = serving.proxy().draining() => return,
+                () = serving.proxy().draining() => return End::Stop,
+                _ = self.replace.recv() => match &attempt {
+                    Some(_) => warn!(target: logger::MAIN, "a new process is being started already"),
+                    None => attempt = begun(serving),
+                },
+                settled = settled(&mut attempt) => {
+                    attempt = None;
+                    let new = match settled {
+                        Ok(successor) => hand_over(successor, serving),
+                        Err(error) => not_replaced(&error),
+                    };
+                    if let Some(pid) = new {
+                        return End::HandedOver(pid);
+                    }
+                }
             }
         }
     }
+}
+
+fn begun(serving: &Serving) -> Option<Attempt> {
+    let sockets = serving.proxy().sockets().map_err(anyhow::Error::from);
+    match sockets.and_then(Attempt::start) {
+        Ok(attempt) => {
+            info!(target: logger::MAIN, "process {} is to take over", attempt.pid());
+            Some(attempt)
+        }
+        Err(error) => not_replaced(&error),
+    }
+}
+
+/// How an attempt ends; never, without one.
+async fn settled(attempt: &mut Option<Attempt>) -> anyhow::Result<Successor> {
+    match attempt {
+        Some(attempt) => attempt.settled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The new process begins; its id. Who asks meanwhile finds it, or nobody.
+fn hand_over(mut successor: Successor, serving: &mut Serving) -> Option<u32> {
+    serving.withdraw();
+    let pid = successor.pid();
+    service_manager::succeeded_by(pid);
+    match successor.go() {
+        Ok(()) => Some(pid),
+        Err(error) => {
+            service_manager::succeeded_by(std::process::id());
+            serving.announce();
+            not_replaced(&error.into())
+        }
+    }
+}
+
+fn not_replaced<T>(error: &anyhow::Error) -> Option<T> {
+    error!(target: logger::MAIN, "no new process, this one goes on: {error:#}");
+    None
 }
 
 fn admin_address(text: &str) -> Result<fuseboard_proxy::AdminAddress, String> {

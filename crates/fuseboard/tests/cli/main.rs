@@ -14,6 +14,7 @@ mod explaining;
 mod falling_back;
 mod finding;
 mod getting_started;
+mod handing_over;
 mod home;
 mod istio;
 mod page;

@@ -13,7 +13,9 @@ mod stream;
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -88,6 +90,9 @@ pub struct AdminServer {
     address: AdminAddress,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
+    /// Its socket, for the process that comes after this one.
+    socket: OwnedFd,
+    left: Arc<AtomicBool>,
 }
 
 impl AdminServer {
@@ -106,19 +111,31 @@ impl AdminServer {
     }
 
     fn spawn(name: &str, socket: AdminSocket, source: Arc<dyn AdminSource>, face: Face) -> io::Result<Self> {
-        let address = socket.address().clone();
+        let (address, left) = (socket.address().clone(), Arc::clone(&socket.left));
+        let duplicate = socket.duplicate()?;
         let (stop, stopped) = watch::channel(false);
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let pages = Arc::new(pages::Pages::new(source));
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || runtime.block_on(serve::serve(socket, pages, face, stopped)))?;
-        Ok(Self { address, stop, thread: Some(thread) })
+        Ok(Self { address, stop, thread: Some(thread), socket: duplicate, left })
     }
 
     /// Where it listens, with the port that the system chose.
     pub fn address(&self) -> &AdminAddress {
         &self.address
+    }
+
+    /// The same socket, for another process.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.try_clone()
+    }
+
+    /// Ends, and leaves the socket and its file to another process.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::Release);
+        self.stop.send_replace(true);
     }
 }
 

@@ -18,6 +18,10 @@ use crate::local_reply::Cause;
 /// A connection that was let in just before draining began has this long for its first request.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
+/// Where another process takes new connections, one that was used so lately waits for one more request, whose answer says that
+/// it closes: whoever sends just as it is closed would get none.
+const ONE_MORE: Duration = Duration::from_secs(5);
+
 /// So much of the preface of HTTP/2 tells it from any head of HTTP/1.1: `PRI * HTTP/2.0`.
 const TELLING: usize = 14;
 
@@ -139,12 +143,15 @@ impl Downstream {
             if !worker.is_draining() || last_chance {
                 return Poll::Pending;
             }
-            if !self.fresh {
+            let now = clock::now();
+            let until = if worker.shared.is_handed_over() { self.now + ONE_MORE } else { now };
+            // Whoever was just let in is sending its first request.
+            let until = if self.fresh { until.max(now + FIRST_REQUEST) } else { until };
+            if until <= now {
                 return Poll::Ready(Waited::Drained);
             }
-            // Whoever was just let in is sending its first request.
             last_chance = true;
-            self.timers.arm(Timer::Idle, clock::now() + FIRST_REQUEST);
+            self.timers.arm(Timer::Idle, until);
             Poll::Pending
         })
         .await

@@ -4,8 +4,8 @@ mod holder;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use fuseboard_snapshot::{Listener, ListenerTarget};
@@ -36,6 +36,8 @@ pub(crate) struct LiveListener {
     pub(crate) address: SocketAddr,
     /// Numbers, by worker; the acceptor's thread writes the control block.
     pub(crate) stats: Arc<Sharded<ListenerBlock>>,
+    /// Duplicates of what it listens on, to be handed over; `None`: it does not any more.
+    sockets: Mutex<Vec<Option<TcpListener>>>,
     tls: ArcSwapOption<ServerContext>,
     connections: AtomicUsize,
     bound: AtomicUsize,
@@ -45,7 +47,7 @@ pub(crate) struct LiveListener {
     stop: watch::Sender<bool>,
 }
 
-fn unusable(listener: &Listener, source: io::Error) -> ListenError {
+pub(crate) fn unusable(listener: &Listener, source: io::Error) -> ListenError {
     ListenError { name: Arc::clone(&listener.name), address: listener.address, holder: String::new(), source }
 }
 
@@ -57,6 +59,7 @@ impl LiveListener {
             wanted: listener.address,
             address,
             stats: Arc::new(Sharded::new(workers)),
+            sockets: Mutex::default(),
             tls: ArcSwapOption::empty(),
             connections: AtomicUsize::new(0),
             bound: AtomicUsize::new(0),
@@ -72,6 +75,28 @@ impl LiveListener {
     /// Whether `listener` of a new snapshot is this one.
     pub(crate) fn is(&self, listener: &Listener) -> bool {
         self.name == listener.name && self.wanted == listener.address
+    }
+
+    /// One more of its sockets; which one.
+    pub(crate) fn listens_on(&self, socket: &TcpListener) -> io::Result<usize> {
+        let duplicate = socket.try_clone()?;
+        let mut sockets = self.of_sockets();
+        sockets.push(Some(duplicate));
+        Ok(sockets.len() - 1)
+    }
+
+    /// That one is closed.
+    pub(crate) fn listens_no_more_on(&self, index: usize) {
+        self.of_sockets()[index] = None;
+    }
+
+    /// Duplicates of the sockets that it still listens on.
+    pub(crate) fn sockets(&self) -> io::Result<Vec<TcpListener>> {
+        self.of_sockets().iter().flatten().map(TcpListener::try_clone).collect()
+    }
+
+    fn of_sockets(&self) -> MutexGuard<'_, Vec<Option<TcpListener>>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the bound on connections, and what further connections carry, in place.

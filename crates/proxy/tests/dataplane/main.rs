@@ -18,6 +18,7 @@ mod fallback_cache;
 mod flags;
 mod grpc;
 mod h2c;
+mod handing_over;
 mod http1;
 mod http2_bytes;
 mod http2_clients;
