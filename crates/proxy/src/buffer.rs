@@ -24,6 +24,11 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// These bytes, and no room.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { data: bytes.into(), start: 0, end: bytes.len() }
+    }
+
     /// What was read and not yet consumed.
     pub(crate) fn filled(&self) -> &[u8] {
         &self.data[self.start..self.end]
@@ -41,6 +46,11 @@ impl Buffer {
     /// Whether it has memory at all.
     pub(crate) const fn is_present(&self) -> bool {
         !self.data.is_empty()
+    }
+
+    /// Bytes that it can hold at all.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.data.len()
     }
 
     /// Room after what is filled.

@@ -20,6 +20,7 @@ use crate::exchange::RouteCache;
 use crate::listener::{DownstreamPermit, LiveListener};
 use crate::shared::Seat;
 use crate::stats::ListenerBlock;
+use crate::stream::{Stream, Wire};
 use crate::worker::Worker;
 
 /// How long a client may go on sending after our last word, so that it reads our answer before it sees a reset.
@@ -240,6 +241,29 @@ impl Downstream {
         Poll::Ready(Ok(n))
     }
 
+    /// Keeps the first `length` bytes of the input, in no more memory than they take, and gives the others away.
+    pub(crate) fn split_input(&mut self, length: usize) -> Buffer {
+        let (kept, rest) = self.input.filled().split_at(length);
+        let (kept, rest) = (Buffer::of(kept), Buffer::of(rest));
+        self.worker.buffers.give(&mut self.input);
+        self.input = kept;
+        rest
+    }
+
+    /// The connection, for bytes that are carried as they are; `None`: it is one of several on its connection.
+    pub(crate) fn wire(&mut self) -> Option<Wire<'_>> {
+        self.line.socket().map(Stream::wire)
+    }
+
+    /// Bytes were carried so.
+    pub(crate) fn have_carried(&mut self, received: u64, sent: u64) {
+        self.received += received;
+        self.sent += sent;
+        let http = &self.stats().http;
+        http.downstream_cx_rx_bytes_total.add(received);
+        http.downstream_cx_tx_bytes_total.add(sent);
+    }
+
     /// Gives buffers back; nothing is to be read or written.
     pub(crate) fn release_buffers(&mut self) {
         if self.input.is_empty() && self.input.is_present() {
@@ -287,11 +311,6 @@ impl Downstream {
     /// The close will be a reset: the answer was broken off, and its end must not look like one.
     pub(crate) fn reset_on_close(&mut self) {
         self.line.reset_on_close();
-    }
-
-    /// Ends the sending direction of a tunnel.
-    pub(crate) fn shut_down(&mut self) {
-        self.line.shut_down();
     }
 
     /// Tells the client that nothing was cut off. Before closing.

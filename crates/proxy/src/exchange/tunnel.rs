@@ -1,7 +1,9 @@
-//! After a switch of protocols: bytes both ways until both sides have closed. Slot and connection stay held for all that time.
+//! After a switch of protocols: bytes both ways, as on a TCP connection, until both sides have closed. Slot and connection
+//! stay held for all that time.
 
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use fuseboard_http1::{HeaderName, ResponseHead, ResponseSummary, Version, write};
@@ -9,16 +11,9 @@ use fuseboard_http1::{HeaderName, ResponseHead, ResponseSummary, Version, write}
 use super::answer::Incoming;
 use super::held::Held;
 use super::{Ended, Exchange};
-use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
+use crate::tcp::{Carried, Tunnel};
 use crate::upstream::{ClosedBy, Line, UpstreamConnection};
-
-/// Which directions are over.
-#[derive(Clone, Copy, Debug, Default)]
-struct Over {
-    to_upstream: bool,
-    to_client: bool,
-}
 
 impl Exchange<'_> {
     /// Passes the 101 on, then everything else.
@@ -40,11 +35,12 @@ impl Exchange<'_> {
         let http = &self.down.stats().http;
         http.downstream_cx_upgrades_total.inc();
         http.downstream_cx_upgrades_active.inc();
-        let mut over = Over::default();
+        let worker = Rc::clone(&self.worker);
+        let mut tunnel = Tunnel::new(&worker.buffers, &worker.pipes);
+        // The head stays for the access log; what follows it is the tunnel's.
+        tunnel.begin_with(self.down.split_input(self.head_length), std::mem::take(&mut incoming.buffer));
         let carried = match held.connection.as_mut().and_then(Line::socket) {
-            Some(connection) => {
-                poll_fn(|cx| self.poll_both(cx, connection, &mut incoming.buffer, &mut over)).await
-            }
+            Some(connection) => poll_fn(|cx| self.poll_both(cx, connection, &mut tunnel)).await,
             None => Ok(()),
         };
         self.down.stats().http.downstream_cx_upgrades_active.dec();
@@ -76,68 +72,37 @@ impl Exchange<'_> {
         incoming.buffer.consume(length);
     }
 
-    /// Ready when both directions are over, or one broke.
+    /// Ready when both directions are over, or one broke. The 101 goes before everything else.
     fn poll_both(
         &mut self,
         cx: &mut Context<'_>,
         up: &mut UpstreamConnection,
-        incoming: &mut Buffer,
-        over: &mut Over,
-    ) -> Poll<io::Result<()>> {
-        if !over.to_upstream && self.poll_to_upstream(cx, up)?.is_ready() {
-            over.to_upstream = true;
-            up.shut_down();
-        }
-        if !over.to_client && self.poll_to_client(cx, up, incoming)?.is_ready() {
-            over.to_client = true;
-            self.down.shut_down();
-        }
-        if over.to_upstream && over.to_client { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    /// What follows the head in the input is the tunnel's; the head stays for the access log.
-    fn poll_to_upstream(
-        &mut self,
-        cx: &mut Context<'_>,
-        up: &mut UpstreamConnection,
-    ) -> Poll<io::Result<()>> {
-        loop {
-            while self.down.input.len() > self.head_length {
-                let n = ready!(up.poll_write(cx, &self.down.input.filled()[self.head_length..]))?;
-                if n == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.count_sent(n);
-                self.down.input.remove(self.head_length, n);
-                self.account.bytes_received += n as u64;
-            }
-            self.down.input.make_room(self.head_length + BUFFER_SIZE);
-            if ready!(self.down.poll_read(cx))? == 0 {
-                return Poll::Ready(Ok(()));
-            }
-        }
-    }
-
-    fn poll_to_client(
-        &mut self,
-        cx: &mut Context<'_>,
-        up: &mut UpstreamConnection,
-        incoming: &mut Buffer,
+        tunnel: &mut Tunnel<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.down.is_flushed() {
             ready!(self.down.poll_flush(cx))?;
+            self.down.release_buffers();
         }
-        loop {
-            while !incoming.is_empty() {
-                let n = ready!(self.down.poll_write(cx, incoming.filled()))?;
-                incoming.consume(n);
-                self.account.bytes_sent += n as u64;
-            }
-            incoming.make_room(BUFFER_SIZE);
-            match ready!(up.poll_read(cx, incoming))? {
-                0 => return Poll::Ready(Ok(())),
-                n => self.count_received(n),
-            }
+        let broken = || io::Error::from(io::ErrorKind::NotConnected);
+        let before = tunnel.carried();
+        let polled = tunnel.poll(cx, &mut self.down.wire().ok_or_else(broken)?, &mut up.wire());
+        self.moved(&before, &tunnel.carried());
+        match polled {
+            Poll::Ready(over) => Poll::Ready(over.map_err(|_| broken())),
+            Poll::Pending if tunnel.is_broken() => Poll::Ready(Err(broken())),
+            Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Counts what was carried.
+    fn moved(&mut self, before: &Carried, after: &Carried) {
+        let (to_host, to_client) = (after.to_host - before.to_host, after.to_client - before.to_client);
+        self.account.bytes_received += to_host;
+        self.account.bytes_sent += to_client;
+        self.down.have_carried(after.from_client - before.from_client, to_client);
+        self.account.cluster_stats(&self.worker, |block| {
+            block.stats.upstream_cx_tx_bytes_total.add(to_host);
+            block.stats.upstream_cx_rx_bytes_total.add(after.from_host - before.from_host);
+        });
     }
 }

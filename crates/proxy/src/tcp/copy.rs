@@ -13,7 +13,7 @@ use crate::upstream::ClosedBy;
 
 /// A side broke: its connection was reset, what is sent to it is refused, or it broke TLS.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     Client(io::Error),
     Host(io::Error),
 }
@@ -25,7 +25,7 @@ enum Broke {
 }
 
 /// Both directions.
-pub(super) struct Tunnel<'p> {
+pub(crate) struct Tunnel<'p> {
     to_host: Flow<'p>,
     to_client: Flow<'p>,
     /// The host had ended what it sends while the client had not.
@@ -36,11 +36,11 @@ pub(super) struct Tunnel<'p> {
 
 /// Bytes by where they were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Carried {
-    pub(super) from_client: u64,
-    pub(super) to_host: u64,
-    pub(super) from_host: u64,
-    pub(super) to_client: u64,
+pub(crate) struct Carried {
+    pub(crate) from_client: u64,
+    pub(crate) to_host: u64,
+    pub(crate) from_host: u64,
+    pub(crate) to_client: u64,
 }
 
 /// Bytes that one direction may carry before others have their turn.
@@ -66,13 +66,21 @@ struct Flow<'p> {
 }
 
 impl<'p> Tunnel<'p> {
-    pub(super) fn new(buffers: &'p BufferPool, pipes: &'p PipePool) -> Self {
+    pub(crate) fn new(buffers: &'p BufferPool, pipes: &'p PipePool) -> Self {
         let flow = || Flow::new(buffers, pipes);
         Self { to_host: flow(), to_client: flow(), host_ended_first: false, broken: None }
     }
 
+    /// What was read before goes first.
+    pub(crate) fn begin_with(&mut self, from_client: Buffer, from_host: Buffer) {
+        for (flow, first) in [(&mut self.to_host, from_client), (&mut self.to_client, from_host)] {
+            flow.read += first.len() as u64;
+            flow.buffer = first;
+        }
+    }
+
     /// What was heard from whom.
-    pub(super) const fn heard(&self) -> Heard {
+    pub(crate) const fn heard(&self) -> Heard {
         Heard {
             client: self.to_host.read > 0,
             client_ended: self.to_host.end.is_some(),
@@ -81,7 +89,7 @@ impl<'p> Tunnel<'p> {
     }
 
     /// All bytes so far.
-    pub(super) const fn carried(&self) -> Carried {
+    pub(crate) const fn carried(&self) -> Carried {
         Carried {
             from_client: self.to_host.read,
             to_host: self.to_host.written,
@@ -91,7 +99,7 @@ impl<'p> Tunnel<'p> {
     }
 
     /// Who closed the connection to the host: it, if it broke, or ended before the client did.
-    pub(super) fn closed_by(&self, ending: Ending) -> ClosedBy {
+    pub(crate) fn closed_by(&self, ending: Ending) -> ClosedBy {
         match ending {
             Ending::HostReset => ClosedBy::Remote,
             Ending::Closed if self.host_ended_first => ClosedBy::Remote,
@@ -100,7 +108,7 @@ impl<'p> Tunnel<'p> {
     }
 
     /// Ready when both directions are over, or a side broke.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         client: &mut Wire<'_>,
@@ -124,13 +132,13 @@ impl<'p> Tunnel<'p> {
     }
 
     /// The host takes nothing more. What it said before is still the client's.
-    pub(super) fn host_broke(&mut self, error: io::Error) {
+    pub(crate) fn host_broke(&mut self, error: io::Error) {
         self.broken.get_or_insert(error);
         self.to_host.stop();
     }
 
     /// Whether only the client is waited for, because the host broke.
-    pub(super) const fn is_broken(&self) -> bool {
+    pub(crate) const fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
 }
@@ -222,7 +230,8 @@ impl<'p> Flow<'p> {
                 }
             }
         }
-        if !self.buffer.is_present() {
+        // What came in with a head may have a small one.
+        if self.buffer.capacity() < BUFFER_SIZE {
             self.buffer = self.buffers.take();
         }
         let got = ready!(from.poll_read(cx, self.buffer.room()))?;

@@ -178,12 +178,6 @@ impl UpstreamConnection {
         self.stream.poll_write(cx, bytes)
     }
 
-    /// Ends the sending direction of a tunnel.
-    pub(crate) fn shut_down(&mut self) {
-        // The other side may be gone already; then there is nothing to end.
-        self.stream.shut_down();
-    }
-
     /// Closes it and counts that. `busy`: a request was in flight.
     pub(crate) fn close(mut self, stats: &ClusterStats, by: ClosedBy, busy: bool, now: Instant) {
         if by == ClosedBy::Local && !busy {

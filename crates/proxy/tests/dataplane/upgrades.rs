@@ -216,3 +216,35 @@ async fn the_body_of_an_upgrade_request_is_not_sent_again_into_its_tunnel() {
         rig.until_idle().await;
     }
 }
+
+#[tokio::test]
+async fn much_goes_both_ways_whole_and_is_counted() {
+    const MUCH: usize = 8 << 20;
+    let much: Vec<u8> =
+        (0..MUCH).map(|index| u8::try_from((index * 131 + index / 509) % 256).unwrap()).collect();
+    for workers in WORKERS {
+        let peers = Peers::listen().await;
+        let rig = peers.rig(workers, 0);
+        let (mut client, mut peer) = tunnel(&rig, &peers).await;
+        let numbers = || {
+            let numbers = rig.numbers();
+            ["downstream_cx_rx_bytes_total", "downstream_cx_tx_bytes_total"]
+                .map(|name| numbers.get(&format!("http.{name}")))
+        };
+        let before = numbers();
+        let (up, down) = (client.sender(), peer.sender());
+        let ((), (), at_host, at_client) = tokio::join!(
+            async { up.send(&much).await.unwrap() },
+            async { down.send(&much).await.unwrap() },
+            async { peer.received(MUCH).await.unwrap() },
+            async { client.received(MUCH).await.unwrap() },
+        );
+        assert!(at_host == much && at_client == much, "it is not what was sent");
+        client.send("and words").await;
+        assert_eq!(peer.received(9).await.unwrap(), b"and words");
+        drop((client, peer, up, down));
+        rig.until_closed().await;
+        let after = numbers();
+        assert_eq!([after[0] - before[0], after[1] - before[1]], [MUCH as u64 + 9, MUCH as u64]);
+    }
+}
