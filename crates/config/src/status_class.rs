@@ -1,6 +1,7 @@
-//! Sets of HTTP statuses that have a name: `5xx`, `gateway`.
+//! Answers that have a name: sets of HTTP statuses (`5xx`, `gateway`), and codes of gRPC (`UNAVAILABLE`).
 
 use fuseboard_core::classifier::StatusSet;
+use fuseboard_grpc::Code;
 
 /// The set called so.
 pub(crate) fn parse(text: &str) -> Option<StatusSet> {
@@ -12,4 +13,20 @@ pub(crate) fn parse(text: &str) -> Option<StatusSet> {
     let class = text.strip_suffix("xx")?;
     let class = matches!(class, "1" | "2" | "3" | "4" | "5").then(|| class.parse().ok()).flatten()?;
     Some(StatusSet::class(class))
+}
+
+/// The code called so that a call can fail with.
+pub(crate) fn code(text: &str) -> Option<Code> {
+    Code::of_name(text).filter(|code| *code != Code::Ok)
+}
+
+/// The names that somebody may have misspelt.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let codes = Code::ALL.into_iter().filter(|code| *code != Code::Ok).map(Code::name);
+    ["gateway", "server"].into_iter().chain(codes)
+}
+
+/// The name of the code that is meant by a number, or by a name in another spelling.
+pub(crate) fn code_meant(text: &str) -> Option<&'static str> {
+    Code::meant_by(text).filter(|code| *code != Code::Ok).map(Code::name)
 }

@@ -1,6 +1,8 @@
 //! Which outcomes count against a destination, which for it, and which say nothing. One value per policy (P11): what its
 //! verdicts lead to is the breaker's or the outlier detection's matter.
 
+use fuseboard_grpc::{Code, CodeSet};
+
 use crate::outcome::{FailureKind, Outcome};
 
 /// How a policy reads an outcome.
@@ -68,7 +70,8 @@ impl StatusSet {
 }
 
 /// What counts as a failure. An answer is judged by its status alone, whatever another policy of the same
-/// destination makes of it; what ended without an answer is judged by its kind.
+/// destination makes of it; what ended without an answer is judged by its kind. A call of gRPC is judged by its code: by the code's
+/// own name first, and where none is there by the status that stands for it.
 ///
 /// Calls that we abandoned, because the client went away, are always ignored. Calls that one of our own limits
 /// refused never get as far as an outcome.
@@ -78,6 +81,10 @@ pub struct FailureClassifier {
     pub failures: StatusSet,
     /// Answers that say nothing; wins over `failures`. Default: none.
     pub ignored: StatusSet,
+    /// Codes of gRPC that count as failures by name. Default: none, so that those do that stand for 500 to 599.
+    pub failing_codes: CodeSet,
+    /// Codes that say nothing by name; wins over `failing_codes`. Default: none.
+    pub ignored_codes: CodeSet,
     /// The connection was refused or unreachable. Default: failure.
     pub connect_failed: Verdict,
     /// No connection within `connectTimeout`. Default: failure.
@@ -95,6 +102,8 @@ impl Default for FailureClassifier {
         Self {
             failures: StatusSet::class(5),
             ignored: StatusSet::EMPTY,
+            failing_codes: CodeSet::EMPTY,
+            ignored_codes: CodeSet::EMPTY,
             connect_failed: Verdict::Failure,
             connect_timeout: Verdict::Failure,
             timeout: Verdict::Failure,
@@ -115,14 +124,9 @@ impl FailureClassifier {
     pub fn judge(&self, outcome: Outcome) -> Verdict {
         match outcome {
             Outcome::Success { status } | Outcome::Failure(FailureKind::Status(status)) => {
-                if self.ignored.contains(status) {
-                    Verdict::Ignored
-                } else if self.failures.contains(status) {
-                    Verdict::Failure
-                } else {
-                    Verdict::Success
-                }
+                self.of_status(status)
             }
+            Outcome::Called(code) => self.of_code(code),
             Outcome::Failure(FailureKind::ConnectFailed) => self.connect_failed,
             Outcome::Failure(FailureKind::ConnectTimeout) => self.connect_timeout,
             Outcome::Failure(FailureKind::Timeout) => self.timeout,
@@ -131,12 +135,66 @@ impl FailureClassifier {
             Outcome::Abandoned => Verdict::Ignored,
         }
     }
+
+    fn of_status(&self, status: u16) -> Verdict {
+        if self.ignored.contains(status) {
+            Verdict::Ignored
+        } else if self.failures.contains(status) {
+            Verdict::Failure
+        } else {
+            Verdict::Success
+        }
+    }
+
+    /// Who names a code means that one, whatever the status says that it shares with others.
+    fn of_code(&self, code: Code) -> Verdict {
+        if self.ignored_codes.contains(code) {
+            Verdict::Ignored
+        } else if self.failing_codes.contains(code) {
+            Verdict::Failure
+        } else {
+            self.of_status(code.to_http())
+        }
+    }
 }
 
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_is_judged_by_its_name_and_then_by_what_stands_for_it() {
+        let codes = |codes: &[Code]| codes.iter().copied().collect::<CodeSet>();
+        let classifier = FailureClassifier {
+            failures: StatusSet::class(5),
+            ignored: StatusSet::of(&[404, 504]),
+            failing_codes: codes(&[Code::ResourceExhausted, Code::DeadlineExceeded, Code::Aborted]),
+            ignored_codes: codes(&[Code::Unimplemented, Code::Aborted]),
+            ..FailureClassifier::default()
+        };
+        for code in Code::ALL {
+            let expected = match code {
+                Code::Unimplemented | Code::Aborted | Code::NotFound => Verdict::Ignored,
+                // By name, and by 5xx.
+                Code::ResourceExhausted
+                | Code::DeadlineExceeded
+                | Code::Unknown
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss => Verdict::Failure,
+                _ => Verdict::Success,
+            };
+            assert_eq!(classifier.judge(Outcome::Called(code)), expected, "{code}");
+        }
+        let by_name_only = FailureClassifier {
+            failures: StatusSet::EMPTY,
+            failing_codes: codes(&[Code::Unavailable]),
+            ..FailureClassifier::default()
+        };
+        assert_eq!(by_name_only.judge(Outcome::Called(Code::Unavailable)), Verdict::Failure);
+        assert_eq!(by_name_only.judge(Outcome::of_status(503)), Verdict::Success, "HTTP's own answer");
+    }
 
     #[test]
     fn sets_of_statuses_hold_what_was_put_in() {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_core::fallback::{
-    Cache, Cap, FallbackPolicy, Lookup, MAX_HOPS, Match, Selecting, Situation, Skip, Step, StepKind,
-    Storable, Stored, Trigger, Triggers, Verdict,
+    Cache, CallAnswer, Cap, FallbackPolicy, Lookup, MAX_HOPS, Match, Selecting, Situation, Skip,
+    StaticAnswer, Step, StepKind, Storable, Stored, Template, Trigger, Triggers, Verdict,
 };
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
+use fuseboard_grpc::Code;
 
 /// What the cache adds to each entry.
 const OVERHEAD: usize = 256;
@@ -171,6 +172,7 @@ fn situation<'a>(method: &'a [u8], visited: &'a [usize]) -> Situation<'a> {
         method,
         path: b"/",
         body_kept: true,
+        grpc: false,
         time_left: Some(Duration::from_secs(1)),
         visited,
     }
@@ -228,4 +230,19 @@ fn a_cap_is_never_exceeded_by_any_number_of_threads() {
     assert!(most.into_inner() <= 3);
     assert_eq!(cap.taken(), 0);
     assert!(cap.try_enter(0).is_none());
+}
+
+#[test]
+fn a_call_of_grpc_gets_no_good_answer_of_http() {
+    let answer = |status, call: Option<CallAnswer>| {
+        let (fields, body) = (Vec::new(), Template::default());
+        one_step(StepKind::Static(StaticAnswer { status, fields, body, call }))
+    };
+    let call = CallAnswer { code: Code::Ok, text: Template::default(), message: Box::default() };
+    let called = Situation { grpc: true, ..situation(b"POST", &[0]) };
+    let taken = Verdict::Take { timeout: None };
+    assert_eq!(answer(200, None).judge(0, &called), Verdict::Skip(Skip::NotGrpc));
+    assert_eq!(answer(200, None).judge(0, &situation(b"POST", &[0])), taken);
+    assert_eq!(answer(503, None).judge(0, &called), taken, "an error is one in gRPC, too");
+    assert_eq!(answer(200, Some(call)).judge(0, &called), taken);
 }

@@ -5,6 +5,7 @@
 use fuseboard_core::classifier::{FailureClassifier, StatusSet, Verdict};
 use fuseboard_core::outlier::{DetectionKind, Detector, HostMonitor, OutlierPolicy};
 use fuseboard_core::{FailureKind, Outcome};
+use fuseboard_grpc::{Code, CodeSet};
 
 const LOCAL: [FailureKind; 6] = [
     FailureKind::ConnectFailed,
@@ -135,4 +136,24 @@ fn p11_the_detectors_that_are_off_stay_off() {
     host.record(host.begin(), Outcome::of_status(503), &policy);
     let trip = host.record(host.begin(), Outcome::of_status(502), &policy).map(|trip| trip.kinds().count());
     assert_eq!(trip, Some(1));
+}
+
+#[test]
+fn d44_p11_a_call_counts_as_what_stands_for_its_code_unless_the_code_is_named() {
+    let named = FailureClassifier {
+        failing_codes: CodeSet::EMPTY.with(Code::ResourceExhausted),
+        ignored_codes: CodeSet::EMPTY.with(Code::Unavailable),
+        ..FailureClassifier::default()
+    };
+    for (code, without, with) in [
+        (Code::Ok, [0, 0, 0], [0, 0, 0]),
+        (Code::NotFound, [0, 0, 0], [0, 0, 0]),
+        // A failure that stands for less than 500 is one of 500.
+        (Code::ResourceExhausted, [0, 0, 0], [2, 0, 0]),
+        (Code::Unavailable, [2, 2, 0], [1, 1, 1]),
+        (Code::Internal, [2, 0, 0], [2, 0, 0]),
+    ] {
+        assert_eq!(streaks_after(Outcome::Called(code), None, true), without, "{code}");
+        assert_eq!(streaks_after(Outcome::Called(code), Some(named.clone()), true), with, "{code}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fuseboard_core::classifier::{FailureClassifier, StatusSet, Verdict};
+use fuseboard_grpc::{Code, CodeSet};
 
 /// A setting of a [`FailureClassifier`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,8 +39,8 @@ impl ClassifierSetting {
     /// The value in force, as one would write it.
     pub fn value(self, classifier: &FailureClassifier) -> String {
         match self {
-            Self::Statuses => Statuses(classifier.failures).to_string(),
-            Self::IgnoredStatuses => Statuses(classifier.ignored).to_string(),
+            Self::Statuses => Answers(classifier.failures, classifier.failing_codes).to_string(),
+            Self::IgnoredStatuses => Answers(classifier.ignored, classifier.ignored_codes).to_string(),
             Self::ConnectFailures => verdict(classifier.connect_failed),
             Self::ConnectTimeouts => verdict(classifier.connect_timeout),
             Self::Timeouts => verdict(classifier.timeout),
@@ -58,10 +59,10 @@ fn verdict(verdict: Verdict) -> String {
     }
 }
 
-/// A set of statuses as a list: whole classes as `5xx`.
-pub(crate) struct Statuses(pub(crate) StatusSet);
+/// Statuses and codes of gRPC as a list: whole classes as `5xx`.
+pub(crate) struct Answers(pub(crate) StatusSet, pub(crate) CodeSet);
 
-impl fmt::Display for Statuses {
+impl fmt::Display for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut written = Vec::new();
         for class in 1..=5 {
@@ -73,6 +74,7 @@ impl fmt::Display for Statuses {
                 written.extend(members.iter().map(u16::to_string));
             }
         }
+        written.extend(self.1.iter().map(|code: Code| code.name().to_owned()));
         write!(f, "[{}]", written.join(", "))
     }
 }
@@ -84,9 +86,12 @@ mod tests {
     #[test]
     fn statuses_are_shown_as_one_would_write_them() {
         let set = StatusSet::class(5).with(404).with(429);
-        assert_eq!(Statuses(set).to_string(), "[404, 429, 5xx]");
-        assert_eq!(Statuses(StatusSet::class(5).without(501).without(500)).to_string().len(), 2 + 97 * 5 + 3);
-        assert_eq!(Statuses(StatusSet::EMPTY).to_string(), "[]");
+        let shown = |set| Answers(set, CodeSet::EMPTY).to_string();
+        assert_eq!(shown(set), "[404, 429, 5xx]");
+        assert_eq!(shown(StatusSet::class(5).without(501).without(500)).len(), 2 + 97 * 5 + 3);
+        assert_eq!(shown(StatusSet::EMPTY), "[]");
+        let codes = [Code::Unavailable, Code::Aborted].into_iter().collect();
+        assert_eq!(Answers(StatusSet::of(&[429]), codes).to_string(), "[429, ABORTED, UNAVAILABLE]");
     }
 
     #[test]

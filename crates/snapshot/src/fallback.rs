@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use fuseboard_core::classifier::StatusSet;
 use fuseboard_core::fallback::{FailureWord, FallbackPolicy, Match, Path, StepKind, Trigger, Triggers};
+use fuseboard_grpc::Code;
 
 use crate::ServiceName;
-use crate::failures::Statuses;
+use crate::failures::Answers;
 use crate::provenance::{Origin, Provenance, ResourceRef};
 
 /// What all `Fallback`s for a cluster make together, field by field. Steps that ask a service name it by its index in
@@ -111,7 +112,13 @@ impl ClusterFallback {
                 let limit = timeout.map(|timeout| format!(", within {}", time(timeout))).unwrap_or_default();
                 format!("service {}{limit}", name.unwrap_or_default())
             }
-            StepKind::Static(answer) => format!("static {}", answer.status),
+            StepKind::Static(answer) => {
+                let call = answer.call.as_ref().map(|call| match call.code {
+                    Code::Ok => format!(", gRPC OK with a message of {}", bytes(call.message.len())),
+                    code => format!(", gRPC {code}"),
+                });
+                format!("static {}{}", answer.status, call.unwrap_or_default())
+            }
         };
         let more = [
             step.on.as_ref().map(|on| format!("when {}", when(on))),
@@ -123,6 +130,11 @@ impl ClusterFallback {
         let words: Vec<String> = [kind].into_iter().chain(more.into_iter().flatten()).collect();
         words.join(", ")
     }
+}
+
+/// `1 byte`
+fn bytes(count: usize) -> String {
+    format!("{count} byte{}", if count == 1 { "" } else { "s" })
 }
 
 /// `shop.default.svc.cluster.local:80`, with the subset behind it where there is one.
@@ -161,8 +173,8 @@ fn when(on: &Triggers) -> String {
     let statuses = (400..600)
         .filter(|status| on.contains(Trigger::Status(*status)) && !told.contains(Trigger::Status(*status)));
     let statuses = statuses.fold(StatusSet::EMPTY, StatusSet::with);
-    if statuses != StatusSet::EMPTY {
-        words.push(Statuses(statuses).to_string().trim_matches(['[', ']']).to_owned());
+    if statuses != StatusSet::EMPTY || !on.codes().is_empty() {
+        words.push(Answers(statuses, on.codes()).to_string().trim_matches(['[', ']']).to_owned());
     }
     format!("[{}]", words.join(", "))
 }
@@ -199,6 +211,7 @@ mod tests {
         };
         assert_eq!(of(&["any"]), "[any]");
         assert_eq!(of(&["any", "429"]), "[any, 429]");
+        assert_eq!(of(&["ABORTED", "any"]), "[any, ABORTED]");
         assert_eq!(
             of(&["breaker.open", "breaker.probe_busy", "breaker.ramp", "timeout"]),
             "[breaker, timeout]"

@@ -21,14 +21,14 @@ const RULE_SOURCES: &[&str] = &["serde-saphyr", "saphyr-parser", "tonic", "kube"
 
 const RULES: &[Rule] = &[
     Rule { package: "grpc", inside: &[], forbidden: PURE },
-    Rule { package: "core", inside: &[], forbidden: PURE },
+    Rule { package: "core", inside: &["grpc"], forbidden: PURE },
     Rule { package: "http1", inside: &[], forbidden: PURE },
     Rule { package: "go", inside: &[], forbidden: PURE },
     Rule { package: "api", inside: &[], forbidden: RUNTIMES },
     Rule { package: "stats", inside: &[], forbidden: RUNTIMES },
     Rule { package: "tls", inside: &[], forbidden: PURE },
-    Rule { package: "snapshot", inside: &["core", "tls"], forbidden: RUNTIMES },
-    Rule { package: "config", inside: &["api", "core", "snapshot", "tls"], forbidden: RUNTIMES },
+    Rule { package: "snapshot", inside: &["core", "grpc", "tls"], forbidden: RUNTIMES },
+    Rule { package: "config", inside: &["api", "core", "grpc", "snapshot", "tls"], forbidden: RUNTIMES },
     Rule { package: "admin", inside: &["core", "stats", "snapshot"], forbidden: SOURCES },
     Rule {
         package: "proxy",

@@ -7,9 +7,9 @@ use crate::span::List;
 object! {
     /// What counts as a failure. All other answers count as successes; calls that the client gave up are not counted.
     pub struct Failures {
-        /// Answers that count as failures: statuses (429), classes (5xx), `gateway` (502, 503, 504), `server` (5xx). Default: 5xx.
+        /// Answers that count as failures: statuses (429), classes (5xx), `gateway` (502, 503, 504), `server` (5xx), codes of gRPC (UNAVAILABLE). A status stands for the codes that Envoy maps to it, too. Default: 5xx.
         statuses: optional List<IntOrText> = "statuses", Supported;
-        /// Answers that say nothing and are not counted as calls; goes before `statuses`. Default: none.
+        /// Answers that say nothing and are not counted as calls; goes before `statuses`, a named code of gRPC before a status. Default: none.
         ignored_statuses: optional List<IntOrText> = "ignoredStatuses", Supported;
         /// Connections that were refused or found no way. Default: `failure`.
         connect_failures: optional Weight = "connectFailures", Supported;

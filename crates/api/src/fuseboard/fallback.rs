@@ -18,7 +18,7 @@ object! {
         subset: optional String = "subset", Supported;
         /// The requests that it is for.
         matching: optional Match = "match", Supported;
-        /// The failures that it is for: `any`, `breaker`, `limit`, a refusal reason (`no_healthy`), `timeout`, `connect_failure`, `reset`, `protocol_error`, a status (503) or a class (5xx). Default: `any`, which is everything but answers below 500.
+        /// The failures that it is for: `any`, `breaker`, `limit`, a refusal reason (`no_healthy`), `timeout`, `connect_failure`, `reset`, `protocol_error`, a status (503), a class (5xx) or a code of gRPC (UNAVAILABLE). Default: `any`, which is everything but answers below 500.
         when: optional List<IntOrText> = "when", Supported;
         /// What is kept of good answers, where there is a step `cached`.
         cache: optional Cache = "cache", Supported;
@@ -113,6 +113,22 @@ object! {
         /// Body, filled in likewise; `$$` is a dollar. Default: empty.
         body: optional String = "body", Supported;
         /// A file with the body, beside the file of this rule or in a folder below; read with the rules, up to 64 KiB.
+        body_file: optional String = "bodyFile", Supported;
+        /// What calls of gRPC get. Absent: a status from 400 on ends them with the code that Envoy maps it to, and others leave the step out.
+        grpc: optional Call = "grpc", Supported;
+    }
+}
+
+object! {
+    /// How a call of gRPC is answered: with a message, or with an error.
+    pub struct Call {
+        /// The code by name (UNAVAILABLE). Default: OK.
+        status: optional String = "status", Supported;
+        /// Words of an error for the caller (`grpc-message`), filled in like the body.
+        message: optional String = "message", Supported;
+        /// The answer's only message, encoded as its type says, in base64. Default: a message whose fields are all at their defaults.
+        body: optional String = "body", Supported;
+        /// A file with the encoded message, where `bodyFile` of the answer may lie.
         body_file: optional String = "bodyFile", Supported;
     }
 }

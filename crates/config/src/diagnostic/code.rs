@@ -306,6 +306,9 @@ codes! {
     FallbackWithoutSteps = "FB267", Warning, applies;
     /// `maxAnswerBytes` is more than `maxBytes`: no answer of that size is ever kept.
     AnswerLargerThanCache = "FB268", Warning, applies;
+    /// A `Fallback` says something of calls of gRPC (a code in `when`, `grpc` in a step), but is for no POST, which every such call
+    /// is: where no methods are written, a chain is for GET, HEAD and OPTIONS.
+    CallsNotMatched = "FB269", Warning, applies;
     /// The result of resolving contradicts itself. Never the fault of the files: please report it.
     Inconsistent = "FB299", Error, applies;
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use fuseboard_api::Spanned;
 use fuseboard_api::tree::{Entry, Node, Value};
 
@@ -17,7 +18,11 @@ pub(super) const MAX_BODY: usize = 64 << 10;
 /// The resource with each `bodyFile` read into a `body` beside it; `None`: there is none. What cannot be read is reported.
 pub(super) fn inline(node: &Node, source: &Source, report: &mut Report<'_>) -> Option<Node> {
     let steps = node.get("spec")?.get("steps")?.elements();
-    if !steps.iter().any(|step| step.get("static").is_some_and(|fixed| fixed.get("bodyFile").is_some())) {
+    let has_file = |fixed: &Node| {
+        fixed.get("bodyFile").is_some()
+            || fixed.get("grpc").is_some_and(|call| call.get("bodyFile").is_some())
+    };
+    if !steps.iter().any(|step| step.get("static").is_some_and(has_file)) {
         return None;
     }
     let mut inlined = node.clone();
@@ -29,7 +34,11 @@ pub(super) fn inline(node: &Node, source: &Source, report: &mut Report<'_>) -> O
         let step_path = spec.item("steps", index);
         let path = step_path.key("static");
         if let Some(Node { value: Value::Map(fixed), .. }) = inner(Some(step), "static") {
-            of_answer(fixed, source, &path, report);
+            of_answer(fixed, source, text_of, &path, report);
+        }
+        let call = inner(inner(Some(step), "static"), "grpc");
+        if let Some(Node { value: Value::Map(call), .. }) = call {
+            of_answer(call, source, |_, bytes| Ok(BASE64_STANDARD.encode(bytes)), &path.key("grpc"), report);
         }
     }
     Some(inlined)
@@ -40,7 +49,23 @@ fn inner<'n>(node: Option<&'n mut Node>, key: &str) -> Option<&'n mut Node> {
     entries.iter_mut().find(|entry| entry.key.value == key).map(|entry| &mut entry.node)
 }
 
-fn of_answer(fixed: &mut Vec<Entry>, source: &Source, path: &FieldPath<'_>, report: &mut Report<'_>) {
+/// What a file holds as the value of `body`.
+type Written = fn(&Path, Vec<u8>) -> Result<String, Problem>;
+
+/// What is wrong with a file, and what to do.
+type Problem = (String, &'static str);
+
+fn text_of(file: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
+    String::from_utf8(bytes).map_err(|_| (format!("{} is not UTF-8", file.display()), "save it as UTF-8"))
+}
+
+fn of_answer(
+    fixed: &mut Vec<Entry>,
+    source: &Source,
+    written: Written,
+    path: &FieldPath<'_>,
+    report: &mut Report<'_>,
+) {
     let Some(entry) = fixed.iter().find(|entry| entry.key.value == "bodyFile") else { return };
     let (key, span, Some(name)) = (entry.key.span, entry.node.span, entry.node.text()) else { return };
     let path = path.key("bodyFile");
@@ -49,7 +74,7 @@ fn of_answer(fixed: &mut Vec<Entry>, source: &Source, path: &FieldPath<'_>, repo
         report.add(Code::FieldsExclude, key, &path, message, "delete body or bodyFile");
         return;
     }
-    match read(source, name) {
+    match read(source, name, written) {
         Ok(text) => {
             let body = Node { span, value: Value::Scalar { text, plain: false } };
             fixed.push(Entry { key: Spanned::new("body".to_owned(), key), node: body });
@@ -58,8 +83,8 @@ fn of_answer(fixed: &mut Vec<Entry>, source: &Source, path: &FieldPath<'_>, repo
     }
 }
 
-/// The text of a file beside the rule's, or below it.
-fn read(source: &Source, name: &str) -> Result<String, (String, &'static str)> {
+/// What a file beside the rule's, or below it, says.
+fn read(source: &Source, name: &str, written: Written) -> Result<String, Problem> {
     let own = Path::new(name);
     let inside = own.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !inside || name.is_empty() {
@@ -75,14 +100,13 @@ fn read(source: &Source, name: &str) -> Result<String, (String, &'static str)> {
         Ok(false) => Err(io::Error::other("it is no file")),
         Err(error) => Err(error),
     };
-    match (read, String::from_utf8(bytes)) {
-        (Err(error), _) => {
+    match read {
+        Err(error) => {
             Err((format!("{} cannot be read: {error}", file.display()), "create it, or write body"))
         }
-        (Ok(length), _) if length > MAX_BODY => {
+        Ok(length) if length > MAX_BODY => {
             Err((format!("{} has more than 64 KiB", file.display()), "let a service answer with so much"))
         }
-        (Ok(_), Ok(text)) => Ok(text),
-        (Ok(_), Err(_)) => Err((format!("{} is not UTF-8", file.display()), "save it as UTF-8")),
+        Ok(_) => written(&file, bytes),
     }
 }

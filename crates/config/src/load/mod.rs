@@ -9,7 +9,7 @@ mod rules;
 mod suggest;
 mod yaml;
 
-pub(crate) use rules::word_of;
+pub(crate) use rules::{base64_of, word_of};
 pub use suggest::nearest;
 
 use std::collections::HashMap;

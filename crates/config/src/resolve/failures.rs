@@ -4,6 +4,7 @@ use fuseboard_api::fuseboard::failures::{Failures, Weight};
 use fuseboard_api::scalar::IntOrText;
 use fuseboard_api::{List, Span, Spanned};
 use fuseboard_core::classifier::{FailureClassifier, StatusSet, Verdict};
+use fuseboard_grpc::CodeSet;
 use fuseboard_snapshot::ClassifierSetting;
 
 use crate::status_class;
@@ -46,6 +47,8 @@ pub(super) fn classifier<'a>(
     FailureClassifier {
         failures: failures.map_or(default.failures, statuses),
         ignored: ignored.map_or(default.ignored, statuses),
+        failing_codes: failures.map_or(default.failing_codes, codes),
+        ignored_codes: ignored.map_or(default.ignored_codes, codes),
         connect_failed: verdict(ClassifierSetting::ConnectFailures, default.connect_failed),
         connect_timeout: verdict(ClassifierSetting::ConnectTimeouts, default.connect_timeout),
         timeout: verdict(ClassifierSetting::Timeouts, default.timeout),
@@ -59,4 +62,12 @@ fn statuses(list: &List<IntOrText>) -> StatusSet {
         IntOrText::Int(number) => u16::try_from(*number).map_or(set, |status| set.with(status)),
         IntOrText::Text(text) => status_class::parse(text).map_or(set, |class| set.and(&class)),
     })
+}
+
+fn codes(list: &List<IntOrText>) -> CodeSet {
+    let named = list.iter().filter_map(|answer| match &answer.value {
+        IntOrText::Text(text) => status_class::code(text),
+        IntOrText::Int(_) => None,
+    });
+    named.collect()
 }

@@ -11,9 +11,10 @@ use fuseboard_api::fuseboard::fallback as raw;
 use fuseboard_api::scalar::IntOrText;
 use fuseboard_api::{List, Span, Spanned};
 use fuseboard_core::fallback::{
-    CachePolicy, DEFAULT_CONCURRENT, FallbackPolicy, Match, Path, StaticAnswer, Step, StepKind, Template,
-    Triggers,
+    CachePolicy, CallAnswer, DEFAULT_CONCURRENT, FallbackPolicy, Match, Path, StaticAnswer, Step, StepKind,
+    Template, Triggers,
 };
+use fuseboard_grpc::Code as Called;
 use fuseboard_snapshot::{
     Cluster, ClusterFallback, FallbackSetting, Origin, Provenance, ServiceName, WrittenStep,
 };
@@ -26,7 +27,7 @@ use super::rule_index::RuleIndex;
 use super::unknown_target::{Known, Target};
 use crate::bytes;
 use crate::diagnostic::{Code, Diagnostics};
-use crate::load::word_of;
+use crate::load::{base64_of, word_of};
 use crate::set::Resource;
 use crate::workload::Workload;
 
@@ -371,7 +372,12 @@ fn answer(fixed: &raw::Static) -> StaticAnswer {
         fields.insert(0, ("content-type".into(), template("text/plain")));
     }
     let status = fixed.status.as_ref().and_then(|status| u16::try_from(status.value).ok()).unwrap_or(200);
-    StaticAnswer { status, fields, body }
+    let call = fixed.grpc.as_ref().map(|call| CallAnswer {
+        code: call.status.as_ref().and_then(|status| Called::of_name(status)).unwrap_or(Called::Ok),
+        text: call.message.as_ref().map(|text| template(text)).unwrap_or_default(),
+        message: call.body.as_ref().and_then(|body| base64_of(body)).unwrap_or_default().into(),
+    });
+    StaticAnswer { status, fields, body, call }
 }
 
 fn matching_of(written: &raw::Match) -> Match {

@@ -16,6 +16,7 @@ pub(super) fn check(
     at: &[StepAt<'_>],
     diagnostics: &mut Diagnostics,
 ) {
+    report_calls(policy, settings, at, diagnostics);
     let mut ended: Option<usize> = None;
     for (index, (step, place)) in policy.steps.iter().zip(at).enumerate() {
         if let Some(ended) = ended {
@@ -52,6 +53,34 @@ pub(super) fn check(
         let found = resource.diagnostic(Code::AnswerLargerThanCache, *span, message);
         let help = "write a larger maxBytes, or a smaller maxAnswerBytes";
         diagnostics.push(found.field(format!("spec.{}", setting.path())).help(help));
+    }
+}
+
+/// Says so where calls of gRPC are thought of, but never matched.
+fn report_calls(
+    policy: &FallbackPolicy,
+    settings: &Cascaded<'_>,
+    at: &[StepAt<'_>],
+    diagnostics: &mut Diagnostics,
+) {
+    let posts =
+        |matching: &Match| matching.methods.is_empty() || matching.methods.iter().any(|own| &**own == "POST");
+    let help = "write match: {methods: [POST]}, and paths, as such a call may change something";
+    let when = settings.spans.iter().find(|(setting, ..)| *setting == FallbackSetting::When);
+    if let Some((setting, resource, span)) = when.filter(|_| !policy.on.codes().is_empty())
+        && !posts(&policy.matching)
+    {
+        let message = "a code of gRPC is named, but the chain is for no POST, which every call of gRPC is";
+        let found = resource.diagnostic(Code::CallsNotMatched, *span, message);
+        diagnostics.push(found.field(format!("spec.{}", setting.path())).help(help));
+    }
+    for (step, place) in policy.steps.iter().zip(at) {
+        let named = step.on.is_some_and(|on| !on.codes().is_empty());
+        let written = matches!(&step.kind, StepKind::Static(answer) if answer.call.is_some());
+        if (named || written) && !(posts(&policy.matching) && posts(&step.matching)) {
+            let message = "the step speaks of gRPC, but gets no POST, which every call of gRPC is";
+            place.report(Code::CallsNotMatched, message.to_owned(), help, diagnostics);
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Situation<'a> {
     pub path: &'a [u8],
     /// All of its body is there, or will come.
     pub body_kept: bool,
+    /// It is a call of gRPC.
+    pub grpc: bool,
     /// What its time-out leaves; `None`: it has none.
     pub time_left: Option<Duration>,
     /// The clusters that it was meant for so far, the first one included.
@@ -49,6 +51,8 @@ pub enum Skip {
     Loop,
     /// It was sent on as often as it may be.
     TooManyHops,
+    /// What is written there is a good answer of HTTP, which a call of gRPC can do nothing with.
+    NotGrpc,
 }
 
 impl Skip {
@@ -61,6 +65,7 @@ impl Skip {
             Self::NoTime => "no_time",
             Self::Loop => "loop",
             Self::TooManyHops => "too_many_hops",
+            Self::NotGrpc => "not_grpc",
         })
     }
 }
@@ -74,10 +79,13 @@ impl FallbackPolicy {
         if !meant {
             return Verdict::Skip(Skip::NotMeant);
         }
-        match step.kind {
+        match &step.kind {
+            StepKind::Static(answer) if situation.grpc && !answer.answers_calls() => {
+                Verdict::Skip(Skip::NotGrpc)
+            }
             StepKind::Cached { .. } if !is_safe(situation.method) => Verdict::Skip(Skip::Unsafe),
             StepKind::Cached { .. } | StepKind::Static(_) => Verdict::Take { timeout: None },
-            StepKind::Service { target, timeout } => service(target, timeout, situation),
+            StepKind::Service { target, timeout } => service(*target, *timeout, situation),
         }
     }
 }

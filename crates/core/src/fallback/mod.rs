@@ -17,8 +17,8 @@ pub use cap::{Cap, CapPermit};
 pub use chain::{Situation, Skip, Verdict};
 pub use control::{AnswerFacts, CacheControl, NotStored, RequestFacts, Storable, admit, vary_names};
 pub use policy::{
-    CachePolicy, DEFAULT_CONCURRENT, FallbackPolicy, MAX_HOPS, MAX_STEPS, Match, Path, StaticAnswer, Step,
-    StepKind,
+    CachePolicy, CallAnswer, DEFAULT_CONCURRENT, FallbackPolicy, MAX_HOPS, MAX_STEPS, Match, Path,
+    StaticAnswer, Step, StepKind,
 };
 pub use template::{Placeholder, Template, UnknownPlaceholder, Values};
 pub use trigger::{FailureWord, Trigger, Triggers};

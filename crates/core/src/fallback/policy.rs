@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fuseboard_grpc::Code;
+
 use super::template::Template;
 use super::trigger::{Trigger, Triggers};
 
@@ -70,6 +72,32 @@ pub struct StaticAnswer {
     pub fields: Vec<(Box<str>, Template)>,
     /// Its body.
     pub body: Template,
+    /// What a call of gRPC gets in place of status and body.
+    pub call: Option<CallAnswer>,
+}
+
+/// How a call of gRPC is answered: with a message, or with an error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallAnswer {
+    /// How it ends.
+    pub code: Code,
+    /// The words of an error.
+    pub text: Template,
+    /// The message, encoded, of one that ends well.
+    pub message: Box<[u8]>,
+}
+
+impl StaticAnswer {
+    /// Whether a call of gRPC can be answered by it: an answer of HTTP that is no error holds no message.
+    pub const fn answers_calls(&self) -> bool {
+        self.call.is_some() || self.status >= 400
+    }
+
+    /// Everything in it that is filled in.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let call = self.call.as_ref().map(|call| &call.text);
+        self.fields.iter().map(|(_, template)| template).chain([&self.body]).chain(call)
+    }
 }
 
 /// What is kept of good answers.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use fuseboard_grpc::{Code, CodeSet};
+
 use crate::classifier::StatusSet;
 use crate::refusal::RefusalReason;
 
@@ -14,6 +16,8 @@ pub enum Trigger {
     Failed(FailureWord),
     /// The upstream answered with this status.
     Status(u16),
+    /// The upstream ended a call of gRPC with this code, and no message came before.
+    Called(Code),
 }
 
 /// How no answer came.
@@ -50,6 +54,7 @@ impl fmt::Display for Trigger {
             Self::Refused(reason) => f.write_str(reason.token()),
             Self::Failed(word) => f.write_str(word.token()),
             Self::Status(status) => write!(f, "{status}"),
+            Self::Called(code) => write!(f, "{code}"),
         }
     }
 }
@@ -62,11 +67,13 @@ pub struct Triggers {
     /// By place in [`FailureWord::ALL`].
     failed: u8,
     statuses: StatusSet,
+    /// Those that are named; a code is among them, too, by the status that stands for it.
+    codes: CodeSet,
 }
 
 impl Triggers {
     /// None.
-    pub const NONE: Self = Self { refused: 0, failed: 0, statuses: StatusSet::EMPTY };
+    pub const NONE: Self = Self { refused: 0, failed: 0, statuses: StatusSet::EMPTY, codes: CodeSet::EMPTY };
 
     /// Everything but answers below 500: what is meant where nothing is written.
     pub fn any() -> Self {
@@ -83,7 +90,7 @@ impl Triggers {
         })
     }
 
-    /// What a word means: `any`, `breaker`, `limit`, a token, a class (`5xx`) or a status.
+    /// What a word means: `any`, `breaker`, `limit`, a token, a class (`5xx`), a status or a code of gRPC (`UNAVAILABLE`).
     pub fn of_word(word: &str) -> Option<Self> {
         let group = |of: fn(RefusalReason) -> bool| {
             Self::reasons().filter(|reason| of(*reason)).map(Trigger::Refused).collect()
@@ -106,7 +113,15 @@ impl Triggers {
         if let Some(failed) = FailureWord::ALL.into_iter().find(|failed| failed.token() == word) {
             return Some(Trigger::Failed(failed));
         }
+        if let Some(code) = Self::named_codes().find(|code| code.name() == word) {
+            return Some(Trigger::Called(code));
+        }
         word.parse().ok().filter(|status| (400..=599).contains(status)).map(Trigger::Status)
+    }
+
+    /// The codes that a call can fail with.
+    pub fn named_codes() -> impl Iterator<Item = Code> {
+        Code::ALL.into_iter().filter(|code| *code != Code::Ok)
     }
 
     /// The words that mean something, besides statuses.
@@ -115,6 +130,7 @@ impl Triggers {
             .into_iter()
             .chain(Self::reasons().map(RefusalReason::token))
             .chain(FailureWord::ALL.into_iter().map(FailureWord::token))
+            .chain(Self::named_codes().map(Code::name))
     }
 
     /// Everything of `other` too.
@@ -123,6 +139,7 @@ impl Triggers {
         self.refused |= other.refused;
         self.failed |= other.failed;
         self.statuses = self.statuses.and(&other.statuses);
+        self.codes = self.codes.and(other.codes);
         self
     }
 
@@ -137,6 +154,7 @@ impl Triggers {
             Trigger::Refused(reason) => self.refused |= bit(reason),
             Trigger::Failed(word) => self.failed |= 1 << word as u8,
             Trigger::Status(status) => self.statuses = self.statuses.with(status),
+            Trigger::Called(code) => self.codes = self.codes.with(code),
         }
     }
 
@@ -151,6 +169,7 @@ impl Triggers {
             Trigger::Refused(reason) => self.refused & bit(reason) != 0,
             Trigger::Failed(word) => self.failed & (1 << word as u8) != 0,
             Trigger::Status(status) => self.statuses.contains(status),
+            Trigger::Called(code) => self.codes.contains(code) || self.statuses.contains(code.to_http()),
         }
     }
 
@@ -162,6 +181,16 @@ impl Triggers {
     /// The answers among them.
     pub const fn statuses(&self) -> &StatusSet {
         &self.statuses
+    }
+
+    /// The codes of gRPC among them that are named.
+    pub const fn codes(&self) -> CodeSet {
+        self.codes
+    }
+
+    /// Whether some call of gRPC can end so that it is among them.
+    pub fn has_calls(&self) -> bool {
+        Self::named_codes().any(|code| self.contains(Trigger::Called(code)))
     }
 }
 
@@ -208,10 +237,16 @@ mod tests {
             assert!(Triggers::of_word(word).is_some_and(|set| !set.is_empty()), "{word}");
         }
         let limit = Triggers::of_word("limit").unwrap();
+        let named = Triggers::of_word("RESOURCE_EXHAUSTED").unwrap();
+        assert!(named.contains(Trigger::Called(Code::ResourceExhausted)));
+        assert!(!named.contains(Trigger::Called(Code::Unavailable)) && !named.contains(Trigger::Status(429)));
+        let status = Triggers::of_word("503").unwrap();
+        assert!(status.contains(Trigger::Called(Code::Unavailable)), "which 503 stands for");
+        assert!(status.has_calls() && named.has_calls() && !limit.has_calls());
         assert!(limit.contains(Trigger::Refused(RefusalReason::LimitQueueFull)));
         assert!(!limit.contains(Trigger::Refused(RefusalReason::NoHealthy)));
         assert!(Triggers::of_word("404").unwrap().contains(Trigger::Status(404)));
-        for word in ["", "2xx", "200", "600", "limit.retries", "timeouts"] {
+        for word in ["", "2xx", "200", "600", "limit.retries", "timeouts", "OK", "unavailable"] {
             assert_eq!(Triggers::of_word(word), None, "{word}");
         }
         assert!(Triggers::any().covers(&limit) && !limit.covers(&Triggers::any()));

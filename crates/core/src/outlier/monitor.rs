@@ -212,7 +212,7 @@ impl HostMonitor {
 /// What an outcome is taken for, where a classifier says what counts: as Envoy's error matcher, a status that it names is
 /// a failure with at least 500, and any other answer a success.
 fn classified(outcome: Outcome, classifier: &FailureClassifier) -> Outcome {
-    match (classifier.judge(outcome), outcome) {
+    match (classifier.judge(outcome), outcome.as_http()) {
         (classifier::Verdict::Ignored, _) => Outcome::Abandoned,
         (classifier::Verdict::Success, _) => Outcome::Success { status: 200 },
         (classifier::Verdict::Failure, Outcome::Success { status }) => {
@@ -226,10 +226,13 @@ fn classified(outcome: Outcome, classifier: &FailureClassifier) -> Outcome {
 /// With split they touch only the local-origin streak, and answers count with their own status.
 fn verdict(outcome: Outcome, policy: &OutlierPolicy) -> Verdict {
     let split = policy.split_external_local_origin_errors;
-    let outcome = policy.classifier.as_ref().map_or(outcome, |classifier| classified(outcome, classifier));
+    let outcome = match &policy.classifier {
+        Some(classifier) => classified(outcome, classifier),
+        None => outcome.as_http(),
+    };
     match outcome {
         Outcome::Abandoned => Verdict::Nothing,
-        Outcome::Success { .. } => Verdict::Answer(200),
+        Outcome::Success { .. } | Outcome::Called(_) => Verdict::Answer(200),
         Outcome::Failure(FailureKind::Status(status)) if status >= 500 => Verdict::Answer(status),
         Outcome::Failure(FailureKind::Status(_)) => Verdict::Answer(500),
         Outcome::Failure(kind) if split => Verdict::LocalOrigin { connected: !kind.is_connect() },

@@ -265,9 +265,9 @@ impl Exchange<'_> {
             self.account.was_not_processed();
             Outcome::Abandoned
         } else {
-            Outcome::of_status(self.judged_status(answer.status, facts.grpc_status))
+            self.outcome_of_head(answer.status, self.code_in_head(facts.grpc_status))
         };
-        // What the answer's body does says no more of a host that has failed, or has done nothing.
+        // What the answer's body does says no more of a host that has failed, or has done nothing. A code in the head is all there is.
         if !matches!(outcome, Outcome::Success { .. }) {
             held.record(outcome, self.now);
         }
@@ -277,8 +277,12 @@ impl Exchange<'_> {
             self.drop_answer(held, incoming, answer, length);
             return Served::Retry(after);
         }
-        if self.may_give_way(held, answer.status) {
-            return Served::Ended(self.hold_back(held, incoming, answer, length).await);
+        match self.gives_way(held, incoming, answer, length, facts).await {
+            Ok(None) => {}
+            Ok(Some(trigger)) => {
+                return Served::Ended(self.hold_back(held, incoming, answer, length, trigger).await);
+            }
+            Err(ended) => return Served::Ended(ended),
         }
         Served::Ended(self.forward(held, incoming, answer, length).await)
     }

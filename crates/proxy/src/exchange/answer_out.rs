@@ -19,6 +19,8 @@ pub(super) struct Out<'a> {
     pub(super) fields: &'a [u8],
     pub(super) has_date: bool,
     pub(super) body: &'a [u8],
+    /// Field lines behind the body.
+    pub(super) trailers: Option<&'a [u8]>,
     /// Of an answer to HEAD: the length that its server told.
     pub(super) told_length: Option<u64>,
     /// How old it is, and by how much too old.
@@ -42,7 +44,9 @@ impl Exchange<'_> {
         let mut out = std::mem::take(&mut self.down.output);
         write::status_line(&mut out, Version::Http11, answer.status, answer.reason);
         out.extend_from_slice(answer.fields);
-        if has_body {
+        if answer.trailers.is_some() {
+            write::field(&mut out, b"transfer-encoding", b"chunked");
+        } else if has_body {
             let own = answer.body.len() as u64;
             let length = answer.told_length.filter(|_| is_head && own == 0).unwrap_or(own);
             write::field_number(&mut out, b"content-length", length);
@@ -72,7 +76,13 @@ impl Exchange<'_> {
         }
         self.write_connection(&mut out);
         write::end_head(&mut out);
-        if has_body && !is_head {
+        if let Some(trailers) = answer.trailers {
+            write::chunk(&mut out, answer.body);
+            out.extend_from_slice(b"0\r\n");
+            out.extend_from_slice(trailers);
+            write::end_head(&mut out);
+            self.account.bytes_sent += answer.body.len() as u64;
+        } else if has_body && !is_head {
             out.extend_from_slice(answer.body);
             self.account.bytes_sent += answer.body.len() as u64;
         }

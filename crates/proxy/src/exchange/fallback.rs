@@ -11,6 +11,7 @@ use fuseboard_core::fallback::{
     FailureWord, FallbackPolicy, Lookup, Situation, Skip, StaticAnswer, Step, StepKind, Template, Trigger,
     Values, Verdict,
 };
+use fuseboard_grpc::Code;
 use fuseboard_http1::HeaderName;
 
 use super::account::Account;
@@ -71,7 +72,7 @@ enum Came {
 /// How an end is called that a chain may be for.
 fn trigger(ended: Ended) -> Option<Trigger> {
     let cause = match ended {
-        Ended::Replaceable(status) => return Some(Trigger::Status(status)),
+        Ended::Replaceable(trigger) => return Some(trigger),
         Ended::Failed(cause) => cause,
         Ended::Answered | Ended::Broken(_) | Ended::Gone => return None,
     };
@@ -145,6 +146,7 @@ impl Exchange<'_> {
             method: head.method_bytes(),
             path: head.path(),
             body_kept: self.body.replayable,
+            grpc: self.may_be_answered_in_grpc(),
             time_left: self.account.time_left(self.now, self.body.decoder.is_complete()),
             visited,
         };
@@ -200,6 +202,7 @@ impl Exchange<'_> {
             has_date: hit.answer.has_date,
             body: &hit.answer.body,
             told_length: hit.answer.told_length,
+            trailers: None,
             cached: Some((hit.age, hit.stale_by)),
             fallback: Some(&header),
             replaces: true,
@@ -210,7 +213,7 @@ impl Exchange<'_> {
 
     /// The answer that is written in the rule.
     async fn answer_as_written(&mut self, chain: &Chain<'_>, answer: &StaticAnswer) -> Came {
-        let templates = answer.fields.iter().map(|(_, template)| template).chain([&answer.body]);
+        let templates = answer.templates();
         let id = if templates.into_iter().any(Template::asks_for_request_id) {
             self.harmless_request_id()
         } else {
@@ -219,15 +222,15 @@ impl Exchange<'_> {
         let reason = chain.trigger.to_string();
         let host = &chain.view.config.service.host;
         let values = Values { host, reason: &reason, request_id: &id };
+        let header = chain.header("static", None);
+        if self.may_be_answered_in_grpc() {
+            return Came::Ended(self.write_call(answer, &values, &header).await);
+        }
         let (mut fields, mut body) = (Vec::new(), Vec::new());
-        for (name, template) in &answer.fields {
-            fields.extend_from_slice(name.as_bytes());
-            fields.extend_from_slice(b": ");
-            template.render(&values, &mut fields);
-            fields.extend_from_slice(b"\r\n");
+        for field in &answer.fields {
+            write_field(field, &values, &mut fields);
         }
         answer.body.render(&values, &mut body);
-        let header = chain.header("static", None);
         let out = Out {
             status: answer.status,
             reason: fuseboard_http1::write::reason(answer.status).as_bytes(),
@@ -235,6 +238,7 @@ impl Exchange<'_> {
             has_date: false,
             body: &body,
             told_length: None,
+            trailers: None,
             cached: None,
             fallback: Some(&header),
             replaces: true,
@@ -297,7 +301,7 @@ impl Exchange<'_> {
                 // What the client did wrong no step makes right.
                 if client_is_at_fault(cause) { Came::Ended(ended) } else { Came::Nothing(trigger) }
             }
-            Ended::Replaceable(status) => Came::Nothing(status.to_string()),
+            Ended::Replaceable(trigger) => Came::Nothing(trigger.to_string()),
             Ended::Answered | Ended::Broken(_) => {
                 self.account.replaced_by(inner.status(), &header);
                 Came::Ended(ended)
@@ -331,6 +335,11 @@ impl Exchange<'_> {
             return;
         }
         self.account.fail(cause);
+        if self.is_grpc() {
+            // What it would have been told, which the metrics count.
+            self.account.shows(200);
+            self.account.told_in_grpc(Code::of_http(cause.row().status));
+        }
         if cause.is_of_cluster() {
             self.account.cluster_stats(&self.worker, |block| block.codes.inc(cause.row().status));
         }
@@ -345,7 +354,7 @@ impl Exchange<'_> {
         self.count_fallback(view, |block| match skip {
             Skip::BodyTooLarge => block.chain.body_too_large.inc(),
             Skip::Loop | Skip::TooManyHops => block.chain.loop_refused.inc(),
-            Skip::NotMeant | Skip::Unsafe | Skip::NoTime => {}
+            Skip::NotMeant | Skip::Unsafe | Skip::NoTime | Skip::NotGrpc => {}
         });
     }
 
@@ -360,6 +369,14 @@ impl Exchange<'_> {
         let id = own.unwrap_or_else(|| self.account.request_id(&worker).to_vec());
         String::from_utf8_lossy(&id).into_owned()
     }
+}
+
+/// A field of a written answer.
+pub(super) fn write_field((name, value): &(Box<str>, Template), values: &Values<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    value.render(values, out);
+    out.extend_from_slice(b"\r\n");
 }
 
 const fn client_is_at_fault(cause: Cause) -> bool {

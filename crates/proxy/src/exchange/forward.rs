@@ -226,8 +226,8 @@ impl Exchange<'_> {
         if passing.framing == Framing::Chunked {
             self.down.output.extend_from_slice(write::LAST_CHUNK);
         }
-        let judged = self.judged_by_trailers(passing.status, &passing.decoder);
-        held.record(Outcome::of_status(judged), self.now);
+        let outcome = self.outcome_of_whole(passing.status, &passing.decoder);
+        held.record(outcome, self.now);
         if let Some(copy) = passing.copy.take() {
             copy.finish(&held.cluster.view);
         }

@@ -3,12 +3,19 @@
 
 use std::time::Duration;
 
-use fuseboard_grpc::{Code, encoded, is_grpc, parse_timeout, timeout_value};
+use fuseboard_core::Outcome;
+use fuseboard_core::fallback::{StaticAnswer, Values};
+use fuseboard_grpc::{Code, encoded, is_grpc, parse_timeout, prefix, timeout_value};
 use fuseboard_http1::{BodyDecoder, HeaderName, Limits, ResponseSummary, Version, write};
 
-use super::Exchange;
+use super::answer_out::Out;
+use super::fallback::write_field;
 use super::reply::SERVER;
+use super::{Ended, Exchange};
 use crate::local_reply::Row;
+
+/// Bytes of a text in `grpc-message`: callers bound what they take of fields.
+const LONGEST_WORDS: usize = 1024;
 
 impl Exchange<'_> {
     /// Whether the request says that it is gRPC.
@@ -54,32 +61,86 @@ impl Exchange<'_> {
         write::field(out, b"server", SERVER);
     }
 
+    /// Whether a written answer must be one of gRPC. One with a message needs trailers.
+    pub(super) fn may_be_answered_in_grpc(&self) -> bool {
+        self.is_grpc() && self.request.version == Version::Http11
+    }
+
+    /// A written answer: a message and its good end, or an end alone. What is written for HTTP only ends the call as it would have
+    /// ended by a host that knows nothing of gRPC, with the beginning of its body for words.
+    pub(super) async fn write_call(
+        &mut self,
+        answer: &StaticAnswer,
+        values: &Values<'_>,
+        header: &str,
+    ) -> Ended {
+        let mut fields = b"content-type: application/grpc\r\n".to_vec();
+        for field in answer.fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type")) {
+            write_field(field, values, &mut fields);
+        }
+        let (code, template) = match &answer.call {
+            Some(call) => (call.code, &call.text),
+            None => (Code::of_http(answer.status), &answer.body),
+        };
+        let (mut words, mut end) = (Vec::new(), Vec::new());
+        template.render(values, &mut words);
+        words.truncate(LONGEST_WORDS);
+        write::field_number(&mut end, b"grpc-status", u64::from(code.number()));
+        if !words.is_empty() {
+            write::field(&mut end, b"grpc-message", &encoded(&words));
+        }
+        let message = answer.call.as_ref().filter(|_| code == Code::Ok).and_then(|call| {
+            let prefix = prefix(false, call.message.len())?;
+            Some([&prefix, &*call.message].concat())
+        });
+        if message.is_none() {
+            fields.append(&mut end);
+        }
+        let out = Out {
+            status: 200,
+            reason: b"OK",
+            fields: &fields,
+            has_date: false,
+            body: message.as_deref().unwrap_or_default(),
+            told_length: None,
+            trailers: message.as_ref().map(|_| &*end),
+            cached: None,
+            fallback: Some(header),
+            replaces: true,
+            by_us: true,
+        };
+        self.write_out(&out).await
+    }
+
     /// Follows the body of an answer; of a call of gRPC its trailers are kept.
     pub(super) fn decoder_of(&self, answer: ResponseSummary) -> BodyDecoder {
         let decoder = BodyDecoder::new(answer.framing, Limits::default());
         if self.grpc { decoder.keeping_trailers() } else { decoder }
     }
 
-    /// The status that the host is judged by, by what its answer's head says.
-    pub(super) fn judged_status(&mut self, status: u16, in_head: Option<u32>) -> u16 {
-        let Some(number) = in_head.filter(|_| self.grpc) else { return status };
-        self.judge_grpc(number.to_string().as_bytes()).unwrap_or(status)
+    /// The code in an answer's head, if the request is a call of gRPC.
+    pub(super) fn code_in_head(&self, number: Option<u32>) -> Option<Code> {
+        let number = number.filter(|_| self.grpc)?;
+        Some(Code::of_number(number).unwrap_or(Code::Unknown))
+    }
+
+    /// What the host is judged by, by what its answer's head says.
+    pub(super) fn outcome_of_head(&mut self, status: u16, code: Option<Code>) -> Outcome {
+        let Some(code) = code else { return Outcome::of_status(status) };
+        self.account.told_in_grpc(code);
+        Outcome::Called(code)
     }
 
     /// The same when all of the answer is there.
-    pub(super) fn judged_by_trailers(&mut self, status: u16, decoder: &BodyDecoder) -> u16 {
-        if !self.grpc {
-            return status;
-        }
-        let mut trailers = decoder.trailer_fields();
-        let value =
-            trailers.find(|(name, _)| name.eq_ignore_ascii_case(b"grpc-status")).map(|(_, value)| value);
-        value.and_then(|value| self.judge_grpc(value)).unwrap_or(status)
+    pub(super) fn outcome_of_whole(&mut self, status: u16, decoder: &BodyDecoder) -> Outcome {
+        let code = if self.grpc { code_in_trailers(decoder) } else { None };
+        self.outcome_of_head(status, code)
     }
+}
 
-    fn judge_grpc(&mut self, value: &[u8]) -> Option<u16> {
-        let code = Code::of_value(value)?;
-        self.account.told_in_grpc(code);
-        Some(code.to_http())
-    }
+/// The code that a call ended with, once its trailers are there.
+pub(super) fn code_in_trailers(decoder: &BodyDecoder) -> Option<Code> {
+    let mut trailers = decoder.trailer_fields();
+    let (_, value) = trailers.find(|(name, _)| name.eq_ignore_ascii_case(b"grpc-status"))?;
+    Code::of_value(value)
 }

@@ -62,8 +62,8 @@ impl<'t> Held<'t> {
         self.record_at_breaker(outcome, now);
         let Some(ticket) = self.ticket.take() else { return };
         let host_stats = self.host.stats.shard(self.worker.index);
-        match outcome {
-            Outcome::Success { .. } => host_stats.rq_success.inc(),
+        match outcome.as_http() {
+            Outcome::Success { .. } | Outcome::Called(_) => host_stats.rq_success.inc(),
             Outcome::Failure(kind) => {
                 host_stats.rq_error.inc();
                 if kind == FailureKind::Timeout {

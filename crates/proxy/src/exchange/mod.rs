@@ -26,6 +26,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use fuseboard_core::Instant;
+use fuseboard_core::fallback::Trigger;
 use fuseboard_core::limit::Kind;
 use fuseboard_http1::{BodyDecoder, Limits, Method, RequestHead, RequestSummary};
 
@@ -68,8 +69,8 @@ enum Ended {
     Answered,
     /// Nothing was written; a local answer is due.
     Failed(Cause),
-    /// Nothing was written; an answer with this status is held back.
-    Replaceable(u16),
+    /// Nothing was written; an answer that ends so is held back.
+    Replaceable(Trigger),
     /// The answer was begun and cannot be finished.
     Broken(Cause),
     /// There is nobody to answer.

@@ -82,6 +82,16 @@ impl Content {
         })
     }
 
+    /// The same, whose trailers are kept.
+    pub(crate) fn keeping_trailers(mut self) -> Self {
+        self.decoder = self.decoder.keeping_trailers();
+        self
+    }
+
+    pub(crate) const fn decoder(&self) -> &BodyDecoder {
+        &self.decoder
+    }
+
     /// Takes bytes as they came, framing included; says how many were of this answer. `None`: it is larger than the bound.
     pub(crate) fn take(&mut self, mut came: &[u8]) -> Result<Option<usize>, BodyError> {
         let all = came.len();

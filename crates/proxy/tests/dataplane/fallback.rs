@@ -29,6 +29,7 @@ pub(crate) fn fixed(status: u16, body: &str) -> StepKind {
         status,
         fields: vec![("content-type".into(), Template::parse("text/x-stand-in").unwrap())],
         body: Template::parse(body).unwrap(),
+        call: None,
     })
 }
 

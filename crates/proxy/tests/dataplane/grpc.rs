@@ -13,23 +13,23 @@ use tokio::net::TcpListener;
 
 use crate::rig::{Draft, Rig, WORKERS, limits, touchy};
 
-fn http2(draft: &mut Draft) {
+pub(crate) fn http2(draft: &mut Draft) {
     draft.cluster.http.version = UpstreamVersion::Http2;
 }
 
-fn call(method: &str) -> Request<()> {
+pub(crate) fn call(method: &str) -> Request<()> {
     let request = Request::post(format!("http://shop/shop.Cart/{method}")).header("te", "trailers");
     request.header("content-type", "application/grpc").body(()).unwrap()
 }
 
 /// A message of gRPC.
-const MESSAGE: &[u8] = b"\0\0\0\0\x02hi";
+pub(crate) const MESSAGE: &[u8] = b"\0\0\0\0\x02hi";
 
-fn replying(status: &str) -> Reply {
+pub(crate) fn replying(status: &str) -> Reply {
     Reply::ok(MESSAGE).field("content-type", "application/grpc").trailer("grpc-status", status)
 }
 
-fn status(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
+pub(crate) fn status(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
     (answer.status.as_u16(), answer.field("grpc-status"), answer.field("grpc-message"))
 }
 
@@ -127,7 +127,7 @@ async fn p38_a_callers_deadline_holds_and_the_host_is_told_what_is_left_of_it() 
 }
 
 /// A server that sends every message back when it comes, and ends with OK.
-async fn echo() -> SocketAddr {
+pub(crate) async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -17,6 +17,7 @@ mod fallback;
 mod fallback_cache;
 mod flags;
 mod grpc;
+mod grpc_fallback;
 mod h2c;
 mod handing_over;
 mod http1;

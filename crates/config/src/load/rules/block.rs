@@ -10,6 +10,7 @@ use fuseboard_api::{List, Span, Spanned, field};
 
 use crate::diagnostic::Code;
 use crate::load::report::{FieldPath, Report};
+use crate::load::suggest;
 use crate::status_class;
 
 pub(super) const MILLI: Duration = Duration::from_millis(1);
@@ -41,6 +42,10 @@ pub(super) fn failures(failures: &mut Block<'_, '_>) {
     }
 }
 
+fn is_name(text: &str) -> bool {
+    status_class::parse(text).is_some() || status_class::code(text).is_some()
+}
+
 impl Block<'_, '_> {
     /// The numbers of a block in it.
     pub(super) fn inner(&mut self, key: &str, check: Check) {
@@ -66,18 +71,29 @@ impl Block<'_, '_> {
     }
 
     fn status(&mut self, list: &str, index: usize, status: &Spanned<IntOrText>) {
-        let wanted = "write a status, such as 503, a class, such as 5xx, or gateway or server";
+        let usual = || {
+            let usual =
+                "write a status (503), a class (5xx, gateway, server), or a code of gRPC (UNAVAILABLE)";
+            usual.to_owned()
+        };
         let path = self.path.item(list, index);
         match &status.value {
             IntOrText::Int(100..=599) => {}
             IntOrText::Int(number) => {
                 let message = format!("{number} is not an HTTP status");
-                self.report.add(Code::OutOfRange, status.span, &path, message, wanted);
+                let named = status_class::code_meant(&number.to_string());
+                let help = named.map_or_else(usual, |name| format!("write {name}: codes of gRPC are named"));
+                self.report.add(Code::OutOfRange, status.span, &path, message, help);
             }
-            IntOrText::Text(text) if status_class::parse(text).is_some() => {}
+            IntOrText::Text(text) if is_name(text) => {}
             IntOrText::Text(text) => {
-                let message = format!("{text:?} is not the name of a set of HTTP statuses");
-                self.report.add(Code::UnknownWord, status.span, &path, message, wanted);
+                let near =
+                    status_class::code_meant(text).or_else(|| suggest::nearest(text, status_class::names()));
+                let message = format!(
+                    "{text:?} is neither the name of HTTP statuses nor a code of gRPC that is a failure"
+                );
+                let help = near.map_or_else(usual, |near| format!("did you mean {near}?"));
+                self.report.add(Code::UnknownWord, status.span, &path, message, help);
             }
         }
     }

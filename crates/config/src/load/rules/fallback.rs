@@ -4,10 +4,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use fuseboard_api::scalar::IntOrText;
 use fuseboard_api::tree::{Node, Value};
 use fuseboard_api::{List, Span, Spanned, field};
 use fuseboard_core::fallback::{MAX_STEPS, Placeholder, Template, Triggers};
+use fuseboard_grpc::Code as Called;
 
 use super::block::{Block, DAY, HOUR, MILLI};
 use super::{key_span, name, port_number};
@@ -16,6 +18,7 @@ use crate::diagnostic::Code;
 use crate::load::body_file::MAX_BODY;
 use crate::load::report::{FieldPath, Report};
 use crate::load::suggest;
+use crate::status_class;
 
 const SECOND: Duration = Duration::from_secs(1);
 const CONCURRENT: (RangeInclusive<u32>, &str) = (1..=100_000, "a number of requests, 1 to 100000");
@@ -88,9 +91,10 @@ fn trigger(word: &Spanned<IntOrText>, path: &FieldPath<'_>, report: &mut Report<
         return;
     }
     let message = format!("{text:?} is no failure that a fallback can be for");
-    let help = match suggest::nearest(&text, Triggers::words()) {
+    let near = status_class::code_meant(&text).or_else(|| suggest::nearest(&text, Triggers::words()));
+    let help = match near {
         Some(near) => format!("did you mean {near}?"),
-        None => "write any, breaker, limit, no_healthy, timeout, connect_failure, reset, a status from 400, or 5xx".to_owned(),
+        None => "write any, breaker, limit, no_healthy, timeout, connect_failure, reset, a status from 400, 5xx, or a code of gRPC (UNAVAILABLE)".to_owned(),
     };
     report.add(Code::UnknownFailure, word.span, path, message, help);
 }
@@ -233,6 +237,59 @@ fn fixed(node: &Node, path: &FieldPath<'_>, report: &mut Report<'_>) {
         }
         template(&body, body.span, &path, report);
     }
+    if let Some(call) = node.get("grpc") {
+        answer_of_call(call, &path.key("grpc"), report);
+    }
+}
+
+/// What a call of gRPC gets: an error has words, and an answer a message.
+fn answer_of_call(node: &Node, path: &FieldPath<'_>, report: &mut Report<'_>) {
+    let status = field::<String>(node, "status");
+    let is_error = status.as_ref().is_some_and(|status| status.value != Called::Ok.name());
+    if let Some(status) = status.filter(|status| Called::of_name(status).is_none()) {
+        let message = format!("{:?} is no code of gRPC", status.value);
+        let near = Called::meant_by(&status)
+            .map(Called::name)
+            .or_else(|| suggest::nearest(&status, Called::ALL.into_iter().map(Called::name)));
+        let help = near.map_or_else(
+            || "write a code by its name, such as UNAVAILABLE".to_owned(),
+            |near| format!("did you mean {near}?"),
+        );
+        report.add(Code::OutOfRange, status.span, &path.key("status"), message, help);
+    }
+    if let Some(words) = field::<String>(node, "message") {
+        if !is_error {
+            let message =
+                "message is what an error says, and this is none: the message of an answer is its body";
+            let help = "write status: UNAVAILABLE, or delete message";
+            report.add(Code::FieldsExclude, words.span, &path.key("message"), message, help);
+        }
+        template(&words, words.span, &path.key("message"), report);
+    }
+    let Some(body) = field::<String>(node, "body") else { return };
+    let (at, path) = (body.span, path.key("body"));
+    if is_error {
+        let message = "a call that ends with an error gives no message to its caller";
+        report.add(Code::FieldsExclude, at, &path, message, "delete body, or status");
+    }
+    match base64_of(&body) {
+        None => {
+            let message = "the body of a call is one encoded message in base64, and this is no base64";
+            let help = "write what protoc --encode=TYPE FILE.proto | base64 prints, or bodyFile";
+            report.add(Code::OutOfRange, at, &path, message, help);
+        }
+        Some(bytes) if bytes.len() > MAX_BODY => {
+            let message = "the message has more than 64 KiB";
+            report.add(Code::OutOfRange, at, &path, message, "let a service answer with so much");
+        }
+        Some(_) => {}
+    }
+}
+
+/// The bytes that a text stands for, in as many lines as it may have.
+pub(crate) fn base64_of(text: &str) -> Option<Vec<u8>> {
+    let letters: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    BASE64_STANDARD.decode(letters).ok()
 }
 
 fn template(text: &str, span: Span, path: &FieldPath<'_>, report: &mut Report<'_>) {

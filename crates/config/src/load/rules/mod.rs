@@ -13,7 +13,7 @@ mod name;
 mod service_entry;
 mod traffic_policy;
 
-pub(crate) use fallback::word_of;
+pub(crate) use fallback::{base64_of, word_of};
 use fuseboard_api::kind::Kind;
 use fuseboard_api::tree::Node;
 use fuseboard_api::{Span, Spanned, field};
