@@ -11,7 +11,6 @@ use fuseboard_core::fallback::{
     FailureWord, FallbackPolicy, Lookup, Situation, Skip, StaticAnswer, Step, StepKind, Template, Trigger,
     Values, Verdict,
 };
-use fuseboard_grpc::Code;
 use fuseboard_http1::HeaderName;
 
 use super::account::Account;
@@ -338,7 +337,7 @@ impl Exchange<'_> {
         if self.is_grpc() {
             // What it would have been told, which the metrics count.
             self.account.shows(200);
-            self.account.told_in_grpc(Code::of_http(cause.row().status));
+            self.account.told_in_grpc(self.code_of(cause));
         }
         if cause.is_of_cluster() {
             self.account.cluster_stats(&self.worker, |block| block.codes.inc(cause.row().status));

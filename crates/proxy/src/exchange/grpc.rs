@@ -12,7 +12,7 @@ use super::answer_out::Out;
 use super::fallback::write_field;
 use super::reply::SERVER;
 use super::{Ended, Exchange};
-use crate::local_reply::Row;
+use crate::local_reply::Cause;
 
 /// Bytes of a text in `grpc-message`: callers bound what they take of fields.
 const LONGEST_WORDS: usize = 1024;
@@ -38,9 +38,18 @@ impl Exchange<'_> {
         }
     }
 
+    /// How a call ends for a cause of ours. The caller's own deadline is called so (difference D46): its clock and ours race.
+    pub(super) fn code_of(&self, cause: Cause) -> Code {
+        let timeout = self.account.route_timeout;
+        if cause == Cause::RouteTimeout && timeout.is_some() && timeout == self.grpc_timeout() {
+            return Code::DeadlineExceeded;
+        }
+        Code::of_http(cause.row().status)
+    }
+
     /// The head of an answer of ours: the status and the words go into fields, and there is no body.
-    pub(super) fn write_grpc_head(&mut self, row: Row, words: &[u8], out: &mut Vec<u8>) {
-        let code = Code::of_http(row.status);
+    pub(super) fn write_grpc_head(&mut self, cause: Cause, words: &[u8], out: &mut Vec<u8>) {
+        let (row, code) = (cause.row(), self.code_of(cause));
         self.account.shows(200);
         self.account.told_in_grpc(code);
         write::status_line(out, Version::Http11, 200, b"OK");

@@ -44,7 +44,7 @@ impl Exchange<'_> {
         row.body.write(self.account.tries > 1, "malformed request body", &mut body);
         let mut out = std::mem::take(&mut self.down.output);
         if self.is_grpc() {
-            self.write_grpc_head(row, &body, &mut out);
+            self.write_grpc_head(cause, &body, &mut out);
             body.clear();
         } else {
             write_head(&mut out, row, body.len(), &self.worker.date(self.now));

@@ -2,6 +2,7 @@
 //! both directions.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fuseboard_core::limit::Priority;
@@ -107,7 +108,7 @@ async fn d44_p48_a_host_is_judged_by_its_trailers_and_not_for_what_its_callers_d
 }
 
 #[tokio::test]
-async fn p38_a_callers_deadline_holds_and_the_host_is_told_what_is_left_of_it() {
+async fn d46_p38_a_callers_deadline_holds_and_the_host_is_told_what_is_left_of_it() {
     for workers in WORKERS {
         let gate = Gate::new();
         let own = gate.clone();
@@ -117,13 +118,30 @@ async fn p38_a_callers_deadline_holds_and_the_host_is_told_what_is_left_of_it() 
         let mut request = call("Add");
         request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("50m"));
         let late = client.ask(request, MESSAGE).await.unwrap();
-        assert_eq!(status(&late), (200, Some("14"), Some("upstream request timeout")));
+        assert_eq!(status(&late), (200, Some("4"), Some("upstream request timeout")));
         let told = upstream.requests()[0].field("grpc-timeout").unwrap().to_owned();
         let left: u64 = told.strip_suffix('m').unwrap().parse().unwrap();
         assert!((1..=50).contains(&left), "{told}");
         upstream.until(|counts| counts.given_up == 1).await;
         rig.until_idle().await;
     }
+}
+
+#[tokio::test]
+async fn d46_the_routes_own_time_is_no_deadline_of_the_caller() {
+    let gate = Gate::new();
+    let own = gate.clone();
+    let upstream = Upstream::start(move |_, _| replying("0").after(&own)).await;
+    let rig = Rig::start(1, &[upstream.address()], |draft| {
+        http2(draft);
+        draft.route.timeout = Some(Duration::from_millis(50));
+    });
+    let client = Client::connect(rig.address).await;
+    let mut request = call("Add");
+    request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("20S"));
+    let late = client.ask(request, MESSAGE).await.unwrap();
+    assert_eq!(status(&late), (200, Some("14"), Some("upstream request timeout")));
+    rig.until_idle().await;
 }
 
 /// A server that sends every message back when it comes, and ends with OK.
