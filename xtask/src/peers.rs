@@ -80,6 +80,22 @@ pub(crate) fn envoy() -> Result<PathBuf, Missing> {
     find_below(&home, "envoy/_bin/envoy").ok_or_else(|| missing("its package holds no binary".into()))
 }
 
+/// A Python that has grpcio, in an environment of its own.
+pub(crate) fn grpcio() -> Result<PathBuf, Missing> {
+    let missing = |reason: String| Missing { peer: "grpcio", reason };
+    let home = folder().join("grpcio");
+    let python = home.join("bin/python");
+    if find_below(&home, "grpc/__init__.py").is_some() {
+        return Ok(python);
+    }
+    let own = on_path("python3").ok_or_else(|| missing("no python3 to install it with".into()))?;
+    quietly(Command::new(own).args(["-m", "venv"]).arg(&home)).map_err(missing)?;
+    // Without a wheel it would be compiled for a quarter of an hour.
+    let install = ["install", "--quiet", "--only-binary", ":all:", "grpcio==1.85.3"];
+    quietly(Command::new(home.join("bin/pip")).args(install)).map_err(missing)?;
+    Ok(python)
+}
+
 /// A program built from a Go module at `version`.
 pub(crate) fn go(program: &'static str, module: &str, version: &str) -> Result<PathBuf, Missing> {
     let missing = |reason: String| Missing { peer: program, reason };
@@ -104,6 +120,10 @@ pub(crate) fn fortio() -> Result<PathBuf, Missing> {
 /// The last version of h2spec that Go can name.
 pub(crate) fn h2spec() -> Result<PathBuf, Missing> {
     go("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", "v2.2.1+incompatible")
+}
+
+pub(crate) fn grpcurl() -> Result<PathBuf, Missing> {
+    go("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.4")
 }
 
 /// A program of a few lines of Go that uses a module (`path version`), built once below `scratch`.

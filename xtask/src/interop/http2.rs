@@ -201,7 +201,7 @@ impl Bench {
             table.same(format!("{what}: status codes"), codes, line("status codes"));
             let grown = self.requests()? - before;
             table.same(format!("{what}: downstream_rq_http2_total"), H2LOAD_REQUESTS, grown);
-            table.same(format!("{what}: gauges above 0 afterwards"), "none", self.gauges_above_zero()?);
+            table.same(format!("{what}: gauges above 0 afterwards"), "none", gauges_above_zero(&self.admin)?);
         }
         Ok(())
     }
@@ -213,23 +213,6 @@ impl Bench {
         let values: Vec<u64> = values.collect();
         ensure!(!values.is_empty(), "no downstream_rq_http2_total in {text:?}");
         Ok(values.iter().sum())
-    }
-
-    /// Gauges of what runs or waits, once what ended has been seen to end. Idle connections to the host stay, as they should.
-    fn gauges_above_zero(&self) -> anyhow::Result<String> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let text = self.admin.get("/stats?type=Gauges&filter=_active$")?.text();
-            let found = active(&text);
-            ensure!(text.contains("downstream_cx_http2_active: "), "no gauges in {text:?}");
-            if found.is_empty() {
-                return Ok("none".to_owned());
-            }
-            if Instant::now() > deadline {
-                return Ok(found.join(" "));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 
     fn openssl(&self, table: &mut Table) -> anyhow::Result<()> {
@@ -256,6 +239,23 @@ impl Bench {
             table.same(format!("openssl s_client {what}"), expected, shaken(&output));
         }
         Ok(())
+    }
+}
+
+/// Gauges of what runs or waits, once what ended has been seen to end. Idle connections to the host stay, as they should.
+pub(super) fn gauges_above_zero(admin: &AdminClient) -> anyhow::Result<String> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let text = admin.get("/stats?type=Gauges&filter=_active$")?.text();
+        let found = active(&text);
+        ensure!(text.contains("downstream_cx_http2_active: "), "no gauges in {text:?}");
+        if found.is_empty() {
+            return Ok("none".to_owned());
+        }
+        if Instant::now() > deadline {
+            return Ok(found.join(" "));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -4,6 +4,7 @@
 mod breaker;
 mod envoy;
 mod experiment;
+mod grpc;
 mod http1;
 mod http2;
 mod httpbin;
@@ -24,7 +25,7 @@ use clap::{Args, ValueEnum};
 use crate::{peers, repository};
 use table::Table;
 
-/// Run real Envoy, fortio, go-httpbin, resilience4j, Node, Prometheus and clients of HTTP/2 beside Fuseboard and print what each of them and Fuseboard say
+/// Run real Envoy, fortio, go-httpbin, resilience4j, Node, Prometheus and clients of HTTP/2 and gRPC beside Fuseboard and print what each of them and Fuseboard say
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// One part only; without it, all
@@ -54,6 +55,8 @@ enum Part {
     Http1,
     /// HTTP/2 and TLS, as h2spec, curl, nghttp, h2load and openssl find them
     Http2,
+    /// gRPC, as grpc-go, grpcio and grpcurl find it with the proxy and without
+    Grpc,
 }
 
 /// Where everything of a run lives.
@@ -97,6 +100,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         if wanted(Part::Http2) {
             http2::run(&bench, &mut table)?;
+        }
+        if wanted(Part::Grpc) {
+            grpc::run(&bench, &mut table)?;
         }
     }
     print(&table.to_string());
