@@ -7,6 +7,7 @@ pub mod folder;
 mod listen;
 mod load;
 mod material;
+mod pairs;
 mod resolve;
 mod set;
 mod source;
@@ -15,7 +16,7 @@ mod workload;
 
 pub use analyze::analyze;
 pub use diagnostic::{Code, CodeEntry, Diagnostic, Diagnostics, Severity, Suppression};
-pub use listen::{Destination, ListenPlan, ListenTls, Takes, TcpListen};
+pub use listen::{Carries, Destination, ListenPlan, ListenTls, PortListen, Takes};
 pub use load::{MAX_FILE_BYTES, load, load_paths, load_paths_in, load_texts, nearest};
 pub use material::Materials;
 pub use resolve::resolve;

@@ -14,14 +14,13 @@ use fuseboard_tls::TlsVersion;
 pub struct ListenPlan {
     /// Addresses to bind; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
-    /// Addresses to bind for single TCP ports of services. On a machine that is no node of the cluster nobody can listen on a
+    /// Addresses to bind for single ports of services. On a machine that is no node of the cluster nobody can listen on a
     /// service's own address, as Istio's sidecar does.
-    pub tcp: Vec<TcpListen>,
+    pub ports: Vec<PortListen>,
     /// Every connection must begin with a PROXY header.
     pub accept_proxy: bool,
-    /// With a destination that is fixed and HTTP: how long it may take to find out whether a connection carries HTTP or other
-    /// bytes; `None`: it carries HTTP.
-    pub detect: Option<Duration>,
+    /// How long it may take to find out whether a connection carries HTTP or other bytes, where nobody said so.
+    pub detection_timeout: Duration,
     /// What the requests are for.
     pub destination: Destination,
     /// Bound of the whole exchange where no `DestinationPolicy` says otherwise; `None`: off, Istio's default.
@@ -37,27 +36,40 @@ pub struct ListenPlan {
 /// TLS of listeners, by the files that it is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenTls {
-    /// Positions in [`ListenPlan::listen`] that have it; of [`ListenPlan::tcp`] each says so itself.
+    /// Positions in [`ListenPlan::listen`] that have it; of [`ListenPlan::ports`] each says so itself.
     pub listeners: BTreeSet<usize>,
-    /// Files of chains and of their keys; the first pair is for clients that name nobody. Never empty.
+    /// Files of chains and of their keys; the first pair is for clients that name nobody.
     pub pairs: Vec<(PathBuf, PathBuf)>,
+    /// Folders with further pairs, which come and go. Without any pair the listeners are not opened.
+    pub folders: Vec<PathBuf>,
     /// File of the authorities whose certificates clients must show; `None`: they are not asked.
     pub client_ca: Option<PathBuf>,
     /// The lowest version.
     pub min_version: TlsVersion,
 }
 
-/// An address at which a TCP port of a service is reached.
+/// An address at which a port of a service is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpListen {
+pub struct PortListen {
     /// Address to bind; port 0 lets the system choose.
     pub address: SocketAddr,
     /// The service, as a client of the workload's namespace names it.
     pub host: Arc<str>,
     /// Its port.
     pub port: u16,
+    /// What is carried there.
+    pub carries: Carries,
     /// Clients speak TLS, as [`ListenPlan::tls`] has it.
     pub tls: bool,
+}
+
+/// What the address of a port carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Bytes, whatever the port declares.
+    Bytes,
+    /// What the port declares, HTTP or bytes. Of one that declares nothing it is found out, for each connection.
+    Declared,
 }
 
 /// What the requests of a listener are for.
@@ -84,18 +96,23 @@ pub enum Takes {
     Http1,
     /// HTTP/2, which gRPC needs.
     Http2,
+    /// HTTP/1.1 or bytes, as each connection begins.
+    Either,
     /// Bytes, and not HTTP.
     Bytes,
 }
 
 impl ListenPlan {
+    /// Long enough for a client that speaks first and is far away.
+    pub const DETECTION_TIMEOUT: Duration = Duration::from_secs(5);
+
     /// In plain text, without a bound of time.
     pub const fn new(listen: Vec<SocketAddr>, destination: Destination) -> Self {
         Self {
             listen,
-            tcp: Vec::new(),
+            ports: Vec::new(),
             accept_proxy: false,
-            detect: None,
+            detection_timeout: Self::DETECTION_TIMEOUT,
             destination,
             timeout: None,
             refusal_headers: true,

@@ -13,6 +13,7 @@ use fuseboard_tls::material::CredentialError;
 use fuseboard_tls::{Authorities, Credential, Revocations};
 
 use crate::listen::ListenPlan;
+use crate::pairs::Pairs;
 use crate::set::{Resource, ResourceSet};
 
 /// Largest file that is read.
@@ -48,6 +49,7 @@ pub struct Materials {
     credentials: BTreeMap<(PathBuf, PathBuf), Unit<Credential>>,
     authorities: BTreeMap<PathBuf, Unit<Authorities>>,
     revocations: BTreeMap<PathBuf, Unit<Revocations>>,
+    folders: BTreeMap<PathBuf, Pairs>,
     system: Option<Arc<Authorities>>,
 }
 
@@ -68,6 +70,11 @@ impl Materials {
         if let Some(tls) = &plan.tls {
             wanted.pairs.extend(tls.pairs.iter().cloned());
             wanted.authorities.extend(tls.client_ca.clone());
+            for folder in &tls.folders {
+                let pairs = Pairs::read(folder, before.folders.get(folder));
+                wanted.pairs.extend(pairs.found.iter().cloned());
+                wanted.folders.insert(folder.clone(), pairs);
+            }
         }
         wanted.read(before)
     }
@@ -87,15 +94,23 @@ impl Materials {
         self.revocations.get(file)
     }
 
+    /// The pairs of this folder.
+    pub(crate) fn folder(&self, folder: &Path) -> Option<&Pairs> {
+        self.folders.get(folder)
+    }
+
     /// Those whom the system trusts.
     pub(crate) fn system(&self) -> Option<&Arc<Authorities>> {
         self.system.as_ref()
     }
 
-    /// The files, for watching.
+    /// The files, for watching: those of pairs that may come, too.
     pub fn files(&self) -> BTreeSet<PathBuf> {
         let pairs = self.credentials.keys().flat_map(|(chain, key)| [chain, key]);
-        pairs.chain(self.authorities.keys()).chain(self.revocations.keys()).cloned().collect()
+        let folders =
+            self.folders.iter().flat_map(|(named, pairs)| std::iter::once(named).chain(&pairs.folders));
+        let to_come = folders.map(|folder| folder.join("tls.crt"));
+        pairs.chain(self.authorities.keys()).chain(self.revocations.keys()).cloned().chain(to_come).collect()
     }
 
     /// Whether a file is broken, be it that an earlier version of it is still in use.
@@ -103,6 +118,7 @@ impl Materials {
         self.credentials.values().any(|unit| unit.problem.is_some())
             || self.authorities.values().any(|unit| unit.problem.is_some())
             || self.revocations.values().any(|unit| unit.problem.is_some())
+            || self.folders.values().any(|pairs| !pairs.problems.is_empty())
     }
 
     /// Whether a file that was good is broken now, and counts as it was.
@@ -113,6 +129,7 @@ impl Materials {
         self.credentials.values().any(held)
             || self.authorities.values().any(held)
             || self.revocations.values().any(held)
+            || self.folders.values().any(|pairs| !pairs.problems.is_empty() && !pairs.found.is_empty())
     }
 }
 
@@ -134,6 +151,7 @@ struct Wanted {
     pairs: BTreeSet<(PathBuf, PathBuf)>,
     authorities: BTreeSet<PathBuf>,
     revocations: BTreeSet<PathBuf>,
+    folders: BTreeMap<PathBuf, Pairs>,
     system: bool,
 }
 
@@ -183,6 +201,7 @@ impl Wanted {
             credentials: self.pairs.into_iter().map(pair).collect(),
             authorities: self.authorities.into_iter().map(one).collect(),
             revocations: self.revocations.into_iter().map(list).collect(),
+            folders: self.folders,
             system: self.system.then(system),
         }
     }

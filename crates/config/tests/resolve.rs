@@ -15,7 +15,8 @@ use std::path::Path;
 use fuseboard_api::parse_duration;
 use fuseboard_config::diagnostic::render::{Look, text};
 use fuseboard_config::{
-    Code, Destination, Diagnostics, ListenPlan, Materials, SourceText, TcpListen, Workload, load, resolve,
+    Carries, Code, Destination, Diagnostics, ListenPlan, Materials, PortListen, SourceText, Workload, load,
+    resolve,
 };
 use fuseboard_core::Outcome;
 use fuseboard_core::outlier::{DetectionKind, HostMonitor};
@@ -99,14 +100,16 @@ fn d34_the_codes_of_a_rule_are_the_failures_and_the_only_ones() {
     assert_eq!(policy("other.example").classifier, None, "an empty list says nothing");
 }
 
-fn tcp_listen(text: &str) -> TcpListen {
+fn port_listen(text: &str, carries: Carries) -> PortListen {
+    let (tls, text) = text.strip_prefix("tls://").map_or((false, text), |rest| (true, rest));
     let (address, target) = text.split_once('=').unwrap();
     let (host, port) = target.rsplit_once(':').unwrap();
-    TcpListen {
+    PortListen {
         address: address.parse().unwrap(),
         host: host.into(),
         port: port.parse().unwrap(),
-        tls: false,
+        carries,
+        tls,
     }
 }
 
@@ -126,7 +129,8 @@ fn command_line(yaml: &str) -> (Workload, ListenPlan) {
             "host" => host = Some(value.into()),
             "tcp" => takes = fuseboard_config::Takes::Bytes,
             "accept-proxy" => plan.accept_proxy = true,
-            "listen-tcp" => plan.tcp.push(tcp_listen(value)),
+            "listen-tcp" => plan.ports.push(port_listen(value, Carries::Bytes)),
+            "listen-service" => plan.ports.push(port_listen(value, Carries::Declared)),
             "timeout" => plan.timeout = Some(parse_duration(value).unwrap()),
             other => panic!("unknown key {other}"),
         }

@@ -2,6 +2,8 @@
 //! volumes that swap a link are noticed; a burst of events makes one reading.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -114,12 +116,21 @@ fn next_burst(signals: &Receiver<Signal>, folders: &mut Folders, again: Option<I
     Some(())
 }
 
-/// The folders to watch and whether each is being watched now.
+/// The folders to watch, and which folder each was when it was last looked at; `None`: it is not watched.
 struct Folders {
     watcher: RecommendedWatcher,
-    all: Vec<(PathBuf, RecursiveMode, bool)>,
+    all: Vec<(PathBuf, RecursiveMode, Option<Identity>)>,
     /// So many of them are those of the rules.
     own: usize,
+}
+
+/// Device and number of a folder. The system watches folders and not their names: a link that is swapped for one to another
+/// folder tells nobody.
+type Identity = (u64, u64);
+
+fn identity(folder: &Path) -> Option<Identity> {
+    let metadata = fs::metadata(folder).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Folders {
@@ -142,32 +153,45 @@ impl Folders {
         let wanted: BTreeSet<PathBuf> = files.iter().map(|file| folder_with(file)).collect();
         for (folder, _, attached) in self.all.extract_if(self.own.., |(folder, ..)| !wanted.contains(folder))
         {
-            if attached {
+            if attached.is_some() {
                 let _ = self.watcher.unwatch(&folder);
             }
         }
         for folder in wanted {
             let mut known = self.all.iter();
-            let covered = |(known, mode, _): &(PathBuf, RecursiveMode, bool)| {
+            let covered = |(known, mode, _): &(PathBuf, RecursiveMode, Option<Identity>)| {
                 *known == folder || (*mode == RecursiveMode::Recursive && folder.starts_with(known))
             };
             if !known.any(covered) {
+                let found = identity(&folder);
                 let attached = self.watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok();
-                self.all.push((folder, RecursiveMode::NonRecursive, attached));
+                self.all.push((folder, RecursiveMode::NonRecursive, found.filter(|_| attached)));
             }
         }
     }
 
-    /// Watches what is not watched, forgets what is gone; true if a folder came back.
+    /// Watches what is not watched, forgets what is gone; true if a folder came back, or is another one than before.
     fn attach(&mut self) -> bool {
+        let mut is_as_before = true;
         let mut came_back = false;
         for (folder, mode, attached) in &mut self.all {
-            if *attached && !folder.exists() {
+            let found = identity(folder);
+            if *attached == found {
+                continue;
+            }
+            if attached.take().is_some() {
                 let _ = self.watcher.unwatch(folder);
-                *attached = false;
-            } else if !*attached && self.watcher.watch(folder, *mode).is_ok() {
-                *attached = true;
+                is_as_before = false;
+            }
+            if found.is_some() && self.watcher.watch(folder, *mode).is_ok() {
+                *attached = found;
                 came_back = true;
+            }
+        }
+        if !is_as_before {
+            // Two names of one folder are one watch, which ended with the first of them.
+            for (folder, mode, _) in self.all.iter().filter(|(.., attached)| attached.is_some()) {
+                let _ = self.watcher.watch(folder, *mode);
             }
         }
         came_back
@@ -175,11 +199,11 @@ impl Folders {
 }
 
 /// A folder is watched with all below it; for a file, the folder it is in.
-fn folder_of(path: &Path) -> (PathBuf, RecursiveMode, bool) {
+fn folder_of(path: &Path) -> (PathBuf, RecursiveMode, Option<Identity>) {
     if path.is_file() {
-        return (folder_with(path), RecursiveMode::NonRecursive, false);
+        return (folder_with(path), RecursiveMode::NonRecursive, None);
     }
-    (path.to_owned(), RecursiveMode::Recursive, false)
+    (path.to_owned(), RecursiveMode::Recursive, None)
 }
 
 /// The folder that a file is in.

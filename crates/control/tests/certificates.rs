@@ -49,9 +49,14 @@ impl Scene {
     }
 
     fn source(&self) -> FileSource {
+        self.source_of(vec![(self.file("tls.crt"), self.file("tls.key"))], Vec::new())
+    }
+
+    fn source_of(&self, pairs: Vec<(PathBuf, PathBuf)>, folders: Vec<PathBuf>) -> FileSource {
         let tls = ListenTls {
             listeners: BTreeSet::from([0]),
-            pairs: vec![(self.file("tls.crt"), self.file("tls.key"))],
+            pairs,
+            folders,
             client_ca: None,
             min_version: TlsVersion::V1_2,
         };
@@ -60,6 +65,96 @@ impl Scene {
             ListenPlan { tls: Some(tls), ..ListenPlan::fixed(vec!["127.0.0.1:0".parse().unwrap()], to) };
         FileSource::new(vec![self.rules.path().to_owned()], Workload::default(), plan)
     }
+}
+
+/// The serial numbers of all certificates that the listener shows, in their order.
+fn all_shown(update: &Update) -> Vec<String> {
+    let tls = update.snapshot.listeners.first().and_then(|listener| listener.tls.as_ref());
+    let credentials = tls.iter().flat_map(|tls| &tls.credentials);
+    credentials.map(|credential| credential.leaf().facts.serial.clone()).collect()
+}
+
+/// Calls `change` while `source` is watched, and waits until these are shown.
+fn until_shown(scene: &Scene, mut source: FileSource, change: impl FnOnce(), wanted: &[&str]) {
+    source.read();
+    let files = source.files();
+    let (applied, updates) = mpsc::channel();
+    let _watcher = watch(&[scene.rules.path().to_owned()], &files, move |now| {
+        let followed = source.follow(now);
+        followed.update.into_iter().for_each(|update| applied.send(update).unwrap());
+        Next { again: followed.again, files: source.files() }
+    })
+    .unwrap();
+    change();
+    loop {
+        let update = updates.recv_timeout(PATIENCE).unwrap();
+        if all_shown(&update) == wanted {
+            return;
+        }
+    }
+}
+
+fn put_pair(folder: &Path, name: &str, pair: &Pair) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join(format!("{name}.crt")), &pair.certificate).unwrap();
+    std::fs::write(folder.join(format!("{name}.key")), &pair.key).unwrap();
+}
+
+fn link(to: &str, path: &Path) {
+    let new = path.with_extension("new");
+    std::os::unix::fs::symlink(to, &new).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+#[test]
+fn a_pair_named_through_a_folder_link_is_followed_when_the_link_is_swapped() {
+    let scene = Scene::new();
+    put_pair(&scene.file("one"), "tls", &scene.pair(5));
+    put_pair(&scene.file("two"), "tls", &scene.pair(6));
+    let live = scene.file("live");
+    link("one", &live);
+    let source = scene.source_of(vec![(live.join("tls.crt"), live.join("tls.key"))], Vec::new());
+    until_shown(&scene, source, || link("two", &live), &["06"]);
+}
+
+#[test]
+fn pairs_of_a_folder_come_and_go_and_the_folder_itself_may_be_swapped() {
+    let scene = Scene::new();
+    let folder = scene.file("one");
+    put_pair(&folder, "b", &scene.pair(2));
+    put_pair(&folder.join("z"), "tls", &scene.pair(3));
+    let live = scene.file("live");
+    link("one", &live);
+    let source = || scene.source_of(Vec::new(), vec![live.clone()]);
+    assert_eq!(all_shown(&source().read()), ["02", "03"]);
+    until_shown(&scene, source(), || put_pair(&folder, "a", &scene.pair(1)), &["01", "02", "03"]);
+    until_shown(&scene, source(), || put_pair(&folder.join("z"), "tls", &scene.pair(4)), &["01", "02", "04"]);
+    until_shown(
+        &scene,
+        source(),
+        || put_pair(&folder.join("zz"), "x", &scene.pair(5)),
+        &["01", "02", "04", "05"],
+    );
+    until_shown(&scene, source(), || std::fs::remove_dir_all(folder.join("z")).unwrap(), &["01", "02", "05"]);
+    put_pair(&scene.file("two"), "c", &scene.pair(7));
+    until_shown(&scene, source(), || link("two", &live), &["07"]);
+}
+
+#[test]
+fn what_is_wrong_in_a_folder_is_told_at_once_and_the_other_pairs_serve() {
+    let scene = Scene::new();
+    let folder = scene.file("all");
+    put_pair(&folder, "good", &scene.pair(2));
+    put_pair(&folder, "torn", &Pair { certificate: String::new(), key: String::new() });
+    std::fs::write(folder.join("half.crt"), "").unwrap();
+    let source = || scene.source_of(Vec::new(), vec![folder.clone()]);
+    let update = source().read();
+    assert_eq!(all_shown(&update), ["02"]);
+    let told: Vec<_> = update.diagnostics.iter().map(|problem| problem.message.clone()).collect();
+    assert!(told.iter().any(|told| told.ends_with("half.crt has no half.key beside it")), "{told:?}");
+    assert!(told.iter().any(|told| told.contains("torn.crt")), "{told:?}");
+    std::fs::remove_file(folder.join("good.crt")).unwrap();
+    assert!(source().read().snapshot.listeners.is_empty(), "nothing to show, and no plain text instead");
 }
 
 /// The serial number of the certificate that the listener shows; `None`: there is no listener.

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use fuseboard_config::TcpListen;
+use fuseboard_config::{Carries, PortListen};
 
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:0`, `0.0.0.0:80`, or `:8080`, which means `127.0.0.1:8080`.
 /// Other machines are let in only by an address that says so.
@@ -14,7 +14,7 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// An address to listen on and what for: `127.0.0.1:5432=postgres:5432`, or `:5432=postgres.shop:5432`.
-pub(crate) fn listen_tcp(text: &str) -> Result<TcpListen, String> {
+pub(crate) fn listen_port(text: &str, carries: Carries) -> Result<PortListen, String> {
     const EXAMPLE: &str = "write ADDR=SERVICE:PORT, for example 127.0.0.1:5432=postgres:5432";
     let (address, target) = text.split_once('=').ok_or_else(|| format!("no service; {EXAMPLE}"))?;
     let (host, port) = target.rsplit_once(':').ok_or_else(|| format!("`{target}` has no port; {EXAMPLE}"))?;
@@ -23,7 +23,7 @@ pub(crate) fn listen_tcp(text: &str) -> Result<TcpListen, String> {
     if host.is_empty() {
         return Err(format!("no service; {EXAMPLE}"));
     }
-    Ok(TcpListen { address: listen(address)?, host: host.into(), port, tls: false })
+    Ok(PortListen { address: listen(address)?, host: host.into(), port, carries, tls: false })
 }
 
 /// Addresses to connect to: literal, or a name that is resolved now.
@@ -73,7 +73,8 @@ mod tests {
     }
 
     #[test]
-    fn an_address_for_a_tcp_port_says_which() {
+    fn an_address_for_one_port_says_which() {
+        let listen_tcp = |text| listen_port(text, Carries::Bytes);
         let listen = listen_tcp(":5432=postgres.shop:15432").unwrap();
         assert_eq!((&*listen.host, listen.port), ("postgres.shop", 15432));
         assert_eq!(listen.address.to_string(), "127.0.0.1:5432");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fuseboard_config::{Destination, ListenPlan, Severity, TcpListen, Workload};
+use fuseboard_config::{Carries, Destination, ListenPlan, PortListen, Severity, Workload};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -37,13 +37,14 @@ fn each_example_is_clean() {
     ] {
         check(&root().join("examples").join(folder), &by_host);
     }
-    let tcp = TcpListen {
+    let tcp = PortListen {
         address: "127.0.0.1:0".parse().unwrap(),
         host: "postgres".into(),
         port: 5432,
+        carries: Carries::Bytes,
         tls: false,
     };
-    check(&root().join("examples/tcp"), &ListenPlan { tcp: vec![tcp], ..by_host });
+    check(&root().join("examples/tcp"), &ListenPlan { ports: vec![tcp], ..by_host });
     let fixed =
         ListenPlan::fixed(vec!["127.0.0.1:0".parse().unwrap()], vec!["127.0.0.1:8080".parse().unwrap()]);
     for folder in ["examples/one-service", "deploy/compose/rules"] {

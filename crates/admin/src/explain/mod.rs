@@ -8,6 +8,7 @@ mod fallback;
 mod health;
 mod pipeline;
 mod protocol;
+mod reached;
 mod setting;
 mod word;
 
@@ -43,6 +44,9 @@ pub struct Explanation {
     /// `DestinationRule httpbin.default`; absent: no rule applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// Addresses that are for it alone, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<String>,
     /// What happens to request N+1, as numbers.
     pub admission: Admission,
     /// The same in sentences.
@@ -88,7 +92,7 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Explanations {
             known
                 .is_some_and(|known| known.host == cluster.service.host && known.port == cluster.service.port)
         });
-        of_cluster(cluster, route, is_http)
+        Explanation { reached: reached::sentences(snapshot, index), ..of_cluster(cluster, route, is_http) }
     });
     Explanations { version: 1, clusters: clusters.collect() }
 }
@@ -116,6 +120,7 @@ pub fn of_cluster(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Ex
         },
         hosts,
         rule: cluster.rule.as_ref().map(ToString::to_string),
+        reached: Vec::new(),
         admission: Admission::of(cluster),
         requests: admission::sentences(cluster, route),
         settings: setting::all(cluster, route, is_http)

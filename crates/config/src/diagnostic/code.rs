@@ -265,8 +265,8 @@ codes! {
     /// `whenNoneHealthy: fallback` of a `DestinationPolicy`, and no `Fallback` of the host has a step for `no_healthy`: while nobody
     /// is healthy, requests are refused as with `refuse`.
     FallbackForNobody = "FB236", Warning, applies;
-    /// `--listen-tcp` names a service or a port that the files do not have.
-    NoSuchTcpPort = "FB241", Error, applies;
+    /// `--listen-tcp` or `--listen-service` names a service or a port that the files do not have.
+    ListenForNobody = "FB241", Error, applies;
     /// A setting is about requests, and the port carries TCP, which has none.
     NoEffectOnTcp = "FB242", Warning, applies;
     /// `idleTimeout` and `maxConnectionDuration` of TCP connections count at the top of the rule only, for all of its ports,
@@ -274,6 +274,9 @@ codes! {
     TcpTimesOfPort = "FB243", Warning, applies;
     /// `proxyProtocol` is for a port that speaks HTTP. A header says who one client is, and HTTP connections are shared by many.
     ProxyHeaderOnHttp = "FB244", Warning, applies;
+    /// `--listen-service tls://…` is for a port that declares no protocol. What a connection carries is found out by its first
+    /// bytes, which TLS hides, so that the address is not opened.
+    DetectionBehindTls = "FB245", Error, applies;
     /// A file with a certificate, key, authority or list of revoked certificates cannot be used. If it was good before, that
     /// version stays in use; else requests to the host are answered 503 (`tls.not_ready`), and a listener is not opened.
     TlsFileUnusable = "FB251", Error, applies;

@@ -80,7 +80,7 @@ impl<'a> FixedPlan<'_, 'a> {
         // An address that no service declares has HTTP/1.1, as long as no rule says otherwise: what a client speaks to a proxy
         // in front of a server says little of what the server understands.
         let undeclared = match self.takes {
-            Takes::Http1 => Protocol::Http,
+            Takes::Http1 | Takes::Either => Protocol::Http,
             Takes::Http2 => Protocol::Http2,
             Takes::Bytes => Protocol::Opaque,
         };

@@ -26,6 +26,7 @@ mod outlier;
 mod outlier_policy;
 mod outlier_sense;
 mod pods;
+mod port_plan;
 pub(crate) mod protocol;
 pub(crate) mod registry;
 mod route;
@@ -51,11 +52,11 @@ use self::client_tls::TlsSource;
 use self::destination_policy::{Policies, PolicyIndex};
 use self::fallback::FallbackIndex;
 use self::fixed::FixedPlan;
+use self::port_plan::{Carried, PortPlan, WayIn};
 use self::protocol::Protocol;
 use self::registry::{Port, Service};
 use self::route::RouteTable;
 use self::rule_index::{MergedRule, RuleIndex};
-use self::tcp::TcpPlan;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::listen::{Destination, ListenPlan, Takes};
 use crate::material::Materials;
@@ -93,7 +94,8 @@ pub fn resolve(
     }
     secure.extend(plan.tls.iter().flat_map(|tls| &tls.listeners));
     let listeners = secured(listeners, &secure, plan, &resources.materials, &mut diagnostics);
-    let snapshot = Snapshot::new(version, listeners, vec![Arc::new(routes)], clusters);
+    let routes = routes.into_iter().map(Arc::new).collect();
+    let snapshot = Snapshot::new(version, listeners, routes, clusters);
     let snapshot = snapshot.unwrap_or_else(|dangling| {
         diagnostics.push(Diagnostic::new(Code::Inconsistent, dangling.to_string()));
         Snapshot::default()
@@ -104,7 +106,7 @@ pub fn resolve(
 /// What makes a snapshot.
 struct Resolved {
     clusters: Vec<Cluster>,
-    routes: RouteConfig,
+    routes: Vec<RouteConfig>,
     listeners: Vec<Listener>,
     /// Positions in `listeners`, behind those of the plan, that have TLS.
     secure: BTreeSet<usize>,
@@ -127,20 +129,20 @@ fn by_host(
     );
     let breakers = BreakerIndex::new(&resources.circuit_breakers, workload, diagnostics);
     breakers.report_unknown(&services, &rules, diagnostics);
-    let tcp_plan = TcpPlan::new(&plan.tcp, &services, workload, diagnostics);
+    let port_plan = PortPlan::new(&plan.ports, &services, workload, diagnostics);
     let fallbacks = FallbackIndex::new(&resources.fallbacks, workload, diagnostics);
     fallbacks.report_unknown(&services, &rules, diagnostics);
     let mut clusters = Vec::new();
-    let (mut ways_in, mut tcp_ways_in) = (Vec::new(), Vec::new());
+    let (mut ways_in, mut own_ways_in) = (Vec::new(), Vec::new());
     for service in &services {
-        report_protocols(service, &tcp_plan, diagnostics);
+        report_protocols(service, &port_plan, diagnostics);
         let rule = rules.choose(&service.host, &service.namespace, workload);
         for port in &service.ports {
             let own = policies.of(&service.host, &service.namespace, port.number);
             let tls = TlsSource { resources, workload, host: None };
             let timeout = own.timeout().map_or(plan.timeout, |(timeout, _)| timeout);
             let mut made = of_port(service, port, rule, (&own, timeout, tls), &breakers, diagnostics);
-            if tcp_plan.carries(service, port) {
+            if port_plan.carries(service, port) {
                 tcp::report(service, port, rule, &own, diagnostics);
                 for cluster in &mut made {
                     tcp::without_slow_calls(cluster, diagnostics);
@@ -150,8 +152,9 @@ fn by_host(
                     tcp::report_shared(cluster, rule, diagnostics);
                 }
             }
-            for listen in tcp_plan.of(service, port) {
-                tcp_ways_in.extend(made.first().map(|default| (listen, default.name.clone(), rule)));
+            for way_in in port_plan.openable(service, port, diagnostics) {
+                own_ways_in
+                    .extend(made.first().map(|default| (way_in, default.name.clone(), (rule, timeout))));
             }
             if port.protocol.is_http() {
                 ways_in.extend(made.first().map(|default| (service, port, default.name.clone(), timeout)));
@@ -176,15 +179,45 @@ fn by_host(
             table.add(service, port, (index, timeout), workload, diagnostics);
         }
     }
-    let mut listeners = listeners(plan.listen.iter().map(|&address| (address, ListenerTarget::Routes(0))));
-    let mut secure = BTreeSet::new();
-    for (listen, cluster, rule) in tcp_ways_in {
-        if let Ok(index) = clusters.binary_search_by(|other| other.name.cmp(&cluster)) {
-            secure.extend(listen.tls.then_some(listeners.len()));
-            add_listener(&mut listeners, listen.address, ListenerTarget::Tcp(tcp::proxy(index, rule)));
-        }
+    let mut made = Resolved {
+        clusters,
+        routes: vec![table.finish("outbound")],
+        listeners: listeners(plan.listen.iter().map(|&address| (address, ListenerTarget::Routes(0)))),
+        secure: BTreeSet::new(),
+    };
+    for own in own_ways_in {
+        made.add(&own, plan.detection_timeout);
     }
-    Resolved { clusters, routes: table.finish("outbound"), listeners, secure }
+    made
+}
+
+/// An address of a port, its cluster, and what the rule and policies say of its connections and requests.
+type OwnWayIn<'p, 'r, 'a> = (WayIn<'p>, Arc<str>, (Option<&'r MergedRule<'a>>, Timeout));
+
+impl Resolved {
+    /// A listener for one port alone.
+    fn add(&mut self, (way_in, cluster, (rule, timeout)): &OwnWayIn<'_, '_, '_>, patience: Duration) {
+        let Ok(index) = self.clusters.binary_search_by(|other| other.name.cmp(cluster)) else { return };
+        let table = self.own_table(way_in.carried, (index, *timeout));
+        let target = way_in.target(table, tcp::proxy(index, *rule), patience);
+        self.secure.extend(way_in.listen.tls.then_some(self.listeners.len()));
+        add_listener(&mut self.listeners, way_in.listen.address, target);
+    }
+
+    /// The table that leads all requests there whatever `Host` says, as Istio's for a service's own address. Without requests
+    /// there is none.
+    fn own_table(&mut self, carried: Carried, (cluster, timeout): (usize, Timeout)) -> usize {
+        let service = &self.clusters[cluster].service;
+        let name = format!("{}:{}", service.host, service.port);
+        let known = self.routes.iter().position(|table| *table.name == *name);
+        if carried == Carried::Bytes || known.is_some() {
+            return known.unwrap_or(0);
+        }
+        let mut table = RouteTable::new();
+        table.add_any(&name, cluster, timeout);
+        self.routes.push(table.finish(&name));
+        self.routes.len() - 1
+    }
 }
 
 /// The clusters of a port with their breakers, the default one first.
@@ -255,13 +288,15 @@ fn fixed(
     let mut table = RouteTable::new();
     table.add_any(&title, index, timeout);
     let proxy = TcpProxy { cluster: index, ..proxy };
-    let target = match (bytes, listen.detect) {
-        (true, _) => ListenerTarget::Tcp(proxy),
-        (false, Some(patience)) => ListenerTarget::Detect(Detect { routes: 0, tcp: proxy, patience }),
-        (false, None) => ListenerTarget::Routes(0),
+    let target = match takes {
+        Takes::Bytes => ListenerTarget::Tcp(proxy),
+        Takes::Either => {
+            ListenerTarget::Detect(Detect { routes: 0, tcp: proxy, patience: listen.detection_timeout })
+        }
+        Takes::Http1 | Takes::Http2 => ListenerTarget::Routes(0),
     };
     let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
-    Resolved { clusters, routes: table.finish("fixed"), listeners, secure: BTreeSet::new() }
+    Resolved { clusters, routes: vec![table.finish("fixed")], listeners, secure: BTreeSet::new() }
 }
 
 /// The clusters that steps of fallbacks ask, beside the given one.
@@ -291,9 +326,9 @@ fn stand_ins(
 }
 
 /// What nobody is served on as it is. Such ports have clusters all the same: their limits can be looked at.
-fn report_protocols(service: &Service, tcp: &TcpPlan, diagnostics: &mut Diagnostics) {
+fn report_protocols(service: &Service, plan: &PortPlan, diagnostics: &mut Diagnostics) {
     let ports = service.ports.iter().filter(|port| port.protocol == Protocol::Opaque);
-    let unserved = ports.filter(|port| tcp.of(service, port).next().is_none());
+    let unserved = ports.filter(|port| plan.of(service, port).is_empty());
     let opaque: Vec<_> = unserved.map(|port| port.number.to_string()).collect();
     if let Some(first) = opaque.first() {
         let (host, ports) = (&service.host, opaque.join(", "));

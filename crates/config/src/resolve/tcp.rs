@@ -1,7 +1,6 @@
-//! TCP ports: which address each is reached at, which times bound its connections, and which settings of a rule mean nothing
-//! there. What port carries TCP is decided by [`super::protocol`], or by whoever gives it an address.
+//! TCP ports: which times bound their connections, and which settings of a rule mean nothing there. What port carries TCP is
+//! decided by [`super::port_plan`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_api::Spanned;
@@ -13,80 +12,10 @@ use fuseboard_snapshot::{BreakerSetting, Cluster, ServiceName, TcpProxy};
 
 use super::destination_policy::Policies;
 use super::destination_rule::{BlockAt, PolicyAt};
-use super::hostname;
 use super::protocol::Protocol;
 use super::registry::{Port, Service};
 use super::rule_index::MergedRule;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::listen::TcpListen;
-use crate::workload::Workload;
-
-/// Which port of which service each address is for.
-pub(super) struct TcpPlan<'p>(Vec<Planned<'p>>);
-
-struct Planned<'p> {
-    host: Arc<str>,
-    listen: &'p TcpListen,
-}
-
-impl<'p> TcpPlan<'p> {
-    /// The plan `listen`. Addresses for what no service has are reported.
-    pub(super) fn new(
-        listen: &'p [TcpListen],
-        services: &[Service],
-        workload: &Workload,
-        diagnostics: &mut Diagnostics,
-    ) -> Self {
-        let planned = listen.iter().map(|listen| {
-            let host = full_name(&listen.host, services, workload);
-            report_unknown(listen, &host, services, diagnostics);
-            Planned { host, listen }
-        });
-        Self(planned.collect())
-    }
-
-    /// The addresses at which a port is reached.
-    pub(super) fn of(&self, service: &Service, port: &Port) -> impl Iterator<Item = &'p TcpListen> {
-        let number = port.number;
-        let of_port = self
-            .0
-            .iter()
-            .filter(move |planned| planned.host == service.host && planned.listen.port == number);
-        of_port.map(|planned| planned.listen).collect::<Vec<_>>().into_iter()
-    }
-
-    /// Whether bytes are carried to a port, and not requests: it says so, or was given an address for bytes.
-    pub(super) fn carries(&self, service: &Service, port: &Port) -> bool {
-        port.protocol == Protocol::Opaque || self.of(service, port).next().is_some()
-    }
-}
-
-/// The service that a client means who says `name`, `name.namespace`, `name.namespace.svc` or the full name.
-fn full_name(written: &str, services: &[Service], workload: &Workload) -> Arc<str> {
-    let suffix = &workload.domain_suffix;
-    let expanded = hostname::expand(written, &workload.namespace, suffix);
-    let others = [format!("{written}.svc.{suffix}"), format!("{written}.{suffix}")].map(Arc::from);
-    let known = |host: &Arc<str>| services.iter().any(|service| service.host == *host);
-    std::iter::once(expanded.clone()).chain(others).find(known).unwrap_or(expanded)
-}
-
-fn report_unknown(listen: &TcpListen, host: &str, services: &[Service], diagnostics: &mut Diagnostics) {
-    let TcpListen { address, port, .. } = listen;
-    let problem = match services.iter().find(|service| *service.host == *host) {
-        None => format!("no service is called {host}"),
-        Some(service) if !service.ports.iter().any(|known| known.number == *port) => {
-            let ports: Vec<_> = service.ports.iter().map(|port| port.number.to_string()).collect();
-            format!("{host} has no port {port}; its ports are {}", ports.join(", "))
-        }
-        Some(_) => return,
-    };
-    let message = format!("nobody listens on {address}: {problem}");
-    diagnostics.push(
-        Diagnostic::new(Code::NoSuchTcpPort, message).help(
-            "name a service of the files and a port of it, as --listen-tcp 127.0.0.1:5432=postgres:5432",
-        ),
-    );
-}
 
 /// What becomes of connections to the cluster of this index. As istiod, which takes both times from the top of the rule.
 pub(super) fn proxy(cluster: usize, rule: Option<&MergedRule>) -> TcpProxy {

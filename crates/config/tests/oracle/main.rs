@@ -2,7 +2,8 @@
 //!
 //! Each folder is one case: `in.yaml` (resources; where istiod knew ages, they are written as timestamps) and `facts.json`:
 //! for each client the clusters that its Envoy held, cut down to what is compared here. Limits of 4294967295 and values at
-//! Envoy's default are left out. Recorded from istiod of 2026-08-27 with Envoy 1.40.
+//! Envoy's default are left out; `listeners.json`, where it is, says what the listeners of single ports carried (ports without one
+//! shared a listener with others, as HTTP). Recorded from istiod of 2026-08-27 with Envoy 1.40.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
@@ -12,9 +13,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use fuseboard_config::{ListenPlan, Materials, SourceText, Workload, load, resolve};
+use fuseboard_config::{Carries, ListenPlan, Materials, PortListen, SourceText, Workload, load, resolve};
 use fuseboard_core::outlier::Detector;
-use fuseboard_snapshot::Availability;
+use fuseboard_snapshot::{Availability, ListenerTarget};
 use serde_json::Value;
 
 use facts::{Facts, Tls};
@@ -144,4 +145,41 @@ fn d41_a_secret_is_used_or_nobody_is_called() {
             assert_eq!(cluster.availability == Availability::Serving, serving, "{}", cluster.name);
         }
     }
+}
+
+#[test]
+fn a_port_of_its_own_carries_what_istiods_listener_for_it_does() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/service-port-protocols");
+    let yaml = fs::read_to_string(folder.join("in.yaml")).unwrap();
+    let theirs: BTreeMap<String, String> =
+        serde_json::from_slice(&fs::read(folder.join("listeners.json")).unwrap()).unwrap();
+    let (resources, _) = load(&[SourceText::new("in.yaml", yaml)]);
+    let client = workload(&serde_json::json!({"namespace": "protocols"}));
+    let mut compared = 0;
+    for (service, address, ports) in [
+        ("named", "10.0.0.101", [80].into_iter().chain(1001..=1013).collect::<Vec<u16>>()),
+        ("app", "10.0.0.102", (1101..=1107).collect()),
+        ("well-known", "10.0.0.103", vec![3306, 25, 27017, 5432, 6379]),
+    ] {
+        for port in ports {
+            let own = PortListen {
+                address: format!("127.0.0.1:{port}").parse().unwrap(),
+                host: service.into(),
+                port,
+                carries: Carries::Declared,
+                tls: false,
+            };
+            let plan = ListenPlan { ports: vec![own], ..ListenPlan::outbound(Vec::new()) };
+            let (snapshot, _) = resolve(&resources, &client, &plan, 1);
+            let ours = match snapshot.listeners[0].target {
+                ListenerTarget::Routes(_) => None,
+                ListenerTarget::Tcp(_) => Some("bytes"),
+                ListenerTarget::Detect(_) => Some("either"),
+            };
+            let theirs = theirs.get(&format!("{address}:{port}")).map(String::as_str);
+            assert_eq!(ours, theirs, "port {port} of {service}");
+            compared += usize::from(theirs.is_some());
+        }
+    }
+    assert_eq!(compared, theirs.len(), "each of istiod's listeners");
 }

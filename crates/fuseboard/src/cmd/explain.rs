@@ -95,7 +95,7 @@ fn section(told: &Explanation) -> String {
     let rule = told.rule.as_deref().unwrap_or("no rule: Istio's defaults");
     let name = output::styled(output::STRONG, &told.cluster);
     let mut text = format!("{name}\n{rule}\n\n");
-    for sentence in told.requests.iter().chain(&told.ejection).chain(&told.order) {
+    for sentence in told.reached.iter().chain(&told.requests).chain(&told.ejection).chain(&told.order) {
         text.extend(wrapped(sentence));
     }
     text.push('\n');

@@ -21,7 +21,7 @@ use crate::signals::StopSignals;
 use crate::{argument, logging, output, service_manager};
 
 use self::handover::{Attempt, Predecessor, Successor};
-use self::tls::{Addresses, Listen, ListenTcp};
+use self::tls::{Addresses, Listen, ListenService, ListenTcp};
 
 /// Serve services behind their DestinationRules, without Kubernetes
 #[derive(Args)]
@@ -42,7 +42,9 @@ use self::tls::{Addresses, Listen, ListenTcp};
   fuseboard run --listen :9000 --to auto://127.0.0.1:8080 -f dr.yaml
   # a TCP port of a service of the folder, beside all the HTTP ones
   fuseboard run -f rules/ --listen :15001 --listen-tcp :5432=postgres:5432
-  # the same with TLS from whoever calls the database
+  # a port of a service as it declares; one that declares nothing, as each client begins
+  fuseboard run -f rules/ --listen-service :6379=cache:6379
+  # a database with TLS from whoever calls it
   fuseboard run -f rules/ --listen-tcp tls://:5432=pg:5432 --tls-cert a.crt --tls-key a.key
 
 Addresses: `:9000` means 127.0.0.1:9000; write 0.0.0.0:9000 or [::]:9000 to let
@@ -59,11 +61,15 @@ pub(crate) struct Arguments {
     /// File or folder with rules and services; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
-    #[arg(long, help = "Address to listen on, or https://ADDR, tls://ADDR; may be repeated", value_name = "ADDR", required_unless_present = "listen_tcp", value_parser = Listen::parse)]
+    #[arg(long, help = "Address to listen on, or https://ADDR, tls://ADDR; may be repeated", value_name = "ADDR", required_unless_present_any = ["listen_tcp", "listen_service"], value_parser = Listen::parse)]
     listen: Vec<Listen>,
     /// Address to listen on for a TCP port of a service, as :5432=postgres:5432, or tls://ADDR=HOST:PORT; may be repeated
     #[arg(long, value_name = "ADDR=HOST:PORT", value_parser = ListenTcp::parse, conflicts_with = "to")]
     listen_tcp: Vec<ListenTcp>,
+    /// Address to listen on for one port of a service, as :6379=cache:6379, or tls://ADDR=HOST:PORT: HTTP or TCP, as the port
+    /// declares; of one that declares nothing it is found out, for each connection; may be repeated
+    #[arg(long, value_name = "ADDR=TARGET", value_parser = ListenService::parse, conflicts_with = "to")]
+    listen_service: Vec<ListenService>,
     /// Take only connections that begin with a PROXY header, version 1 or 2; the client that it names is the one in the log
     /// and, with HTTP, in x-forwarded-for
     #[arg(long)]
@@ -72,7 +78,8 @@ pub(crate) struct Arguments {
     /// or `auto://` to find out by what each client begins with; may be repeated for several endpoints
     #[arg(long, value_name = "ADDR", value_parser = Endpoints::parse)]
     to: Vec<Endpoints>,
-    /// With `auto://`: a client that is not understood for so long waits for the server to speak, and is served as TCP
+    /// With `auto://` and ports that declare no protocol: a client that is not understood for so long waits for the server to speak,
+    /// and is served as TCP
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = argument::duration)]
     detection_timeout: Duration,
     /// With --to: the service's name, by which its rule is found
@@ -240,7 +247,8 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         .next("write --to tcp:// or an address without a scheme, as what comes in TLS is"));
     }
     let of_tcp = arguments.listen_tcp.iter().map(|tcp| &tcp.listen.address);
-    let all = arguments.listen.iter().map(|listen| &listen.address).chain(of_tcp);
+    let of_ports = of_tcp.chain(arguments.listen_service.iter().map(|own| &own.listen.address));
+    let all = arguments.listen.iter().map(|listen| &listen.address).chain(of_ports);
     let mut listen: Vec<_> = all.filter(|address| address.port() != 0).collect();
     listen.sort();
     match listen.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -257,7 +265,8 @@ fn carried(arguments: &Arguments) -> Carried {
 
 fn addresses(arguments: &Arguments) -> Addresses<'_> {
     let bytes = carried(arguments) == Carried::Tcp;
-    Addresses { listen: &arguments.listen, tcp: &arguments.listen_tcp, bytes }
+    let (listen, tcp, services) = (&arguments.listen, &arguments.listen_tcp, &arguments.listen_service);
+    Addresses { listen, tcp, services, bytes }
 }
 
 fn log_level(name: &str) -> Result<Level, String> {
@@ -278,14 +287,14 @@ fn loggers(arguments: &Arguments) -> Result<Loggers, Failure> {
 }
 
 fn plan(arguments: Arguments, admin: bool) -> Plan {
-    let carried = carried(&arguments);
-    let takes = match carried {
+    let takes = match carried(&arguments) {
         Carried::Tcp => Takes::Bytes,
         Carried::Http2 => Takes::Http2,
-        Carried::Http | Carried::Either => Takes::Http1,
+        Carried::Either => Takes::Either,
+        Carried::Http => Takes::Http1,
     };
     let addresses = addresses(&arguments);
-    let (tls, listen_tcp) = (arguments.tls.plan(addresses), arguments.tls.plan_tcp(addresses));
+    let (tls, ports) = (arguments.tls.plan(addresses), arguments.tls.plan_ports(addresses));
     let to: Vec<_> = arguments.to.into_iter().flat_map(|endpoints| endpoints.addresses).collect();
     let destination = if to.is_empty() {
         Destination::ByHost
@@ -305,9 +314,9 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
         paths: arguments.files,
         workload: Workload { namespace: arguments.namespace.into(), labels, ..Workload::default() },
         listen: ListenPlan {
-            tcp: listen_tcp,
+            ports,
             accept_proxy: arguments.accept_proxy_protocol,
-            detect: (carried == Carried::Either).then_some(arguments.detection_timeout),
+            detection_timeout: arguments.detection_timeout,
             timeout: arguments.timeout,
             refusal_headers: arguments.refusal_headers == "on",
             tls,

@@ -1,8 +1,11 @@
 //! Serving: who is reached by which name, and that all tools tell the same story about what was refused.
 
-use fuseboard_testkit::{Behaviour, Client, Gate, Reply, Script, Upstream};
+use std::net::SocketAddr;
 
-use crate::home::{Home, listeners, rule, service};
+use fuseboard_testkit::tls::{Authority, Tunnel, Validity, client};
+use fuseboard_testkit::{Behaviour, Client, Gate, OnAccept, Reply, Script, Upstream};
+
+use crate::home::{Home, after, listeners, rule, service};
 
 #[tokio::test]
 async fn load_why_stats_and_the_upstream_agree_on_what_was_refused() {
@@ -72,6 +75,70 @@ async fn a_service_is_reached_by_each_of_its_names_on_every_listener() {
         assert_eq!(answer.status, 200);
         assert!(answer.text().contains("/get?a=1"), "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn a_port_that_declares_nothing_has_an_address_for_http_and_bytes_beside_its_names() {
+    let home = Home::new();
+    let upstream = Upstream::start(Script::ok("served")).await;
+    let speaks_first = Upstream::start_with(OnAccept::Speak("220 ready\r\n".into()), Script::ok("")).await;
+    let undeclared = |text: String| text.replace("name: http,", "name: data,");
+    home.write("rules/web.yaml", &undeclared(service(upstream.address())));
+    let mail = undeclared(service(speaks_first.address())).replace("httpbin", "mail");
+    home.write("rules/mail.yaml", &mail);
+    let line = "run -f rules --listen :0 --listen-service :0=httpbin:8000 --listen-service :0=mail:8000 \
+                --detection-timeout 20ms --admin 127.0.0.1:0";
+    let mut proxy = home.start(line);
+    let ready = proxy.line("ready").await;
+    let own: Vec<SocketAddr> =
+        ready.split_whitespace().filter_map(|word| word.strip_prefix("auto://")?.parse().ok()).collect();
+    // Listeners are in the order of the services.
+    let (web, mail) = (own[0], own[1]);
+    for host in ["anything.example", "httpbin"] {
+        assert_eq!(Client::connect(web).await.get(host, "/").await.text(), "served");
+    }
+    let shared = listeners(&ready)[0];
+    assert_eq!(Client::connect(shared).await.get("httpbin:8000", "/").await.text(), "served");
+    assert_eq!(Client::connect(shared).await.get("anything.example", "/").await.status, 404);
+    assert_eq!(Client::connect(mail).await.received(11).await.unwrap(), b"220 ready\r\n");
+    let told = home.fuseboard("explain httpbin").await.out;
+    assert!(told.contains("is for this port alone. It takes HTTP or TCP, as each"), "{told}");
+    let stats = home.fuseboard("stats --filter downstream_cx_rx_bytes_total|detection_timeout").await.out;
+    assert!(stats.contains("detection_timeout: 1\n"), "{stats}");
+}
+
+#[tokio::test]
+async fn a_folder_of_certificates_is_chosen_from_by_name_and_followed() {
+    let home = Home::new();
+    let upstream = Upstream::start(Script::ok("served")).await;
+    let authority = Authority::new("ours");
+    let put = |folder: &str, name: &str, serial| {
+        let pair = authority.issue_with(&[name], Validity::Now, serial);
+        home.write(&format!("{folder}/tls.crt"), &pair.certificate);
+        home.write(&format!("{folder}/tls.key"), &pair.key);
+    };
+    put("one/a", "a.test", 17);
+    put("one/b", "b.test", 18);
+    put("two/c", "c.test", 19);
+    std::os::unix::fs::symlink("one", home.path("live")).unwrap();
+    let line = format!("run --listen :0 --to {} --tls-folder live --admin 127.0.0.1:0", upstream.address());
+    let mut proxy = home.start(&line);
+    let ready = proxy.line("ready").await;
+    let address: SocketAddr = after(&ready, "https://").parse().unwrap();
+    let served = async |name: &str| {
+        let tunnel = Tunnel::start(client(&authority), name, address).await;
+        let mut client = Client::connect(tunnel.address()).await;
+        client.try_send(format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n")).await.unwrap();
+        client.try_response().await.is_ok()
+    };
+    assert!(served("a.test").await && served("b.test").await && !served("c.test").await);
+    let certs = home.fuseboard("admin request GET certs").await.out;
+    assert!(certs.contains("live/a/tls.crt") && certs.contains("live/b/tls.crt"), "{certs}");
+    // The folder itself is another one.
+    std::os::unix::fs::symlink("two", home.path("new")).unwrap();
+    std::fs::rename(home.path("new"), home.path("live")).unwrap();
+    home.until("admin request GET certs", "live/c/tls.crt").await;
+    assert!(served("c.test").await && !served("a.test").await);
 }
 
 #[tokio::test]

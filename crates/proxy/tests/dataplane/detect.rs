@@ -6,10 +6,10 @@ use fuseboard_core::tcp::{Proxied, ProxyVersion};
 use fuseboard_proxy::{AccessLogFormat, ProxyOptions};
 use fuseboard_snapshot::{Detect, ListenerTarget, TcpProxy};
 use fuseboard_testkit::tls::{Authority, Front, Tunnel, client};
-use fuseboard_testkit::{Client, DEADLINE, OnAccept, Script, Upstream, settle};
+use fuseboard_testkit::{Behaviour, Client, DEADLINE, Gate, OnAccept, Reply, Script, Upstream, settle};
 
 use crate::rig::log::LogFile;
-use crate::rig::{Draft, Rig, WORKERS, options};
+use crate::rig::{Draft, Rig, WORKERS, limits, options};
 
 /// Long enough for every test.
 const LONG: Duration = Duration::from_secs(60);
@@ -134,6 +134,33 @@ async fn who_ends_before_it_is_clear_is_not_waited_for() {
         client.reset();
         until_over(&rig).await;
         assert_eq!(rig.numbers().get("listener.fuseboard.detection_timeout"), 0);
+    }
+}
+
+#[tokio::test]
+async fn http_and_bytes_share_the_places_and_only_http_waits_for_one() {
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let held = Script::always(Behaviour::answer(&Reply::ok("served")).after(&gate));
+        let upstream = Upstream::start_with(OnAccept::Serve, held).await;
+        let rig = rig(options(workers), upstream.address(), LONG, |draft| {
+            draft.cluster.thresholds.default = limits(1, 5, 5);
+        });
+        let mut first = rig.client().await;
+        first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        upstream.until(|counts| counts.requests == 1).await;
+        let mut second = rig.client().await;
+        second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(settle(DEADLINE, || rig.numbers().get("upstream_rq_pending_active") == 1).await);
+        let mut bytes = rig.client().await;
+        bytes.send("*1\r\n").await;
+        assert_eq!(bytes.closed().await, b"", "no queue for it");
+        assert_eq!(rig.numbers().get("fuseboard.refused.limit.connections"), 1);
+        gate.open();
+        assert_eq!(first.response().await.text(), "served");
+        assert_eq!(second.response().await.text(), "served", "it waited");
+        drop((first, second));
+        until_over(&rig).await;
     }
 }
 

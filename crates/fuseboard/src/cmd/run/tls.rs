@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use fuseboard_config::{ListenTls, TcpListen};
+use fuseboard_config::{Carries, ListenTls, PortListen};
 use fuseboard_snapshot::ForwardClientCert;
 use fuseboard_tls::TlsVersion;
 
@@ -22,8 +22,12 @@ pub(super) struct Flags {
     /// File with the private key of the certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Vec<PathBuf>,
+    /// Folder with further certificates and keys, as NAME.crt and NAME.key, or in folders of their own as Kubernetes mounts them
+    /// (tls.crt, tls.key); pairs may come and go. May be repeated
+    #[arg(long, value_name = "FOLDER")]
+    tls_folder: Vec<PathBuf>,
     /// File with the authorities whose certificates callers must show; default: callers need none
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
     /// Lowest version of TLS for callers
     #[arg(long, value_name = "VERSION", default_value = "1.2", value_parser = version)]
@@ -44,8 +48,14 @@ pub(super) struct Listen {
 /// One `--listen-tcp`.
 #[derive(Clone, Debug)]
 pub(super) struct ListenTcp {
-    pub(super) listen: TcpListen,
+    pub(super) listen: PortListen,
     scheme: Option<Scheme>,
+}
+
+/// One `--listen-service`.
+#[derive(Clone, Debug)]
+pub(super) struct ListenService {
+    pub(super) listen: PortListen,
 }
 
 /// What is written before an address.
@@ -89,7 +99,20 @@ impl ListenTcp {
         if scheme.is_some_and(|scheme| !scheme.carries_bytes()) {
             return Err("bytes are carried, and not HTTP; write tls:// or tcp://".to_owned());
         }
-        Ok(Self { listen: argument::listen_tcp(rest)?, scheme })
+        Ok(Self { listen: argument::listen_port(rest, Carries::Bytes)?, scheme })
+    }
+}
+
+impl ListenService {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (tls, rest) = match Scheme::split(text) {
+            (None, rest) => (false, rest),
+            (Some(Scheme::Tls), rest) => (true, rest),
+            (Some(_), _) => {
+                return Err("the port says what is spoken; write tls:// for TLS, else nothing".to_owned());
+            }
+        };
+        Ok(Self { listen: PortListen { tls, ..argument::listen_port(rest, Carries::Declared)? } })
     }
 }
 
@@ -98,6 +121,7 @@ impl ListenTcp {
 pub(super) struct Addresses<'a> {
     pub(super) listen: &'a [Listen],
     pub(super) tcp: &'a [ListenTcp],
+    pub(super) services: &'a [ListenService],
     /// What comes to `listen` is bytes, and not HTTP.
     pub(super) bytes: bool,
 }
@@ -108,7 +132,13 @@ impl Addresses<'_> {
     }
 
     fn some_are_secure(&self) -> bool {
-        self.schemes().flatten().any(Scheme::is_secure)
+        self.schemes().flatten().any(Scheme::is_secure) || self.services.iter().any(|own| own.listen.tls)
+    }
+
+    /// Of the addresses of services only those written with `tls://` have it.
+    fn any_is_secure(&self) -> bool {
+        let mut schemes = self.schemes();
+        self.some_are_secure() || schemes.any(|scheme| self.is_secure(scheme))
     }
 
     /// Those written with `https://` or `tls://`; if nobody wrote that, all that are not written otherwise.
@@ -132,7 +162,7 @@ impl Addresses<'_> {
 impl Flags {
     /// Whether there are files to be read.
     pub(super) const fn is_given(&self) -> bool {
-        !self.tls_cert.is_empty()
+        !self.tls_cert.is_empty() || !self.tls_folder.is_empty()
     }
 
     /// What each flag for itself cannot know.
@@ -144,7 +174,11 @@ impl Flags {
         }
         if addresses.some_are_secure() && !self.is_given() {
             return Err(Failure::message(Exit::Usage, "an address with TLS needs a certificate")
-                .next("add --tls-cert FILE --tls-key FILE"));
+                .next("add --tls-cert FILE --tls-key FILE, or --tls-folder FOLDER"));
+        }
+        if self.client_ca.is_some() && !self.is_given() {
+            return Err(Failure::message(Exit::Usage, "--client-ca, and no certificate of ours")
+                .next("add --tls-cert FILE --tls-key FILE, or --tls-folder FOLDER"));
         }
         if self.tls_cert.len() != self.tls_key.len() {
             let (certificates, keys) = (self.tls_cert.len(), self.tls_key.len());
@@ -152,9 +186,9 @@ impl Flags {
             return Err(Failure::message(Exit::Usage, message)
                 .next("write --tls-key behind each --tls-cert; both may name one file"));
         }
-        if self.is_given() && !addresses.schemes().any(|scheme| addresses.is_secure(scheme)) {
+        if self.is_given() && !addresses.any_is_secure() {
             let scheme = if addresses.bytes { "tls" } else { "https" };
-            return Err(Failure::message(Exit::Usage, "--tls-cert, and no address to use it at")
+            return Err(Failure::message(Exit::Usage, "a certificate, and no address to use it at")
                 .next(format!("write --listen {scheme}://ADDR")));
         }
         Ok(())
@@ -166,18 +200,19 @@ impl Flags {
         self.is_given().then(|| ListenTls {
             listeners: addresses.listen.iter().enumerate().filter_map(secure).collect(),
             pairs: self.tls_cert.iter().cloned().zip(self.tls_key.iter().cloned()).collect(),
+            folders: self.tls_folder.clone(),
             client_ca: self.client_ca.clone(),
             min_version: self.tls_min_version,
         })
     }
 
-    /// The addresses of TCP ports, each with what it has of TLS.
-    pub(super) fn plan_tcp(&self, addresses: Addresses<'_>) -> Vec<TcpListen> {
-        let planned = |tcp: &ListenTcp| TcpListen {
+    /// The addresses of single ports, each with what it has of TLS.
+    pub(super) fn plan_ports(&self, addresses: Addresses<'_>) -> Vec<PortListen> {
+        let tcp = addresses.tcp.iter().map(|tcp| PortListen {
             tls: self.is_given() && addresses.is_secure(tcp.scheme),
             ..tcp.listen.clone()
-        };
-        addresses.tcp.iter().map(planned).collect()
+        });
+        tcp.chain(addresses.services.iter().map(|own| own.listen.clone())).collect()
     }
 }
 
@@ -205,6 +240,7 @@ mod tests {
         Flags {
             tls_cert: vec!["a".into(); certificates],
             tls_key: vec!["a".into(); certificates],
+            tls_folder: Vec::new(),
             client_ca: None,
             tls_min_version: TlsVersion::V1_2,
             forward_client_cert: ForwardClientCert::Sanitize,
@@ -214,9 +250,9 @@ mod tests {
     fn secured(listen: &[&str], tcp: &[&str]) -> (Vec<usize>, Vec<bool>) {
         let listen: Vec<_> = listen.iter().map(|text| Listen::parse(text).unwrap()).collect();
         let tcp: Vec<_> = tcp.iter().map(|text| ListenTcp::parse(text).unwrap()).collect();
-        let addresses = Addresses { listen: &listen, tcp: &tcp, bytes: false };
+        let addresses = Addresses { listen: &listen, tcp: &tcp, services: &[], bytes: false };
         let planned = flags(1).plan(addresses).unwrap().listeners.into_iter().collect();
-        (planned, flags(1).plan_tcp(addresses).iter().map(|tcp| tcp.tls).collect())
+        (planned, flags(1).plan_ports(addresses).iter().map(|tcp| tcp.tls).collect())
     }
 
     #[test]
@@ -232,7 +268,7 @@ mod tests {
     fn certificates_and_addresses_need_each_other() {
         let check = |flags: Flags, text, bytes| {
             let listen = [Listen::parse(text).unwrap()];
-            flags.check(Addresses { listen: &listen, tcp: &[], bytes }).is_ok()
+            flags.check(Addresses { listen: &listen, tcp: &[], services: &[], bytes }).is_ok()
         };
         assert!(check(flags(0), ":1", false));
         assert!(!check(flags(0), "https://:1", false));
@@ -241,6 +277,23 @@ mod tests {
         assert!(!check(flags(1), "tls://:1", false), "HTTP comes there");
         assert!(!check(flags(1), "https://:1", true), "bytes come there");
         assert!(!check(Flags { tls_key: Vec::new(), ..flags(1) }, ":1", false));
+        assert!(check(Flags { tls_folder: vec!["a".into()], ..flags(0) }, "https://:1", false));
+        assert!(!check(Flags { client_ca: Some("a".into()), ..flags(0) }, ":1", false));
+    }
+
+    #[test]
+    fn an_address_of_a_service_has_tls_only_where_it_says_so() {
+        let services = |text| [ListenService::parse(text).unwrap()];
+        let (plain, secure) = (services(":1=a:1"), services("tls://:1=a:1"));
+        let with = |services| Addresses { listen: &[], tcp: &[], services, bytes: false };
+        assert_eq!([&plain, &secure].map(|own| flags(1).plan_ports(with(own))[0].tls), [false, true]);
+        assert!(flags(1).check(with(&plain)).is_err(), "no address to use it at");
+        assert!(flags(1).check(with(&secure)).is_ok());
+        assert!(flags(0).check(with(&secure)).is_err(), "no certificate");
+        let beside = [Listen::parse(":2").unwrap()];
+        let beside = Addresses { listen: &beside, ..with(&secure) };
+        assert!(flags(1).plan(beside).unwrap().listeners.is_empty(), "one says tls://");
+        assert!(ListenService::parse("https://:1=a:1").unwrap_err().contains("tls://"));
     }
 
     #[test]
