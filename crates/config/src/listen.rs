@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_snapshot::ForwardClientCert;
+use fuseboard_snapshot::{ForwardClientCert, HttpSettings};
 use fuseboard_tls::TlsVersion;
 
 /// The sockets of a stand-alone proxy.
@@ -27,6 +27,8 @@ pub struct ListenPlan {
     pub timeout: Option<Duration>,
     /// Whether refusals say why in their headers.
     pub refusal_headers: bool,
+    /// How long nothing may go through an upgraded connection; [`Duration::MAX`]: for ever.
+    pub upgrade_idle_timeout: Duration,
     /// TLS on some of the addresses; `None`: on none.
     pub tls: Option<ListenTls>,
     /// What becomes of `x-forwarded-client-cert`.
@@ -116,6 +118,7 @@ impl ListenPlan {
             destination,
             timeout: None,
             refusal_headers: true,
+            upgrade_idle_timeout: HttpSettings::UPGRADE_IDLE_TIMEOUT,
             tls: None,
             forward_client_cert: ForwardClientCert::Sanitize,
         }

@@ -83,7 +83,9 @@ impl RefusalReason {
             Self::LimitRequests => "as many requests in flight as the rule allows",
             Self::LimitPools => "connections to as many hosts as the policy allows, all of them busy",
             Self::LimitRetries => "as many retries in flight as the rule allows; the earlier answer goes on",
-            Self::LimitDownstreamConnections => "the listener had all the connections it may have",
+            Self::LimitDownstreamConnections => {
+                "the listener, or the proxy, had all the connections it may have"
+            }
             Self::NoHealthy => "every host was ejected or not ready, or there is none",
             Self::BreakerOpen => "the breaker is open: the destination failed or hung, and has a rest",
             Self::BreakerProbeBusy => "the breaker is half-open, and its probes are still out",

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::error::StartError;
 use crate::listener::{DownstreamPermit, LiveListener};
 use crate::shared::{Phase, Seat, Shared};
-use crate::stats::ListenerBlock;
+use crate::stats::{ListenerBlock, ListenerStats};
 use crate::worker::ToWorker;
 
 /// Pause after a failed accept: without descriptors, trying again at once would only burn the processor.
@@ -165,7 +165,17 @@ impl Listening {
 
     fn seat(&self, stream: StdStream, peer: SocketAddr, by: Acceptor, deliver: &impl Fn(Accepted, usize)) {
         let Some(permit) = self.listener.admit() else {
-            self.refuse(by);
+            self.refuse(by, self.listener.usage(), |listener| listener.downstream_cx_overflow.inc());
+            return;
+        };
+        let Some(client) = self.shared.clients.admit() else {
+            let clients = &self.shared.clients;
+            if clients.is_newly_short() {
+                let most = clients.most;
+                warn!(target: logger::CONN_HANDLER, "{}: clients are turned away: all {most} connections that may be open are (--max-connections)", self.listener.name);
+            }
+            let usage = (clients.open(), clients.most);
+            self.refuse(by, usage, |listener| listener.downstream_global_cx_overflow.inc());
             return;
         };
         // Answers are written whole, so waiting for more to send would only delay them. A failure only costs time.
@@ -174,17 +184,16 @@ impl Listening {
             Acceptor::Thread => self.shared.least_busy(),
             Acceptor::Worker(own) => own,
         };
-        let seat = self.shared.loads[worker].seat();
+        let seat = self.shared.loads[worker].seat(client);
         deliver(Accepted { stream, peer, permit, seat }, worker);
     }
 
-    /// Above the listener's bound: the connection is closed, counted and remembered.
-    fn refuse(&self, by: Acceptor) {
+    /// Above the bound of the listener, or of all of them: the connection is closed, counted and remembered.
+    fn refuse(&self, by: Acceptor, (value, bound): (usize, usize), overflow: impl Fn(&ListenerStats)) {
         let reason = RefusalReason::LimitDownstreamConnections;
-        let (value, bound) = self.listener.usage();
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.count(by, |block| {
-            block.listener.downstream_cx_overflow.inc();
+            overflow(&block.listener);
             block.refused.inc(reason);
         });
         self.shared.refusals.push(RefusalRecord {

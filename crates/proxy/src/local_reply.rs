@@ -77,6 +77,8 @@ pub enum Cause {
     BodyTimeout,
     /// The client stopped taking its answer.
     AnswerTimeout,
+    /// Nothing went through an upgraded connection for too long.
+    TunnelTimeout,
     /// The client went away.
     ClientGone,
 }
@@ -218,7 +220,7 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
@@ -254,6 +256,7 @@ impl Cause {
         Self::BadBody,
         Self::BodyTimeout,
         Self::AnswerTimeout,
+        Self::TunnelTimeout,
         Self::ClientGone,
     ];
 
@@ -295,6 +298,7 @@ impl Cause {
             Self::BadBody => "malformed body",
             Self::BodyTimeout => "body stopped arriving",
             Self::AnswerTimeout => "client stopped taking its answer",
+            Self::TunnelTimeout => "nothing went through an upgraded connection",
             Self::ClientGone => "client went away",
         }
     }
@@ -374,7 +378,7 @@ impl Cause {
             }
             Self::BodyTimeout => row(408, "SI", "stream_idle_timeout", Body::Text("stream timeout"))
                 .counted("downstream_rq_idle_timeout"),
-            Self::AnswerTimeout => {
+            Self::AnswerTimeout | Self::TunnelTimeout => {
                 row(0, "SI", "stream_idle_timeout", NONE).counted("downstream_rq_idle_timeout")
             }
             Self::ClientGone => {
@@ -398,6 +402,7 @@ impl Cause {
                 | Self::BadBody
                 | Self::BodyTimeout
                 | Self::AnswerTimeout
+                | Self::TunnelTimeout
                 | Self::ClientGone
         )
     }

@@ -36,6 +36,7 @@ impl AdminSource for Shared {
                 .collect(),
             unrouted: Arc::clone(&self.unrouted),
             source: self.options.source.clone(),
+            max_connections: self.clients.most,
             rules_held_back: self.rules_held_back.load(Ordering::Relaxed),
             listener_blocks: live.listeners.iter().map(|listener| Arc::clone(&listener.stats)).collect(),
             status: ProxyStatus {

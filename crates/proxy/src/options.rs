@@ -22,6 +22,9 @@ pub struct ProxyOptions {
     pub metrics: Option<SocketAddr>,
     /// How long running exchanges may go on after [`crate::Proxy::drain`]. Envoy's default under Istio: 45 s.
     pub drain_time: Duration,
+    /// Connections of clients at a time, over all listeners; further ones are closed at once. `None`: as descriptors allow, half of them,
+    /// at most 100,000.
+    pub max_connections: Option<usize>,
     /// `None`: no access log, as in Istio's default.
     pub access_log: Option<AccessLog>,
     /// The log that the proxy's events go to, so that the admin server can change its levels; `None`: it says that there is none.
@@ -57,6 +60,7 @@ impl Default for ProxyOptions {
             admin: None,
             metrics: None,
             drain_time: Duration::from_secs(45),
+            max_connections: None,
             access_log: None,
             log: None,
             outlier_log: None,

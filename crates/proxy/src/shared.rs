@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::access_log::AccessLogHandle;
 use crate::clock;
+use crate::descriptors;
 use crate::events::EventRing;
 use crate::live::Registry;
 use crate::options::ProxyOptions;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) access_log: Option<AccessLogHandle>,
     pub(crate) outlier_log: Option<Arc<OutlierLog>>,
     pub(crate) loads: Box<[Arc<WorkerLoad>]>,
+    /// All connections of clients.
+    pub(crate) clients: Arc<Clients>,
     pub(crate) phase: watch::Sender<Phase>,
     /// Sockets that are accepted from; workers end when there is none and their connections are gone.
     pub(crate) accepting: AtomicUsize,
@@ -84,8 +87,10 @@ impl Shared {
     ) -> Self {
         let (workers, open) = (options.workers(), options.inherited.is_none());
         let events = Arc::new(EventRing::default());
+        let clients = Clients::new(options.max_connections.unwrap_or_else(descriptors::clients));
         Self {
             options,
+            clients: Arc::new(clients),
             started: clock::now(),
             registry: Registry::new(workers, outlier_log.clone(), Arc::clone(&events)),
             events,
@@ -180,18 +185,91 @@ impl WorkerLoad {
     }
 
     /// A seat for one more connection.
-    pub(crate) fn seat(self: &Arc<Self>) -> Seat {
+    pub(crate) fn seat(self: &Arc<Self>, client: ClientPermit) -> Seat {
         self.0.fetch_add(1, Ordering::AcqRel);
-        Seat(Arc::clone(self))
+        Seat { load: Arc::clone(self), _client: client }
     }
 }
 
-/// One connection's part of a worker's load; given back by drop.
+/// One connection's part of a worker's load, and of all connections; given back by drop.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<WorkerLoad>);
+pub(crate) struct Seat {
+    load: Arc<WorkerLoad>,
+    _client: ClientPermit,
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.load.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// How many connections of clients there are, over all listeners, and how many there may be: Envoy's overload monitor
+/// `global_downstream_max_connections`.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    open: AtomicUsize,
+    pub(crate) most: usize,
+    /// The last one that was let in was one of the last that could be; a shortage is said once.
+    short: AtomicBool,
+}
+
+impl Clients {
+    const fn new(most: usize) -> Self {
+        Self { open: AtomicUsize::new(0), most, short: AtomicBool::new(false) }
+    }
+
+    /// A place for one more; `None` at the bound.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<ClientPermit> {
+        let before = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.most).then_some(open + 1))
+            .ok()?;
+        // A tenth of the places must have become free before a shortage is a new one.
+        if before < self.most - self.most / 10 {
+            self.short.store(false, Ordering::Relaxed);
+        }
+        Some(ClientPermit(Arc::clone(self)))
+    }
+
+    /// Whether nobody was told yet of the shortage that is now.
+    pub(crate) fn is_newly_short(&self) -> bool {
+        !self.short.swap(true, Ordering::Relaxed)
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+/// The place of one client among all; given back by drop.
+#[derive(Debug)]
+pub(crate) struct ClientPermit(Arc<Clients>);
+
+impl Drop for ClientPermit {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_told_once_until_a_tenth_is_free_again() {
+        let clients = Arc::new(Clients::new(20));
+        let mut open: Vec<_> = (0..20).map(|_| clients.admit().unwrap()).collect();
+        assert!(clients.admit().is_none());
+        assert_eq!([clients.is_newly_short(), clients.is_newly_short()], [true, false]);
+        open.pop();
+        open.push(clients.admit().unwrap());
+        assert!(!clients.is_newly_short(), "the same one");
+        open.truncate(17);
+        open.push(clients.admit().unwrap());
+        assert!(clients.is_newly_short(), "another one");
+        drop(open);
+        assert_eq!(clients.open(), 0);
     }
 }

@@ -66,6 +66,7 @@ impl AdminSource for FakeProxy {
             unrouted: Arc::new(RequestSeries::new(2)),
             source: Source::default(),
             rules_held_back: false,
+            max_connections: 1000,
         }
     }
 

@@ -82,6 +82,9 @@ pub struct HttpSettings {
     pub stream_idle_timeout: Duration,
     /// A keep-alive connection without a request is closed after this long. Envoy's default: 1 h.
     pub idle_timeout: Duration,
+    /// An upgraded connection (WebSocket) through which nothing goes either way for this long is broken off. The stream's time-out is
+    /// not for it: quiet is the usual state of such a connection. An hour is what Envoy gives connections that carry bytes.
+    pub upgrade_idle_timeout: Duration,
     /// A larger head is answered 431. Envoy's default: 60 KiB.
     pub max_head_bytes: usize,
     /// More fields than this are answered 431. Envoy's default: 100.
@@ -129,12 +132,18 @@ impl ForwardClientCert {
     }
 }
 
+impl HttpSettings {
+    /// Unless somebody says otherwise.
+    pub const UPGRADE_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             request_headers_timeout: Duration::from_secs(60),
             stream_idle_timeout: Duration::from_mins(5),
             idle_timeout: Duration::from_hours(1),
+            upgrade_idle_timeout: Self::UPGRADE_IDLE_TIMEOUT,
             max_head_bytes: 60 * 1024,
             max_headers: 100,
             max_connections: 50_000,

@@ -90,6 +90,7 @@ pub fn resolve(
     let clusters = clusters.into_iter().map(Arc::new).collect();
     for listener in &mut listeners {
         listener.http.refusal_headers = plan.refusal_headers;
+        listener.http.upgrade_idle_timeout = plan.upgrade_idle_timeout;
         listener.accept_proxy = plan.accept_proxy;
     }
     secure.extend(plan.tls.iter().flat_map(|tls| &tls.listeners));

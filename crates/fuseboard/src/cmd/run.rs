@@ -103,6 +103,13 @@ pub(crate) struct Arguments {
     /// Bound of a whole exchange where no DestinationPolicy says otherwise, for example 15s; default: none, as Istio
     #[arg(long, value_name = "DURATION", value_parser = argument::duration)]
     timeout: Option<Duration>,
+    /// An upgraded connection (WebSocket) through which nothing goes for so long is broken off; 0s: never
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = argument::duration)]
+    upgrade_idle_timeout: Duration,
+    /// Connections of clients at a time, over all addresses; further ones are closed at once. Default: half of what the system gives
+    /// of file descriptors, at most 100000
+    #[arg(long, value_name = "N")]
+    max_connections: Option<std::num::NonZeroUsize>,
     /// How long running exchanges may go on after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "45s", value_parser = argument::duration)]
     drain_time: Duration,
@@ -319,6 +326,10 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
             detection_timeout: arguments.detection_timeout,
             timeout: arguments.timeout,
             refusal_headers: arguments.refusal_headers == "on",
+            upgrade_idle_timeout: match arguments.upgrade_idle_timeout {
+                Duration::ZERO => Duration::MAX,
+                time => time,
+            },
             tls,
             forward_client_cert: arguments.tls.forward_client_cert,
             ..ListenPlan::new(
@@ -331,6 +342,7 @@ fn plan(arguments: Arguments, admin: bool) -> Plan {
             admin: admin.then_some(arguments.admin),
             metrics: arguments.metrics,
             drain_time: arguments.drain_time,
+            max_connections: arguments.max_connections.map(std::num::NonZeroUsize::get),
             access_log: arguments.access_log.map(|path| AccessLog { format, sink: sink(path) }),
             outlier_log: arguments.outlier_log.map(sink),
             seed: arguments.seed.unwrap_or_else(argument::random_seed),

@@ -114,6 +114,7 @@ async fn a_folder_of_certificates_is_chosen_from_by_name_and_followed() {
     let authority = Authority::new("ours");
     let put = |folder: &str, name: &str, serial| {
         let pair = authority.issue_with(&[name], Validity::Now, serial);
+        std::fs::create_dir_all(home.path(folder)).unwrap();
         home.write(&format!("{folder}/tls.crt"), &pair.certificate);
         home.write(&format!("{folder}/tls.key"), &pair.key);
     };

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fuseboard_admin::logging::logger;
@@ -31,6 +32,9 @@ use crate::worker::Worker;
 
 /// Answers that were made and not yet taken, for one stream: as much as one of our own buffers holds, several times.
 const SEND_BUFFER: usize = 64 * 1024;
+
+/// So long may a client without a stream stay that was asked to go: Envoy's default time between its two words of farewell.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Streams that a client has given up and we have not looked at yet; one more ends the connection (CVE-2023-44487).
 const RESET_STREAMS: usize = 50;
@@ -60,6 +64,7 @@ enum Ending {
 struct Traffic {
     worker: Rc<Worker>,
     place: Rc<Place>,
+    sent: Rc<Cell<u64>>,
 }
 
 impl Meter for Traffic {
@@ -71,6 +76,7 @@ impl Meter for Traffic {
     fn sent(&self, n: usize) {
         let block = self.place.listener().stats.shard(self.worker.index);
         block.http.downstream_cx_tx_bytes_total.add(n as u64);
+        self.sent.set(self.sent.get().wrapping_add(n as u64));
     }
 }
 
@@ -90,7 +96,9 @@ pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
         identity: down.identity.clone(),
         active: Cell::new(0),
     });
-    let meter = Traffic { worker: Rc::clone(&down.worker), place: Rc::clone(&down.place) };
+    let sent = Rc::new(Cell::new(0));
+    let (worker, place) = (Rc::clone(&down.worker), Rc::clone(&down.place));
+    let meter = Traffic { worker, place, sent: Rc::clone(&sent) };
     ahead.extend_from_slice(down.input.filled());
     down.input.consume(down.input.len());
     down.release_buffers();
@@ -100,7 +108,7 @@ pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
     let Some(frames) = handshake(&settings, carrier, timers, &common).await else {
         return End { remote: true, busy: false };
     };
-    Driver { frames, common, timers, routes, ending: Ending::Open, idle: false }.run().await
+    Driver { frames, common, timers, routes, ending: Ending::Open, idle: false, sent, seen: 0 }.run().await
 }
 
 /// Exchanges the first frames; `None`: what came is not HTTP/2, or did not come in time.
@@ -148,6 +156,10 @@ struct Driver<'c> {
     ending: Ending,
     /// The idle time runs.
     idle: bool,
+    /// Bytes that the client took.
+    sent: Rc<Cell<u64>>,
+    /// As many as when the idle time began.
+    seen: u64,
 }
 
 impl Driver<'_> {
@@ -175,9 +187,16 @@ impl Driver<'_> {
             if self.timers.poll_expired(cx).is_none() {
                 return Poll::Pending;
             }
-            if self.idle {
-                self.common.http().downstream_cx_idle_timeout.inc();
-                self.say_farewell();
+            match self.ending {
+                _ if !self.idle => {}
+                Ending::Open => {
+                    self.common.http().downstream_cx_idle_timeout.inc();
+                    self.say_farewell();
+                }
+                // It still takes the end of an answer.
+                Ending::Farewell if self.sent.get() != self.seen => self.idle = false,
+                // The client had nothing to wait for, and did not go.
+                Ending::Farewell => return Poll::Ready(false),
             }
         }
     }
@@ -190,21 +209,27 @@ impl Driver<'_> {
             self.common.http().downstream_cx_drain_close.inc();
             self.say_farewell();
         }
-        let idle = self.common.active.get() == 0 && self.ending == Ending::Open;
+        let idle = self.common.active.get() == 0;
+        let patience = match self.ending {
+            Ending::Open => self.routes.http_settings().map(|settings| settings.idle_timeout),
+            Ending::Farewell => Some(FAREWELL_PATIENCE),
+        };
         if idle
             && !self.idle
-            && let Some(settings) = self.routes.http_settings()
+            && let Some(patience) = patience
         {
-            self.timers.arm(Timer::Idle, clock::now() + settings.idle_timeout);
+            self.timers.arm(Timer::Idle, clock::now() + patience);
+            self.seen = self.sent.get();
         } else if self.idle && !idle {
             self.timers.disarm(Timer::Idle);
         }
         self.idle = idle;
     }
 
-    /// Takes no further streams; the connection ends with the last one.
+    /// Takes no further streams; the connection ends with the last one, and a client without one has its time to go.
     fn say_farewell(&mut self) {
         self.ending = Ending::Farewell;
+        self.idle = false;
         self.frames.graceful_shutdown();
     }
 }

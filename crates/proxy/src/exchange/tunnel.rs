@@ -1,17 +1,20 @@
-//! After a switch of protocols: bytes both ways, as on a TCP connection, until both sides have closed. Slot and connection
-//! stay held for all that time.
+//! After a switch of protocols: bytes both ways, as on a TCP connection, until both sides have closed or nothing went for too
+//! long. Slot and connection stay held for all that time.
 
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use fuseboard_core::tcp::{Ending, Life, Lifetimes};
 use fuseboard_http1::{HeaderName, ResponseHead, ResponseSummary, Version, write};
 
 use super::answer::Incoming;
 use super::held::Held;
 use super::{Ended, Exchange};
 use crate::clock;
+use crate::deadline::Timer;
+use crate::local_reply::Cause;
 use crate::tcp::{Carried, Tunnel};
 use crate::upstream::{ClosedBy, Line, UpstreamConnection};
 
@@ -28,7 +31,7 @@ impl Exchange<'_> {
         self.account.answered(&self.worker, answer.status, self.now);
         self.down.stats().codes.inc(answer.status);
         self.write_switch(incoming, answer, length);
-        self.down.timers.disarm(crate::deadline::Timer::Route);
+        self.down.timers.disarm(Timer::Route);
         // What was sent of the request's body is not sent again.
         self.down.input.remove(self.head_length, self.body.sent - self.head_length);
         (self.body.sent, self.body.checked) = (self.head_length, self.head_length);
@@ -39,17 +42,69 @@ impl Exchange<'_> {
         let mut tunnel = Tunnel::new(&worker.buffers, &worker.pipes);
         // The head stays for the access log; what follows it is the tunnel's.
         tunnel.begin_with(self.down.split_input(self.head_length), std::mem::take(&mut incoming.buffer));
-        let carried = match held.connection.as_mut().and_then(Line::socket) {
-            Some(connection) => poll_fn(|cx| self.poll_both(cx, connection, &mut tunnel)).await,
-            None => Ok(()),
+        let ending = match held.connection.as_mut().and_then(Line::socket) {
+            Some(connection) => self.carry(connection, &mut tunnel).await,
+            None => Ending::Closed,
         };
+        self.down.timers.disarm(Timer::Idle);
         self.down.stats().http.downstream_cx_upgrades_active.dec();
         self.now = clock::now();
-        match carried {
-            Ok(()) => held.complete(false, self.now),
-            Err(_) => held.abort(ClosedBy::Local, self.now),
+        match ending {
+            Ending::Closed => held.complete(false, self.now),
+            _ => held.abort(ClosedBy::Local, self.now),
+        }
+        match ending {
+            Ending::Idle => {
+                self.down.stats().http.downstream_rq_idle_timeout.inc();
+                return Ended::Broken(Cause::TunnelTimeout);
+            }
+            Ending::Drained => self.down.stats().http.downstream_cx_drain_close.inc(),
+            _ => {}
         }
         Ended::Answered
+    }
+
+    /// Carries bytes until both directions are over, one broke, or the time is up.
+    async fn carry(&mut self, up: &mut UpstreamConnection, tunnel: &mut Tunnel<'_>) -> Ending {
+        let idle = self.down.routes.http_settings().map(|settings| settings.upgrade_idle_timeout);
+        let mut life = Life::new(Lifetimes { idle, age: None }, clock::now());
+        self.plan(&life);
+        poll_fn(|cx| {
+            let before = tunnel.carried();
+            let polled = self.poll_both(cx, up, tunnel);
+            if before != tunnel.carried() {
+                life.moved(clock::now());
+            }
+            match polled {
+                Poll::Ready(Ok(())) => Poll::Ready(Ending::Closed),
+                // Whose end it was is told by the sockets; both are closed.
+                Poll::Ready(Err(_)) => Poll::Ready(Ending::HostReset),
+                Poll::Pending => self.poll_time(cx, &mut life),
+            }
+        })
+        .await
+    }
+
+    fn poll_time(&self, cx: &Context<'_>, life: &mut Life) -> Poll<Ending> {
+        if self.worker.is_draining() {
+            life.drain();
+            self.plan(life);
+        }
+        while self.down.timers.poll_expired(cx).is_some() {
+            if let Some(ending) = life.due(clock::now()) {
+                return Poll::Ready(ending);
+            }
+            self.plan(life);
+        }
+        Poll::Pending
+    }
+
+    /// Looks again when something may be due. Bytes that move later only put that off, so nothing is armed for them.
+    fn plan(&self, life: &Life) {
+        match life.deadline() {
+            Some(at) => self.down.timers.arm(Timer::Idle, at),
+            None => self.down.timers.disarm(Timer::Idle),
+        }
     }
 
     fn write_switch(&mut self, incoming: &mut Incoming, answer: ResponseSummary, length: usize) {

@@ -43,6 +43,8 @@ pub struct Observation {
     pub source: Source,
     /// What was read last is not all in force.
     pub rules_held_back: bool,
+    /// Connections of clients that may be open at a time.
+    pub max_connections: usize,
 }
 
 /// Every declared scope, for the documentation.
@@ -241,6 +243,7 @@ fn add_server(reading: &mut Reading, observed: &Observation) {
     let scope = reading.scope(server.own());
     let levels = OwnServerStats {
         snapshot_version: status.snapshot.version.into(),
+        max_connections: (observed.max_connections as u64).into(),
         rules_held_back: observed.rules_held_back.into(),
     };
     reading.block(scope, std::iter::once(&levels));

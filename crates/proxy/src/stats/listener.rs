@@ -33,6 +33,8 @@ stats! {
         downstream_cx_destroy: Counter,
         /// Connections refused because the listener's bound was reached.
         downstream_cx_overflow: Counter,
+        /// Connections refused because all that may be open at all listeners together were.
+        downstream_global_cx_overflow: Counter,
         /// Connections closed because the TLS handshake took too long.
         downstream_cx_transport_socket_connect_timeout: Counter,
         /// Life of a connection, in milliseconds.

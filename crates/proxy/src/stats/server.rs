@@ -29,6 +29,8 @@ stats! {
     pub struct OwnServerStats in "server.fuseboard" {
         /// Version of the snapshot that runs.
         snapshot_version: Level,
+        /// Connections of clients that may be open at a time, at all listeners together.
+        max_connections: Level,
         /// 1 while what was read last is not all in force, because of errors in it; what it leaves out runs as it did before.
         rules_held_back: Level,
     }

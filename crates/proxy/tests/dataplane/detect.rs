@@ -159,8 +159,7 @@ async fn http_and_bytes_share_the_places_and_only_http_waits_for_one() {
         gate.open();
         assert_eq!(first.response().await.text(), "served");
         assert_eq!(second.response().await.text(), "served", "it waited");
-        drop((first, second));
-        until_over(&rig).await;
+        rig.until_idle().await;
     }
 }
 

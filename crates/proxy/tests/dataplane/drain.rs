@@ -58,6 +58,24 @@ async fn a_draining_proxy_says_so_and_serves_until_nothing_runs() {
 }
 
 #[tokio::test]
+async fn who_ignores_connection_close_is_not_served_any_more_and_holds_no_drain() {
+    for workers in WORKERS {
+        let (gate, upstream) = held().await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = rig.client().await;
+        client.send(GET).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        rig.proxy.drain();
+        gate.open();
+        assert_eq!(client.response().await.field("connection"), Some("close"));
+        let ignoring = async { while client.try_send(GET).await.is_ok() {} };
+        tokio::time::timeout(DEADLINE, ignoring).await.expect("an end of the connection");
+        joined(rig).await;
+        assert_eq!(upstream.counts().requests, 1);
+    }
+}
+
+#[tokio::test]
 async fn everybody_who_was_let_in_before_the_drain_gets_an_answer() {
     for workers in WORKERS {
         let upstream = Upstream::start(Script::ok("served")).await;

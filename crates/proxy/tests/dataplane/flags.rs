@@ -94,6 +94,7 @@ rows! {
     BadBody: a_body_with_broken_chunks_is_bad,
     BodyTimeout: a_body_that_stops_arriving_times_out,
     AnswerTimeout: an_answer_that_its_client_stops_taking_is_broken_off,
+    TunnelTimeout: a_tunnel_that_nobody_uses_is_broken_off,
     ClientGone: a_client_that_goes_away_is_noted,
 }
 
@@ -710,7 +711,6 @@ mod provoke {
             assert!(settle(Duration::from_secs(5), over).await, "the client was waited for");
         };
         let expected = Expected {
-            status: 200,
             flags: "SI",
             details: "stream_idle_timeout",
             counters: &[
@@ -722,10 +722,33 @@ mod provoke {
                 "upstream_rq_tx_reset",
             ],
             body: "",
-            connection: Connection::Broken,
-            ..PLAIN
+            ..BROKEN
         };
         (stage.judge_with(&judged(""), broken_off).await.without_body(), expected)
+    }
+
+    pub(super) async fn a_tunnel_that_nobody_uses_is_broken_off(workers: usize) -> (Seen, Expected) {
+        let upstream = Upstream::start(Script::always(Behaviour::upgrade_and_echo("x"))).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.listener.http.upgrade_idle_timeout = SHORT;
+        });
+        let expected = Expected {
+            status: 101,
+            flags: "SI",
+            details: "stream_idle_timeout",
+            counters: &[
+                "http.downstream_cx_upgrades_total",
+                "http.downstream_rq_idle_timeout",
+                "http.downstream_rq_tx_reset",
+                "http.rq_reset_after_downstream_response_started",
+                "upstream_rq_101",
+                "upstream_rq_1xx",
+                "upstream_rq_tx_reset",
+            ],
+            body: "",
+            ..BROKEN
+        };
+        (stage.judge_switched(&judged("Connection: upgrade\r\nUpgrade: x\r\n")).await, expected)
     }
 
     pub(super) async fn a_client_that_goes_away_is_noted(workers: usize) -> (Seen, Expected) {
@@ -740,8 +763,7 @@ mod provoke {
             details: "downstream_remote_disconnect",
             counters: &["http.downstream_rq_rx_reset", "upstream_rq_tx_reset"],
             body: "",
-            connection: Connection::Broken,
-            ..PLAIN
+            ..BROKEN
         };
         (stage.judge_leaving(&judged(""), began).await, expected)
     }

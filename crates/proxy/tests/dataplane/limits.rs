@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::rig::{Rig, WORKERS, limits, options, touchy};
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_testkit::{Behaviour, Client, Gate, RefusingPort, Reply, Script, Upstream, settle};
+use fuseboard_testkit::{Behaviour, Client, DEADLINE, Gate, RefusingPort, Reply, Script, Upstream, settle};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OVERFLOW: &str = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
@@ -233,6 +233,34 @@ async fn a_listener_above_its_bound_closes_at_once_and_says_so() {
         assert!(rig.client().await.closed().await.is_empty());
         assert_eq!(rig.refused(RefusalReason::LimitDownstreamConnections), 1);
         assert_eq!(first.get("a", "/").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn all_connections_together_have_a_bound_and_who_goes_makes_room() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("ok")).await;
+        let options = fuseboard_proxy::ProxyOptions { max_connections: Some(2), ..options(workers) };
+        let rig = Rig::start_with(options, &[upstream.address()], |_| {});
+        let (mut first, mut second) = (rig.client().await, rig.client().await);
+        for client in [&mut first, &mut second] {
+            assert_eq!(client.get("a", "/").await.status, 200);
+        }
+        assert!(rig.client().await.closed().await.is_empty());
+        assert_eq!(rig.refused(RefusalReason::LimitDownstreamConnections), 1);
+        assert_eq!(rig.numbers().get("listener.downstream_global_cx_overflow"), 1);
+        assert_eq!(rig.numbers().get("listener.downstream_cx_overflow"), 0, "its own bound is another one");
+        drop(first);
+        let in_its_place = async {
+            loop {
+                let mut next = rig.client().await;
+                if next.try_send(GET).await.is_ok() && next.try_response().await.is_ok() {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, in_its_place).await.expect("a place for another one");
+        assert_eq!(second.get("a", "/").await.status, 200);
     }
 }
 

@@ -21,6 +21,7 @@ mod grpc_fallback;
 mod h2c;
 mod handing_over;
 mod http1;
+mod http2_bounds;
 mod http2_bytes;
 mod http2_clients;
 mod http2_hosts;

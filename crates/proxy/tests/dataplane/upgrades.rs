@@ -1,8 +1,12 @@
 //! Switched protocols: bytes both ways, each side's end passed on alone, slot and connection held for life, and never a place
 //! in the queue (difference D15).
 
-use crate::rig::{Rig, WORKERS, limits};
+use std::time::{Duration, Instant};
+
+use crate::rig::log::LogFile;
+use crate::rig::{Rig, WORKERS, limits, options};
 use fuseboard_core::limit::Priority;
+use fuseboard_proxy::{AccessLogFormat, ProxyOptions};
 use fuseboard_testkit::{Behaviour, Client, DEADLINE, Reply, Script, Upstream, settle};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -122,6 +126,56 @@ async fn d15_a_tunnel_holds_its_slot_and_connection_for_life_and_others_wait_for
         assert_eq!(waiting.response().await.text(), "served");
         assert_eq!(rig.numbers().get("http.downstream_cx_upgrades_active"), 0);
     }
+}
+
+#[tokio::test]
+async fn d29_a_tunnel_is_broken_off_when_nothing_goes_for_its_own_time_and_not_before() {
+    const IDLE: Duration = Duration::from_millis(700);
+    for workers in WORKERS {
+        let log = LogFile::new(AccessLogFormat::Text);
+        let options = ProxyOptions { access_log: Some(log.option()), ..options(workers) };
+        let peers = Peers::listen().await;
+        let rig = Rig::start_with(options, &[peers.0.local_addr().unwrap()], |draft| {
+            draft.listener.http.upgrade_idle_timeout = IDLE;
+            // The streams' own time is not for it.
+            draft.listener.http.stream_idle_timeout = Duration::from_millis(10);
+            draft.cluster.thresholds.default = limits(1, 0, u32::MAX);
+        });
+        let (mut client, mut peer) = tunnel(&rig, &peers).await;
+        let began = Instant::now();
+        while began.elapsed() < IDLE * 3 / 2 {
+            // One direction is enough.
+            peer.send(".").await;
+            assert_eq!(client.received(1).await.unwrap(), b".");
+        }
+        let quiet = Instant::now();
+        client.received(1).await.unwrap_err();
+        assert!(quiet.elapsed() + Duration::from_millis(50) >= IDLE, "after {:?}", quiet.elapsed());
+        peer.closed().await;
+        rig.until_closed().await;
+        assert_eq!(rig.numbers().get("http.downstream_rq_idle_timeout"), 1);
+        assert_eq!(rig.numbers().get("http.downstream_cx_upgrades_active"), 0);
+        let errors: u64 = rig.cluster().hosts[0].stats.iter().map(|stats| stats.rq_error.get()).sum();
+        assert_eq!(errors, 0, "nobody's failure");
+        rig.proxy.drain();
+        rig.proxy.join();
+        let lines = log.raw();
+        assert!(lines.contains("\" 101 SI stream_idle_timeout "), "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_nobody_uses_does_not_hold_a_drain() {
+    let peers = Peers::listen().await;
+    let rig = peers.rig(1, 0);
+    let (mut client, mut peer) = tunnel(&rig, &peers).await;
+    rig.proxy.drain();
+    client.send("still").await;
+    assert_eq!(peer.received(5).await.unwrap(), b"still");
+    let join = tokio::task::spawn_blocking(move || rig.proxy.join());
+    timeout(Duration::from_secs(30), join).await.expect("45 s would be the bound").unwrap();
+    client.closed().await;
+    peer.closed().await;
 }
 
 #[tokio::test]

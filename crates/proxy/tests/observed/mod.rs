@@ -90,6 +90,7 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
         unrouted: Arc::new(RequestSeries::new(4)),
         source: Source::default(),
         rules_held_back: false,
+        max_connections: 1000,
         listener_blocks: vec![Arc::new(Sharded::new(4))],
         status: ProxyStatus {
             server,

@@ -153,6 +153,20 @@ impl Stage {
         Seen { answer: None, connection: Connection::Broken, grew, ended, refusals, line }
     }
 
+    /// The same for a client that switches protocols, and then neither sends nor ends anything.
+    pub async fn judge_switched(self, request: &str) -> Seen {
+        let mut client = self.rig.client().await;
+        let (before, series) = (self.numbers(), self.rig.series());
+        client.send(request).await;
+        let answer = client.head().await.unwrap();
+        client.received(1).await.unwrap_err();
+        self.settled(&before).await;
+        let (grew, refusals) = (self.grown(&before), self.rig.refusals());
+        let ended = self.rig.series().since(&series);
+        let line = self.judged_line();
+        Seen { answer: Some(answer), connection: Connection::Broken, grew, ended, refusals, line }
+    }
+
     /// Waits until the judged exchange is over: a counter may follow the answer's last byte.
     async fn settled(&self, before: &Numbers) {
         let active = "http.downstream_rq_active";

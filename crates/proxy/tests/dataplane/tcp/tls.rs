@@ -197,7 +197,7 @@ async fn a_reset_is_passed_on_as_a_reset() {
 }
 
 #[tokio::test]
-async fn without_a_name_in_the_rule_the_hosts_certificate_must_be_the_services() {
+async fn d48_without_a_name_in_the_rule_the_hosts_certificate_must_be_the_services() {
     for workers in WORKERS {
         for (name, served) in [("svc.test", true), ("other.test", false)] {
             let (theirs, host) = (Authority::new("theirs"), Host::listen().await);
