@@ -1,6 +1,7 @@
 //! FB016: two rules of one namespace for the same host, of which only one policy counts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use fuseboard_api::{List, Spanned};
 
@@ -11,14 +12,14 @@ use crate::resolve::labels;
 pub(super) fn check(scene: &Scene<'_>, diagnostics: &mut Diagnostics) {
     let mut by_age: Vec<&Rule> = scene.rules.iter().collect();
     by_age.sort_by_key(|rule| (rule.created.as_deref(), &rule.id.name));
-    for (position, rule) in by_age.iter().enumerate() {
-        let host = scene.host(rule);
-        let rival = by_age[..position].iter().find(|older| {
-            older.id.namespace == rule.id.namespace && scene.host(older) == host && same_clients(older, rule)
-        });
-        if let Some(older) = rival {
-            compare(older, rule, diagnostics);
+    // Those of before, by namespace and host.
+    let mut before: HashMap<(&str, Arc<str>), Vec<&Rule>> = HashMap::new();
+    for rule in by_age {
+        let older = before.entry((&rule.id.namespace, scene.host(rule))).or_default();
+        if let Some(rival) = older.iter().find(|older| same_clients(older, rule)) {
+            compare(rival, rule, diagnostics);
         }
+        older.push(rule);
     }
 }
 

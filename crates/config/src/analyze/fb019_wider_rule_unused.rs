@@ -1,6 +1,9 @@
 //! FB019: a rule with a wildcard whose every service has a closer rule of the same namespace. Rules are not combined, so it
 //! counts for nothing.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::scene::{Rule, Scene};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::resolve::hostname;
@@ -11,12 +14,8 @@ pub(super) fn check(scene: &Scene<'_>, diagnostics: &mut Diagnostics) {
         if !hostname::is_wildcard(&host) {
             continue;
         }
-        let closer = |service: &crate::resolve::registry::Service<'_>| {
-            scene.rules.iter().find(|other| {
-                is_closer(scene, other, rule) && hostname::covers(&scene.host(other), &service.host)
-            })
-        };
-        let mut closest = scene.services_of(rule).map(|service| (service, closer(service)));
+        let closer = Closer::than(rule, &host, scene);
+        let mut closest = scene.services_of(rule).map(|service| (service, closer.first(&service.host)));
         let Some((service, Some(other))) = closest.next() else { continue };
         if closest.any(|(_, other)| other.is_none()) {
             continue;
@@ -35,10 +34,36 @@ pub(super) fn check(scene: &Scene<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn is_closer(scene: &Scene<'_>, other: &Rule, rule: &Rule) -> bool {
-    let (wide, close) = (scene.host(rule), scene.host(other));
-    other.id.namespace == rule.id.namespace
-        && wide != close
-        && hostname::covers(&wide, &close)
-        && other.spec.workload_selector.is_none()
+/// Rules of one namespace with closer hosts, each with its place among all rules.
+#[derive(Default)]
+struct Closer<'a> {
+    /// By the one host that they are for.
+    named: HashMap<Arc<str>, (usize, &'a Rule)>,
+    wildcards: Vec<(Arc<str>, (usize, &'a Rule))>,
+}
+
+impl<'a> Closer<'a> {
+    fn than(wide: &Rule, wide_host: &str, scene: &Scene<'a>) -> Self {
+        let mut closer = Self::default();
+        for (place, rule) in scene.rules.iter().enumerate() {
+            let host = scene.host(rule);
+            let is_closer = rule.id.namespace == wide.id.namespace
+                && *host != *wide_host
+                && hostname::covers(wide_host, &host)
+                && rule.spec.workload_selector.is_none();
+            if is_closer && hostname::is_wildcard(&host) {
+                closer.wildcards.push((host, (place, rule)));
+            } else if is_closer {
+                closer.named.entry(host).or_insert((place, rule));
+            }
+        }
+        closer
+    }
+
+    /// The first of them that covers the service `host`.
+    fn first(&self, host: &str) -> Option<&'a Rule> {
+        let wild = self.wildcards.iter().find(|(wild, _)| hostname::covers(wild, host)).map(|(_, rule)| rule);
+        let named = self.named.get(host);
+        named.into_iter().chain(wild).min_by_key(|(place, _)| *place).map(|(_, rule)| *rule)
+    }
 }

@@ -1,5 +1,6 @@
 //! What lints look at: rules, the services they are for, and each policy at the place where it is written.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fuseboard_api::fuseboard::destination_policy::OutlierSettings;
@@ -26,6 +27,8 @@ pub(super) type Rule = Resource<DestinationRule>;
 pub(super) struct Scene<'a> {
     pub(super) rules: &'a [Rule],
     pub(super) services: Vec<Service<'a>>,
+    /// Positions of the services that have exactly this host.
+    by_host: HashMap<Arc<str>, Vec<usize>>,
     pub(super) pods: &'a [Resource<Pod>],
     own: PolicyIndex<'a>,
     pub(super) workload: &'a Workload,
@@ -74,7 +77,11 @@ impl<'a> Scene<'a> {
         // What is wrong with services, `resolve` says.
         let services = registry::services(resources, workload, &mut Diagnostics::new());
         let own = PolicyIndex::new(&resources.destination_policies, workload, &mut Diagnostics::new());
-        Self { rules: &resources.destination_rules, services, pods: &resources.pods, own, workload }
+        let mut by_host: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
+        for (position, service) in services.iter().enumerate() {
+            by_host.entry(Arc::clone(&service.host)).or_default().push(position);
+        }
+        Self { rules: &resources.destination_rules, services, by_host, pods: &resources.pods, own, workload }
     }
 
     /// The full host of a rule.
@@ -82,10 +89,16 @@ impl<'a> Scene<'a> {
         hostname::expand(&rule.spec.host, &rule.id.namespace, &self.workload.domain_suffix)
     }
 
-    /// The services that a rule's host names.
+    /// The services that a rule's host names. Only a wildcard has to look at all of them.
     pub(super) fn services_of(&self, rule: &Rule) -> impl Iterator<Item = &Service<'a>> {
         let host = self.host(rule);
-        self.services.iter().filter(move |service| hostname::covers(&host, &service.host))
+        let (named, all) = if hostname::is_wildcard(&host) {
+            (&[][..], &self.services[..])
+        } else {
+            (self.by_host.get(&host).map_or(&[][..], Vec::as_slice), &[][..])
+        };
+        let named = named.iter().map(|position| &self.services[*position]);
+        named.chain(all.iter().filter(move |service| hostname::covers(&host, &service.host)))
     }
 
     /// Whether a `DestinationPolicy` for a port of `service` completes its outlier detection so that `says` holds.

@@ -54,7 +54,7 @@ pub(in crate::bench) fn rule() -> String {
 
 const HIGH: &str =
     "tcp: {maxConnections: 10000}, http: {http1MaxPendingRequests: 10000, http2MaxRequests: 10000}";
-const EJECTION: &str = "outlierDetection: {consecutive5xxErrors: 50, interval: 1s, baseEjectionTime: 30s, maxEjectionPercent: 100}";
+const EJECTION: &str = "outlierDetection: {consecutive5xxErrors: 50, interval: 1s, baseEjectionTime: 30s, maxEjectionPercent: 100, minHealthPercent: 50}";
 
 fn rule_for(name: &str, host: &str, limits: &str, more: &str) -> String {
     format!(
