@@ -16,6 +16,19 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    pub(crate) const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Grows by what follows at once; false: something else does.
+    pub(crate) fn extend(&mut self, next: Self) -> bool {
+        let follows = self.end == next.start;
+        if follows {
+            self.end = next.end;
+        }
+        follows
+    }
+
     /// The position of `part`, a slice of `whole`.
     #[inline]
     pub(crate) fn of(part: &[u8], whole: &[u8]) -> Self {
@@ -40,6 +53,18 @@ struct Entry {
     hop_by_hop: bool,
 }
 
+impl Entry {
+    /// The whole line, if it was sent with one space before its value and none behind it.
+    #[inline]
+    fn line(&self, head: &[u8]) -> Span {
+        let line = Span { start: self.name.start, end: self.value.end + 2 };
+        let between = Span { start: self.name.end, end: self.value.start };
+        let behind = Span { start: self.value.end, end: line.end };
+        let usual = between.of_bytes(head) == b": " && behind.of_bytes(head) == b"\r\n";
+        if usual { line } else { Span::default() }
+    }
+}
+
 /// Storage for the fields of one head. Grows to what its messages need (24 bytes a field, at most
 /// [`MAX_HEADERS`]) and keeps that for the next head.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +83,8 @@ pub struct Field<'a> {
     pub id: HeaderName,
     /// Not to be forwarded: a hop-by-hop field, or one nominated by `Connection` (RFC 9110 section 7.6.1).
     pub hop_by_hop: bool,
+    /// Its line as [`write::field`](crate::write::field) would write it; empty where it was sent otherwise.
+    pub(crate) line: Span,
 }
 
 impl Headers {
@@ -127,6 +154,7 @@ impl<'a> Iterator for Fields<'a> {
             value: entry.value.of_bytes(self.head),
             id: entry.id,
             hop_by_hop: entry.hop_by_hop,
+            line: entry.line(self.head),
         })
     }
 

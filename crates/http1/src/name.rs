@@ -224,7 +224,18 @@ impl HeaderName {
 /// token byte to a byte of a known name.
 #[inline]
 pub(crate) fn same_token(token: &[u8], lowercase: &[u8]) -> bool {
-    token.len() == lowercase.len() && token.iter().zip(lowercase).all(|(a, b)| a | 0x20 == *b)
+    const FOLD: u64 = u64::from_ne_bytes([0x20; 8]);
+    let folded = |eight: &[u8; 8]| u64::from_ne_bytes(*eight) | FOLD;
+    if token.len() != lowercase.len() {
+        return false;
+    }
+    let ((eights, rest), (known, known_rest)) = (token.as_chunks(), lowercase.as_chunks());
+    let same = eights.iter().zip(known).all(|(eight, known)| folded(eight) == u64::from_ne_bytes(*known));
+    same && match (token.last_chunk(), lowercase.last_chunk()) {
+        // The last eight overlap those before them.
+        (Some(last), Some(known)) => folded(last) == u64::from_ne_bytes(*known),
+        _ => rest.iter().zip(known_rest).all(|(byte, known)| byte | 0x20 == *known),
+    }
 }
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).

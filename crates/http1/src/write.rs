@@ -4,7 +4,7 @@
 //! Names and values are written as they are given. Those from a parsed head are valid; check others with
 //! [`is_token`] and [`is_field_value`] where they enter the program.
 
-use crate::fields::Field;
+use crate::fields::{Field, Span};
 use crate::message::Version;
 use crate::name::{is_token_byte, is_value_byte};
 
@@ -69,6 +69,43 @@ pub fn field_number(out: &mut Vec<u8>, name: &[u8], value: u64) {
 #[inline]
 pub fn forward(out: &mut Vec<u8>, parsed: &Field<'_>) {
     field(out, parsed.name, parsed.value);
+}
+
+/// Fields of one head on their way into another. Lines that stand one behind the other, in the form in which
+/// [`forward`] would write them, are copied together.
+///
+/// Nothing of them is written for certain before [`Self::flush`], so call it before anything else is.
+#[derive(Debug)]
+pub struct Passage<'h> {
+    head: &'h [u8],
+    lines: Span,
+}
+
+impl<'h> Passage<'h> {
+    /// Of fields of this head: the bytes that it was parsed from.
+    pub fn of(head: &'h [u8]) -> Self {
+        Self { head, lines: Span::default() }
+    }
+
+    /// A field as [`forward`] writes it.
+    #[inline]
+    pub fn forward(&mut self, out: &mut Vec<u8>, parsed: &Field<'_>) {
+        if !parsed.line.is_empty() && self.lines.extend(parsed.line) {
+            return;
+        }
+        self.flush(out);
+        if parsed.line.is_empty() {
+            forward(out, parsed);
+        } else {
+            self.lines = parsed.line;
+        }
+    }
+
+    /// Writes what was held back to be copied together with more.
+    #[inline]
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(std::mem::take(&mut self.lines).of_bytes(self.head));
+    }
 }
 
 /// The empty line after the fields.
@@ -231,6 +268,39 @@ mod tests {
         assert_eq!(written(|out| status_line(out, Version::Http11, 503, b"x y")), "HTTP/1.1 503 x y\r\n");
         assert_eq!(written(|out| status_line(out, Version::Http10, 200, b"")), "HTTP/1.0 200 \r\n");
         assert_eq!(written(|out| field_number(out, b"content-length", 0)), "content-length: 0\r\n");
+    }
+
+    #[test]
+    fn fields_that_are_copied_together_read_as_if_each_was_written_alone() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nB:b\r\nC: c \r\nD:  d\r\nE: e\r\nF:\r\nG: \r\nH: h: h\r\nI: i\r\n\r\n";
+        let mut headers = crate::Headers::new();
+        let request = crate::parse_request(head, &mut headers, &crate::Limits::default()).unwrap();
+        let fields: Vec<_> = request.fields().collect();
+        // Each choice of fields; with one bit more something is written in their midst.
+        for choice in 0..1 << (fields.len() + 1) {
+            let chosen = || fields.iter().enumerate().filter(|(at, _)| choice >> at & 1 == 1);
+            let between = |at: usize| choice >> fields.len() & 1 == 1 && at == 4;
+            let alone = written(|out| {
+                for (at, parsed) in chosen() {
+                    if between(at) {
+                        field(out, b"x", b"y");
+                    }
+                    forward(out, parsed);
+                }
+            });
+            let together = written(|out| {
+                let mut passage = Passage::of(head);
+                for (at, parsed) in chosen() {
+                    if between(at) {
+                        passage.flush(out);
+                        field(out, b"x", b"y");
+                    }
+                    passage.forward(out, parsed);
+                }
+                passage.flush(out);
+            });
+            assert_eq!(together, alone);
+        }
     }
 
     #[test]

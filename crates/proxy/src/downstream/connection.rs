@@ -183,6 +183,12 @@ impl Downstream {
     /// as there is room, and stays there; what does not fit is left with the system and does not hide the end.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            // Seldom anything has come, and this is the cheap way to ask.
+            if let Line::Socket(socket) = &self.line
+                && socket.poll_readable(cx).is_pending()
+            {
+                return Poll::Pending;
+            }
             if self.input.is_present() && self.input.make_room(BUFFER_SIZE) {
                 match self.poll_read(cx) {
                     Poll::Pending => return Poll::Pending,

@@ -384,23 +384,31 @@ fn may_have_failure(details: &str) -> bool {
 
 /// 122 random bits in the usual text form.
 fn new_request_id(rng: &mut Rng) -> RequestId {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let high = (rng.next_u64() & !0xf000) | 0x4000;
     let low = (rng.next_u64() & !(0b11 << 62)) | (0b10 << 62);
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&high.to_be_bytes());
-    bytes[8..].copy_from_slice(&low.to_be_bytes());
+    let mut digits = [0; 32];
+    digits[..16].copy_from_slice(&hex(high));
+    digits[16..].copy_from_slice(&hex(low));
     let mut text = [b'-'; 36];
-    let mut at = 0;
-    for (index, byte) in bytes.into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            at += 1;
-        }
-        text[at] = DIGITS[usize::from(byte >> 4)];
-        text[at + 1] = DIGITS[usize::from(byte & 0xf)];
-        at += 2;
-    }
+    text[..8].copy_from_slice(&digits[..8]);
+    text[9..13].copy_from_slice(&digits[8..12]);
+    text[14..18].copy_from_slice(&digits[12..16]);
+    text[19..23].copy_from_slice(&digits[16..20]);
+    text[24..].copy_from_slice(&digits[20..]);
     text
+}
+
+/// Sixteen digits, all at once: each nibble gets a byte of its own, and nine is where letters begin.
+fn hex(number: u64) -> [u8; 16] {
+    const fn each(byte: u8) -> u128 {
+        u128::from_ne_bytes([byte; 16])
+    }
+    let mut spread = u128::from(number);
+    for shift in [32, 16, 8, 4] {
+        spread = (spread | spread << shift) & (u128::MAX / ((1 << shift) + 1));
+    }
+    let letters = (spread + each(6)) >> 4 & each(1);
+    (spread + each(b'0') + letters * u128::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -414,6 +422,17 @@ mod tests {
         assert_eq!(parts, [8, 4, 4, 4, 12]);
         assert_eq!(&id[14..15], "4");
         assert!("89ab".contains(&id[19..20]));
+    }
+
+    #[test]
+    fn sixteen_digits_at_once_are_those_of_the_library() {
+        let mut rng = Rng::new(1);
+        for number in [0, u64::MAX, 0x0123_4567_89ab_cdef, 0x9a9a_9a9a_9a9a_9a9a]
+            .into_iter()
+            .chain(std::iter::repeat_with(|| rng.next_u64()).take(200))
+        {
+            assert_eq!(std::str::from_utf8(&hex(number)), Ok(format!("{number:016x}").as_str()));
+        }
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Exchange<'_> {
         let head = ResponseHead::restore(bytes, &self.down.response_headers, answer);
         write::status_line(&mut out, Version::Http11, answer.status, head.reason());
         let mut has_date = false;
+        let mut passage = write::Passage::of(bytes);
         for field in head.fields() {
             match field.id {
                 _ if field.hop_by_hop => continue,
@@ -130,8 +131,9 @@ impl Exchange<'_> {
                 HeaderName::Date => has_date = true,
                 _ => {}
             }
-            write::forward(&mut out, &field);
+            passage.forward(&mut out, &field);
         }
+        passage.flush(&mut out);
         let chunked = framing == Framing::Chunked
             || (framing == Framing::Same && answer.framing == BodyFraming::Chunked);
         if chunked {

@@ -30,6 +30,7 @@ impl Exchange<'_> {
         let certificates = self.down.routes.http_settings().map(|settings| settings.forward_client_cert);
         let certificates = certificates.unwrap_or_default();
         let (mut has_host, mut has_id, mut has_proto) = (false, false, false);
+        let mut passage = write::Passage::of(&self.down.input.filled()[..self.head_length]);
         for field in head.fields() {
             match field.id {
                 _ if field.hop_by_hop => continue,
@@ -38,6 +39,7 @@ impl Exchange<'_> {
                 // In its place and case, its number in the one usual spelling.
                 HeaderName::ContentLength => {
                     if let BodyFraming::Length(length) = head.framing() {
+                        passage.flush(&mut out);
                         write::field_number(&mut out, field.name, length);
                     }
                     continue;
@@ -53,8 +55,9 @@ impl Exchange<'_> {
                 HeaderName::XForwardedClientCert if !self.passes_certificate(certificates) => continue,
                 _ => {}
             }
-            write::forward(&mut out, &field);
+            passage.forward(&mut out, &field);
         }
+        passage.flush(&mut out);
         if !has_host {
             write::field(&mut out, b"host", head.authority().unwrap_or_default());
         }
