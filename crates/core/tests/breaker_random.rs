@@ -26,6 +26,12 @@ enum Step {
     Abandon { which: usize },
     Sweep { worker: usize },
     Tick,
+    Order(Order),
+}
+
+/// What comes from outside.
+#[derive(Debug, Clone)]
+enum Order {
     Force { open: bool, millis: u64 },
     Lift,
     Reset,
@@ -120,10 +126,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(|which| Step::Abandon { which }),
         10 => (0..WORKERS).prop_map(|worker| Step::Sweep { worker }),
         4 => Just(Step::Tick),
-        2 => (any::<bool>(), 0_u64..500).prop_map(|(open, millis)| Step::Force { open, millis }),
-        1 => Just(Step::Lift),
-        1 => Just(Step::Reset),
-        2 => policy().prop_map(|policy| Step::Reconfigure(Box::new(policy))),
+        2 => (any::<bool>(), 0_u64..500).prop_map(|(open, millis)| Step::Order(Order::Force { open, millis })),
+        1 => Just(Step::Order(Order::Lift)),
+        1 => Just(Step::Order(Order::Reset)),
+        2 => policy().prop_map(|policy| Step::Order(Order::Reconfigure(Box::new(policy)))),
     ]
 }
 
@@ -139,12 +145,6 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let (mut now, mut rng, mut changes) = (Instant::ZERO, Rng::new(1), Vec::new());
     for step in steps {
         let mut first = 0;
-        let before_orders =
-            matches!(step, Step::Force { .. } | Step::Lift | Step::Reset | Step::Reconfigure(_));
-        if before_orders {
-            changes.extend(seen(breaker.tick(now, &mut rng)));
-            model.advance(now);
-        }
         match step {
             // Nobody looks: what was due meanwhile is found by the step that follows.
             Step::Wait(millis) => {
@@ -185,25 +185,7 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
                 changes.extend(seen(breaker.tick(now, &mut rng)));
                 model.advance(now);
             }
-            Step::Force { open, millis } => {
-                let force = if open { Force::Open } else { Force::Closed };
-                let until = now + Duration::from_millis(millis);
-                let order = Override { force, until, reason: "drill".into(), by: "me".into() };
-                changes.extend(seen(breaker.force(order.clone(), now)));
-                model.force(order, now);
-            }
-            Step::Lift => {
-                changes.extend(seen(breaker.lift(now)));
-                model.lift(now);
-            }
-            Step::Reset => {
-                changes.extend(seen(breaker.reset("drill", now)));
-                model.reset(now);
-            }
-            Step::Reconfigure(policy) => {
-                changes.extend(seen(breaker.reconfigure((*policy).clone(), now)));
-                model.reconfigure(*policy, now);
-            }
+            Step::Order(order) => obey(order, &breaker, &mut model, now, &mut rng, &mut changes),
         }
         hand_over(&recorders, first, &mut model, now, &mut rng, &mut changes);
         prop_assert_eq!(&changes, &model.changes);
@@ -212,6 +194,40 @@ fn run(policy: BreakerPolicy, steps: Vec<Step>) -> Result<(), TestCaseError> {
     drop(calls);
     prop_assert_eq!(breaker.view(now).probes_out, 0, "every lease comes back");
     Ok(())
+}
+
+/// Carries an order out, after what was due before it.
+fn obey(
+    order: Order,
+    breaker: &Breaker,
+    model: &mut Model,
+    now: Instant,
+    rng: &mut Rng,
+    changes: &mut Vec<Change>,
+) {
+    changes.extend(seen(breaker.tick(now, rng)));
+    model.advance(now);
+    match order {
+        Order::Force { open, millis } => {
+            let force = if open { Force::Open } else { Force::Closed };
+            let until = now + Duration::from_millis(millis);
+            let order = Override { force, until, reason: "drill".into(), by: "me".into() };
+            changes.extend(seen(breaker.force(order.clone(), now)));
+            model.force(order, now);
+        }
+        Order::Lift => {
+            changes.extend(seen(breaker.lift(now)));
+            model.lift(now);
+        }
+        Order::Reset => {
+            changes.extend(seen(breaker.reset("drill", now)));
+            model.reset(now);
+        }
+        Order::Reconfigure(policy) => {
+            changes.extend(seen(breaker.reconfigure((*policy).clone(), now)));
+            model.reconfigure(*policy, now);
+        }
+    }
 }
 
 /// Nothing is kept, so that the two may be compared exactly. The worker that has just counted a call is the first: the model

@@ -1,6 +1,7 @@
 //! How many calls a detector needs before it may be believed (pain P65): the tables of docs/concepts/outlier-detection.md, from
 //! the arithmetic of chance and from the machines themselves.
 #![cfg(not(loom))]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::path::Path;
 use std::sync::Arc;
