@@ -12,6 +12,7 @@ mod loader;
 mod pages;
 mod prometheus;
 mod results;
+mod scenarios;
 mod secured;
 mod stats;
 mod table;
@@ -41,6 +42,8 @@ pub(crate) struct Arguments {
 enum Part {
     /// Istio's circuit-breaking task, through Envoy and through Fuseboard
     Experiment,
+    /// Each limit, detector, time-out and kind of message, through Envoy and through Fuseboard
+    Scenarios,
     /// The admin pages and names of stats, and Envoy's
     Admin,
     /// The dashboard's queries, asked of a real Prometheus
@@ -88,6 +91,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let bench = Workbench { fuseboard, scratch };
         if wanted(Part::Experiment) {
             experiment::run(&bench, &mut table)?;
+        }
+        if wanted(Part::Scenarios) {
+            scenarios::run(&bench, &mut table)?;
         }
         if wanted(Part::Admin) {
             compare_admin(&bench, &mut table)?;

@@ -127,14 +127,8 @@ struct RequestBody {
 pub(crate) async fn run(down: &mut Downstream, request: RequestSummary, head_length: usize) -> After {
     let started = clock::now();
     down.now = started;
-    let http = &down.stats().http;
-    http.downstream_rq_total.inc();
-    match down.spoken() {
-        Spoken::Http1 => http.downstream_rq_http1_total.inc(),
-        Spoken::Http2 => http.downstream_rq_http2_total.inc(),
-    }
-    http.downstream_rq_active.inc();
-    http.rq_total.inc();
+    count_begun(down);
+    down.stats().http.downstream_rq_active.inc();
     let mut exchange = Exchange::new(down, request, head_length, started);
     // gRPC needs trailers, and so HTTP/2; others are asked only when they are answered by us.
     exchange.grpc = exchange.down.is_stream() && exchange.is_grpc();
@@ -142,9 +136,21 @@ pub(crate) async fn run(down: &mut Downstream, request: RequestSummary, head_len
     exchange.finish(ended).await
 }
 
+/// What cannot be parsed is a request too: it is answered, and answers are counted.
+fn count_begun(down: &Downstream) {
+    let http = &down.stats().http;
+    http.downstream_rq_total.inc();
+    match down.spoken() {
+        Spoken::Http1 => http.downstream_rq_http1_total.inc(),
+        Spoken::Http2 => http.downstream_rq_http2_total.inc(),
+    }
+    http.rq_total.inc();
+}
+
 /// Answers what could not be parsed. The connection is of no further use.
 pub(crate) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     down.now = clock::now();
+    count_begun(down);
     reply::reject(down, rejected).await;
 }
 

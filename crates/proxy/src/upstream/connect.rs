@@ -45,8 +45,13 @@ pub(crate) fn count_not_connected(stats: &ClusterStats, at_host: &HostStats, lat
     stats.upstream_cx_connect_fail.inc();
     stats.upstream_rq_pending_failure_eject.inc();
     at_host.cx_connect_fail.inc();
+    // It was counted when it began, so it is counted when it ends: what began and did not end is there.
+    stats.upstream_cx_destroy.inc();
     if late {
         stats.upstream_cx_connect_timeout.inc();
+        stats.upstream_cx_destroy_local.inc();
+    } else {
+        stats.upstream_cx_destroy_remote.inc();
     }
 }
 

@@ -24,6 +24,10 @@ async fn a_refused_connect_is_tried_again_twice_and_then_told() {
         assert_eq!(rig.count(|block| block.stats.upstream_rq_retry.get()), 2);
         assert_eq!(rig.count(|block| block.stats.upstream_rq_retry_limit_exceeded.get()), 1);
         assert_eq!(rig.count(|block| block.stats.upstream_cx_connect_fail.get()), 3);
+        // What was counted when it began is counted when it ends.
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_total.get()), 3);
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_destroy_remote.get()), 3);
+        assert_eq!(rig.count(|block| block.stats.upstream_cx_destroy.get()), 3);
         rig.until_idle().await;
     }
 }

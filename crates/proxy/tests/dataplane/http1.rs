@@ -230,6 +230,7 @@ async fn ambiguous_requests_are_refused_and_the_connection_closed() {
     client.closed().await;
     assert_eq!(upstream.counts().requests, 0);
     assert_eq!(rig.client().await.get("a", "/").await.status, 200, "the next good request works");
+    assert_eq!(rig.numbers().get("http.downstream_rq_total"), 11, "each of them was a request");
 }
 
 #[tokio::test]

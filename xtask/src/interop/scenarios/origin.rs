@@ -1,0 +1,126 @@
+//! The hosts behind a scenario, played in this process: what each does is said by the path that it is asked for.
+
+use std::net::SocketAddr;
+
+use fuseboard_testkit::{
+    Behaviour, Gate, OnAccept, RefusingPort, Reply, Script, SeenRequest, UnansweringPort, Upstream,
+};
+
+use super::scenario::Host;
+
+/// The hosts of one scenario, for one of the proxies.
+pub(super) struct Origin {
+    pub(super) addresses: Vec<SocketAddr>,
+    /// What `/gate` waits for.
+    pub(super) gate: Gate,
+    _serving: Vec<Upstream>,
+    _refusing: Vec<RefusingPort>,
+    _unanswering: Vec<UnansweringPort>,
+}
+
+impl Origin {
+    pub(super) async fn start(hosts: &[Host]) -> Self {
+        let gate = Gate::new();
+        let (mut addresses, mut serving, mut refusing, mut unanswering) = (vec![], vec![], vec![], vec![]);
+        for host in hosts {
+            let port = RefusingPort::bind();
+            match host {
+                Host::Serves => {
+                    addresses.push(port.address());
+                    let gate = gate.clone();
+                    let script = Script::by(move |request| behaviour(request, &gate));
+                    serving.push(Upstream::serve(port.listen(), OnAccept::Serve, script));
+                }
+                Host::Refuses => {
+                    addresses.push(port.address());
+                    refusing.push(port);
+                }
+                Host::NeverAccepts => {
+                    let port = UnansweringPort::bind().await;
+                    addresses.push(port.address());
+                    unanswering.push(port);
+                }
+            }
+        }
+        Self { addresses, gate, _serving: serving, _refusing: refusing, _unanswering: unanswering }
+    }
+}
+
+fn behaviour(request: &SeenRequest, gate: &Gate) -> Behaviour {
+    let path = request.target.trim_start_matches('/');
+    let ok = Reply::ok("ok");
+    if request.method == "HEAD" {
+        return Behaviour::raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n");
+    }
+    match path {
+        "gate" => Behaviour::answer(&ok).after(gate),
+        "head-then-gate" => Behaviour::body_after(gate, &ok),
+        "silent" => Behaviour::silent(),
+        "close" => Behaviour::close(),
+        "close-early" => Behaviour::close_early(),
+        "reset" => Behaviour::reset(),
+        "close-in-head" => Behaviour::raw("HTTP/1.1 200 OK\r\nx-a: b\r\n").then_close(),
+        "close-after-head" => Behaviour::close_after_head(&ok),
+        "close-in-body" => Behaviour::close_in_body(&ok, 1),
+        "close-in-chunk" => Behaviour::close_in_body(&Reply::ok("0123456789").chunked(5), 12),
+        "answer-then-close" => Behaviour::answer(&ok).then_close(),
+        "closing" => Behaviour::answer(&ok.closing()),
+        "until-close" => Behaviour::answer(&ok.until_close()),
+        "early" => Behaviour::answer_early(&Reply::status(413).closing()),
+        "chunked" => Behaviour::answer(&Reply::ok("0123456789").chunked(3)),
+        "chunked-empty" => Behaviour::answer(&Reply::ok("").chunked(3)),
+        "trailers" => Behaviour::answer(&Reply::ok("body").chunked(3).trailer("x-end", "1")),
+        "continue" => Behaviour::continue_then(&ok),
+        "interim" => Behaviour::answer(&ok.preceded_by(103)),
+        "upgrade" => Behaviour::upgrade_and_echo("websocket"),
+        "fields" => Behaviour::answer(
+            &ok.field("x-twice", "1")
+                .field("X-Twice", "2")
+                .field("keep-alive", "timeout=5")
+                .field("set-cookie", "a=b")
+                .field("set-cookie", "c=d")
+                .field("via", "1.1 x"),
+        ),
+        "empty-200" => Behaviour::answer(&Reply::status(200)),
+        "seen" => Behaviour::answer(&Reply::ok(seen(&request.head))),
+        _ => by_prefix(path),
+    }
+}
+
+fn by_prefix(path: &str) -> Behaviour {
+    if let Some(status) = path.strip_prefix("status/").and_then(|status| status.parse().ok()) {
+        let body: &[u8] = if status == 204 || status == 304 { b"" } else { b"as told" };
+        return Behaviour::answer(&Reply::status(status).body(body));
+    }
+    // What no server should say.
+    let raw = match path {
+        "raw/garbage" => "this is no HTTP\r\n\r\n",
+        "raw/two-lengths" => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok!",
+        "raw/bad-length" => "HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok",
+        "raw/both-framings" => {
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+        }
+        "raw/bad-chunk" => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n",
+        "raw/bad-name" => "HTTP/1.1 200 OK\r\nbad name: 1\r\ncontent-length: 2\r\n\r\nok",
+        "raw/more" => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more",
+        "raw/old" => "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "raw/length-304" => "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\netag: x\r\n\r\n",
+        _ => return Behaviour::answer(&Reply::ok("ok")),
+    };
+    Behaviour::raw(raw)
+}
+
+/// A request's head as a body: its fields in one order, without what each proxy makes up anew.
+fn seen(head: &str) -> String {
+    let mut lines = head.split("\r\n").filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let fields = lines.map(|line| {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let name = name.to_ascii_lowercase();
+        let value = if name == "x-request-id" { "made" } else { value.trim() };
+        format!("{name}: {value}")
+    });
+    let mut fields: Vec<String> = fields.collect();
+    fields.sort();
+    format!("{first}; {}", fields.join("; "))
+}
