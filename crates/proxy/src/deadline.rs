@@ -28,6 +28,8 @@ pub(crate) enum Timer {
     Answer,
     /// The whole exchange.
     Route,
+    /// The exchange from its first byte to its last, however long its request takes to come.
+    Stream,
     /// One try.
     Try,
     /// The wait for a slot.
@@ -38,12 +40,13 @@ pub(crate) enum Timer {
     Pause,
 }
 
-const TIMERS: [Timer; 9] = [
+const TIMERS: [Timer; 10] = [
     Timer::Idle,
     Timer::RequestHead,
     Timer::RequestBody,
     Timer::Answer,
     Timer::Route,
+    Timer::Stream,
     Timer::Try,
     Timer::Queue,
     Timer::Connect,

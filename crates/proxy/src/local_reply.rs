@@ -3,6 +3,7 @@
 
 use fuseboard_core::FailureKind;
 use fuseboard_core::refusal::RefusalReason;
+use fuseboard_grpc::Code;
 
 /// Why an exchange ended without an answer of the upstream, or its answer was broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,12 +54,16 @@ pub enum Cause {
     RouteTimeout,
     /// The time of the last try is up.
     TryTimeout,
+    /// The stream has lasted as long as it may.
+    MaxDuration,
     /// The host closed the connection inside its answer's body.
     TerminatedInBody,
     /// The host broke the framing inside its answer's body.
     ProtocolErrorInBody,
     /// The route's time is up inside the answer's body.
     TimeoutInBody,
+    /// The stream has lasted as long as it may, inside the answer's body.
+    MaxDurationInBody,
     /// The request's head is malformed or ambiguous.
     BadRequest,
     /// The request's head is too large.
@@ -117,6 +122,11 @@ pub enum Body {
     Problem,
 }
 
+/// Envoy's flag: upstream max stream duration reached.
+const MAX_DURATION: &str = "UMSDR";
+const MAX_DURATION_REACHED: &str = "upstream_max_stream_duration_reached";
+pub(crate) const LASTED_TOO_LONG: &str = "upstream max stream duration reached";
+
 const BEFORE_HEADERS: &str = "upstream connect error or disconnect/reset before headers. ";
 
 impl Body {
@@ -133,6 +143,16 @@ impl Body {
             Self::Problem => out.extend_from_slice(problem.as_bytes()),
         }
     }
+}
+
+/// The stream has lasted as long as it may.
+const fn too_old(status: u16, body: Body) -> Row {
+    row(status, MAX_DURATION, MAX_DURATION_REACHED, body).counted("upstream_rq_max_duration_reached")
+}
+
+/// The client does not go on.
+const fn idle(status: u16, body: Body) -> Row {
+    row(status, "SI", "stream_idle_timeout", body).counted("downstream_rq_idle_timeout")
 }
 
 /// There is nobody to send to.
@@ -201,6 +221,11 @@ const fn malformed(status: u16, details: &'static str) -> Row {
 }
 
 impl Row {
+    /// The code of gRPC that says the same. Who was cut off for the age of a stream is to open another one, which `UNAVAILABLE` asks for.
+    pub(crate) fn code(self) -> Code {
+        if self.flag == MAX_DURATION { Code::Unavailable } else { Code::of_http(self.status) }
+    }
+
     const fn counted(self, counter: &'static str) -> Self {
         Self { counter, ..self }
     }
@@ -220,7 +245,7 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
@@ -244,9 +269,11 @@ impl Cause {
         Self::ProtocolError,
         Self::RouteTimeout,
         Self::TryTimeout,
+        Self::MaxDuration,
         Self::TerminatedInBody,
         Self::ProtocolErrorInBody,
         Self::TimeoutInBody,
+        Self::MaxDurationInBody,
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::UnsupportedCoding,
@@ -286,9 +313,11 @@ impl Cause {
             Self::ProtocolError => "upstream does not speak HTTP",
             Self::RouteTimeout => "the route's time is up",
             Self::TryTimeout => "the try's time is up",
+            Self::MaxDuration => "the stream lasted as long as `maxStreamDuration`",
             Self::TerminatedInBody => "upstream closed inside its answer",
             Self::ProtocolErrorInBody => "upstream broke the framing of its answer",
             Self::TimeoutInBody => "the route's time is up inside the answer",
+            Self::MaxDurationInBody => "the same inside the answer",
             Self::BadRequest => "malformed or ambiguous head",
             Self::HeadTooLarge => "head too large",
             Self::UnsupportedCoding => "unknown transfer coding",
@@ -353,6 +382,8 @@ impl Cause {
             Self::TryTimeout => row(504, "UT", "upstream_per_try_timeout", Body::Text(TIME_IS_UP))
                 .counted("upstream_rq_per_try_timeout")
                 .outcome(F::Timeout),
+            Self::MaxDuration => too_old(408, Body::Text(LASTED_TOO_LONG)),
+            Self::MaxDurationInBody => too_old(0, NONE),
             Self::TerminatedInBody => {
                 row(0, "UC", LATE_TERMINATION, NONE).counted("upstream_rq_rx_reset").outcome(F::Reset)
             }
@@ -376,11 +407,8 @@ impl Cause {
                 row(408, "-", "request_header_timeout", Body::Text("request header timeout"))
                     .counted("downstream_rq_header_timeout")
             }
-            Self::BodyTimeout => row(408, "SI", "stream_idle_timeout", Body::Text("stream timeout"))
-                .counted("downstream_rq_idle_timeout"),
-            Self::AnswerTimeout | Self::TunnelTimeout => {
-                row(0, "SI", "stream_idle_timeout", NONE).counted("downstream_rq_idle_timeout")
-            }
+            Self::BodyTimeout => idle(408, Body::Text("stream timeout")),
+            Self::AnswerTimeout | Self::TunnelTimeout => idle(0, NONE),
             Self::ClientGone => {
                 row(0, "DC", "downstream_remote_disconnect", NONE).counted("downstream_rq_rx_reset")
             }

@@ -48,6 +48,9 @@ pub struct Cluster {
     pub breaker: Option<ClusterBreaker>,
     /// `None`: a failure is answered as it is. Ours, from `Fallback`.
     pub fallback: Option<Arc<ClusterFallback>>,
+    /// Longest time from a request's head to the end of its answer (Envoy's `max_stream_duration`, for the whole exchange); `None`: no
+    /// bound. Ours, from `DestinationPolicy`.
+    pub max_stream_duration: Option<Duration>,
     /// Longest wait in the pending queue; `None`: no bound (Envoy's behaviour). Ours, from `DestinationPolicy`.
     pub queue_timeout: Option<Duration>,
     /// The hosts are Fuseboards: when they say that they have not processed a request, it counts against nobody and goes to another

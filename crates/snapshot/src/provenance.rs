@@ -56,6 +56,8 @@ pub enum Setting {
     Tls,
     /// `DestinationPolicy` `timeout`
     Timeout,
+    /// `DestinationPolicy` `maxStreamDuration`
+    MaxStreamDuration,
     /// `DestinationPolicy` `queueTimeout`
     QueueTimeout,
     /// `DestinationPolicy` `maxConnectionPools`
@@ -133,6 +135,7 @@ impl Setting {
             Self::LoadBalancer => "loadBalancer",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
+            Self::MaxStreamDuration => "maxStreamDuration",
             Self::QueueTimeout => "queueTimeout",
             Self::MaxConnectionPools => "maxConnectionPools",
             Self::WhenNoneHealthy => "whenNoneHealthy",

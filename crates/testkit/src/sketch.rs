@@ -93,6 +93,7 @@ impl ClusterSketch {
             max_connection_pools: None,
             breaker: None,
             fallback: None,
+            max_stream_duration: None,
             queue_timeout: None,
             trust_refusals: false,
             http: self.http,

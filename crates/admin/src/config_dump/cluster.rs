@@ -5,9 +5,7 @@ use std::time::Duration;
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::Thresholds;
 use fuseboard_core::outlier::OutlierPolicy;
-use fuseboard_snapshot::{
-    Cluster, ConnectionPolicy, Http2Ping, ResourceRef, TcpKeepalive, UpstreamHttp, UpstreamVersion,
-};
+use fuseboard_snapshot::{Cluster, Http2Ping, ResourceRef, TcpKeepalive, UpstreamHttp, UpstreamVersion};
 use serde::Serialize;
 
 use super::endpoints::Assignment;
@@ -140,6 +138,8 @@ struct CommonHttp {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_connection_duration: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_stream_duration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_requests_per_connection: Option<u32>,
 }
 
@@ -205,9 +205,7 @@ impl<'a> ClusterJson<'a> {
                 .map(|keepalive| ConnectionOptions { tcp_keepalive: keepalive.into() }),
             load_assignment: Assignment::configured(&cluster.name, &cluster.endpoints),
             metadata: cluster.rule.as_ref().map(Metadata::from),
-            typed_extension_protocol_options: ProtocolOptions {
-                http: HttpOptions::new(&cluster.connection, cluster.http),
-            },
+            typed_extension_protocol_options: ProtocolOptions { http: HttpOptions::new(cluster) },
         }
     }
 }
@@ -277,15 +275,17 @@ impl From<&ResourceRef> for Metadata {
 }
 
 impl HttpOptions {
-    fn new(policy: &ConnectionPolicy, http: UpstreamHttp) -> Self {
+    fn new(cluster: &Cluster) -> Self {
+        let policy = &cluster.connection;
         Self {
             at_type: HTTP_OPTIONS,
             common_http_protocol_options: CommonHttp {
                 idle_timeout: proto_duration(policy.idle_timeout.unwrap_or_default()),
                 max_connection_duration: policy.max_duration.map(proto_duration),
+                max_stream_duration: cluster.max_stream_duration.map(proto_duration),
                 max_requests_per_connection: policy.max_requests.map(std::num::NonZeroU32::get),
             },
-            version: http.into(),
+            version: cluster.http.into(),
         }
     }
 }

@@ -41,6 +41,12 @@ pub(super) fn all(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Ve
     ));
     told.push(one(
         cluster,
+        Setting::MaxStreamDuration,
+        off_or(cluster.max_stream_duration),
+        "from a request's head to the end of its answer; then 408, or broken off (UMSDR)".to_owned(),
+    ));
+    told.push(one(
+        cluster,
         Setting::WhenNoneHealthy,
         match cluster.none_healthy {
             NoneHealthy::ByThreshold => "as Istio",

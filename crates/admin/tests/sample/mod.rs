@@ -39,6 +39,7 @@ pub(crate) fn cluster(name: &str, address: &str) -> Cluster {
         max_connection_pools: None,
         breaker: None,
         fallback: None,
+        max_stream_duration: None,
         queue_timeout: None,
         trust_refusals: false,
         http: fuseboard_snapshot::UpstreamHttp::default(),

@@ -15,6 +15,9 @@ object! {
         port: optional u32 = "port", Supported;
         /// Longest time for a request with all its tries; absent or 0s: no bound.
         timeout: optional Duration = "timeout", Supported;
+        /// Longest time from a request's head to the end of its answer, with all its tries; unlike `timeout` it runs while the request
+        /// still comes, so that it ends streams that never do. Absent or 0s: no bound.
+        max_stream_duration: optional Duration = "maxStreamDuration", Supported;
         /// Longest wait in the pending queue; absent or 0s: no bound.
         queue_timeout: optional Duration = "queueTimeout", Supported;
         /// To how many endpoints connections may be open at a time; absent: no bound.

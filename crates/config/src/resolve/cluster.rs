@@ -136,6 +136,7 @@ pub(super) fn build(
         none_healthy,
         breaker: None,
         fallback: None,
+        max_stream_duration: policies.max_stream_duration().and_then(|(bound, _)| bound),
         queue_timeout: policies.queue_timeout().and_then(|(bound, _)| bound),
         trust_refusals: policies.trust_refusals(),
         http,
@@ -180,9 +181,11 @@ fn provenance(settings: &Effective, policies: &Policies<'_>) -> Provenance {
     if let Some((_, origin)) = policies.when_none_healthy() {
         provenance.insert(Setting::WhenNoneHealthy, origin);
     }
-    for (setting, bound) in
-        [(Setting::Timeout, policies.timeout()), (Setting::QueueTimeout, policies.queue_timeout())]
-    {
+    for (setting, bound) in [
+        (Setting::Timeout, policies.timeout()),
+        (Setting::MaxStreamDuration, policies.max_stream_duration()),
+        (Setting::QueueTimeout, policies.queue_timeout()),
+    ] {
         if let Some((_, origin)) = bound {
             provenance.insert(setting, origin);
         }

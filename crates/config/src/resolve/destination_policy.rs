@@ -53,6 +53,11 @@ impl<'a> Policies<'a> {
         self.bound("spec.timeout", |spec| spec.timeout.as_ref())
     }
 
+    /// Bound of a stream's life.
+    pub(super) fn max_stream_duration(&self) -> Option<Bound> {
+        self.bound("spec.maxStreamDuration", |spec| spec.max_stream_duration.as_ref())
+    }
+
     /// Bound of the wait in the pending queue.
     pub(super) fn queue_timeout(&self) -> Option<Bound> {
         self.bound("spec.queueTimeout", |spec| spec.queue_timeout.as_ref())

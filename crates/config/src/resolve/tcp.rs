@@ -95,7 +95,11 @@ pub(super) fn report(
             report_times(pool, port, diagnostics);
         }
     }
-    for (setting, bound) in [("timeout", policies.timeout()), ("queueTimeout", policies.queue_timeout())] {
+    for (setting, bound) in [
+        ("timeout", policies.timeout()),
+        ("maxStreamDuration", policies.max_stream_duration()),
+        ("queueTimeout", policies.queue_timeout()),
+    ] {
         let Some((_, origin)) = bound.filter(|_| alone) else { continue };
         let message = format!(
             "{setting} of {} is about requests: it has no effect on {}, port {}, which carries TCP",

@@ -150,6 +150,9 @@ fn cluster(out: &mut String, cluster: &Cluster) {
     if let Some(version) = cluster.proxy_protocol {
         line(out, 1, &format!("PROXY header {version:?}"));
     }
+    if let Some(bound) = cluster.max_stream_duration {
+        line(out, 1, &format!("streams end after {bound:?}"));
+    }
     if let Some(bound) = cluster.queue_timeout {
         line(out, 1, &format!("queue timeout {bound:?}"));
     }

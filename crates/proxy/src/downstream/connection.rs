@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fuseboard_core::Instant;
 use fuseboard_core::tcp::Proxied;
+use fuseboard_grpc::Code;
 use fuseboard_http1::Headers;
 
 use super::End;
@@ -317,6 +318,11 @@ impl Downstream {
     /// The close will be a reset: the answer was broken off, and its end must not look like one.
     pub(crate) fn reset_on_close(&mut self) {
         self.line.reset_on_close();
+    }
+
+    /// Ends the answer to a call of gRPC with this status. False: it is no stream, or its answer has not begun, or is over.
+    pub(crate) fn end_call(&mut self, code: Code, words: &str) -> bool {
+        self.line.end_call(code, words)
     }
 
     /// Tells the client that nothing was cut off. Before closing.

@@ -4,6 +4,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
+use fuseboard_grpc::Code;
 use fuseboard_tls::Session;
 
 use crate::http2::ServedStream;
@@ -88,6 +89,14 @@ impl Line {
     pub(crate) fn say_end(&mut self) {
         if let Self::Socket(socket) = self {
             socket.say_end();
+        }
+    }
+
+    /// Ends the answer to a call of gRPC with this status. False: it is no stream, or its answer has not begun, or is over.
+    pub(crate) fn end_call(&mut self, code: Code, words: &str) -> bool {
+        match self {
+            Self::Socket(_) => false,
+            Self::Served(stream) => stream.end_call(code, words),
         }
     }
 

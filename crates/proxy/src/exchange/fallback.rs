@@ -82,7 +82,7 @@ fn trigger(ended: Ended) -> Option<Trigger> {
         Cause::ConnectFailed | Cause::ConnectTimeout | Cause::ConnectLocal => FailureWord::ConnectFailure,
         Cause::ConnectionTermination | Cause::RemoteReset | Cause::StreamRefused => FailureWord::Reset,
         Cause::ProtocolError => FailureWord::ProtocolError,
-        Cause::RouteTimeout | Cause::TryTimeout => FailureWord::Timeout,
+        Cause::RouteTimeout | Cause::TryTimeout | Cause::MaxDuration => FailureWord::Timeout,
         _ => return None,
     };
     Some(Trigger::Failed(word))

@@ -12,7 +12,7 @@ use super::answer_out::Out;
 use super::fallback::write_field;
 use super::reply::SERVER;
 use super::{Ended, Exchange};
-use crate::local_reply::Cause;
+use crate::local_reply::{Cause, LASTED_TOO_LONG};
 
 /// Bytes of a text in `grpc-message`: callers bound what they take of fields.
 const LONGEST_WORDS: usize = 1024;
@@ -44,7 +44,7 @@ impl Exchange<'_> {
         if cause == Cause::RouteTimeout && timeout.is_some() && timeout == self.grpc_timeout() {
             return Code::DeadlineExceeded;
         }
-        Code::of_http(cause.row().status)
+        cause.row().code()
     }
 
     /// The head of an answer of ours: the status and the words go into fields, and there is no body.
@@ -119,6 +119,17 @@ impl Exchange<'_> {
             by_us: true,
         };
         self.write_out(&out).await
+    }
+
+    /// Ends the answer to a call of gRPC, which has begun, with a status of ours in place of the host's. False: it cannot be.
+    pub(super) fn end_call(&mut self, cause: Cause) -> bool {
+        let ours = matches!(cause, Cause::MaxDurationInBody) && self.grpc && self.down.is_flushed();
+        let code = cause.row().code();
+        let ended = ours && self.down.end_call(code, LASTED_TOO_LONG);
+        if ended {
+            self.account.told_in_grpc(code);
+        }
+        ended
     }
 
     /// Follows the body of an answer; of a call of gRPC its trailers are kept.

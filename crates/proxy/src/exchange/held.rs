@@ -121,7 +121,7 @@ impl<'t> Held<'t> {
             Some(Line::Stream(stream)) => {
                 let shared = &self.cluster.view.tls.shared;
                 let connection = stream.connection();
-                let aged = connection.is_aged(policy, now);
+                let aged = connection.is_too_old(policy, now, stats);
                 let keep = self.is_wanted(now) && !aged && connection.is_secured_with(shared.as_ref());
                 stream.end(keep, now);
             }

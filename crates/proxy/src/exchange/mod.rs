@@ -201,6 +201,9 @@ impl<'c> Exchange<'c> {
         };
         let mut retries = Retries::new(routed.route(), routed.tier(), self.keeps_body(&routed));
         self.arm_route_timeout(&routed);
+        if let Some(bound) = routed.cluster.view.config.max_stream_duration {
+            self.down.timers.arm(Timer::Stream, self.account.started + bound);
+        }
         let ended = loop {
             let tried = self.attempt(&routed, &mut retries).await;
             let retry = match tried {
@@ -245,9 +248,15 @@ impl<'c> Exchange<'c> {
     /// Answers locally where that is due, writes the log, and decides on the connection.
     async fn finish(mut self, ended: Ended) -> After {
         // Of a tunnel the answer's timer may still run.
-        for timer in
-            [Timer::Route, Timer::Try, Timer::Queue, Timer::Connect, Timer::RequestBody, Timer::Answer]
-        {
+        for timer in [
+            Timer::Route,
+            Timer::Stream,
+            Timer::Try,
+            Timer::Queue,
+            Timer::Connect,
+            Timer::RequestBody,
+            Timer::Answer,
+        ] {
             self.down.timers.disarm(timer);
         }
         let ended = if matches!(ended, Ended::Replaceable(_)) { self.pass_on().await } else { ended };
@@ -263,9 +272,13 @@ impl<'c> Exchange<'c> {
                     self.account.fail(cause);
                     self.count_cause(cause);
                 }
-                self.down.stats().http.downstream_rq_tx_reset.inc();
-                self.down.stats().http.rq_reset_after_downstream_response_started.inc();
-                After::Reset
+                if self.end_call(cause) {
+                    After::Close
+                } else {
+                    self.down.stats().http.downstream_rq_tx_reset.inc();
+                    self.down.stats().http.rq_reset_after_downstream_response_started.inc();
+                    After::Reset
+                }
             }
             // Of those that are held back nothing is left.
             Ended::Replaceable(_) | Ended::Gone => {

@@ -98,6 +98,9 @@ impl Exchange<'_> {
         self.account.cluster_stats(&self.worker, |block| match cause {
             Cause::RouteTimeout | Cause::TimeoutInBody => block.stats.upstream_rq_timeout.inc(),
             Cause::TryTimeout => block.stats.upstream_rq_per_try_timeout.inc(),
+            Cause::MaxDuration | Cause::MaxDurationInBody => {
+                block.stats.upstream_rq_max_duration_reached.inc();
+            }
             Cause::ProtocolError | Cause::ProtocolErrorInBody => {
                 block.stats.upstream_cx_protocol_error.inc();
             }

@@ -17,7 +17,9 @@ use crate::clock;
 use crate::deadline::Timer;
 use crate::downstream::Spoken;
 use crate::local_reply::Cause;
-use crate::upstream::{ClosedBy, HostStream, Line, OpenError, Opening, Secured, StreamLease, open_shared};
+use crate::upstream::{
+    ClosedBy, HostStream, Line, OpenError, Opening, Secured, SharedConnection, StreamLease, open_shared,
+};
 
 /// What became of a lease.
 enum Leased {
@@ -42,7 +44,7 @@ impl Exchange<'_> {
         loop {
             match self.find_stream(held).await? {
                 StreamFound::Lease(lease) => {
-                    if let Leased::Placed = self.use_lease(held, lease, secured.as_ref()).await? {
+                    if let Leased::Placed = self.use_lease(held, lease, secured.as_ref(), false).await? {
                         return Ok(true);
                     }
                 }
@@ -55,7 +57,7 @@ impl Exchange<'_> {
                     };
                     held.go_to(other);
                     self.account.moved_to(other);
-                    if let Leased::Placed = self.use_lease(held, lease, secured.as_ref()).await? {
+                    if let Leased::Placed = self.use_lease(held, lease, secured.as_ref(), false).await? {
                         return Ok(true);
                     }
                 }
@@ -92,12 +94,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// Takes a stream, once its connection is there. That takes no longer than opening one of its own would.
+    /// Takes a stream, once its connection is there. That takes no longer than opening one of its own would. `own`: it was opened for
+    /// this stream, which it serves whatever its age.
     async fn use_lease<'t>(
         &mut self,
         held: &mut Held<'t>,
         mut lease: StreamLease<'t>,
         secured: Option<&Secured>,
+        own: bool,
     ) -> Result<Leased, Ended> {
         let began = self.now;
         let patience = held.cluster.view.config.connect_timeout;
@@ -123,11 +127,21 @@ impl Exchange<'_> {
                 lease.retire();
                 Ok(Leased::Lost)
             }
+            Ok(Ok(connection)) if !own && self.is_too_old(held, &connection) => {
+                lease.retire();
+                Ok(Leased::Lost)
+            }
             Ok(Ok(connection)) => {
                 held.connection = Some(Line::Stream(Box::new(HostStream::new(connection, lease))));
                 Ok(Leased::Placed)
             }
         }
+    }
+
+    fn is_too_old(&self, held: &Held<'_>, connection: &SharedConnection) -> bool {
+        let view = &held.cluster.view;
+        let stats = &view.live.stats.shard(self.worker.index).stats;
+        connection.is_too_old(&view.config.connection, self.now, stats)
     }
 
     /// Opens a connection and takes its first stream. A failure fails this request only (difference D16).
@@ -154,7 +168,7 @@ impl Exchange<'_> {
         let opening = Opening { view: Arc::clone(&view), host, secured, counted, guard };
         let told = open_shared(&Rc::clone(&self.worker), opening);
         match self.until_told(told).await? {
-            Ok(()) => self.use_lease(held, lease, wanted.as_ref()).await,
+            Ok(()) => self.use_lease(held, lease, wanted.as_ref(), true).await,
             Err(OpenError::Late) => Err(Ended::Failed(Cause::ConnectTimeout)),
             Err(OpenError::Failed(error)) => Err(Ended::Failed(self.not_connected(held, error))),
         }

@@ -4,11 +4,12 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use fuseboard_grpc::{Code, encoded};
 use fuseboard_http1::{Awaiting, BodyFraming, Headers, Method};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use super::incoming::Incoming;
 use super::outgoing::{self, HeadCollector, OutgoingBody};
@@ -90,6 +91,16 @@ impl ServedStream {
             }
         }
         Poll::Ready(Ok(used))
+    }
+
+    /// Ends the answer to a call of gRPC with this status. False: it has not begun, or is over.
+    pub(crate) fn end_call(&mut self, code: Code, words: &str) -> bool {
+        let Answer::Body(stream, body) = &mut self.answer else { return false };
+        let Ok(words) = HeaderValue::from_bytes(&encoded(words.as_bytes())) else { return false };
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from(u16::from(code.number())));
+        trailers.insert("grpc-message", words);
+        !body.is_over() && stream.send_trailers(trailers).is_ok()
     }
 
     /// The answer cannot be finished: the client must not take what it has for all of it.

@@ -105,6 +105,8 @@ stats! {
         upstream_rq_cancelled: Counter,
         /// Requests whose time was up.
         upstream_rq_timeout: Counter,
+        /// Requests whose stream lasted longer than `maxStreamDuration`.
+        upstream_rq_max_duration_reached: Counter,
         /// Tries whose own time was up.
         upstream_rq_per_try_timeout: Counter,
         /// Requests reset by the upstream.

@@ -37,7 +37,8 @@ const UNKNOWN: &str = "unknown";
 const OTHER: &str = "other";
 
 /// Every flag that an exchange can end with; a key holds positions in this list.
-const FLAGS: [&str; 13] = ["UO", "UH", "UF", "UC", "UR", "UPE", "UT", "URX", "NR", "DPE", "SI", "DC", "DT"];
+const FLAGS: [&str; 14] =
+    ["UO", "UH", "UF", "UC", "UR", "UPE", "UT", "UMSDR", "URX", "NR", "DPE", "SI", "DC", "DT"];
 
 /// How a request ended, as far as series are told apart by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use super::pooled::Pooled;
 use crate::clock;
 use crate::http2::{CONNECTION_WINDOW, Carrier, Meter, STREAM_WINDOW};
 use crate::live::{ClusterView, Host, LiveCluster};
+use crate::stats::ClusterStats;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -48,6 +49,8 @@ struct Shared {
     local_address: Option<SocketAddr>,
     /// Requests begun on it.
     begun: Arc<AtomicU32>,
+    /// It was found to be too old, and that was counted.
+    told_age: AtomicBool,
 }
 
 impl Handle<Pooled> for SharedConnection {
@@ -93,6 +96,15 @@ impl SharedConnection {
     /// Whether it is older than `maxConnectionDuration`.
     pub(crate) fn is_aged(&self, policy: &ConnectionPolicy, now: Instant) -> bool {
         policy.max_duration.is_some_and(|max| now.saturating_since(self.0.opened) >= max)
+    }
+
+    /// The same for a stream that begins or ends on it; who finds it first counts it.
+    pub(crate) fn is_too_old(&self, policy: &ConnectionPolicy, now: Instant, stats: &ClusterStats) -> bool {
+        let aged = self.is_aged(policy, now);
+        if aged && !self.0.told_age.swap(true, Ordering::Relaxed) {
+            stats.upstream_cx_max_duration_reached.inc();
+        }
+        aged
     }
 }
 
@@ -169,7 +181,15 @@ async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<
     let probe = requests.clone();
     let requests_begun = Arc::<AtomicU32>::default();
     let counting = Arc::clone(&requests_begun);
-    let shared = Arc::new(Shared { requests, secured, host, opened, local_address, begun: requests_begun });
+    let shared = Arc::new(Shared {
+        requests,
+        secured,
+        host,
+        opened,
+        local_address,
+        begun: requests_begun,
+        told_age: AtomicBool::new(false),
+    });
     guard.opened(SharedConnection(shared), offered, opened);
     drop(tell.send(Ok(())));
     let pings = view.config.http.ping.and_then(|ping| Some((ping, frames.ping_pong()?)));

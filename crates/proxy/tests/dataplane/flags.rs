@@ -35,7 +35,7 @@ const REFUSED_BY_LIMIT: Expected = Expected {
     connection: Connection::Usable,
 };
 
-const PLAIN: Expected = Expected { overloaded: false, host: true, ..REFUSED_BY_LIMIT };
+pub(crate) const PLAIN: Expected = Expected { overloaded: false, host: true, ..REFUSED_BY_LIMIT };
 
 /// One test for each row; the match has no wildcard, so a new row needs a test.
 macro_rules! rows {
@@ -82,9 +82,11 @@ rows! {
     ProtocolError: an_upstream_that_does_not_speak_http_is_a_bad_gateway,
     RouteTimeout: a_route_that_takes_too_long_is_a_gateway_timeout,
     TryTimeout: a_try_that_takes_too_long_is_a_gateway_timeout,
+    MaxDuration: a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_the_request,
     TerminatedInBody: an_answer_that_the_upstream_cuts_short_is_broken_off,
     ProtocolErrorInBody: an_answer_whose_chunks_break_is_broken_off,
     TimeoutInBody: an_answer_that_outlasts_its_route_is_broken_off,
+    MaxDurationInBody: an_answer_that_outlasts_its_stream_is_broken_off,
     BadRequest: an_ambiguous_request_is_bad,
     HeadTooLarge: a_head_above_the_bound_is_too_large,
     UnsupportedCoding: a_transfer_coding_that_we_do_not_have_is_not_implemented,
@@ -147,10 +149,15 @@ async fn p04_a_connection_above_the_listeners_bound_is_closed_counted_and_rememb
 /// What has to happen so that a row applies. Each gives what was seen, and what Envoy's page or ours says.
 mod provoke {
     use super::*;
+    pub(super) use crate::stream_age::{
+        a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_the_request,
+        an_answer_that_outlasts_its_stream_is_broken_off,
+    };
     pub(super) use crate::tls_failures::{
         a_host_without_tls_is_a_failed_connection,
         p04_a_rule_without_its_certificates_is_not_served_in_plaintext,
     };
+    pub(super) use crate::upgrades::a_tunnel_that_nobody_uses_is_broken_off;
 
     /// Limits, with every connection busy.
     pub(super) async fn d11_p04_the_request_behind_a_full_queue_is_refused(
@@ -727,30 +734,6 @@ mod provoke {
         (stage.judge_with(&judged(""), broken_off).await.without_body(), expected)
     }
 
-    pub(super) async fn a_tunnel_that_nobody_uses_is_broken_off(workers: usize) -> (Seen, Expected) {
-        let upstream = Upstream::start(Script::always(Behaviour::upgrade_and_echo("x"))).await;
-        let stage = Stage::start(workers, &[upstream.address()], |draft| {
-            draft.listener.http.upgrade_idle_timeout = SHORT;
-        });
-        let expected = Expected {
-            status: 101,
-            flags: "SI",
-            details: "stream_idle_timeout",
-            counters: &[
-                "http.downstream_cx_upgrades_total",
-                "http.downstream_rq_idle_timeout",
-                "http.downstream_rq_tx_reset",
-                "http.rq_reset_after_downstream_response_started",
-                "upstream_rq_101",
-                "upstream_rq_1xx",
-                "upstream_rq_tx_reset",
-            ],
-            body: "",
-            ..BROKEN
-        };
-        (stage.judge_switched(&judged("Connection: upgrade\r\nUpgrade: x\r\n")).await, expected)
-    }
-
     pub(super) async fn a_client_that_goes_away_is_noted(workers: usize) -> (Seen, Expected) {
         let (_gate, upstream) = held().await;
         let stage = Stage::start(workers, &[upstream.address()], |_| {});
@@ -770,6 +753,6 @@ mod provoke {
 }
 
 /// The judged request with more fields.
-fn judged(fields: &str) -> String {
+pub(crate) fn judged(fields: &str) -> String {
     format!("GET {JUDGED} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
 }

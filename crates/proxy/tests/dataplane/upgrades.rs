@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::flags::{PLAIN, judged};
+use crate::rig::judge::{Connection, Expected, Seen, Stage};
 use crate::rig::log::LogFile;
 use crate::rig::{Rig, WORKERS, limits, options};
 use fuseboard_core::limit::Priority;
@@ -301,4 +303,30 @@ async fn much_goes_both_ways_whole_and_is_counted() {
         let after = numbers();
         assert_eq!([after[0] - before[0], after[1] - before[1]], [MUCH as u64 + 9, MUCH as u64]);
     }
+}
+
+/// The provocation of a row of the table of local answers.
+pub(crate) async fn a_tunnel_that_nobody_uses_is_broken_off(workers: usize) -> (Seen, Expected) {
+    let upstream = Upstream::start(Script::always(Behaviour::upgrade_and_echo("x"))).await;
+    let stage = Stage::start(workers, &[upstream.address()], |draft| {
+        draft.listener.http.upgrade_idle_timeout = Duration::from_millis(40);
+    });
+    let expected = Expected {
+        status: 101,
+        flags: "SI",
+        details: "stream_idle_timeout",
+        counters: &[
+            "http.downstream_cx_upgrades_total",
+            "http.downstream_rq_idle_timeout",
+            "http.downstream_rq_tx_reset",
+            "http.rq_reset_after_downstream_response_started",
+            "upstream_rq_101",
+            "upstream_rq_1xx",
+            "upstream_rq_tx_reset",
+        ],
+        body: "",
+        connection: Connection::Broken,
+        ..PLAIN
+    };
+    (stage.judge_switched(&judged("Connection: upgrade\r\nUpgrade: x\r\n")).await, expected)
 }

@@ -44,6 +44,7 @@ pub(crate) fn cluster(name: &str, thresholds: Thresholds) -> ClusterStatus {
         max_connection_pools: None,
         breaker: None,
         fallback: None,
+        max_stream_duration: None,
         queue_timeout: None,
         trust_refusals: false,
         http: fuseboard_snapshot::UpstreamHttp::default(),

@@ -338,7 +338,7 @@ impl Seen {
 /// Whether the cluster counts the status: it does of what its hosts or its limits answered.
 fn is_of_cluster(cause: Cause) -> bool {
     let row = cause.row();
-    row.reason.is_some() || matches!(row.flag, "UF" | "UC" | "UR" | "UT" | "UPE")
+    row.reason.is_some() || matches!(row.flag, "UF" | "UC" | "UR" | "UT" | "UMSDR" | "UPE")
 }
 
 /// The last of flags in a row is the one that ended the exchange.
