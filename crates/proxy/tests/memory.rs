@@ -1,11 +1,11 @@
-//! What a cluster without traffic costs: the bytes that are asked of the allocator and not given back. What the allocator itself keeps
-//! back differs from run to run. Alone in its process, so that nothing else moves the count.
+//! What a cluster without traffic and a client without a request cost: the bytes that are asked of the allocator and not given back. What the
+//! allocator itself keeps back differs from run to run. Each alone in its process for its time, so that nothing else moves the count.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use fuseboard_admin::AdminClient;
 use fuseboard_core::outlier::OutlierPolicy;
@@ -16,6 +16,9 @@ use fuseboard_testkit::ClusterSketch;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// Who counts, counts alone.
+static COUNTING: Mutex<()> = Mutex::new(());
 
 /// Bytes that the process holds on its heap.
 fn held() -> usize {
@@ -79,6 +82,7 @@ fn p16_a_thousand_destinations_are_in_the_first_scrape_and_cost_5_mib_at_16_work
     const MANY: u16 = 2_000;
     const WORKERS: usize = 16;
     const BUDGET: usize = 5 * 1024;
+    let _alone = COUNTING.lock();
     let _counting = dhat::Profiler::builder().testing().build();
     let admin = Some("127.0.0.1:0".parse().unwrap());
     let options = ProxyOptions { concurrency: WORKERS, admin, ..ProxyOptions::default() };
@@ -121,4 +125,44 @@ fn p16_a_thousand_destinations_are_in_the_first_scrape_and_cost_5_mib_at_16_work
         proxy.live().clusters.iter().all(|view| view.live.stats.iter().count() == 0),
         "looking makes nothing"
     );
+}
+
+/// The preface of HTTP/2, settings without a word, and `GET / http://nobody` as stream 1: `:method`, `:scheme` and `:path` of the
+/// static table, `:authority` as a literal.
+const H2_REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+    \0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x84\x01\x06nobody";
+
+/// A client of HTTP/2 that was answered once.
+fn answered_by_http2(address: std::net::SocketAddr) -> TcpStream {
+    const END_STREAM: u8 = 1;
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(H2_REQUEST).unwrap();
+    loop {
+        let mut head = [0; 9];
+        connection.read_exact(&mut head).unwrap();
+        let [high, middle, low, _, flags, id @ ..] = head;
+        connection.read_exact(&mut vec![0; u32::from_be_bytes([0, high, middle, low]) as usize]).unwrap();
+        if flags & END_STREAM != 0 && u32::from_be_bytes(id) == 1 {
+            return connection;
+        }
+    }
+}
+
+#[test]
+fn an_idle_client_of_http2_costs_what_its_frames_do_and_no_room_for_an_exchange() {
+    const MANY: usize = 200;
+    /// 28 KiB of these are the buffers that the `h2` crate makes for every connection.
+    const BUDGET: usize = 37 * 1024;
+    let _alone = COUNTING.lock();
+    let _counting = dhat::Profiler::builder().testing().build();
+    let options = ProxyOptions { concurrency: 1, ..ProxyOptions::default() };
+    let proxy = start(options, Arc::new(snapshot_with(1))).unwrap();
+    let address = proxy.listeners()[0].address;
+    let connect = |_| answered_by_http2(address);
+    let _first: Vec<_> = (0..MANY).map(connect).collect();
+    let before = held();
+    let _more: Vec<_> = (0..MANY).map(connect).collect();
+    let each = (held() - before) / MANY;
+    println!("{each} bytes for each client");
+    assert!(each <= BUDGET, "{each} bytes for each client");
 }

@@ -108,7 +108,10 @@ pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
     let Some(frames) = handshake(&settings, carrier, timers, &common).await else {
         return End { remote: true, busy: false };
     };
-    Driver { frames, common, timers, routes, ending: Ending::Open, idle: false, sent, seen: 0 }.run().await
+    let ending = Ending::Open;
+    let mut driver = Driver { frames, common, timers, routes, ending, idle: false, sent, seen: 0 };
+    let remote = poll_fn(|cx| driver.poll(cx)).await;
+    End { remote, busy: driver.common.active.get() > 0 }
 }
 
 /// Exchanges the first frames; `None`: what came is not HTTP/2, or did not come in time.
@@ -163,11 +166,6 @@ struct Driver<'c> {
 }
 
 impl Driver<'_> {
-    async fn run(mut self) -> End {
-        let remote = poll_fn(|cx| self.poll(cx)).await;
-        End { remote, busy: self.common.active.get() > 0 }
-    }
-
     /// Ready when the connection is over; true: the client ended it.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {

@@ -11,10 +11,11 @@ mod upgrade;
 
 use std::rc::Rc;
 
+use fuseboard_core::Instant;
+
 use crate::arrival::{Arrival, NoHeader};
 use crate::clock;
 use crate::exchange::{self, After};
-use crate::http2::Upgrade;
 use crate::upstream::millis;
 use crate::worker::Worker;
 
@@ -28,24 +29,36 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     let place = Place::new(permit, Some(seat));
     let mut connection = Downstream::new(Line::Socket(stream), called, place, worker, started);
     connection.count_opened();
-    let end = match header {
+    let outcome = match header {
         Ok(proxied) => {
             connection.is_proxied = proxied;
             match connection.secure().await {
-                Ok(()) if connection.spoken == Some(Spoken::Http2) => {
-                    http2::serve(&mut connection, Vec::new()).await
-                }
+                Ok(()) if connection.spoken == Some(Spoken::Http2) => Outcome::Http2(Vec::new()),
                 Ok(()) => exchanges(&mut connection).await,
-                Err(end) => end,
+                Err(end) => Outcome::Over(end),
             }
         }
         Err(why) => {
             why.count(&connection.stats().own);
-            End { remote: why == NoHeader::Gone, busy: false }
+            Outcome::Over(End { remote: why == NoHeader::Gone, busy: false })
         }
     };
-    connection.count_insecure();
-    connection.count_closed(end, millis(clock::now().saturating_since(started)));
+    match outcome {
+        Outcome::Over(end) => connection.count_end(end, started),
+        // A task of its own: this one has room for an exchange, which such a connection would hold for all its life and never use.
+        Outcome::Http2(ahead) => drop(tokio::task::spawn_local(async move {
+            let end = http2::serve(&mut connection, ahead).await;
+            connection.count_end(end, started);
+        })),
+    }
+}
+
+/// How a connection of HTTP/1.1 comes to its end, as such.
+enum Outcome {
+    /// There is no connection any more.
+    Over(End),
+    /// From now on it speaks HTTP/2, and begins with these bytes.
+    Http2(Vec<u8>),
 }
 
 /// Who ended a downstream connection, and when.
@@ -57,48 +70,51 @@ pub(crate) struct End {
     pub(crate) busy: bool,
 }
 
-async fn exchanges(connection: &mut Downstream) -> End {
+impl Downstream {
+    fn count_end(&self, end: End, started: Instant) {
+        self.count_insecure();
+        self.count_closed(end, millis(clock::now().saturating_since(started)));
+    }
+}
+
+async fn exchanges(connection: &mut Downstream) -> Outcome {
     loop {
         match connection.read_head().await {
             Head::Request(request, length) => {
                 if let Some(upgrade) = connection.offered_upgrade(request, length) {
                     // Elsewhere: most connections never need the room.
-                    return Box::pin(http2_from_now_on(connection, upgrade)).await;
+                    return match Box::pin(connection.switch(&upgrade)).await {
+                        Ok(ahead) => Outcome::Http2(ahead),
+                        Err(end) => Outcome::Over(end),
+                    };
                 }
                 match exchange::run(connection, request, length).await {
                     After::Next => {}
                     After::Close => {
                         connection.say_end();
-                        return End { remote: false, busy: false };
+                        return Outcome::Over(End { remote: false, busy: false });
                     }
                     After::Linger => {
                         connection.linger().await;
-                        return End { remote: false, busy: false };
+                        return Outcome::Over(End { remote: false, busy: false });
                     }
                     After::Reset => {
                         connection.reset_on_close();
-                        return End { remote: false, busy: true };
+                        return Outcome::Over(End { remote: false, busy: true });
                     }
-                    After::Gone => return End { remote: true, busy: true },
+                    After::Gone => return Outcome::Over(End { remote: true, busy: true }),
                 }
             }
-            Head::Http2 => return http2::serve(connection, Vec::new()).await,
+            Head::Http2 => return Outcome::Http2(Vec::new()),
             Head::Rejected(rejected) => {
                 exchange::reject(connection, &rejected).await;
                 connection.linger().await;
-                return End { remote: false, busy: false };
+                return Outcome::Over(End { remote: false, busy: false });
             }
             Head::Closed { remote } => {
                 connection.say_end();
-                return End { remote, busy: false };
+                return Outcome::Over(End { remote, busy: false });
             }
         }
-    }
-}
-
-async fn http2_from_now_on(connection: &mut Downstream, upgrade: Upgrade) -> End {
-    match connection.switch(&upgrade).await {
-        Ok(ahead) => http2::serve(connection, ahead).await,
-        Err(end) => end,
     }
 }

@@ -50,11 +50,9 @@ impl<C: AsMut<Stream> + Unpin, M: Meter + Unpin> AsyncRead for Carrier<C, M> {
             own.ahead.drain(..n);
             return Poll::Ready(Ok(()));
         }
-        let read = own.connection.as_mut().poll_read(cx, room.initialize_unfilled());
-        read.map_ok(|n| {
-            room.advance(n);
-            own.meter.received(n);
-        })
+        let before = room.filled().len();
+        let read = own.connection.as_mut().poll_fill(cx, room);
+        read.map_ok(|()| own.meter.received(room.filled().len() - before))
     }
 }
 
@@ -75,5 +73,39 @@ impl<C: AsMut<Stream> + Unpin, M: Meter + Unpin> AsyncWrite for Carrier<C, M> {
     fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.connection.as_mut().shut_down();
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::mem::MaybeUninit;
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Meter for Nobody {
+        fn received(&self, _n: usize) {}
+        fn sent(&self, _n: usize) {}
+    }
+
+    #[tokio::test]
+    async fn room_into_which_nothing_came_is_not_touched() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let stream = Stream::plain(TcpStream::from_std(socket).unwrap());
+        let mut carrier = Carrier::new(stream, Vec::new(), Nobody);
+        client.write_all(b"abc").unwrap();
+        let mut bytes = [MaybeUninit::uninit(); 64];
+        let mut room = ReadBuf::uninit(&mut bytes);
+        poll_fn(|cx| Pin::new(&mut carrier).poll_read(cx, &mut room)).await.unwrap();
+        assert_eq!(room.filled(), b"abc");
+        assert_eq!(room.initialized().len(), 3);
     }
 }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use fuseboard_tls::Session;
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 pub(crate) use self::pipe::{Moved, Pipe, PipePool};
@@ -101,6 +102,16 @@ impl Stream {
             }
             ready!(blocked(session.fill(&mut io)))?;
         }
+    }
+
+    /// The same with room that was never written, which plain text does not touch beyond what came: most of a buffer that is
+    /// seldom full stays without memory behind it.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.tls.is_none() {
+            return self.socket.poll_fill(cx, room);
+        }
+        let read = self.poll_read(cx, room.initialize_unfilled());
+        read.map_ok(|n| room.advance(n))
     }
 
     /// Whether reading may give something; registers the task otherwise.

@@ -38,15 +38,20 @@ impl Socket {
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.unread
-            && let Some(read) = read_unannounced(&self.tcp, &mut self.unread, room)
-        {
-            return Poll::Ready(read);
-        }
         let mut room = ReadBuf::new(room);
-        let read = Pin::new(&mut self.tcp).poll_read(cx, &mut room);
+        let read = self.poll_fill(cx, &mut room);
         let n = room.filled().len();
         read.map_ok(|()| n)
+    }
+
+    /// Reads into room of which nothing is touched beyond what came.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.unread
+            && let Some(read) = read_unannounced(&self.tcp, &mut self.unread, room.initialize_unfilled())
+        {
+            return Poll::Ready(read.map(|n| room.advance(n)));
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, room)
     }
 
     /// The socket itself, and whether there is something in it that the event loop will not announce.
