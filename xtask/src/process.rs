@@ -100,10 +100,15 @@ impl Server {
 
     /// Memory in use, in KiB.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        Ok(line.split_whitespace().nth(1).context("no value")?.parse()?)
+        resident_kib(&self.child.id().to_string())
     }
+}
+
+/// Memory in use by a process, or by `self`, in KiB.
+pub(crate) fn resident_kib(process: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("no value")?.parse()?)
 }
 
 impl Drop for Server {

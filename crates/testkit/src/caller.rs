@@ -74,8 +74,9 @@ impl Line {
         self.opened.get_or_try_init(connect).await.map(|opened| opened.streams.clone())
     }
 
-    async fn get(&self, target: &str) -> Result<Answer, io::Error> {
-        let request = Request::get(format!("http://origin{target}")).body(()).map_err(io::Error::other)?;
+    async fn ask(&self, method: &str, target: &str) -> io::Result<Answer> {
+        let request = Request::builder().method(method).uri(format!("http://origin{target}"));
+        let request = request.body(()).map_err(io::Error::other)?;
         let mut streams = self.streams().await?.ready().await.map_err(io::Error::other)?;
         let (answer, _) = streams.send_request(request, true).map_err(io::Error::other)?;
         let (head, mut stream) = answer.await.map_err(io::Error::other)?.into_parts();
@@ -119,17 +120,27 @@ impl Caller {
 
     /// `GET target`, and the answer to it.
     pub async fn get(&mut self, target: &str) -> io::Result<Answer> {
+        self.ask("GET", target).await
+    }
+
+    /// A request without a body, and the answer to it.
+    pub async fn ask(&mut self, method: &str, target: &str) -> io::Result<Answer> {
         if let Some(line) = &self.line {
-            return line.get(target).await;
+            return line.ask(method, target).await;
         }
-        self.send(target).await?;
+        self.send_as(method, target).await?;
         self.receive().await
     }
 
     /// Sends `GET target` by HTTP/1.1, without waiting for the answer.
     pub async fn send(&mut self, target: &str) -> io::Result<()> {
+        self.send_as("GET", target).await
+    }
+
+    async fn send_as(&mut self, method: &str, target: &str) -> io::Result<()> {
+        let length = if method == "GET" { "" } else { "content-length: 0\r\n" };
         let connection = if self.keep_alive { "" } else { "connection: close\r\n" };
-        let head = format!("GET {target} HTTP/1.1\r\nhost: origin\r\n{connection}\r\n");
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: origin\r\n{length}{connection}\r\n");
         self.socket().await?.write_all(head.as_bytes()).await
     }
 

@@ -4,7 +4,7 @@
 //! first. So before a new connection is counted, those that have a FIN or RST waiting are taken off. Where that is still
 //! more than allowed, the kernel is asked which descriptors are really held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,15 @@ pub struct Count {
     pub abandoned: u64,
 }
 
+/// One time that a request was in the hands of an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Its `x-envoy-attempt-count`; 0 where it had none.
+    pub attempt: u32,
+    /// An answer was begun.
+    pub answered: bool,
+}
+
 /// A connection as the ledger needs it.
 pub(crate) struct Connection {
     pub(crate) stream: Arc<TcpStream>,
@@ -52,6 +61,8 @@ struct Pages {
     bound: Option<u32>,
     next: u64,
     open: BTreeMap<u64, Connection>,
+    /// By target, where runs are noted down.
+    runs: Option<HashMap<String, Vec<Run>>>,
 }
 
 impl Pages {
@@ -87,11 +98,30 @@ impl Ledger {
         OpenConnection { ledger: Arc::clone(self), id }
     }
 
-    pub(crate) fn begin(self: &Arc<Self>) -> Request {
-        let count = &mut self.pages().count;
+    pub(crate) fn begin(self: &Arc<Self>, target: &str, attempt: u32) -> Request {
+        let mut pages = self.pages();
+        let noted = pages.runs.as_mut().map(|all| {
+            let runs = all.entry(target.to_owned()).or_default();
+            runs.push(Run { attempt, answered: false });
+            (target.to_owned(), runs.len() - 1)
+        });
+        let count = &mut pages.count;
         count.requests += 1;
         count.peak_requests = count.peak_requests.max(count.requests);
-        Request { ledger: Arc::clone(self), answered: false }
+        Request { ledger: Arc::clone(self), answered: false, noted }
+    }
+
+    /// From now on every run is noted down, until it is taken.
+    pub(crate) fn note_runs(&self) {
+        self.pages().runs.get_or_insert_default();
+    }
+
+    pub(crate) fn take_runs(&self, target: &str) -> Vec<Run> {
+        self.pages().runs.as_mut().and_then(|all| all.remove(target)).unwrap_or_default()
+    }
+
+    pub(crate) fn take_all_runs(&self) -> HashMap<String, Vec<Run>> {
+        self.pages().runs.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     pub(crate) fn count(&self) -> Count {
@@ -129,6 +159,8 @@ impl Drop for OpenConnection {
 pub(crate) struct Request {
     ledger: Arc<Ledger>,
     answered: bool,
+    /// Its target and its place there, where runs are noted down.
+    noted: Option<(String, usize)>,
 }
 
 impl Request {
@@ -139,7 +171,14 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let count = &mut self.ledger.pages().count;
+        let mut pages = self.ledger.pages();
+        if let (true, Some((target, place))) = (self.answered, &self.noted) {
+            let runs = pages.runs.as_mut().and_then(|all| all.get_mut(target));
+            if let Some(run) = runs.and_then(|runs| runs.get_mut(*place)) {
+                run.answered = true;
+            }
+        }
+        let count = &mut pages.count;
         count.requests -= 1;
         if self.answered {
             count.answered += 1;

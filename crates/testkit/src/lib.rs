@@ -19,7 +19,7 @@ pub mod tls;
 
 pub use burst::{Burst, burst};
 pub use caller::{Answer, Caller, Line};
-pub use ledger::Count;
+pub use ledger::{Count, Run};
 pub use origin::{Origin, OriginOptions};
 pub use rig::{Counters, Gauges, Rig};
 pub use scripted::{

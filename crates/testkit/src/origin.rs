@@ -1,10 +1,11 @@
 //! An HTTP server behind the proxy under test: holds answers until it is told to give them, and counts what it sees.
 //!
-//! It speaks HTTP/1.1, and HTTP/2 to who begins with its preface. It answers `GET` only, with the request's target as the body, so that a caller can tell its answer from another's.
+//! It speaks HTTP/1.1, and HTTP/2 to who begins with its preface. It answers requests without a body, with the request's target as the body, so that a caller can tell its answer from another's.
 //! The header `x-host` says which of its addresses was asked, from 0. A target that contains `status=503` is answered so.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,14 +16,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::ledger::{Connection, Count, Ledger};
+use crate::ledger::{Connection, Count, Ledger, Run};
 use crate::streams;
+
+/// Which try of the proxy a request is.
+pub(crate) const ATTEMPT: &str = "x-envoy-attempt-count";
+
+/// Until an origin that could not accept or listen tries again.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
 
 /// How an origin behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct OriginOptions {
     /// Addresses to listen on; all share one count.
     pub hosts: usize,
+    /// Of them all; their ports differ.
+    pub ip: Ipv4Addr,
     /// Answers take a random time below this.
     pub delay_below: Duration,
     /// Seed of the random times.
@@ -31,7 +40,7 @@ pub struct OriginOptions {
 
 impl Default for OriginOptions {
     fn default() -> Self {
-        Self { hosts: 1, delay_below: Duration::ZERO, seed: 0 }
+        Self { hosts: 1, ip: Ipv4Addr::LOCALHOST, delay_below: Duration::ZERO, seed: 0 }
     }
 }
 
@@ -48,19 +57,22 @@ pub(crate) struct Inside {
     options: OriginOptions,
     open: watch::Sender<bool>,
     passes: Semaphore,
+    /// Of each host, whether it is there.
+    alive: Vec<watch::Sender<bool>>,
 }
 
 impl Origin {
     /// Listens on loopback addresses with ports of the system's choice; the gate is open.
     pub fn start(options: OriginOptions) -> io::Result<Self> {
         let listeners: Vec<StdListener> =
-            (0..options.hosts).map(|_| StdListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
+            (0..options.hosts).map(|_| StdListener::bind((options.ip, 0))).collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(StdListener::local_addr).collect::<io::Result<_>>()?;
         let inside = Arc::new(Inside {
             ledger: Arc::default(),
             options,
             open: watch::Sender::new(true),
             passes: Semaphore::new(0),
+            alive: (0..options.hosts).map(|_| watch::Sender::new(true)).collect(),
         });
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel();
@@ -68,7 +80,7 @@ impl Origin {
         let thread = std::thread::Builder::new().name("origin".to_owned()).spawn(move || {
             runtime.block_on(async move {
                 for (host, listener) in listeners.into_iter().enumerate() {
-                    tokio::spawn(accept(listener, host, Arc::clone(&serving)));
+                    tokio::spawn(come_and_go(listener, host, Arc::clone(&serving)));
                 }
                 // Either way the owner is gone.
                 drop(ended.await);
@@ -97,6 +109,31 @@ impl Origin {
         self.inside.open.send_replace(true);
     }
 
+    /// The host is gone: it refuses connections, and those that it had are reset.
+    pub fn kill(&self, host: usize) {
+        self.inside.alive[host].send_replace(false);
+    }
+
+    /// The host is back at its address.
+    pub fn revive(&self, host: usize) {
+        self.inside.alive[host].send_replace(true);
+    }
+
+    /// From now on each run of a request is noted down, until it is taken.
+    pub fn note_runs(&self) {
+        self.inside.ledger.note_runs();
+    }
+
+    /// The runs of the request with this target, which are forgotten.
+    pub fn take_runs(&self, target: &str) -> Vec<Run> {
+        self.inside.ledger.take_runs(target)
+    }
+
+    /// All runs that nobody has taken, by target.
+    pub fn take_all_runs(&self) -> HashMap<String, Vec<Run>> {
+        self.inside.ledger.take_all_runs()
+    }
+
     /// What was counted so far.
     pub fn count(&self) -> Count {
         self.inside.ledger.count()
@@ -119,32 +156,66 @@ impl Drop for Origin {
     }
 }
 
-async fn accept(listener: StdListener, host: usize, inside: Arc<Inside>) -> io::Result<()> {
+/// A host that listens while it is alive.
+async fn come_and_go(listener: StdListener, host: usize, inside: Arc<Inside>) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let mut rng = Rng::new(inside.options.seed ^ host as u64);
+    let mut alive = inside.alive[host].subscribe();
+    let mut listener = Some(listener);
+    loop {
+        match listener.take().map_or_else(|| StdListener::bind(address), Ok) {
+            Ok(listener) => tokio::select! {
+                ended = accept(listener, host, &inside, &mut rng) => ended?,
+                _ = alive.wait_for(|alive| !alive) => {}
+            },
+            Err(_) => tokio::time::sleep(TRY_AGAIN).await,
+        }
+        if alive.wait_for(|alive| *alive).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn accept(listener: StdListener, host: usize, inside: &Arc<Inside>, rng: &mut Rng) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let local = listener.local_addr()?;
-    let mut rng = Rng::new(inside.options.seed ^ host as u64);
     loop {
-        let (stream, peer) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        // Without descriptors it has to wait for some.
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(TRY_AGAIN).await;
+            continue;
+        };
         // It closes after its client has; a RST then spares the client's port the TIME-WAIT.
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        if stream
+            .set_nodelay(true)
+            .and_then(|()| SockRef::from(&stream).set_linger(Some(Duration::ZERO)))
+            .is_err()
+        {
+            continue;
+        }
         let stream = Arc::new(stream);
         let open = inside.ledger.opened(Connection { stream: Arc::clone(&stream), peer, local });
-        let (inside, rng) = (Arc::clone(&inside), Rng::new(rng.next_u64()));
+        let (inside, rng) = (Arc::clone(inside), Rng::new(rng.next_u64()));
         tokio::spawn(async move {
             let _open = open;
+            let mut alive = inside.alive[host].subscribe();
             // A client that goes away ends only its own connection.
-            drop(serve(stream, host, inside, rng).await);
+            tokio::select! {
+                _ = serve(stream, host, Arc::clone(&inside), rng) => {}
+                _ = alive.wait_for(|alive| !alive) => {}
+            }
         });
     }
 }
 
-/// HTTP/2 begins with `PRI`, and every request of HTTP/1.1 with `GET`.
+/// HTTP/2 begins with `PRI`, which no method of HTTP/1.1 does.
 async fn serve(stream: Arc<TcpStream>, host: usize, inside: Arc<Inside>, rng: Rng) -> io::Result<()> {
-    let mut first = [0];
-    stream.peek(&mut first).await?;
-    if first == *b"P" {
+    let mut first = [0; 2];
+    while stream.peek(&mut first).await? == 1 {
+        tokio::task::yield_now().await;
+    }
+    if first == *b"PR" {
         return streams::serve(stream, host, inside, rng).await;
     }
     Exchanges { stream, host, inside, rng, buffer: Vec::new() }.serve().await
@@ -162,8 +233,8 @@ struct Exchanges {
 impl Exchanges {
     async fn serve(&mut self) -> io::Result<()> {
         loop {
-            let target = self.read_head().await?;
-            let request = self.inside.ledger.begin();
+            let (target, attempt) = self.read_head().await?;
+            let request = self.inside.ledger.begin(&target, attempt);
             let inside = Arc::clone(&self.inside);
             let pause = inside.pause(&mut self.rng);
             tokio::select! {
@@ -176,14 +247,16 @@ impl Exchanges {
         }
     }
 
-    /// The target of the next request.
-    async fn read_head(&mut self) -> io::Result<String> {
+    /// The target of the next request, and which try it is.
+    async fn read_head(&mut self) -> io::Result<(String, u32)> {
         loop {
             if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
                 let head = String::from_utf8_lossy(&head);
                 let target = head.split(' ').nth(1).ok_or(io::ErrorKind::InvalidData)?;
-                return Ok(target.to_owned());
+                let attempt = head.lines().find_map(|line| line.strip_prefix(ATTEMPT)?.strip_prefix(": "));
+                let attempt = attempt.and_then(|attempt| attempt.parse().ok()).unwrap_or_default();
+                return Ok((target.to_owned(), attempt));
             }
             self.read_more().await?;
         }

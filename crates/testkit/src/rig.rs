@@ -41,6 +41,8 @@ pub struct Counters {
     pub cx_total: u64,
     /// `outlier_detection.ejections_enforced_total`
     pub ejections: u64,
+    /// `upstream_rq_resent`
+    pub resent: u64,
 }
 
 /// Proxy and origin. They end when dropped.
@@ -131,6 +133,7 @@ impl Rig {
             counters.active_overflow += block.stats.upstream_rq_active_overflow.get();
             counters.cx_overflow += block.stats.upstream_cx_overflow.get();
             counters.cx_total += block.stats.upstream_cx_total.get();
+            counters.resent += block.own.upstream_rq_resent.get();
             counters.ejections += block.outlier.ejections_enforced_total.get();
         }
         counters

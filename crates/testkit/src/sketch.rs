@@ -9,9 +9,9 @@ use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::{Priority, Thresholds};
 use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_snapshot::{
-    Availability, Cluster, ConnectionPolicy, Dangling, Domain, Endpoint, EndpointHealth, EndpointId,
-    HttpSettings, Listener, ListenerTarget, Locality, PerPriority, Provenance, Route, RouteConfig,
-    ServiceName, Snapshot, TcpProxy, UpstreamHttp, VirtualHost,
+    Availability, Cluster, ClusterBreaker, ConnectionPolicy, Dangling, Domain, Endpoint, EndpointHealth,
+    EndpointId, HttpSettings, Listener, ListenerTarget, Locality, PerPriority, Provenance, Route,
+    RouteConfig, ServiceName, Snapshot, TcpProxy, UpstreamHttp, VirtualHost,
 };
 
 /// What a test says of its cluster; the rest is Istio's default.
@@ -25,6 +25,10 @@ pub struct ClusterSketch {
     pub max_requests: Option<NonZeroU32>,
     /// Choice of host. Round robin unless said otherwise, so that every host gets some.
     pub lb: LbPolicy,
+    /// Bound of an exchange.
+    pub timeout: Option<Duration>,
+    /// A breaker.
+    pub breaker: Option<ClusterBreaker>,
     /// `outlierDetection`
     pub outlier: Option<OutlierPolicy>,
     /// Where its hosts are.
@@ -43,6 +47,8 @@ impl ClusterSketch {
             thresholds: Thresholds::UNLIMITED,
             max_requests: None,
             lb: LbPolicy::RoundRobin,
+            timeout: None,
+            breaker: None,
             outlier: None,
             hosts: hosts.to_vec(),
             tcp: false,
@@ -63,7 +69,7 @@ impl ClusterSketch {
         let route = Route {
             name: "default".into(),
             cluster: 0,
-            timeout: None,
+            timeout: self.timeout,
             retry: None,
             priority: Priority::Default,
         };
@@ -91,7 +97,7 @@ impl ClusterSketch {
             panic_threshold: 0,
             none_healthy: NoneHealthy::ByThreshold,
             max_connection_pools: None,
-            breaker: None,
+            breaker: self.breaker.clone(),
             fallback: None,
             max_stream_duration: None,
             queue_timeout: None,

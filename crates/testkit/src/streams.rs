@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::ledger;
-use crate::origin::{Inside, Pause};
+use crate::origin::{ATTEMPT, Inside, Pause};
 
 /// A socket that the ledger looks at as well.
 struct Shared(Arc<TcpStream>);
@@ -29,7 +29,10 @@ pub(crate) async fn serve(
     let mut frames = h2::server::handshake(Shared(stream)).await.map_err(io::Error::other)?;
     while let Some(stream) = frames.accept().await {
         let (request, respond) = stream.map_err(io::Error::other)?;
-        let (counted, pause) = (inside.ledger.begin(), inside.pause(&mut rng));
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let attempt = request.headers().get(ATTEMPT).and_then(|value| value.to_str().ok()?.parse().ok());
+        let counted = inside.ledger.begin(target, attempt.unwrap_or_default());
+        let pause = inside.pause(&mut rng);
         tokio::spawn(answer(request, respond, host, Arc::clone(&inside), counted, pause));
     }
     Ok(())

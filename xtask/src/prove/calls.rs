@@ -41,6 +41,17 @@ pub(super) struct Tally {
     pub(super) given_up: u32,
 }
 
+impl Tally {
+    pub(super) const fn enter(&mut self, fate: Fate) {
+        match fate {
+            Fate::Answered => self.answered += 1,
+            Fate::Refused => self.refused += 1,
+            Fate::Failed => self.failed += 1,
+            Fate::GivenUp => self.given_up += 1,
+        }
+    }
+}
+
 /// A number of calls that some callers make together.
 pub(super) struct Calls {
     left: Cell<u32>,
@@ -66,12 +77,7 @@ impl Calls {
 
     pub(super) fn enter(&self, fate: Fate) {
         let mut tally = self.tally.get();
-        match fate {
-            Fate::Answered => tally.answered += 1,
-            Fate::Refused => tally.refused += 1,
-            Fate::Failed => tally.failed += 1,
-            Fate::GivenUp => tally.given_up += 1,
-        }
+        tally.enter(fate);
         self.tally.set(tally);
     }
 

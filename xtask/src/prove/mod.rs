@@ -1,4 +1,4 @@
-//! Whether limits are exact: bursts, steady callers, limits that change, callers that give up and TCP connections, counted at the origin and not by the proxy,
+//! Whether limits are exact: bursts, steady callers, limits that change, callers that give up, TCP connections and chaos, counted at the origin and not by the proxy,
 //! over HTTP/1.1 and over the streams of HTTP/2.
 //!
 //! Proxies and origins run in this process, over real sockets. What each setup is follows from its seed, so that a
@@ -8,15 +8,16 @@ mod bursts;
 mod calls;
 mod cancelling;
 mod changing;
+mod chaos;
 mod report;
 mod setup;
 mod steady;
 mod tcp;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use report::Report;
 
@@ -32,6 +33,33 @@ pub(crate) struct Arguments {
     /// Bursts, for each of the two versions of HTTP
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
+    /// How long the chaos lasts, such as 2m [default: 10m; with --quick 20s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    chaos: Option<Duration>,
+    /// This part and no other; may be repeated
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+}
+
+/// What is proven.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Bursts,
+    Steady,
+    Changing,
+    Cancelling,
+    Tcp,
+    Chaos,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, seconds) = match (text.strip_suffix('s'), text.strip_suffix('m')) {
+        (Some(number), _) => (number, 1),
+        (_, Some(number)) => (number, 60),
+        _ => return Err("needs a number with s or m, such as 20s or 10m".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|error| format!("{number:?}: {error}"))?;
+    Ok(Duration::from_secs(number * seconds))
 }
 
 /// How much is done.
@@ -44,6 +72,20 @@ struct Effort {
     requests: u32,
     /// Calls of each run with callers that give up.
     calls: u32,
+    chaos: Duration,
+}
+
+impl Part {
+    async fn run(self, effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+        match self {
+            Self::Bursts => bursts::run(effort, report).await,
+            Self::Steady => steady::run(effort, report).await,
+            Self::Changing => changing::run(effort, report).await,
+            Self::Cancelling => cancelling::run(effort, report).await,
+            Self::Tcp => tcp::run(effort, report).await,
+            Self::Chaos => chaos::run(effort, report).await,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -52,17 +94,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rounds: arguments.rounds.unwrap_or(if arguments.quick { 120 } else { 1_000 }),
         stream_rounds: arguments.rounds.unwrap_or(if arguments.quick { 64 } else { setup::STREAM_GRID * 4 }),
         requests: if arguments.quick { 5_000 } else { 100_000 },
+        chaos: arguments.chaos.unwrap_or(Duration::from_secs(if arguments.quick { 20 } else { 600 })),
         calls: if arguments.quick { 400 } else { 4_000 },
     };
     let began = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut report = Report::default();
     runtime.block_on(async {
-        bursts::run(&effort, &mut report).await?;
-        steady::run(&effort, &mut report).await?;
-        changing::run(&effort, &mut report).await?;
-        cancelling::run(&effort, &mut report).await?;
-        tcp::run(&effort, &mut report).await
+        for part in Part::value_variants() {
+            if arguments.only.is_empty() || arguments.only.contains(part) {
+                part.run(&effort, &mut report).await?;
+            }
+        }
+        anyhow::Ok(())
     })?;
     match report.finish(began.elapsed()) {
         0 => Ok(()),

@@ -18,6 +18,7 @@ pub(super) struct Report {
     /// By what hosts speak, workers and hosts.
     bursts: BTreeMap<(&'static str, usize, usize), Row>,
     runs: Vec<String>,
+    chaos: Vec<String>,
     deviations: Vec<String>,
 }
 
@@ -75,6 +76,60 @@ impl Run<'_> {
     }
 }
 
+/// What a proxy went through, and what became of its requests.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ChaosRow {
+    pub(super) workers: usize,
+    pub(super) tally: Tally,
+    /// Answers that their host broke off.
+    pub(super) broken: u32,
+    /// Requests that a host saw after another had.
+    pub(super) repeated: u64,
+    /// Those that the proxy says to have sent again.
+    pub(super) resent: u64,
+    pub(super) pushes: u32,
+    pub(super) kills: u32,
+    pub(super) stalls: u32,
+    pub(super) starved: u32,
+    /// KiB before and after.
+    pub(super) resident: (u64, u64),
+}
+
+impl std::ops::Add for ChaosRow {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            tally: Tally {
+                answered: self.tally.answered + other.tally.answered,
+                refused: self.tally.refused + other.tally.refused,
+                failed: self.tally.failed + other.tally.failed,
+                given_up: self.tally.given_up + other.tally.given_up,
+            },
+            broken: self.broken + other.broken,
+            repeated: self.repeated + other.repeated,
+            pushes: self.pushes + other.pushes,
+            kills: self.kills + other.kills,
+            starved: self.starved + other.starved,
+            ..self
+        }
+    }
+}
+
+impl ChaosRow {
+    fn text(&self) -> String {
+        let Self { workers, tally, broken, repeated, resent, pushes, kills, stalls, starved, resident } =
+            self;
+        let Tally { answered, refused, given_up, .. } = tally;
+        let (before, after) = (resident.0 / 1024, resident.1 / 1024);
+        format!(
+            "chaos {workers:>7} {answered:>9} {refused:>8} {given_up:>8} {broken:>10} {resent:>10} {repeated:>9} {pushes:>6} {kills:>6} \
+             {stalls:>6} {starved:>7} {before:>6} > {after} MiB"
+        )
+    }
+}
+
+const CHAOS: &str = "chaos workers  answered  flagged given-up broken-off sent-again ran-twice pushes killed stalls starved memory";
 const BURSTS: &str = "bursts  HTTP workers hosts  bursts  requests     admitted/of      refused/of";
 const RUNS: &str = "calls       HTTP callers workers hosts   N    S   P   R keep-alive rq-per-cx answered refused given-up \
                     peak-rqs peak-cxs";
@@ -102,6 +157,11 @@ impl Report {
     pub(super) fn run(&mut self, run: &Run<'_>, wrong: Vec<String>) {
         self.runs.push(run.text());
         self.deviate(run.setup, &format!("{} callers, {}", run.callers, run.what), wrong);
+    }
+
+    pub(super) fn chaos(&mut self, setup: &Setup, row: ChaosRow, wrong: Vec<String>) {
+        self.chaos.push(row.text());
+        self.deviate(setup, "chaos", wrong);
     }
 
     /// Whether more would only repeat what was found.
@@ -134,11 +194,17 @@ impl Report {
         for run in &self.runs {
             println!("{run}");
         }
+        if !self.chaos.is_empty() {
+            println!("\n{CHAOS}");
+        }
+        for row in &self.chaos {
+            println!("{row}");
+        }
         println!();
         for deviation in &self.deviations {
             println!("DEVIATION  {deviation}");
         }
-        let (deviations, runs) = (self.deviations.len(), self.runs.len());
+        let (deviations, runs) = (self.deviations.len(), self.runs.len() + self.chaos.len());
         println!("{deviations} deviations in {} bursts and {runs} runs, {took:.1?}", all.rounds);
         deviations
     }
