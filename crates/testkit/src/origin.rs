@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,11 +37,13 @@ pub struct OriginOptions {
     pub delay_below: Duration,
     /// Seed of the random times.
     pub seed: u64,
+    /// Streams that a connection of HTTP/2 may have at a time; none: any number.
+    pub streams: Option<NonZeroU32>,
 }
 
 impl Default for OriginOptions {
     fn default() -> Self {
-        Self { hosts: 1, ip: Ipv4Addr::LOCALHOST, delay_below: Duration::ZERO, seed: 0 }
+        Self { hosts: 1, ip: Ipv4Addr::LOCALHOST, delay_below: Duration::ZERO, seed: 0, streams: None }
     }
 }
 
@@ -54,7 +57,7 @@ pub struct Origin {
 
 pub(crate) struct Inside {
     pub(crate) ledger: Arc<Ledger>,
-    options: OriginOptions,
+    pub(crate) options: OriginOptions,
     open: watch::Sender<bool>,
     passes: Semaphore,
     /// Of each host, whether it is there.

@@ -26,7 +26,11 @@ pub(crate) async fn serve(
     inside: Arc<Inside>,
     mut rng: Rng,
 ) -> io::Result<()> {
-    let mut frames = h2::server::handshake(Shared(stream)).await.map_err(io::Error::other)?;
+    let mut builder = h2::server::Builder::new();
+    if let Some(streams) = inside.options.streams {
+        builder.max_concurrent_streams(streams.get());
+    }
+    let mut frames = builder.handshake(Shared(stream)).await.map_err(io::Error::other)?;
     while let Some(stream) = frames.accept().await {
         let (request, respond) = stream.map_err(io::Error::other)?;
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use fuseboard_core::limit::UNLIMITED;
-use fuseboard_testkit::{Burst, Caller, Counters, OriginOptions, Rig, Split, burst};
+use fuseboard_testkit::{Burst, Caller, Counters, Rig, Split, burst};
 
 use super::Effort;
 use super::report::{Progress, Report};
@@ -61,7 +61,7 @@ struct Stage {
 
 impl Stage {
     fn start(setup: Setup) -> io::Result<Self> {
-        let origin = OriginOptions { hosts: setup.hosts, seed: setup.seed, ..OriginOptions::default() };
+        let origin = setup.origin();
         let rig = Rig::start(setup.workers, origin, |hosts| setup.sketch("cluster-0", hosts))?;
         Ok(Self { setup, rig, callers: Vec::new(), clusters: 1 })
     }

@@ -37,12 +37,7 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
 }
 
 async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<()> {
-    let options = OriginOptions {
-        hosts: setup.hosts,
-        delay_below: DELAY,
-        seed: setup.seed,
-        ..OriginOptions::default()
-    };
+    let options = OriginOptions { delay_below: DELAY, ..setup.origin() };
     let rig = Rig::start(setup.workers, options, |hosts| setup.sketch("cancelling", hosts))?;
     let callers = Split::of(&setup.slots(), PLENTY).admitted() * 2;
     let calls = Calls::new(calls);

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
-use fuseboard_testkit::{Count, OriginOptions, Rig, Split, burst};
+use fuseboard_testkit::{Count, Rig, Split, burst};
 use tokio::task::LocalSet;
 
 use super::calls::{Calls, call_on};
@@ -37,7 +37,7 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
 }
 
 async fn one(setup: &Setup, other: Thresholds, requests: u32, report: &mut Report) -> anyhow::Result<()> {
-    let options = OriginOptions { hosts: setup.hosts, seed: setup.seed, ..OriginOptions::default() };
+    let options = setup.origin();
     let mut rig = Rig::start(setup.workers, options, |hosts| setup.sketch("changing", hosts))?;
     let both = [setup.thresholds, other];
     let streams = setup.at_a_time();

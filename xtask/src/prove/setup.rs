@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use fuseboard_core::Rng;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_snapshot::{UpstreamHttp, UpstreamVersion};
-use fuseboard_testkit::{Caller, ClusterSketch, Line, Rig, Split};
+use fuseboard_testkit::{Caller, ClusterSketch, Line, OriginOptions, Rig, Split};
 
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 const HOSTS: [usize; 2] = [1, 3];
@@ -51,6 +51,8 @@ pub(super) struct Setup {
     pub(super) thresholds: Thresholds,
     /// What its hosts speak.
     pub(super) http: UpstreamHttp,
+    /// Streams that its hosts offer on a connection; none: any number.
+    pub(super) offered: Option<NonZeroU32>,
     pub(super) speakers: Speakers,
 }
 
@@ -90,6 +92,7 @@ impl Setup {
                 requests_around(max_connections, rng.next_u64()),
             ),
             http: UpstreamHttp::default(),
+            offered: None,
             speakers: Speakers::Http1,
         }
     }
@@ -115,6 +118,7 @@ impl Setup {
             max_requests,
             thresholds: limits(max_connections, max_pending_requests, requests_around(slots, number)),
             http,
+            offered: None,
             speakers: pick(&[Speakers::Http2, Speakers::Mixed, Speakers::Http1], rng.next_u64()),
         }
     }
@@ -130,6 +134,7 @@ impl Setup {
             max_requests: None,
             thresholds,
             http: UpstreamHttp { version: UpstreamVersion::Http1, max_concurrent_streams: None, ping: None },
+            offered: None,
             speakers: Speakers::Http1,
         }
     }
@@ -149,6 +154,21 @@ impl Setup {
         Self { http: spoken(streams), speakers, ..self }
     }
 
+    /// With hosts that offer only so many streams on a connection.
+    pub(super) const fn offering(self, streams: u32) -> Self {
+        Self { offered: NonZeroU32::new(streams), ..self }
+    }
+
+    /// How its origin behaves.
+    pub(super) fn origin(&self) -> OriginOptions {
+        OriginOptions {
+            hosts: self.hosts,
+            seed: self.seed,
+            streams: self.offered,
+            ..OriginOptions::default()
+        }
+    }
+
     /// With callers that speak either, and hosts that are spoken to as they do.
     pub(super) fn like_clients(self) -> Self {
         let http = UpstreamHttp { version: UpstreamVersion::Client, ..UpstreamHttp::default() };
@@ -166,7 +186,8 @@ impl Setup {
 
     /// Requests that a connection carries at a time.
     pub(super) fn at_a_time(&self) -> u32 {
-        self.http.at_a_time(self.max_requests)
+        let asked = self.http.at_a_time(self.max_requests);
+        self.offered.map_or(asked, |offered| asked.min(offered.get()))
     }
 
     /// The limits as a burst meets them: its slots in place of connections.
@@ -274,7 +295,10 @@ impl fmt::Display for Setup {
         let keep_alive = if self.keep_alive { "on" } else { "off" };
         write!(f, "  keep-alive {keep_alive}")?;
         if self.http.version == UpstreamVersion::Http2 {
-            write!(f, "  HTTP {}  S {}", self.spoken(), self.at_a_time())?;
+            write!(f, "  HTTP {}  S {}", self.spoken(), self.http.at_a_time(self.max_requests))?;
+        }
+        if let Some(offered) = self.offered {
+            write!(f, "  offered {offered}")?;
         }
         self.max_requests.map_or(Ok(()), |max| write!(f, "  maxRequestsPerConnection {max}"))
     }

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use fuseboard_core::limit::UNLIMITED;
-use fuseboard_testkit::{OriginOptions, Rig, Split};
+use fuseboard_testkit::{Rig, Split};
 use tokio::task::LocalSet;
 
 use super::Effort;
@@ -36,6 +36,10 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
         (case(4, 2, 4, UNLIMITED).one_request().streams(three, Mixed), part),
         (case(4, 2, 4, 5).streams(three, Http2), part),
         (case(4, 1, 0, UNLIMITED).streams(None, Mixed), part),
+        (case(1, 1, 1, UNLIMITED).streams(three, Http2).offering(1), part),
+        (case(4, 2, 3, UNLIMITED).streams(three, Http2).offering(1), part),
+        (case(4, 3, 0, UNLIMITED).streams(three, Mixed).offering(2), part),
+        (case(4, 2, 4, UNLIMITED).streams(None, Http2).offering(2).without_keep_alive(), part),
         (case(1, 1, 4, UNLIMITED).like_clients(), part),
         (case(4, 2, 3, UNLIMITED).like_clients(), part),
         (case(4, 3, 4, UNLIMITED).like_clients().without_keep_alive(), part),
@@ -49,7 +53,7 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
 }
 
 async fn one(setup: &Setup, requests: u32, report: &mut Report) -> anyhow::Result<()> {
-    let options = OriginOptions { hosts: setup.hosts, seed: setup.seed, ..OriginOptions::default() };
+    let options = setup.origin();
     let rig = Rig::start(setup.workers, options, |hosts| setup.sketch("steady", hosts))?;
     let callers = Split::of(&setup.slots(), PLENTY).admitted();
     let calls = Calls::new(requests);

@@ -71,7 +71,8 @@ async fn one(
     stall: &Stall,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let options = OriginOptions { hosts: HOSTS, ip: HOST_IP, delay_below: DELAY, seed };
+    let options =
+        OriginOptions { hosts: HOSTS, ip: HOST_IP, delay_below: DELAY, seed, ..OriginOptions::default() };
     let mut rig = Rig::start(workers, options, |hosts| ClusterSketch::new("chaos", hosts))?;
     rig.origin.note_runs();
     let setup = Setup::plain(seed, workers, limits(4, 4, UNLIMITED));
