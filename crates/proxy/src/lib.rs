@@ -21,6 +21,15 @@ mod exchange;
 pub mod fallback;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+#[path = "../../../fuzz/entries/http2.rs"]
+#[allow(
+    missing_docs,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "a panic is how a fuzz target fails"
+)]
+pub mod fuzz;
 mod http2;
 mod inherited;
 mod listener;

@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod failure;
+pub mod forwarded;
 pub mod material;
 pub mod policy;
 pub mod server;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use fuseboard_admin::logging::logger;
 use fuseboard_core::tcp::Proxied;
 use fuseboard_snapshot::HttpSettings;
-use h2::server::{Builder, Connection, SendResponse};
+use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 use tracing::debug;
@@ -26,18 +26,12 @@ use super::line::Line;
 use crate::clock;
 use crate::deadline::{Timer, Timers};
 use crate::exchange::{self, After, RouteCache};
-use crate::http2::{CONNECTION_WINDOW, Carrier, MAX_STREAMS, Meter, STREAM_WINDOW, ServedStream};
+use crate::http2::{Carrier, Meter, ServedStream, server};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
-/// Answers that were made and not yet taken, for one stream: as much as one of our own buffers holds, several times.
-const SEND_BUFFER: usize = 64 * 1024;
-
 /// So long may a client without a stream stay that was asked to go: Envoy's default time between its two words of farewell.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Streams that a client has given up and we have not looked at yet; one more ends the connection (CVE-2023-44487).
-const RESET_STREAMS: usize = 50;
 
 /// What all streams of a connection have in common.
 struct Common {
@@ -122,17 +116,7 @@ async fn handshake<'c>(
     common: &Common,
 ) -> Option<Frames<'c>> {
     let head_bytes = u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX);
-    let mut handshake = pin!(
-        Builder::new()
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(head_bytes)
-            .max_send_buffer_size(SEND_BUFFER)
-            .max_concurrent_reset_streams(RESET_STREAMS)
-            .max_pending_accept_reset_streams(RESET_STREAMS)
-            .handshake(carrier)
-    );
+    let mut handshake = pin!(server(head_bytes).handshake(carrier));
     timers.arm(Timer::RequestHead, clock::now() + settings.request_headers_timeout);
     let frames = poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(frames) => Poll::Ready(Some(frames)),

@@ -31,12 +31,45 @@ pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Streams that one connection may carry at a time, where nothing else is said: Envoy's default.
-pub(crate) const MAX_STREAMS: u32 = 1024;
+const MAX_STREAMS: u32 = 1024;
+
+/// Answers that were made and not yet taken, for one stream: as much as one of our own buffers holds, several times.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that a client has given up and we have not looked at yet; one more ends the connection (CVE-2023-44487).
+const RESET_STREAMS: usize = 50;
+
+/// Our side of clients' connections, with heads up to so many bytes.
+pub(crate) fn server(head_bytes: u32) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(head_bytes)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(RESET_STREAMS)
+        .max_pending_accept_reset_streams(RESET_STREAMS);
+    builder
+}
 
 /// A failure of a stream or its connection, for who thinks of it as a connection of its own.
 fn broken(error: h2::Error) -> io::Error {
     match error.into_io() {
         Some(error) => error,
         None => io::ErrorKind::ConnectionReset.into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../../fuzz/replay.rs"]
+#[allow(clippy::unwrap_used, reason = "how a test fails")]
+mod replay;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_corpus_of_http2_holds() {
+        super::replay::feed("http2", crate::fuzz::frames);
     }
 }
