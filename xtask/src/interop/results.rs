@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -189,6 +190,18 @@ fn without_digits(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect()
 }
 
+/// An answer of a server that accepts connections before it knows its own pages, as fortio's does.
+fn once_served(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (status, text) = process::get(address, "localhost", path)?;
+        if status != 404 || Instant::now() >= until {
+            return Ok((status, text));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A result in our own style, with our own key: fortio's report server lists and serves it, and fortio's own types take
 /// it, every key but ours known to them.
 fn read_by_fortio(
@@ -207,7 +220,7 @@ fn read_by_fortio(
     let mut server = Server::start("fortio report", None, fortio, &arguments, &log)?;
     server.wait_for(address)?;
     let name = file_name(&path);
-    let (status, index) = process::get(address, "localhost", "/data/index.tsv")?;
+    let (status, index) = once_served(address, "/data/index.tsv")?;
     table.same("fortio report lists our result", "200 true", format!("{status} {}", index.contains(&name)));
     let (status, text) = process::get(address, "localhost", &format!("/data/{name}"))?;
     let whole =
