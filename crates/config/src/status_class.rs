@@ -17,16 +17,15 @@ pub(crate) fn parse(text: &str) -> Option<StatusSet> {
 
 /// The code called so that a call can fail with.
 pub(crate) fn code(text: &str) -> Option<Code> {
-    Code::of_name(text).filter(|code| *code != Code::Ok)
+    Code::of_name(text).filter(|code| code.is_error())
 }
 
 /// The names that somebody may have misspelt.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    let codes = Code::ALL.into_iter().filter(|code| *code != Code::Ok).map(Code::name);
-    ["gateway", "server"].into_iter().chain(codes)
+    ["gateway", "server"].into_iter().chain(Code::errors().map(Code::name))
 }
 
 /// The name of the code that is meant by a number, or by a name in another spelling.
 pub(crate) fn code_meant(text: &str) -> Option<&'static str> {
-    Code::meant_by(text).filter(|code| *code != Code::Ok).map(Code::name)
+    Code::meant_by(text).filter(|code| code.is_error()).map(Code::name)
 }

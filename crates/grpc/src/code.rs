@@ -48,6 +48,16 @@ impl Code {
         Self::Unauthenticated,
     ];
 
+    /// Those that a call can fail with.
+    pub fn errors() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|code| code.is_error())
+    }
+
+    /// Whether a call that ends so has failed.
+    pub const fn is_error(self) -> bool {
+        !matches!(self, Self::Ok)
+    }
+
     /// The code with this number, if there is one.
     pub fn of_number(number: u32) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()

@@ -113,15 +113,10 @@ impl Triggers {
         if let Some(failed) = FailureWord::ALL.into_iter().find(|failed| failed.token() == word) {
             return Some(Trigger::Failed(failed));
         }
-        if let Some(code) = Self::named_codes().find(|code| code.name() == word) {
+        if let Some(code) = Code::of_name(word).filter(|code| code.is_error()) {
             return Some(Trigger::Called(code));
         }
         word.parse().ok().filter(|status| (400..=599).contains(status)).map(Trigger::Status)
-    }
-
-    /// The codes that a call can fail with.
-    pub fn named_codes() -> impl Iterator<Item = Code> {
-        Code::ALL.into_iter().filter(|code| *code != Code::Ok)
     }
 
     /// The words that mean something, besides statuses.
@@ -130,7 +125,7 @@ impl Triggers {
             .into_iter()
             .chain(Self::reasons().map(RefusalReason::token))
             .chain(FailureWord::ALL.into_iter().map(FailureWord::token))
-            .chain(Self::named_codes().map(Code::name))
+            .chain(Code::errors().map(Code::name))
     }
 
     /// Everything of `other` too.
@@ -190,7 +185,7 @@ impl Triggers {
 
     /// Whether some call of gRPC can end so that it is among them.
     pub fn has_calls(&self) -> bool {
-        Self::named_codes().any(|code| self.contains(Trigger::Called(code)))
+        Code::errors().any(|code| self.contains(Trigger::Called(code)))
     }
 }
 

@@ -39,7 +39,7 @@ impl Status {
 
     /// The error, if it is one of gRPC's.
     fn known(&self) -> Option<Code> {
-        u32::try_from(self.code).ok().and_then(Code::of_number).filter(|code| *code != Code::Ok)
+        u32::try_from(self.code).ok().and_then(Code::of_number).filter(|code| code.is_error())
     }
 
     /// As it is counted. A number that gRPC does not have is an unknown error.
@@ -77,7 +77,7 @@ pub(crate) fn is_error(code: i32) -> bool {
 
 /// Every code with a name of its own, and that name.
 fn names() -> impl Iterator<Item = (i32, &'static str)> {
-    let errors = Code::ALL.into_iter().filter(|code| *code != Code::Ok).map(|code| {
+    let errors = Code::errors().map(|code| {
         // UNKNOWN is a health.
         let name = if code == Code::Unknown { "UNKNOWN_ERROR" } else { code.name() };
         (ERRORS + i32::from(code.number()), name)
