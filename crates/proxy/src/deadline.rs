@@ -163,6 +163,14 @@ impl Timers {
         }
     }
 
+    /// Sets `timer` to run out then, or stops it.
+    pub(crate) fn set(&self, timer: Timer, at: Option<Instant>) {
+        match at {
+            Some(at) => self.arm(timer, at),
+            None => self.disarm(timer),
+        }
+    }
+
     /// Whether `timer` runs.
     pub(crate) fn is_armed(&self, timer: Timer) -> bool {
         self.at[timer as usize].get() < NEVER
@@ -174,6 +182,14 @@ impl Timers {
         if before < NEVER && before == self.entry.earliest.get() {
             self.settle();
         }
+    }
+
+    /// Stops all of them.
+    pub(crate) fn disarm_all(&self) {
+        for cell in &self.at {
+            cell.set(NEVER);
+        }
+        self.entry.earliest.set(NEVER);
     }
 
     /// The first of `TIMERS` that has run out, which is thereby stopped; wakes the task of `cx` when one does.
@@ -254,6 +270,24 @@ mod tests {
         deadlines.sweep(at(20));
         assert_eq!(expired(&timers), None);
         assert_eq!(deadlines.next.get(), None, "nothing is armed: the sweep stops");
+    }
+
+    #[test]
+    fn all_are_stopped_at_once_be_it_that_one_has_run_out_already() {
+        let deadlines = Rc::new(Deadlines::default());
+        let timers = deadlines.register();
+        timers.arm(Timer::Try, at(10));
+        timers.arm(Timer::Route, at(30));
+        deadlines.sweep(at(20));
+        timers.disarm_all();
+        assert_eq!(expired(&timers), None);
+        deadlines.sweep(at(40));
+        assert_eq!(expired(&timers), None);
+        timers.set(Timer::Idle, Some(at(50)));
+        deadlines.sweep(at(60));
+        assert_eq!(expired(&timers), Some(Timer::Idle), "and armed anew");
+        timers.set(Timer::Idle, None);
+        assert!(!timers.is_armed(Timer::Idle));
     }
 
     #[test]

@@ -247,18 +247,8 @@ impl<'c> Exchange<'c> {
 
     /// Answers locally where that is due, writes the log, and decides on the connection.
     async fn finish(mut self, ended: Ended) -> After {
-        // Of a tunnel the answer's timer may still run.
-        for timer in [
-            Timer::Route,
-            Timer::Stream,
-            Timer::Try,
-            Timer::Queue,
-            Timer::Connect,
-            Timer::RequestBody,
-            Timer::Answer,
-        ] {
-            self.down.timers.disarm(timer);
-        }
+        // Whatever was waited for last, be it an answer or a tunnel's silence.
+        self.down.timers.disarm_all();
         let ended = if matches!(ended, Ended::Replaceable(_)) { self.pass_on().await } else { ended };
         let request_complete = self.body.decoder.is_complete();
         let after = match ended {

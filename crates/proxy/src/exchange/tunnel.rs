@@ -101,10 +101,7 @@ impl Exchange<'_> {
 
     /// Looks again when something may be due. Bytes that move later only put that off, so nothing is armed for them.
     fn plan(&self, life: &Life) {
-        match life.deadline() {
-            Some(at) => self.down.timers.arm(Timer::Idle, at),
-            None => self.down.timers.disarm(Timer::Idle),
-        }
+        self.down.timers.set(Timer::Idle, life.deadline());
     }
 
     fn write_switch(&mut self, incoming: &mut Incoming, answer: ResponseSummary, length: usize) {

@@ -272,9 +272,6 @@ impl Carrying<'_> {
 
     /// Looks again when something may be due. Bytes that move later only put that off, so nothing is armed for them.
     fn plan(&self) {
-        match self.life.deadline() {
-            Some(at) => self.timers.arm(Timer::Idle, at),
-            None => self.timers.disarm(Timer::Idle),
-        }
+        self.timers.set(Timer::Idle, self.life.deadline());
     }
 }
