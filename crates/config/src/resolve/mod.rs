@@ -44,7 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseboard_snapshot::{
-    Cluster, Detect, HttpSettings, Listener, ListenerTarget, RouteConfig, ServiceName, Snapshot, TcpProxy,
+    Cluster, HttpSettings, Listener, ListenerTarget, RouteConfig, ServiceName, Snapshot, TcpProxy,
 };
 
 use self::circuit_breaker::BreakerIndex;
@@ -200,7 +200,7 @@ impl Resolved {
     fn add(&mut self, (way_in, cluster, (rule, timeout)): &OwnWayIn<'_, '_, '_>, patience: Duration) {
         let Ok(index) = self.clusters.binary_search_by(|other| other.name.cmp(cluster)) else { return };
         let table = self.own_table(way_in.carried, (index, *timeout));
-        let target = way_in.target(table, tcp::proxy(index, *rule), patience);
+        let target = way_in.carried.target(table, tcp::proxy(index, *rule), patience);
         self.secure.extend(way_in.listen.tls.then_some(self.listeners.len()));
         add_listener(&mut self.listeners, way_in.listen.address, target);
     }
@@ -289,13 +289,7 @@ fn fixed(
     let mut table = RouteTable::new();
     table.add_any(&title, index, timeout);
     let proxy = TcpProxy { cluster: index, ..proxy };
-    let target = match takes {
-        Takes::Bytes => ListenerTarget::Tcp(proxy),
-        Takes::Either => {
-            ListenerTarget::Detect(Detect { routes: 0, tcp: proxy, patience: listen.detection_timeout })
-        }
-        Takes::Http1 | Takes::Http2 => ListenerTarget::Routes(0),
-    };
+    let target = Carried::by(takes).target(0, proxy, listen.detection_timeout);
     let listeners = listeners(listen.listen.iter().map(|&address| (address, target)));
     Resolved { clusters, routes: vec![table.finish("fixed")], listeners, secure: BTreeSet::new() }
 }

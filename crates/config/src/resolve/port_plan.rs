@@ -10,7 +10,7 @@ use super::hostname;
 use super::protocol::Protocol;
 use super::registry::{Port, Service};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::listen::{Carries, PortListen};
+use crate::listen::{Carries, PortListen, Takes};
 use crate::workload::Workload;
 
 /// Which port of which service each address is for.
@@ -37,13 +37,22 @@ pub(super) struct WayIn<'p> {
     pub(super) carried: Carried,
 }
 
-impl WayIn<'_> {
-    /// Where its connections go: requests by the table of this index.
-    pub(super) const fn target(&self, routes: usize, tcp: TcpProxy, patience: Duration) -> ListenerTarget {
-        match self.carried {
-            Carried::Http => ListenerTarget::Routes(routes),
-            Carried::Bytes => ListenerTarget::Tcp(tcp),
-            Carried::Either => ListenerTarget::Detect(Detect { routes, tcp, patience }),
+impl Carried {
+    /// What comes to an address that takes this.
+    pub(super) const fn by(takes: Takes) -> Self {
+        match takes {
+            Takes::Http1 | Takes::Http2 => Self::Http,
+            Takes::Bytes => Self::Bytes,
+            Takes::Either => Self::Either,
+        }
+    }
+
+    /// Where connections go that carry this: requests by the table of this index.
+    pub(super) const fn target(self, routes: usize, tcp: TcpProxy, patience: Duration) -> ListenerTarget {
+        match self {
+            Self::Http => ListenerTarget::Routes(routes),
+            Self::Bytes => ListenerTarget::Tcp(tcp),
+            Self::Either => ListenerTarget::Detect(Detect { routes, tcp, patience }),
         }
     }
 }
