@@ -77,6 +77,11 @@ fn all_shown(update: &Update) -> Vec<String> {
 /// Calls `change` while `source` is watched, and waits until these are shown.
 fn until_shown(scene: &Scene, mut source: FileSource, change: impl FnOnce(), wanted: &[&str]) {
     source.read();
+    until(scene, source, change, |update| all_shown(update) == wanted);
+}
+
+/// Calls `change` while `source`, which has been read, is watched, and waits for such an update.
+fn until(scene: &Scene, mut source: FileSource, change: impl FnOnce(), is_it: impl Fn(&Update) -> bool) {
     let files = source.files();
     let (applied, updates) = mpsc::channel();
     let _watcher = watch(&[scene.rules.path().to_owned()], &files, move |now| {
@@ -88,7 +93,7 @@ fn until_shown(scene: &Scene, mut source: FileSource, change: impl FnOnce(), wan
     change();
     loop {
         let update = updates.recv_timeout(PATIENCE).unwrap();
-        if all_shown(&update) == wanted {
+        if is_it(&update) {
             return;
         }
     }
@@ -228,20 +233,9 @@ fn a_pair_behind_a_link_that_is_swapped_is_noticed_and_taken_whole() {
     }
     let mut source = scene.source();
     assert_eq!(shown(&source.read()).as_deref(), Some("05"));
-    let files = source.files();
-    let (applied, updates) = mpsc::channel();
-    let _watcher = watch(&[scene.rules.path().to_owned()], &files, move |now| {
-        let followed = source.follow(now);
-        followed.update.into_iter().for_each(|update| applied.send(update).unwrap());
-        Next { again: followed.again, files: source.files() }
-    })
-    .unwrap();
-    place("..two", &scene.pair(6));
-    loop {
-        let update = updates.recv_timeout(PATIENCE).expect("the swapped link");
+    let swap = || place("..two", &scene.pair(6));
+    until(&scene, source, swap, |update| {
         assert!(!update.held_back, "never half of each");
-        if shown(&update).as_deref() == Some("06") {
-            break;
-        }
-    }
+        shown(update).as_deref() == Some("06")
+    });
 }

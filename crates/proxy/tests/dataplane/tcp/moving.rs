@@ -21,6 +21,19 @@ fn ordered(client_first: bool, (client, peer): (Client, Client)) -> (Client, Cli
     if client_first { (client, peer) } else { (peer, client) }
 }
 
+/// One sends it and ends what it sends; the other hears all of it, and then the end.
+async fn goes_whole(from: &mut Client, to: &mut Client, much: &[u8]) {
+    let sender = from.sender();
+    let ((), heard) = tokio::join!(
+        async {
+            sender.send(much).await.unwrap();
+            from.half_close();
+        },
+        to.closed()
+    );
+    assert!(heard == much, "{} of {} bytes came", heard.len(), much.len());
+}
+
 #[tokio::test]
 async fn all_of_it_comes_before_the_end_and_the_other_direction_goes_on() {
     let much = pattern(MUCH);
@@ -29,25 +42,9 @@ async fn all_of_it_comes_before_the_end_and_the_other_direction_goes_on() {
         let rig = tcp(workers, &[host.address()], |_| {});
         for client_first in [true, false] {
             let (mut first, mut second) = ordered(client_first, through(&rig, &host).await);
-            let sender = first.sender();
-            let ((), heard) = tokio::join!(
-                async {
-                    sender.send(&much).await.unwrap();
-                    first.half_close();
-                },
-                second.closed()
-            );
-            assert!(heard == much, "{} of {} bytes came", heard.len(), much.len());
-            let sender = second.sender();
-            let ((), heard) = tokio::join!(
-                async {
-                    sender.send(&much).await.unwrap();
-                    second.half_close();
-                },
-                first.closed()
-            );
-            assert!(heard == much, "{} of {} bytes came back", heard.len(), much.len());
-            drop((first, second, sender));
+            goes_whole(&mut first, &mut second, &much).await;
+            goes_whole(&mut second, &mut first, &much).await;
+            drop((first, second));
             until_over(&rig).await;
         }
     }

@@ -1,20 +1,14 @@
 //! How many calls a detector needs before it may be believed (pain P65): the tables of docs/concepts/outlier-detection.md, from
 //! the arithmetic of chance and from the machines themselves.
-#![cfg(not(loom))]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use fuseboard_core::outlier::{
-    Detector, FailurePercentagePolicy, HealthEpoch, HostMonitor, OutlierDetector, OutlierPolicy,
-    SuccessRatePolicy,
-};
-use fuseboard_core::{FailureKind, Instant, Outcome, Rng};
+use fuseboard_core::Rng;
+use fuseboard_core::outlier::{FailurePercentagePolicy, OutlierPolicy, SuccessRatePolicy};
 
-const OFF: Detector = Detector { threshold: 0, enforcing_percent: 0 };
-const INTERVAL: Duration = Duration::from_secs(10);
+use super::{Rig, by_chance, policy};
+
 const INTERVALS_A_DAY: f64 = 8_640.0;
 const CALLS_A_SECOND: f64 = 10.0;
 
@@ -90,70 +84,39 @@ fn p65_the_page_says_what_chance_does_to_streaks() {
     }
 }
 
-struct Rig {
-    policy: OutlierPolicy,
-    hosts: Vec<Arc<HostMonitor>>,
-    detector: OutlierDetector,
-    now: Instant,
-    rng: Rng,
+fn seeded(hosts: usize, seed: u64, policy: OutlierPolicy) -> Rig {
+    Rig { rng: Rng::new(seed), ..Rig::new(hosts, policy) }
 }
 
-impl Rig {
-    fn new(hosts: usize, seed: u64, policy: OutlierPolicy) -> Self {
-        let policy = OutlierPolicy {
-            interval: INTERVAL,
-            max_ejection_percent: 100,
-            consecutive_5xx: OFF,
-            consecutive_gateway_failure: OFF,
-            consecutive_local_origin_failure: OFF,
-            ..policy
-        };
-        let hosts: Vec<_> = (0..hosts).map(|host| Arc::new(HostMonitor::new(host.to_string(), 0))).collect();
-        let mut detector =
-            OutlierDetector::new(policy.clone(), Arc::new(HealthEpoch::default()), Instant::ZERO);
-        detector.set_hosts(&hosts);
-        Self { policy, hosts, detector, now: Instant::ZERO, rng: Rng::new(seed) }
+/// An interval with so many calls to each host, of which the first host fails so many of a thousand by chance, and the others
+/// ten; then its sweep. Whether the first is out, and whether another is.
+fn interval(rig: &mut Rig, calls: u32, first: u32) -> (bool, bool) {
+    for host in 0..rig.hosts.len() {
+        by_chance(rig, host, calls, if host == 0 { first } else { 10 });
     }
-
-    /// An interval with so many calls to each host, of which the first host fails so many of a thousand by chance, and the
-    /// others ten; then its sweep. Whether the first is out, and whether another is.
-    fn interval(&mut self, calls: u32, first: u32) -> (bool, bool) {
-        for (index, host) in self.hosts.iter().enumerate() {
-            let failing = if index == 0 { first } else { 10 };
-            for _ in 0..calls {
-                let failed = self.rng.below(1_000) < failing;
-                let outcome = if failed {
-                    Outcome::Failure(FailureKind::Status(503))
-                } else {
-                    Outcome::Success { status: 200 }
-                };
-                let _ = host.record(host.begin(), outcome, &self.policy);
-            }
-        }
-        self.now = self.now + INTERVAL;
-        self.detector.tick(self.now, &mut self.rng);
-        (self.hosts[0].is_ejected(), self.hosts[1..].iter().any(|host| host.is_ejected()))
-    }
+    rig.sweep();
+    let ejected = rig.ejected();
+    (ejected.contains(&0), ejected.iter().any(|host| *host > 0))
 }
 
 fn above(threshold: u32) -> OutlierPolicy {
-    let policy = FailurePercentagePolicy {
+    let rate = FailurePercentagePolicy {
         threshold,
         minimum_hosts: 1,
         request_volume: 100,
         ..FailurePercentagePolicy::default()
     };
-    OutlierPolicy { failure_percentage: Some(policy), ..OutlierPolicy::default() }
+    OutlierPolicy { failure_percentage: Some(rate), ..policy() }
 }
 
 #[test]
 fn p65_in_a_thousand_clusters_a_gap_of_twenty_points_is_found_within_thirty_seconds_and_nobody_else_is() {
     let (mut late, mut by_mistake) = (0, 0);
     for seed in 0..1_000 {
-        let mut rig = Rig::new(4, seed, above(15));
+        let mut rig = seeded(4, seed, above(15));
         let mut found = false;
         for _ in 0..3 {
-            let (first, other) = rig.interval(100, 210);
+            let (first, other) = interval(&mut rig, 100, 210);
             found |= first;
             by_mistake += u32::from(other);
         }
@@ -176,9 +139,8 @@ fn p65_the_page_says_how_often_the_worst_of_good_hosts_is_ejected_for_it() {
             let intervals = 400;
             let ejected = (0..intervals)
                 .filter(|seed| {
-                    let mut rig =
-                        Rig::new(hosts, *seed, OutlierPolicy { success_rate, ..OutlierPolicy::default() });
-                    let (first, other) = rig.interval(100, 10);
+                    let mut rig = seeded(hosts, *seed, OutlierPolicy { success_rate, ..policy() });
+                    let (first, other) = interval(&mut rig, 100, 10);
                     first || other
                 })
                 .count();

@@ -2,6 +2,8 @@
 //! that they cure.
 #![cfg(not(loom))]
 
+mod samples;
+
 use std::sync::Arc;
 use std::time::Duration;
 
