@@ -98,6 +98,10 @@ impl fmt::Display for Table {
             };
             writeln!(f, "{:<what$}  {:<theirs$}  {:<ours$}  {verdict}", row.what, row.theirs, row.ours)?;
         }
+        // Once more at the end, where the last lines of a log show them.
+        for row in self.rows.iter().filter(|row| matches!(row.verdict, Verdict::Wrong)) {
+            writeln!(f, "WRONG: {}\n  peer:      {}\n  fuseboard: {}", row.what, row.theirs, row.ours)?;
+        }
         write!(f, "{} compared, {} failed", self.len(), self.failed())
     }
 }
@@ -113,6 +117,7 @@ mod tests {
         table.same("b", 1, 2);
         table.skip("c", "no peer");
         assert_eq!((table.len(), table.failed()), (3, 1));
-        assert!(table.to_string().ends_with("3 compared, 1 failed"));
+        let end = "WRONG: b\n  peer:      1\n  fuseboard: 2\n3 compared, 1 failed";
+        assert!(table.to_string().ends_with(end));
     }
 }
