@@ -20,10 +20,16 @@ pub fn parse_timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// So many milliseconds, in the finest unit that has room for them.
-pub fn timeout_value(millis: u64) -> String {
-    const ROOM: u64 = 99_999_999;
-    if millis <= ROOM { format!("{millis}m") } else { format!("{}S", (millis / 1000).min(ROOM)) }
+/// So much time, in the finest unit that has room for it. What does not fit is rounded up: a host that gives up before its caller
+/// does would be taken for one that failed. Nothing is the least there is: the format has no zero.
+pub fn timeout_value(time: Duration) -> String {
+    const ROOM: u128 = 99_999_999;
+    let nanos = time.as_nanos().max(1);
+    let units = [(1_000, 'u'), (1_000_000, 'm'), (1_000_000_000, 'S')];
+    let fitting =
+        units.map(|(unit, name)| (nanos.div_ceil(unit), name)).into_iter().find(|(count, _)| *count <= ROOM);
+    let (count, name) = fitting.unwrap_or((ROOM, 'S'));
+    format!("{count}{name}")
 }
 
 #[cfg(test)]
@@ -46,9 +52,20 @@ mod tests {
         for wrong in ["", "S", "1", "1s", "-1S", "+1S", "123456789S", "1.5S", " 1S", "1\u{fc}"] {
             assert_eq!(parse_timeout(wrong.as_bytes()), None, "{wrong:?}");
         }
-        for millis in [0, 1, 99_999_999, 100_000_000, u64::MAX] {
-            let read = parse_timeout(timeout_value(millis).as_bytes()).unwrap();
-            assert!(read <= Duration::from_millis(millis));
+    }
+
+    #[test]
+    fn a_time_is_told_in_the_finest_unit_and_never_shorter_than_it_is() {
+        for (time, text) in [
+            (Duration::ZERO, "1u"),
+            (Duration::from_nanos(1_001), "2u"),
+            (Duration::from_micros(99_999_999), "99999999u"),
+            (Duration::from_nanos(99_999_999_001), "100000m"),
+            (Duration::from_hours(27), "97200000m"),
+            (Duration::from_hours(28), "100800S"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            assert_eq!(timeout_value(time), text);
         }
     }
 }

@@ -282,10 +282,12 @@ impl Exchange<'_> {
     /// A try ended without an answer: tells the host's health, gives everything back, and asks for another try.
     fn failed(&mut self, mut held: Held<'_>, ended: Ended, retries: &mut Retries<'_>) -> Tried {
         let Ended::Failed(cause) = ended else { return Tried::Ended(ended) };
-        let outcome = cause.row().outcome;
-        held.record(outcome.map_or(Outcome::Abandoned, Outcome::Failure), self.now);
         let remote =
             matches!(cause, Cause::ConnectionTermination | Cause::RemoteReset | Cause::StreamRefused);
+        let cause = if remote && self.caller_is_late() { Cause::RouteTimeout } else { cause };
+        let ended = Ended::Failed(cause);
+        let outcome = cause.row().outcome;
+        held.record(outcome.map_or(Outcome::Abandoned, Outcome::Failure), self.now);
         let by = if remote { ClosedBy::Remote } else { ClosedBy::Local };
         held.abort(by, self.now);
         let sent = self.sent_output > 0;

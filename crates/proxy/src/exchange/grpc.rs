@@ -12,6 +12,7 @@ use super::answer_out::Out;
 use super::fallback::write_field;
 use super::reply::SERVER;
 use super::{Ended, Exchange};
+use crate::clock;
 use crate::local_reply::{Cause, LASTED_TOO_LONG};
 
 /// Bytes of a text in `grpc-message`: callers bound what they take of fields.
@@ -32,10 +33,16 @@ impl Exchange<'_> {
     }
 
     /// Tells the host what is left of the caller's time.
-    pub(super) fn write_grpc_timeout(&self, left: u64, out: &mut Vec<u8>) {
+    pub(super) fn write_grpc_timeout(&self, left: Duration, out: &mut Vec<u8>) {
         if self.grpc {
-            write::field(out, b"grpc-timeout", timeout_value(left.max(1)).as_bytes());
+            write::field(out, b"grpc-timeout", timeout_value(left).as_bytes());
         }
+    }
+
+    /// Whether the caller waits no longer. A host that was told so gives up at that moment too, and mostly before our timer, which
+    /// is coarser.
+    pub(super) fn caller_is_late(&self) -> bool {
+        self.grpc_timeout().is_some_and(|timeout| self.account.started + timeout <= clock::now())
     }
 
     /// How a call ends for a cause of ours. The caller's own deadline is called so (difference D46): its clock and ours race.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Kind;
@@ -79,7 +80,7 @@ impl Exchange<'_> {
         }
         write::field_number(&mut out, b"x-envoy-attempt-count", u64::from(self.account.tries));
         if let Some(left) = self.time_left() {
-            write::field_number(&mut out, b"x-envoy-expected-rq-timeout-ms", left);
+            write::field_number(&mut out, b"x-envoy-expected-rq-timeout-ms", millis(left));
             self.write_grpc_timeout(left, &mut out);
         }
         write::end_head(&mut out);
@@ -127,14 +128,13 @@ impl Exchange<'_> {
         write::field(out, b"x-forwarded-client-cert", &elements.join(&b','));
     }
 
-    /// Milliseconds that this try may take: its own bound, else what the route's time-out leaves.
-    fn time_left(&self) -> Option<u64> {
+    /// What this try may take: its own bound, else what the route's time-out leaves.
+    fn time_left(&self) -> Option<Duration> {
         if let Some(timeout) = self.account.try_timeout {
-            return Some(millis(timeout));
+            return Some(timeout);
         }
-        let timeout = self.account.route_timeout?;
         let used = self.now.saturating_since(self.account.started);
-        Some(millis(timeout).saturating_sub(millis(used)))
+        Some(self.account.route_timeout?.saturating_sub(used))
     }
 
     /// Puts a small part of the body that is there already behind the head.

@@ -120,11 +120,47 @@ async fn d46_p38_a_callers_deadline_holds_and_the_host_is_told_what_is_left_of_i
         let late = client.ask(request, MESSAGE).await.unwrap();
         assert_eq!(status(&late), (200, Some("4"), Some("upstream request timeout")));
         let told = upstream.requests()[0].field("grpc-timeout").unwrap().to_owned();
-        let left: u64 = told.strip_suffix('m').unwrap().parse().unwrap();
-        assert!((1..=50).contains(&left), "{told}");
+        let left: u64 = told.strip_suffix('u').unwrap().parse().unwrap();
+        assert!((1..=50_000).contains(&left), "{told}");
         upstream.until(|counts| counts.given_up == 1).await;
         rig.until_idle().await;
     }
+}
+
+/// A server that resets each call when the time that it was told is up, as grpc-go does.
+async fn punctual() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut frames = h2::server::handshake(socket).await.unwrap();
+                while let Some(Ok((request, mut respond))) = frames.accept().await {
+                    let told = request.headers()["grpc-timeout"].to_str().unwrap();
+                    let micros = told.strip_suffix('u').unwrap().parse().unwrap();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_micros(micros)).await;
+                        respond.send_reset(h2::Reason::CANCEL);
+                    });
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn d46_a_host_that_gives_up_at_the_callers_deadline_has_not_failed_before_it() {
+    let rig = Rig::start(1, &[punctual().await], http2);
+    let client = Client::connect(rig.address).await;
+    for millis in 11..=30 {
+        let mut request = call("Add");
+        let timeout = HeaderValue::try_from(format!("{millis}m")).unwrap();
+        request.headers_mut().insert("grpc-timeout", timeout);
+        let late = client.ask(request, MESSAGE).await.unwrap();
+        assert_eq!(status(&late), (200, Some("4"), Some("upstream request timeout")), "{millis} ms");
+    }
+    rig.until_idle().await;
 }
 
 #[tokio::test]
