@@ -97,6 +97,20 @@ impl ResourceSet {
         self.materials = Materials::read(self, plan, before);
     }
 
+    /// Gives back what its lists have grown beyond their ends: it stays in memory for as long as its rules are in force.
+    pub(crate) fn shrink(&mut self) {
+        self.destination_rules.shrink_to_fit();
+        self.service_entries.shrink_to_fit();
+        self.services.shrink_to_fit();
+        self.endpoints.shrink_to_fit();
+        self.endpoint_slices.shrink_to_fit();
+        self.pods.shrink_to_fit();
+        self.secrets.shrink_to_fit();
+        self.destination_policies.shrink_to_fit();
+        self.circuit_breakers.shrink_to_fit();
+        self.fallbacks.shrink_to_fit();
+    }
+
     /// Fills the gaps that errors left: each rejected resource, and each resource that was in a file or folder which is
     /// now unreadable, is taken from `last_good` if it is there. What simply went away stays away.
     pub fn keep_last_good(&mut self, last_good: &Self) {

@@ -58,6 +58,10 @@ impl AdminSource for Shared {
         }
     }
 
+    fn server(&self) -> ServerInfo {
+        self.server_info(clock::now())
+    }
+
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool) {
         let since = SystemTime::now().checked_sub(window).unwrap_or(SystemTime::UNIX_EPOCH);
         (self.refusals.since(since), self.refusals.has_lost_since(since))

@@ -36,19 +36,22 @@ struct FakeProxy {
 }
 
 impl AdminSource for FakeProxy {
-    fn observe(&self) -> Observation {
-        let server = ServerInfo {
+    fn server(&self) -> ServerInfo {
+        ServerInfo {
             version: "1.2.3",
             state: if self.fails.load(Ordering::Relaxed) { ServerState::Draining } else { ServerState::Live },
             uptime: Duration::from_secs(7),
             concurrency: 2,
             drain_time: Duration::from_secs(45),
             node_id: Arc::from("test"),
-        };
+        }
+    }
+
+    fn observe(&self) -> Observation {
         let address = "127.0.0.1:9000".parse().unwrap();
         Observation {
             status: ProxyStatus {
-                server,
+                server: self.server(),
                 listeners: vec![ListenerStatus {
                     name: Arc::from("outbound"),
                     address,

@@ -50,6 +50,7 @@ fn load_in(sources: &[SourceText], namespace: &str) -> (ResourceSet, Diagnostics
         loader.file(source);
     }
     loader.diagnostics.sort();
+    loader.set.shrink();
     (loader.set, loader.diagnostics)
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use fuseboard_admin::AdminAddress;
 use fuseboard_admin::logging::LogControl;
 use fuseboard_admin::orders::{self, Order};
-use fuseboard_admin::status::{HistoryRecord, RefusalRecord};
+use fuseboard_admin::status::{HistoryRecord, RefusalRecord, ServerInfo};
 use tokio::runtime;
 use tokio::sync::watch;
 
@@ -35,6 +35,9 @@ pub use socket::{AdminSocket, BindError};
 pub trait AdminSource: Send + Sync + 'static {
     /// The proxy at this moment.
     fn observe(&self) -> Observation;
+
+    /// Its state alone, which probes ask for all the time, however many clusters there are.
+    fn server(&self) -> ServerInfo;
 
     /// Refusals of the last `window`, oldest first, and whether older ones of it were already overwritten.
     fn refusals(&self, window: Duration) -> (Vec<RefusalRecord>, bool);

@@ -55,8 +55,8 @@ impl Pages {
             Endpoint::Explain => explain::page(&self.source.observe().status.snapshot),
             Endpoint::Refusals => self.refusals(query),
             Endpoint::Listeners => listeners::page(&self.source.observe().status.listeners, query),
-            Endpoint::Ready => server_info::ready(self.source.observe().status.server.state),
-            Endpoint::ServerInfo => server_info::page(&self.source.observe().status.server),
+            Endpoint::Ready => server_info::ready(self.source.server().state),
+            Endpoint::ServerInfo => server_info::page(&self.source.server()),
             Endpoint::Stats => stats::page(&self.reading(), query),
             Endpoint::StatsPrometheus => stats::prometheus_page(&self.reading(), query),
             Endpoint::DrainListeners
