@@ -55,6 +55,8 @@ enum RequestOut {
 enum AnswerIn {
     /// Nothing was asked.
     None,
+    /// Nothing could be asked: there will be no answer.
+    Failed,
     /// What came of interim heads, from `.1` on, while the answer is waited for.
     Head(ResponseFuture, Vec<u8>),
     Body(Incoming),
@@ -91,7 +93,14 @@ impl AskedStream {
                 RequestOut::Body(stream, body) => body.poll_send(cx, stream, rest),
             };
             match step {
-                Poll::Ready(taken) => used += taken?,
+                Poll::Ready(Err(error)) => {
+                    // Whoever can't write on looks for an answer that came earlier, and must not wait for one.
+                    if matches!(self.answer, AnswerIn::None) {
+                        self.answer = AnswerIn::Failed;
+                    }
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Ok(taken)) => used += taken,
                 Poll::Pending if used > 0 => break,
                 Poll::Pending => return Poll::Pending,
             }
@@ -126,7 +135,7 @@ impl AskedStream {
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_readable(cx))?;
         match &mut self.answer {
-            AnswerIn::None => Poll::Pending,
+            AnswerIn::None | AnswerIn::Failed => Poll::Pending,
             AnswerIn::Head(_, interim) => {
                 let n = interim.len().min(room.len());
                 room[..n].copy_from_slice(&interim[..n]);
@@ -139,8 +148,11 @@ impl AskedStream {
 
     /// Whether there is something to read.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let AnswerIn::Head(answer, interim) = &mut self.answer else {
-            return if matches!(self.answer, AnswerIn::None) { Poll::Pending } else { Poll::Ready(Ok(())) };
+        let (answer, interim) = match &mut self.answer {
+            AnswerIn::Head(answer, interim) => (answer, interim),
+            AnswerIn::None => return Poll::Pending,
+            AnswerIn::Failed => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            AnswerIn::Body(_) => return Poll::Ready(Ok(())),
         };
         while let Poll::Ready(Some(Ok(interim_head))) = answer.poll_informational(cx) {
             heads::write_interim(&interim_head.into_parts().0, interim);
@@ -207,5 +219,26 @@ fn request(head: &RequestHead<'_>, secure: bool) -> io::Result<Request<()>> {
 impl std::fmt::Debug for AskedStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AskedStream").field("fate", &self.fate).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_could_not_ask_is_told_that_there_is_no_answer() {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let (requests, frames) = h2::client::handshake(client).await.unwrap();
+        // Lost between the lease and the first byte.
+        drop((frames, server));
+        let mut stream = AskedStream::new(requests, false);
+        let head = b"GET / HTTP/1.1\r\nhost: shop\r\n\r\n";
+        assert!(poll_fn(|cx| stream.poll_write(cx, head)).await.is_err());
+        let read = poll_fn(|cx| Poll::Ready(stream.poll_read(cx, &mut [0; 64]))).await;
+        assert!(matches!(read, Poll::Ready(Err(_))), "{read:?}");
+        assert_eq!(stream.fate(), None, "the connection is gone");
     }
 }
