@@ -53,8 +53,9 @@ pub(super) struct Account {
     pub(super) tries: u32,
     /// The running try is in `upstream_rq_total` already.
     pub(super) try_counted: bool,
-    /// It was sent once more because its connection had been closed (difference D18); that happens once.
-    pub(super) replayed: bool,
+    /// How often it was sent once more because its connection had been closed (difference D18): once, or more often if each time
+    /// the host said that it has not looked at it.
+    pub(super) resends: u32,
     pub(super) route_timeout: Option<Duration>,
     pub(super) try_timeout: Option<Duration>,
     pub(super) bytes_received: u64,
@@ -91,7 +92,7 @@ impl Account {
             complete_at: started,
             tries: 0,
             try_counted: false,
-            replayed: false,
+            resends: 0,
             route_timeout: None,
             try_timeout: None,
             bytes_received: 0,
@@ -168,6 +169,11 @@ impl Account {
     /// The try goes to another host than the one that was picked.
     pub(super) fn moved_to(&mut self, host: &Host) {
         self.host = Some(host.endpoint.address);
+    }
+
+    /// How often the request has been sent, the time that comes now included: what hosts know it by, as Envoy's retries.
+    pub(super) const fn sendings(&self) -> u32 {
+        self.tries + self.resends
     }
 
     /// Counts something for the cluster, once one is known.

@@ -90,7 +90,7 @@ impl Exchange<'_> {
             self.down.timers.arm(Timer::Try, self.now + timeout);
         }
         Some(loop {
-            let replayed = self.account.replayed;
+            let replayed = self.account.resends > 0;
             let found = match self.kind {
                 Kind::Connection => self.connection(&mut held, replayed).await,
                 Kind::Stream => self.stream(&mut held).await,
@@ -116,7 +116,7 @@ impl Exchange<'_> {
                 Served::Ended(ended) => break Tried::Ended(ended),
                 Served::Retry(after) => break Tried::Retry(after),
                 Served::Stale => {
-                    self.account.replayed = true;
+                    self.account.resends += 1;
                     self.body.sent = self.head_length;
                     self.account.cluster_stats(&self.worker, |block| block.own.upstream_rq_resent.inc());
                 }

@@ -78,7 +78,7 @@ impl Exchange<'_> {
         if !has_id {
             write::field(&mut out, b"x-request-id", &self.account.request_id(&self.worker));
         }
-        write::field_number(&mut out, b"x-envoy-attempt-count", u64::from(self.account.tries));
+        write::field_number(&mut out, b"x-envoy-attempt-count", u64::from(self.account.sendings()));
         if let Some(left) = self.time_left() {
             write::field_number(&mut out, b"x-envoy-expected-rq-timeout-ms", millis(left));
             self.write_grpc_timeout(left, &mut out);

@@ -222,7 +222,7 @@ async fn d18_an_idempotent_request_is_sent_once_more_when_a_reused_connection_tu
                 assert_eq!(client.response().await.status, 200, "{method}");
             }
             let put = upstream.requests().into_iter().rfind(|request| request.method == "PUT").unwrap();
-            assert_eq!((put.body.as_slice(), put.field("x-envoy-attempt-count")), (&b"body"[..], Some("1")));
+            assert_eq!((put.body.as_slice(), put.field("x-envoy-attempt-count")), (&b"body"[..], Some("2")));
             for zero in [
                 rig.count(|block| block.stats.upstream_rq_retry.get()),
                 rig.count(|block| block.stats.upstream_rq_rx_reset.get()),
