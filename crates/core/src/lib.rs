@@ -11,6 +11,7 @@ pub mod limit;
 pub mod outcome;
 pub mod outlier;
 pub mod pool;
+pub mod published;
 pub mod refusal;
 pub mod retry;
 pub mod rng;

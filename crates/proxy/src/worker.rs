@@ -151,7 +151,7 @@ impl Worker {
     /// What runs now. Costs one look at a number unless a snapshot was applied.
     pub(crate) fn view(&self) -> Rc<WorkerView> {
         let mut view = self.view.borrow_mut();
-        if view.live.generation != self.shared.registry.generation() {
+        if !self.shared.registry.is_current(&view.live) {
             *view = Rc::new(view.next(self.shared.registry.current()));
         }
         Rc::clone(&view)
@@ -164,7 +164,7 @@ impl Worker {
 
     /// Whether `view` is still what runs.
     pub(crate) fn is_current(&self, view: &WorkerView) -> bool {
-        view.live.generation == self.generation()
+        self.shared.registry.is_current(&view.live)
     }
 
     /// The cluster as the running snapshot has it; as it was, if it does not run any more.

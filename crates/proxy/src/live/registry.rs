@@ -10,6 +10,7 @@ use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
 use fuseboard_core::balance::{HostEntry, HostSet};
 use fuseboard_core::pool::HostKey;
+use fuseboard_core::published::{Numbered, Published, Slot};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snapshot, UpstreamVersion};
 use fuseboard_tls::{ClientContext, ClientPolicy, ProtocolError};
@@ -71,14 +72,29 @@ impl LiveSnapshot {
     }
 }
 
+impl Numbered for LiveSnapshot {
+    fn number(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Slot<LiveSnapshot> for ArcSwap<LiveSnapshot> {
+    fn store(&self, live: Arc<LiveSnapshot>) {
+        Self::store(self, live);
+    }
+
+    fn load(&self) -> Arc<LiveSnapshot> {
+        self.load_full()
+    }
+}
+
 /// The current [`LiveSnapshot`]. Whoever applies holds the server's lock.
 #[derive(Debug)]
 pub(crate) struct Registry {
     workers: usize,
     outlier_log: Option<Arc<OutlierLog>>,
     events: Arc<EventRing>,
-    generation: AtomicU64,
-    current: ArcSwap<LiveSnapshot>,
+    published: Published<ArcSwap<LiveSnapshot>>,
     next_key: AtomicU64,
     /// Held by whoever writes control blocks of stats.
     control: Mutex<()>,
@@ -90,8 +106,7 @@ impl Registry {
             workers,
             outlier_log,
             events,
-            generation: AtomicU64::new(0),
-            current: ArcSwap::from_pointee(LiveSnapshot::empty()),
+            published: Published::new(ArcSwap::from_pointee(LiveSnapshot::empty())),
             next_key: AtomicU64::new(0),
             control: Mutex::new(()),
         }
@@ -104,12 +119,17 @@ impl Registry {
 
     /// What runs now.
     pub(crate) fn current(&self) -> Arc<LiveSnapshot> {
-        self.current.load_full()
+        self.published.current()
     }
 
     /// The generation of what runs now; cheap enough to look at for each request.
     pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.published.number()
+    }
+
+    /// Whether `live` still is what runs; as cheap.
+    pub(crate) fn is_current(&self, live: &LiveSnapshot) -> bool {
+        self.published.is_current(live)
     }
 
     /// Makes `snapshot` what runs.
@@ -130,7 +150,7 @@ impl Registry {
             listeners,
             by_name: Arc::new(by_name),
         });
-        self.publish(Arc::clone(&live));
+        self.published.publish(Arc::clone(&live));
         retire_gone(&before, &live, now);
     }
 
@@ -156,7 +176,7 @@ impl Registry {
                 host_set,
             });
         }
-        self.publish(Arc::new(LiveSnapshot {
+        self.published.publish(Arc::new(LiveSnapshot {
             generation: before.generation + 1,
             applied_at: before.applied_at,
             snapshot: Arc::clone(&before.snapshot),
@@ -165,12 +185,6 @@ impl Registry {
             listeners: before.listeners.clone(),
             by_name: Arc::clone(&before.by_name),
         }));
-    }
-
-    fn publish(&self, live: Arc<LiveSnapshot>) {
-        let generation = live.generation;
-        self.current.store(live);
-        self.generation.store(generation, Ordering::Release);
     }
 
     /// The view of one cluster: its state and hosts as they ran before, or new ones.
