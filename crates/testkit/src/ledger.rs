@@ -28,7 +28,7 @@ pub struct Count {
     pub accepted: u64,
     /// Requests answered since the start.
     pub answered: u64,
-    /// Requests whose client went away before the answer, since the start.
+    /// Requests that were not answered, because their client went away or the origin did wrong, since the start.
     pub abandoned: u64,
 }
 
@@ -61,6 +61,8 @@ struct Pages {
     bound: Option<u32>,
     next: u64,
     open: BTreeMap<u64, Connection>,
+    /// By connection, the requests on it that are in the origin's hands.
+    running: BTreeMap<u64, u32>,
     /// By target, where runs are noted down.
     runs: Option<HashMap<String, Vec<Run>>>,
 }
@@ -71,6 +73,13 @@ impl Pages {
         let gone = descriptor::gone(self.open.values());
         let mut gone = gone.into_iter();
         self.open.retain(|_, _| !gone.next().unwrap_or(false));
+    }
+
+    /// Requests whose client holds their connection. One that was abandoned with its connection is still in our hands until we
+    /// read so, but nobody's any more.
+    fn wanted(&mut self) -> u32 {
+        self.sweep();
+        self.running.iter().filter(|(connection, _)| self.open.contains_key(connection)).map(|(_, n)| n).sum()
     }
 }
 
@@ -98,17 +107,19 @@ impl Ledger {
         OpenConnection { ledger: Arc::clone(self), id }
     }
 
-    pub(crate) fn begin(self: &Arc<Self>, target: &str, attempt: u32) -> Request {
+    pub(crate) fn begin(self: &Arc<Self>, on: &OpenConnection, target: &str, attempt: u32) -> Request {
         let mut pages = self.pages();
         let noted = pages.runs.as_mut().map(|all| {
             let runs = all.entry(target.to_owned()).or_default();
             runs.push(Run { attempt, answered: false });
             (target.to_owned(), runs.len() - 1)
         });
-        let count = &mut pages.count;
-        count.requests += 1;
-        count.peak_requests = count.peak_requests.max(count.requests);
-        Request { ledger: Arc::clone(self), answered: false, noted }
+        *pages.running.entry(on.id).or_default() += 1;
+        pages.count.requests += 1;
+        if pages.count.requests > pages.count.peak_requests {
+            pages.count.peak_requests = pages.wanted().max(pages.count.peak_requests);
+        }
+        Request { ledger: Arc::clone(self), connection: on.id, answered: false, noted }
     }
 
     /// From now on every run is noted down, until it is taken.
@@ -135,7 +146,7 @@ impl Ledger {
         pages.sweep();
         pages.bound = bound;
         pages.count.peak_connections = size(&pages.open);
-        pages.count.peak_requests = pages.count.requests;
+        pages.count.peak_requests = pages.wanted();
     }
 }
 
@@ -158,6 +169,7 @@ impl Drop for OpenConnection {
 /// A request in the origin's hands. It ends before the first byte of the answer: with that byte the client may send the next.
 pub(crate) struct Request {
     ledger: Arc<Ledger>,
+    connection: u64,
     answered: bool,
     /// Its target and its place there, where runs are noted down.
     noted: Option<(String, usize)>,
@@ -176,6 +188,12 @@ impl Drop for Request {
             let runs = pages.runs.as_mut().and_then(|all| all.get_mut(target));
             if let Some(run) = runs.and_then(|runs| runs.get_mut(*place)) {
                 run.answered = true;
+            }
+        }
+        if let Some(running) = pages.running.get_mut(&self.connection) {
+            *running -= 1;
+            if *running == 0 {
+                pages.running.remove(&self.connection);
             }
         }
         let count = &mut pages.count;

@@ -6,6 +6,7 @@ mod caller;
 pub mod dashboard;
 mod descriptor;
 pub mod exposition;
+mod faults;
 pub mod http2;
 mod ledger;
 mod origin;
@@ -19,6 +20,7 @@ pub mod tls;
 
 pub use burst::{Burst, burst};
 pub use caller::{Answer, Caller, Line};
+pub use faults::Faults;
 pub use ledger::{Count, Run};
 pub use origin::{Origin, OriginOptions};
 pub use rig::{Counters, Gauges, Rig};

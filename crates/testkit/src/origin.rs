@@ -1,7 +1,8 @@
 //! An HTTP server behind the proxy under test: holds answers until it is told to give them, and counts what it sees.
 //!
 //! It speaks HTTP/1.1, and HTTP/2 to who begins with its preface. It answers requests without a body, with the request's target as the body, so that a caller can tell its answer from another's.
-//! The header `x-host` says which of its addresses was asked, from 0. A target that contains `status=503` is answered so.
+//! The header `x-host` says which of its addresses was asked, from 0. A target that contains `status=503` is answered so. What else it does wrong
+//! is `faults`' to say.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::ledger::{Connection, Count, Ledger, Run};
+use crate::faults::{End, Faults, Treatment};
+use crate::ledger::{Connection, Count, Ledger, OpenConnection, Run};
 use crate::streams;
 
 /// Which try of the proxy a request is.
@@ -39,11 +41,20 @@ pub struct OriginOptions {
     pub seed: u64,
     /// Streams that a connection of HTTP/2 may have at a time; none: any number.
     pub streams: Option<NonZeroU32>,
+    /// What it does wrong.
+    pub faults: Faults,
 }
 
 impl Default for OriginOptions {
     fn default() -> Self {
-        Self { hosts: 1, ip: Ipv4Addr::LOCALHOST, delay_below: Duration::ZERO, seed: 0, streams: None }
+        Self {
+            hosts: 1,
+            ip: Ipv4Addr::LOCALHOST,
+            delay_below: Duration::ZERO,
+            seed: 0,
+            streams: None,
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -201,11 +212,10 @@ async fn accept(listener: StdListener, host: usize, inside: &Arc<Inside>, rng: &
         let open = inside.ledger.opened(Connection { stream: Arc::clone(&stream), peer, local });
         let (inside, rng) = (Arc::clone(inside), Rng::new(rng.next_u64()));
         tokio::spawn(async move {
-            let _open = open;
             let mut alive = inside.alive[host].subscribe();
             // A client that goes away ends only its own connection.
             tokio::select! {
-                _ = serve(stream, host, Arc::clone(&inside), rng) => {}
+                _ = serve(stream, &open, host, Arc::clone(&inside), rng) => {}
                 _ = alive.wait_for(|alive| !alive) => {}
             }
         });
@@ -213,31 +223,39 @@ async fn accept(listener: StdListener, host: usize, inside: &Arc<Inside>, rng: &
 }
 
 /// HTTP/2 begins with `PRI`, which no method of HTTP/1.1 does.
-async fn serve(stream: Arc<TcpStream>, host: usize, inside: Arc<Inside>, rng: Rng) -> io::Result<()> {
+async fn serve(
+    stream: Arc<TcpStream>,
+    open: &OpenConnection,
+    host: usize,
+    inside: Arc<Inside>,
+    rng: Rng,
+) -> io::Result<()> {
     let mut first = [0; 2];
     while stream.peek(&mut first).await? == 1 {
         tokio::task::yield_now().await;
     }
     if first == *b"PR" {
-        return streams::serve(stream, host, inside, rng).await;
+        return streams::serve(stream, open, host, inside, rng).await;
     }
-    Exchanges { stream, host, inside, rng, buffer: Vec::new() }.serve().await
+    Exchanges { stream, open, host, inside, rng, buffer: Vec::new() }.serve().await
 }
 
 /// The requests of one connection, one after the other.
-struct Exchanges {
+struct Exchanges<'c> {
     stream: Arc<TcpStream>,
+    open: &'c OpenConnection,
     host: usize,
     inside: Arc<Inside>,
     rng: Rng,
     buffer: Vec<u8>,
 }
 
-impl Exchanges {
+impl Exchanges<'_> {
     async fn serve(&mut self) -> io::Result<()> {
         loop {
             let (target, attempt) = self.read_head().await?;
-            let request = self.inside.ledger.begin(&target, attempt);
+            let request = self.inside.ledger.begin(self.open, &target, attempt);
+            let treatment = self.inside.options.faults.draw(&mut self.rng);
             let inside = Arc::clone(&self.inside);
             let pause = inside.pause(&mut self.rng);
             tokio::select! {
@@ -245,8 +263,36 @@ impl Exchanges {
                 gone = self.gone() => return Err(gone),
             }
             pause.pass().await;
-            request.answered();
-            self.write(&answer(self.host, &target)).await?;
+            let answer = answer(self.host, &target);
+            match treatment {
+                Treatment::Answer => {
+                    request.answered();
+                    self.write(&answer).await?;
+                }
+                Treatment::EndBefore(end) => {
+                    drop(request);
+                    return self.end(end);
+                }
+                Treatment::EndWithin(end) => {
+                    request.answered();
+                    self.write(&answer[..answer.len() - target.len() / 2]).await?;
+                    return self.end(end);
+                }
+                Treatment::EndAfter(end) => {
+                    request.answered();
+                    self.write(&answer).await?;
+                    return self.end(end);
+                }
+                Treatment::Silence => return Err(self.gone().await),
+            }
+        }
+    }
+
+    /// How the connection is closed when its last owner lets go.
+    fn end(&self, end: End) -> io::Result<()> {
+        match end {
+            End::Reset => Ok(()),
+            End::Close => SockRef::from(&*self.stream).set_linger(None),
         }
     }
 

@@ -43,6 +43,12 @@ pub struct Counters {
     pub ejections: u64,
     /// `upstream_rq_resent`
     pub resent: u64,
+    /// `istio_requests_total`, however they ended
+    pub ended: u64,
+    /// `rq_total` of all hosts
+    pub tries: u64,
+    /// `rq_success` and `rq_error` of all hosts
+    pub outcomes: u64,
 }
 
 /// Proxy and origin. They end when dropped.
@@ -135,6 +141,13 @@ impl Rig {
             counters.cx_total += block.stats.upstream_cx_total.get();
             counters.resent += block.own.upstream_rq_resent.get();
             counters.ejections += block.outlier.ejections_enforced_total.get();
+        }
+        for (_, blocks) in cluster.live.requests.iter() {
+            counters.ended += blocks.iter().map(|block| block.istio_requests_total.get()).sum::<u64>();
+        }
+        for stats in cluster.hosts.iter().flat_map(|host| host.stats.iter()) {
+            counters.tries += stats.rq_total.get();
+            counters.outcomes += stats.rq_success.get() + stats.rq_error.get();
         }
         counters
     }

@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use fuseboard_core::Rng;
-use h2::RecvStream;
 use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::ledger;
+use crate::faults::{End, Treatment};
+use crate::ledger::{self, OpenConnection};
 use crate::origin::{ATTEMPT, Inside, Pause};
 
 /// A socket that the ledger looks at as well.
@@ -22,6 +23,7 @@ struct Shared(Arc<TcpStream>);
 
 pub(crate) async fn serve(
     stream: Arc<TcpStream>,
+    open: &OpenConnection,
     host: usize,
     inside: Arc<Inside>,
     mut rng: Rng,
@@ -35,9 +37,20 @@ pub(crate) async fn serve(
         let (request, respond) = stream.map_err(io::Error::other)?;
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let attempt = request.headers().get(ATTEMPT).and_then(|value| value.to_str().ok()?.parse().ok());
-        let counted = inside.ledger.begin(target, attempt.unwrap_or_default());
+        let counted = inside.ledger.begin(open, target, attempt.unwrap_or_default());
+        let mut treatment = inside.options.faults.draw(&mut rng);
+        match treatment {
+            // With all other streams that it has.
+            Treatment::EndBefore(End::Close) => return Ok(()),
+            // Those that have come are answered, and whoever sends another must notice that nobody looks at it.
+            Treatment::EndAfter(End::Close) => {
+                frames.graceful_shutdown();
+                treatment = Treatment::Answer;
+            }
+            _ => {}
+        }
         let pause = inside.pause(&mut rng);
-        tokio::spawn(answer(request, respond, host, Arc::clone(&inside), counted, pause));
+        tokio::spawn(answer(request, respond, host, Arc::clone(&inside), counted, (treatment, pause)));
     }
     Ok(())
 }
@@ -49,19 +62,37 @@ async fn answer(
     host: usize,
     inside: Arc<Inside>,
     counted: ledger::Request,
-    pause: Pause,
+    (treatment, pause): (Treatment, Pause),
 ) -> Result<(), h2::Error> {
     tokio::select! {
         () = inside.released() => {}
         reason = poll_fn(|cx| respond.poll_reset(cx)) => return reason.map(drop),
     }
     pause.pass().await;
+    match treatment {
+        Treatment::EndBefore(_) => {
+            drop(counted);
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            return Ok(());
+        }
+        Treatment::Silence => return poll_fn(|cx| respond.poll_reset(cx)).await.map(drop),
+        _ => {}
+    }
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let status = if target.contains("status=503") { 503 } else { 200 };
     let head = Response::builder().status(status).header("x-host", host);
     let Ok(head) = head.header("content-length", target.len()).body(()) else { return Ok(()) };
     counted.answered();
-    respond.send_response(head, false)?.send_data(Bytes::copy_from_slice(target.as_bytes()), true)
+    let mut body = respond.send_response(head, false)?;
+    let whole = Bytes::copy_from_slice(target.as_bytes());
+    if let Treatment::EndWithin(_) = treatment {
+        body.send_data(whole.slice(..whole.len() / 2), false)?;
+        // A reset takes back what has not gone out, so its connection gets a turn first.
+        tokio::task::yield_now().await;
+        body.send_reset(Reason::INTERNAL_ERROR);
+        return Ok(());
+    }
+    body.send_data(whole, true)
 }
 
 impl AsyncRead for Shared {

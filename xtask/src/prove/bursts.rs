@@ -6,34 +6,43 @@ use std::time::Duration;
 use fuseboard_core::limit::UNLIMITED;
 use fuseboard_testkit::{Burst, Caller, Counters, Rig, Split, burst};
 
-use super::Effort;
 use super::report::{Progress, Report};
 use super::setup::{Before, Round, Setup};
+use super::{Effort, envoy};
 
 /// Most connections that are made idle elsewhere.
 const ELSEWHERE: u32 = 8;
 
 pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
-    grid("bursts", effort.seed, effort.rounds, Setup::of_seed, report).await?;
-    grid("bursts of streams", effort.seed, effort.stream_rounds, Setup::streams_of_seed, report).await
+    let plain = grid("bursts", effort.seed, effort.rounds, Setup::of_seed, report).await?;
+    let streams =
+        grid("bursts of streams", effort.seed, effort.stream_rounds, Setup::streams_of_seed, report).await?;
+    match envoy::program(report) {
+        Some(program) => envoy::bursts(&program, &[plain, streams].concat(), report).await,
+        None => Ok(()),
+    }
 }
 
+/// Bursts of one setup after the other; the setups.
 async fn grid(
     what: &'static str,
     first: u64,
     rounds: u32,
     setup: impl Fn(u64) -> Setup,
     report: &mut Report,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Setup>> {
     let mut progress = Progress::new(what, rounds);
-    let mut left = rounds;
+    let (mut left, mut setups) = (rounds, Vec::new());
     for seed in first.. {
+        if left == 0 || report.is_full() {
+            break;
+        }
         let setup = setup(seed);
+        setups.push(setup.clone());
         let mut stage = Stage::start(setup)?;
         for round in stage.setup.rounds() {
             if left == 0 || report.is_full() {
-                end(stage.callers).await;
-                return Ok(());
+                break;
             }
             left -= 1;
             stage.round(round, report).await?;
@@ -41,7 +50,7 @@ async fn grid(
         }
         end(stage.callers).await;
     }
-    Ok(())
+    Ok(setups)
 }
 
 /// A proxy that ends waits for its clients, who have to hear of it.
@@ -81,7 +90,7 @@ impl Stage {
         let expected = Split::of(&self.setup.slots(), round.callers);
         let before = self.rig.counters();
         self.rig.forget_peaks();
-        let mut callers = self.setup.speakers(&self.rig, round.callers);
+        let mut callers = self.setup.speakers(self.rig.address(), round.callers);
         for (caller, kept) in callers.iter_mut().zip(self.callers.drain(..)) {
             *caller = kept;
         }

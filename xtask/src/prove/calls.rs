@@ -6,11 +6,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fuseboard_testkit::{Answer, Caller};
+use tokio::task::LocalSet;
 use tokio::time::timeout;
+
+use super::report::Progress;
 
 /// Nothing that a healthy proxy does takes as long. A caller whose call fails calls no more, so that a proxy that is not is
 /// found out soon.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often somebody who watches is told.
+const SHOWN: Duration = Duration::from_millis(200);
 
 /// How one call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +69,12 @@ impl Calls {
         Rc::new(Self { left: Cell::new(calls), tally: Cell::default() })
     }
 
+    /// Those that have ended.
+    const fn ended(&self) -> u32 {
+        let Tally { answered, refused, failed, given_up } = self.tally.get();
+        answered + refused + failed + given_up
+    }
+
     /// The number of the next call; `None`: there is none.
     pub(super) fn next(&self) -> Option<u32> {
         let left = self.left.get().checked_sub(1)?;
@@ -101,4 +113,29 @@ pub(super) async fn call_on(mut caller: Caller, calls: Rc<Calls>) {
         }
     }
     caller.end().await;
+}
+
+/// All calls, by these callers.
+pub(super) async fn make(calls: &Rc<Calls>, callers: Vec<Caller>, progress: &mut Progress) {
+    let local = LocalSet::new();
+    for caller in callers {
+        local.spawn_local(call_on(caller, Rc::clone(calls)));
+    }
+    let mut shown = 0;
+    let mut show = |progress: &mut Progress| {
+        let ended = calls.ended();
+        progress.step(ended - shown);
+        shown = ended;
+    };
+    let watch = async {
+        loop {
+            tokio::time::sleep(SHOWN).await;
+            show(progress);
+        }
+    };
+    tokio::select! {
+        () = local => {}
+        () = watch => {}
+    }
+    show(progress);
 }

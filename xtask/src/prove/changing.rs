@@ -30,7 +30,7 @@ pub(super) async fn run(effort: &Effort, report: &mut Report) -> anyhow::Result<
     ];
     let mut progress = Progress::new("changing limits", u32::try_from(cases.len())?);
     for (setup, other) in cases {
-        one(&setup, other, effort.requests / 10, report).await?;
+        one(&setup, other, effort.requests, report).await?;
         progress.step(1);
     }
     Ok(())
@@ -45,7 +45,7 @@ async fn one(setup: &Setup, other: Thresholds, requests: u32, report: &mut Repor
     let callers = callers[0].min(callers[1]);
     let calls = Calls::new(requests);
     let local = LocalSet::new();
-    for caller in setup.speakers(&rig, callers) {
+    for caller in setup.speakers(rig.address(), callers) {
         local.spawn_local(call_on(caller, calls.clone()));
     }
     let changes = async {
@@ -91,7 +91,7 @@ async fn afterwards(
     }
     rig.forget_peaks();
     let expected = Split::of(&Split::slots(&thresholds, setup.at_a_time()), PLENTY);
-    let burst = burst(rig, setup.speakers(rig, PLENTY), expected, report.patience()).await?;
+    let burst = burst(rig, setup.speakers(rig.address(), PLENTY), expected, report.patience()).await?;
     if burst.held != expected || burst.count.peak_connections > thresholds.max_connections {
         wrong.push(format!("a burst of {PLENTY} afterwards: {:?}, {:?}", burst.held, burst.count));
     }

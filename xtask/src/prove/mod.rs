@@ -1,5 +1,5 @@
-//! Whether limits are exact: bursts, steady callers, limits that change, callers that give up, TCP connections and chaos, counted at the origin and not by the proxy,
-//! over HTTP/1.1 and over the streams of HTTP/2.
+//! Whether limits are exact: bursts, steady callers, limits that change, callers that give up, hosts that fail, TCP connections and chaos, counted at the origin
+//! and not by the proxy, over HTTP/1.1 and over the streams of HTTP/2; and what a real Envoy makes of the same bursts.
 //!
 //! Proxies and origins run in this process, over real sockets. What each setup is follows from its seed, so that a
 //! deviation can be replayed. What must come out is `fuseboard_testkit::Split`, one line of arithmetic.
@@ -9,6 +9,10 @@ mod calls;
 mod cancelling;
 mod changing;
 mod chaos;
+mod envoy;
+mod faults;
+mod judge;
+mod million;
 mod report;
 mod setup;
 mod steady;
@@ -33,9 +37,15 @@ pub(crate) struct Arguments {
     /// Bursts, for each of the two versions of HTTP
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
+    /// Requests of the two callers against limits of one [default: 1000000; with --quick 20000]
+    #[arg(long, value_name = "N")]
+    requests: Option<u32>,
     /// How long the chaos lasts, such as 2m [default: 10m; with --quick 20s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     chaos: Option<Duration>,
+    /// Workers in the chaos; may be repeated [default: 1, 4 and 16, which share the time; below 1m 4]
+    #[arg(long, value_name = "N")]
+    workers: Vec<usize>,
     /// This part and no other; may be repeated
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
@@ -46,8 +56,10 @@ pub(crate) struct Arguments {
 enum Part {
     Bursts,
     Steady,
+    Million,
     Changing,
     Cancelling,
+    Faults,
     Tcp,
     Chaos,
 }
@@ -68,11 +80,14 @@ struct Effort {
     rounds: u32,
     /// Bursts where hosts speak HTTP/2.
     stream_rounds: u32,
-    /// Requests of the longest steady run; the others take a part of it.
+    /// Requests of a steady run.
     requests: u32,
-    /// Calls of each run with callers that give up.
+    /// Requests of the two callers against limits of one.
+    million: u32,
+    /// Calls of each run with callers that give up, or hosts that fail.
     calls: u32,
     chaos: Duration,
+    chaos_workers: Vec<usize>,
 }
 
 impl Part {
@@ -80,8 +95,10 @@ impl Part {
         match self {
             Self::Bursts => bursts::run(effort, report).await,
             Self::Steady => steady::run(effort, report).await,
+            Self::Million => million::run(effort, report).await,
             Self::Changing => changing::run(effort, report).await,
             Self::Cancelling => cancelling::run(effort, report).await,
+            Self::Faults => faults::run(effort, report).await,
             Self::Tcp => tcp::run(effort, report).await,
             Self::Chaos => chaos::run(effort, report).await,
         }
@@ -93,8 +110,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         seed: arguments.seed,
         rounds: arguments.rounds.unwrap_or(if arguments.quick { 120 } else { 1_000 }),
         stream_rounds: arguments.rounds.unwrap_or(if arguments.quick { 64 } else { setup::STREAM_GRID * 4 }),
-        requests: if arguments.quick { 5_000 } else { 100_000 },
+        requests: if arguments.quick { 500 } else { 10_000 },
+        million: arguments.requests.unwrap_or(if arguments.quick { 20_000 } else { 1_000_000 }),
         chaos: arguments.chaos.unwrap_or(Duration::from_secs(if arguments.quick { 20 } else { 600 })),
+        chaos_workers: arguments.workers.clone(),
         calls: if arguments.quick { 400 } else { 4_000 },
     };
     let began = Instant::now();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fuseboard_testkit::{Burst, Count, Split};
 
 use super::calls::Tally;
+use super::envoy::Leeway;
 use super::setup::{Round, Setup, bound};
 
 /// Bursts end when this many deviations were found.
@@ -15,10 +16,15 @@ const ENOUGH: usize = 20;
 /// Everything found so far.
 #[derive(Default)]
 pub(super) struct Report {
-    /// By what hosts speak, workers and hosts.
-    bursts: BTreeMap<(&'static str, usize, usize), Row>,
+    /// By what is spoken and workers.
+    bursts: BTreeMap<(&'static str, usize), Row>,
     runs: Vec<String>,
+    faults: Vec<String>,
     chaos: Vec<String>,
+    /// What bounded memory in the chaos.
+    memory: Option<String>,
+    /// Which Envoy there is, or why there is none.
+    envoy: Option<String>,
     deviations: Vec<String>,
 }
 
@@ -30,6 +36,7 @@ struct Row {
     to_admit: u32,
     refused: u32,
     to_refuse: u32,
+    envoy: Leeway,
 }
 
 impl Row {
@@ -40,12 +47,14 @@ impl Row {
         self.to_admit += other.to_admit;
         self.refused += other.refused;
         self.to_refuse += other.to_refuse;
+        self.envoy += other.envoy;
     }
 
     fn text(&self) -> String {
         let admitted = format!("{}/{}", self.admitted, self.to_admit);
         let refused = format!("{}/{}", self.refused, self.to_refuse);
-        format!("{:>7} {:>9} {admitted:>15} {refused:>15}", self.rounds, self.requests)
+        let envoy = if self.envoy.bursts > 0 { format!("   {}", self.envoy) } else { String::new() };
+        format!("{:>7} {:>9} {admitted:>15} {refused:>15}{envoy}", self.rounds, self.requests)
     }
 }
 
@@ -69,9 +78,42 @@ impl Run<'_> {
         let Tally { answered, refused, given_up, .. } = self.tally;
         let Count { peak_requests, peak_connections, .. } = self.count;
         format!(
-            "{:<10} {spoken:>5} {:>7} {workers:>7} {hosts:>5} {n:>3} {s:>4} {p:>3} {r:>3} {keep_alive:>10} {per_connection:>9} \
+            "{:<11} {spoken:>5} {:>7} {workers:>7} {hosts:>5} {n:>3} {s:>4} {p:>3} {r:>3} {keep_alive:>10} {per_connection:>9} \
              {answered:>8} {refused:>7} {given_up:>8} {peak_requests:>8} {peak_connections:>8}",
             self.what, self.callers
+        )
+    }
+}
+
+/// What became of the requests of callers whose hosts fail.
+#[derive(Clone, Copy, Default)]
+pub(super) struct FaultRow {
+    /// Some are never answered.
+    pub(super) silence: bool,
+    pub(super) callers: u32,
+    pub(super) answered: u32,
+    /// Those that got the proxy's word for what went wrong.
+    pub(super) flagged: u32,
+    /// Answers that their host broke off.
+    pub(super) broken: u32,
+    /// Those that the proxy says to have sent again.
+    pub(super) resent: u64,
+    pub(super) refused: u64,
+    pub(super) count: Count,
+}
+
+impl FaultRow {
+    fn text(&self, setup: &Setup) -> String {
+        let Self { callers, answered, flagged, broken, resent, refused, count, .. } = self;
+        let Setup { workers, hosts, thresholds, .. } = setup;
+        let (n, r) = (bound(thresholds.max_connections), bound(thresholds.max_requests));
+        let p = bound(thresholds.max_pending_requests);
+        let (spoken, s) = (setup.spoken(), setup.at_a_time());
+        let silence = if self.silence { "some" } else { "none" };
+        let Count { peak_requests, peak_connections, .. } = count;
+        format!(
+            "{spoken:>16} {silence:>7} {callers:>7} {workers:>7} {hosts:>5} {n:>3} {s:>4} {p:>3} {r:>3} {answered:>8} {flagged:>7} \
+             {broken:>10} {resent:>10} {refused:>7} {peak_requests:>8} {peak_connections:>8}"
         )
     }
 }
@@ -130,8 +172,10 @@ impl ChaosRow {
 }
 
 const CHAOS: &str = "chaos workers  answered  flagged given-up broken-off sent-again ran-twice pushes killed stalls starved memory";
-const BURSTS: &str = "bursts  HTTP workers hosts  bursts  requests     admitted/of      refused/of";
-const RUNS: &str = "calls       HTTP callers workers hosts   N    S   P   R keep-alive rq-per-cx answered refused given-up \
+const FAULTS: &str = "faults      HTTP silence callers workers hosts   N    S   P   R answered flagged broken-off sent-again refused \
+                      peak-rqs peak-cxs";
+const BURSTS: &str = "bursts  HTTP workers  bursts  requests     admitted/of      refused/of    Envoy:    off -refused +admitted above N";
+const RUNS: &str = "calls        HTTP callers workers hosts   N    S   P   R keep-alive rq-per-cx answered refused given-up \
                     peak-rqs peak-cxs";
 
 impl Report {
@@ -143,13 +187,14 @@ impl Report {
         burst: &Burst,
         wrong: Vec<String>,
     ) {
-        self.bursts.entry((setup.spoken(), setup.workers, setup.hosts)).or_default().add(Row {
+        self.bursts.entry((setup.spoken(), setup.workers)).or_default().add(Row {
             rounds: 1,
             requests: round.callers,
             admitted: burst.ok,
             to_admit: expected.admitted(),
             refused: burst.refused,
             to_refuse: expected.refused,
+            envoy: Leeway::default(),
         });
         self.deviate(setup, &format!("{} burst of {}", round.before, round.callers), wrong);
     }
@@ -157,6 +202,26 @@ impl Report {
     pub(super) fn run(&mut self, run: &Run<'_>, wrong: Vec<String>) {
         self.runs.push(run.text());
         self.deviate(run.setup, &format!("{} callers, {}", run.callers, run.what), wrong);
+    }
+
+    pub(super) fn leeway(&mut self, setup: &Setup, leeway: Leeway) {
+        self.bursts.entry((setup.spoken(), setup.workers)).or_default().envoy += leeway;
+    }
+
+    /// Which Envoy there is, or why there is none.
+    pub(super) fn envoy(&mut self, text: String) {
+        self.envoy = Some(text);
+    }
+
+    /// What bounds memory in the chaos.
+    pub(super) fn memory(&mut self, text: String) {
+        self.memory = Some(text);
+    }
+
+    pub(super) fn faults(&mut self, setup: &Setup, row: &FaultRow, wrong: Vec<String>) {
+        self.faults.push(row.text(setup));
+        let silence = if row.silence { "hosts that fail and stay silent" } else { "hosts that fail" };
+        self.deviate(setup, silence, wrong);
     }
 
     pub(super) fn chaos(&mut self, setup: &Setup, row: ChaosRow, wrong: Vec<String>) {
@@ -183,28 +248,33 @@ impl Report {
     /// Prints the tables; the number of deviations.
     #[expect(clippy::print_stdout, reason = "the tables are this tool's output")]
     pub(super) fn finish(&self, took: Duration) -> usize {
-        println!("{BURSTS}");
         let mut all = Row::default();
-        for ((spoken, workers, hosts), row) in &self.bursts {
-            println!("{spoken:>12} {workers:>7} {hosts:>5} {}", row.text());
+        if !self.bursts.is_empty() {
+            println!("{BURSTS}");
+        }
+        for ((spoken, workers), row) in &self.bursts {
+            println!("{spoken:>12} {workers:>7} {}", row.text());
             all.add(*row);
         }
-        println!("{:<26} {}", "all", all.text());
-        println!("\n{RUNS}");
-        for run in &self.runs {
-            println!("{run}");
+        if !self.bursts.is_empty() {
+            println!("{:<20} {}\n", "all", all.text());
         }
-        if !self.chaos.is_empty() {
-            println!("\n{CHAOS}");
+        for (head, rows) in [(RUNS, &self.runs), (FAULTS, &self.faults), (CHAOS, &self.chaos)] {
+            if !rows.is_empty() {
+                println!("{head}\n{}\n", rows.join("\n"));
+            }
         }
-        for row in &self.chaos {
-            println!("{row}");
+        if let Some(memory) = &self.memory {
+            println!("memory in the chaos: {memory}");
         }
-        println!();
+        if let Some(envoy) = &self.envoy {
+            println!("Envoy: {envoy}");
+        }
         for deviation in &self.deviations {
             println!("DEVIATION  {deviation}");
         }
-        let (deviations, runs) = (self.deviations.len(), self.runs.len() + self.chaos.len());
+        let runs = self.runs.len() + self.faults.len() + self.chaos.len();
+        let deviations = self.deviations.len();
         println!("{deviations} deviations in {} bursts and {runs} runs, {took:.1?}", all.rounds);
         deviations
     }

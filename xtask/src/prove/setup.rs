@@ -7,21 +7,19 @@ use std::num::NonZeroU32;
 use fuseboard_core::Rng;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_snapshot::{UpstreamHttp, UpstreamVersion};
-use fuseboard_testkit::{Caller, ClusterSketch, Line, OriginOptions, Rig, Split};
+use fuseboard_testkit::{Caller, ClusterSketch, Line, OriginOptions, Split};
 
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
-const HOSTS: [usize; 2] = [1, 3];
+const HOSTS: [usize; 5] = [1, 2, 3, 4, 5];
 const CONNECTIONS: [u32; 6] = [1, 2, 4, 10, 100, UNLIMITED];
 const PENDING: [u32; 4] = [0, 1, 3, 10];
 
-/// Where hosts speak HTTP/2.
-const STREAM_WORKERS: [usize; 2] = [1, 4];
 /// Streams of a connection; none: the default.
 const STREAMS: [Option<NonZeroU32>; 4] = [NonZeroU32::new(1), NonZeroU32::new(2), NonZeroU32::new(3), None];
 const STREAM_CONNECTIONS: [u32; 3] = [1, 2, 3];
 const STREAM_PENDING: [u32; 5] = [0, 1, 2, 3, 4];
 /// Setups of every combination of these, with R in each of four relations to N * S.
-pub(super) const STREAM_GRID: u32 = 480;
+pub(super) const STREAM_GRID: u32 = 1_200;
 
 /// Callers of a cluster that admits any number, or more than are worth the time.
 pub(super) const PLENTY: u32 = 24;
@@ -103,7 +101,7 @@ impl Setup {
         // Prime to the number of combinations.
         let number = seed.wrapping_mul(187) % u64::from(STREAM_GRID);
         let mut rng = Rng::new(seed);
-        let (workers, number) = split(number, &STREAM_WORKERS);
+        let (workers, number) = split(number, &WORKERS);
         let (streams, number) = split(number, &STREAMS);
         let (max_connections, number) = split(number, &STREAM_CONNECTIONS);
         let (max_pending_requests, number) = split(number, &STREAM_PENDING);
@@ -154,6 +152,11 @@ impl Setup {
         Self { http: spoken(streams), speakers, ..self }
     }
 
+    /// With callers that speak so.
+    pub(super) const fn speaking(self, speakers: Speakers) -> Self {
+        Self { speakers, ..self }
+    }
+
     /// With hosts that offer only so many streams on a connection.
     pub(super) const fn offering(self, streams: u32) -> Self {
         Self { offered: NonZeroU32::new(streams), ..self }
@@ -195,16 +198,16 @@ impl Setup {
         Split::slots(&self.thresholds, self.at_a_time())
     }
 
-    /// `n` callers of the proxy. By HTTP/2 some share a connection, unless they come anew each time.
-    pub(super) fn speakers(&self, rig: &Rig, n: u32) -> Vec<Caller> {
-        let mut callers = rig.callers(n, self.keep_alive);
-        let mut line = Line::new(rig.address());
+    /// `n` callers of the proxy at this address. By HTTP/2 some share a connection, unless they come anew each time.
+    pub(super) fn speakers(&self, proxy: SocketAddr, n: u32) -> Vec<Caller> {
+        let mut callers: Vec<_> = (0..n).map(|_| Caller::new(proxy, self.keep_alive)).collect();
+        let mut line = Line::new(proxy);
         for (number, caller) in (0..n).zip(&mut callers) {
             if self.speakers == Speakers::Http1 || self.speakers == Speakers::Mixed && number % 2 == 0 {
                 continue;
             }
             if !self.keep_alive || number % ON_A_LINE == 0 {
-                line = Line::new(rig.address());
+                line = Line::new(proxy);
             }
             *caller = Caller::on(line.clone());
         }
@@ -218,7 +221,9 @@ impl Setup {
             (Speakers::Http2, UpstreamVersion::Http2) => "2>2",
             (Speakers::Mixed, UpstreamVersion::Http2) => "1,2>2",
             (_, UpstreamVersion::Client) => "both",
-            (_, UpstreamVersion::Http1) => "1>1",
+            (Speakers::Http1, UpstreamVersion::Http1) => "1>1",
+            (Speakers::Http2, UpstreamVersion::Http1) => "2>1",
+            (Speakers::Mixed, UpstreamVersion::Http1) => "1,2>1",
         }
     }
 
@@ -334,7 +339,7 @@ mod tests {
             .iter()
             .map(|setup| (setup.thresholds.max_requests.cmp(&setup.thresholds.max_connections), setup.hosts))
             .collect();
-        assert_eq!(relations.len(), 6);
+        assert_eq!(relations.len(), 3 * HOSTS.len());
     }
 
     #[test]
@@ -349,11 +354,11 @@ mod tests {
             (setup.workers, setup.http.max_concurrent_streams, max_connections, max_pending_requests)
         };
         let all: BTreeSet<_> = setups.iter().map(values).collect();
-        assert_eq!(all.len(), STREAM_WORKERS.len() * STREAMS.len() * 3 * STREAM_PENDING.len());
+        assert_eq!(all.len(), WORKERS.len() * STREAMS.len() * 3 * STREAM_PENDING.len());
         let part = &setups[..16];
         assert_eq!(part.iter().map(relation).collect::<BTreeSet<_>>().len(), 4);
         assert_eq!(part.iter().map(|setup| setup.speakers).collect::<BTreeSet<_>>().len(), 3);
-        assert_eq!(part.iter().map(|setup| values(setup).0).collect::<BTreeSet<_>>().len(), 2);
+        assert_eq!(part.iter().map(|setup| values(setup).0).collect::<BTreeSet<_>>().len(), 5);
         assert_eq!(part.iter().map(|setup| values(setup).1).collect::<BTreeSet<_>>().len(), 4);
         assert_eq!(part.iter().map(|setup| values(setup).2).collect::<BTreeSet<_>>().len(), 3);
         assert_eq!(part.iter().map(|setup| values(setup).3).collect::<BTreeSet<_>>().len(), 5);

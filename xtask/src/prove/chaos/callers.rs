@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fuseboard_core::Rng;
-use fuseboard_testkit::{Answer, Caller, Line, Run};
+use fuseboard_testkit::{Caller, Line, Run};
 use tokio::time::timeout;
 
 use super::Stage;
-use super::judge::{Docket, Seen};
 use crate::prove::calls::{Fate, Tally};
+use crate::prove::judge::{Docket, Seen};
 
 /// Longer than route's time-out, a worker's standstill and a lack of descriptors together.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ pub(super) async fn call_on(stage: Rc<Stage>, tongue: Tongue, mut rng: Rng) {
         let seen = tokio::select! {
             biased;
             () = impatience(&mut rng) => Seen::GivenUp,
-            answer = asked => answer.map_or(Seen::Silence, |answer| see(&answer, &target)),
+            answer = asked => answer.map_or(Seen::Silence, |answer| Seen::of(&answer, &target)),
         };
         book.count(seen);
         let runs = stage.rig.borrow().origin.take_runs(&target);
@@ -136,18 +136,6 @@ pub(super) async fn call_on(stage: Rc<Stage>, tongue: Tongue, mut rng: Rng) {
 /// Without descriptors nobody can connect, and a handshake that was cut off by that is no request.
 fn is_lack(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24)) || error.kind() == io::ErrorKind::Other
-}
-
-fn see(answer: &io::Result<Answer>, target: &str) -> Seen {
-    let Ok(answer) = answer else { return Seen::Broken };
-    let own = answer.body == target.as_bytes();
-    match answer.status {
-        200 | 503 if own => Seen::Answered,
-        503 | 504 if !answer.body.starts_with(b"/chaos/") => {
-            Seen::Flagged { unprocessed: answer.header("x-fuseboard-not-processed").is_some() }
-        }
-        status => Seen::Wrong(status),
-    }
 }
 
 /// Most wait as long as it takes, some give up within the time of an answer.

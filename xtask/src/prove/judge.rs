@@ -1,8 +1,9 @@
 //! What may become of one request whatever happens around it: one answer for its caller, and no run at a host too many.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 
-use fuseboard_testkit::Run;
+use fuseboard_testkit::{Answer, Run};
 
 /// What the caller saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,22 @@ pub(super) enum Seen {
     Wrong(u16),
 }
 
+impl Seen {
+    /// What `answer` is to who asked for `target`; hosts answer with the target, and some with 503.
+    pub(super) fn of(answer: &io::Result<Answer>, target: &str) -> Self {
+        let Ok(answer) = answer else { return Self::Broken };
+        match answer.status {
+            200 | 503 if answer.body == target.as_bytes() => Self::Answered,
+            503 | 504 if !answer.body.starts_with(b"/") => {
+                Self::Flagged { unprocessed: answer.header("x-fuseboard-not-processed").is_some() }
+            }
+            status => Self::Wrong(status),
+        }
+    }
+}
+
 /// How often a request may reach hosts. Without a retry policy one that may be repeated is sent once more if its connection breaks before
-/// an answer (difference D18), which is the same try, and any other never.
+/// an answer (difference D18), and any other only if nobody can have read of it.
 const fn most(repeatable: bool) -> usize {
     if repeatable { 2 } else { 1 }
 }
@@ -33,8 +48,12 @@ pub(super) fn judge(repeatable: bool, seen: Seen, runs: &[Run]) -> Option<String
     if n > most(repeatable) {
         return Some(format!("ran {n} times"));
     }
-    if let Some(run) = runs.iter().find(|run| run.attempt != 1) {
+    // Each time that it is sent it says which time that is.
+    if let Some(run) = runs.iter().find(|run| !(1..=2).contains(&run.attempt)) {
         return Some(format!("ran as try {}", run.attempt));
+    }
+    if n == 2 && runs[0].attempt == runs[1].attempt {
+        return Some(format!("ran twice as try {}", runs[0].attempt));
     }
     match seen {
         Seen::Answered if !answered => Some("has an answer that no host gave".to_owned()),
@@ -113,6 +132,7 @@ mod tests {
 
     const BEGUN: Run = Run { attempt: 1, answered: false };
     const DONE: Run = Run { attempt: 1, answered: true };
+    const AGAIN: Run = Run { attempt: 2, answered: true };
 
     #[test]
     fn one_run_and_one_answer_is_well_and_so_is_an_error_with_or_without_a_run() {
@@ -132,11 +152,30 @@ mod tests {
 
     #[test]
     fn a_second_run_is_allowed_to_what_may_be_repeated_and_a_third_to_nobody() {
-        assert_eq!(judge(true, Seen::Answered, &[BEGUN, DONE]), None);
-        assert!(judge(false, Seen::Answered, &[BEGUN, DONE]).is_some());
-        assert!(judge(true, Seen::Answered, &[BEGUN, BEGUN, DONE]).is_some());
-        let retried = Run { attempt: 2, answered: true };
-        assert!(judge(true, Seen::Answered, &[BEGUN, retried]).is_some(), "nobody asked for retries");
+        assert_eq!(judge(true, Seen::Answered, &[BEGUN, AGAIN]), None);
+        assert!(judge(false, Seen::Answered, &[BEGUN, AGAIN]).is_some());
+        assert!(judge(true, Seen::Answered, &[BEGUN, BEGUN, AGAIN]).is_some());
+    }
+
+    #[test]
+    fn what_is_sent_a_second_time_says_so_and_there_is_no_third() {
+        assert_eq!(judge(false, Seen::Answered, &[AGAIN]), None, "the first time nobody read it");
+        assert!(judge(true, Seen::Answered, &[BEGUN, DONE]).is_some());
+        assert!(judge(true, Seen::Answered, &[Run { attempt: 3, answered: true }]).is_some());
+    }
+
+    #[test]
+    fn answers_are_told_from_errors_by_whose_they_are() {
+        let answer = |status, head: &str, body: &str| {
+            Seen::of(&Ok(Answer { status, head: head.to_owned(), body: body.as_bytes().to_vec() }), "/mine")
+        };
+        assert_eq!(answer(200, "", "/mine"), Seen::Answered);
+        assert_eq!(answer(503, "", "/mine"), Seen::Answered);
+        assert_eq!(answer(504, "", "timed out"), Seen::Flagged { unprocessed: false });
+        let head = "HTTP/1.1 503\r\nx-fuseboard-not-processed: 1\r\n\r\n";
+        assert_eq!(answer(503, head, "overflow"), Seen::Flagged { unprocessed: true });
+        assert_eq!(answer(200, "", "/yours"), Seen::Wrong(200));
+        assert_eq!(Seen::of(&Err(io::ErrorKind::UnexpectedEof.into()), "/mine"), Seen::Broken);
     }
 
     #[test]
