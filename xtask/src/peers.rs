@@ -147,6 +147,26 @@ pub(crate) fn go_program(
     Ok(path)
 }
 
+/// A program of one Rust file, built once with what its manifest names. It is a debug build, which is made in less than a minute.
+pub(crate) fn cargo_program(program: &'static str, manifest: &str, source: &str) -> Result<PathBuf, Missing> {
+    let missing = |reason: String| Missing { peer: program, reason };
+    let home = folder().join(program);
+    std::fs::create_dir_all(home.join("src")).map_err(|error| missing(error.to_string()))?;
+    for (name, text) in [("Cargo.toml", manifest), ("src/main.rs", source)] {
+        let file = home.join(name);
+        // A file with a new date would be built again.
+        if std::fs::read_to_string(&file).is_ok_and(|known| known == text) {
+            continue;
+        }
+        std::fs::write(file, text).map_err(|error| missing(error.to_string()))?;
+    }
+    let target = home.join("target");
+    let mut build = Command::new(repository::cargo());
+    build.args(["build", "--quiet", "--target-dir"]).arg(&target).current_dir(&home);
+    quietly(&mut build).map_err(missing)?;
+    Ok(target.join("debug").join(program))
+}
+
 /// go-httpbin of the version whose answers ours are compared with.
 pub(crate) fn go_httpbin() -> Result<PathBuf, Missing> {
     go("go-httpbin", "github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin", "v2.26.0")

@@ -58,7 +58,7 @@ enum Part {
     Http1,
     /// HTTP/2 and TLS, as h2spec, curl, nghttp, h2load and openssl find them
     Http2,
-    /// gRPC, as grpc-go, grpcio and grpcurl find it with the proxy and without
+    /// gRPC, as grpc-go, grpcio, tonic and grpcurl find it with the proxy and without
     Grpc,
 }
 

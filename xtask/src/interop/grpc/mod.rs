@@ -1,5 +1,5 @@
-//! Peers that speak gRPC with their own servers, straight and through the proxy: grpc-go and grpcio for every kind of call, its end,
-//! deadline and metadata, grpcurl for reflection. What a caller is told must be the same, but where the proxy tries again or refuses.
+//! Peers that speak gRPC with their own servers, straight and through the proxy: grpc-go, grpcio and tonic for every kind of call, its
+//! end, deadline and metadata, grpcurl for reflection. What a caller is told must be the same, but where the proxy tries again or refuses.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use crate::process::{self, Server};
 
 const GO: &str = include_str!("pair.go");
 const PYTHON: &str = include_str!("pair.py");
+const RUST: &str = include_str!("pair.rs");
+const RUST_MANIFEST: &str = include_str!("pair.toml");
 
 /// grpc-go of the version whose calls are made.
 const GRPC_GO: &str = "google.golang.org/grpc v1.85.0";
@@ -65,13 +67,20 @@ pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
             std::fs::write(&script, PYTHON)?;
             let pair = Pair { name: "grpcio", program, script: Some(script) };
             let server = pair.serve(&folder)?;
-            compare_calls(bench, &folder, &pair, server.0, table)
+            compare_calls(bench, &folder, &pair, server.0, table)?;
         }
-        Err(missing) => {
-            table.skip("grpcio", missing);
-            Ok(())
-        }
+        Err(missing) => table.skip("grpcio", missing),
     }
+    match peers::cargo_program("tonic-pair", RUST_MANIFEST, RUST) {
+        Ok(program) => {
+            let pair = Pair { name: "tonic", program, script: None };
+            let server = pair.serve(&folder)?;
+            compare_calls(bench, &folder, &pair, server.0, table)?;
+            compare_limits(bench, &folder, &pair, server.0, table)?;
+        }
+        Err(missing) => table.skip("tonic", missing),
+    }
+    Ok(())
 }
 
 /// A server and a client of one implementation, in one program.
