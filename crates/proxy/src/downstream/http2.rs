@@ -1,6 +1,7 @@
 //! A client's connection of HTTP/2: each of its streams is served by a task of its own, as a [`Downstream`] with one request.
-//! Whoever drains says so twice (GOAWAY, RFC 9113 section 6.8) and lets running streams end; a connection without streams is
-//! closed when it has been idle for too long.
+//! Whoever drains says so twice (GOAWAY, RFC 9113 section 6.8) and lets running streams end; a client that does not even answer
+//! the question between both may open streams for a moment only. A connection without streams is closed when it has been idle
+//! for too long.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -30,8 +31,15 @@ use crate::http2::{Carrier, Meter, ServedStream, server};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
-/// So long may a client without a stream stay that was asked to go: Envoy's default time between its two words of farewell.
+/// So long may a client that was asked to go open further streams, or stay without one: Envoy's default time between its two words
+/// of farewell. Who answers the first one hears the second at once.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// So long it may take nothing of its last answers once that time is over.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes of a frame that refuses a stream.
+const REFUSAL: u64 = 9 + 4;
 
 /// What all streams of a connection have in common.
 struct Common {
@@ -49,8 +57,10 @@ struct Common {
 enum Ending {
     /// Not yet.
     Open,
-    /// We have said that we take no further streams.
+    /// We have said that we take no further streams; those that were on their way are served.
     Farewell,
+    /// The time for that is over.
+    Closing,
 }
 
 /// Counts the connection's bytes.
@@ -145,7 +155,7 @@ struct Driver<'c> {
     idle: bool,
     /// Bytes that the client took.
     sent: Rc<Cell<u64>>,
-    /// As many as when the idle time began.
+    /// As many as when the idle time began, and those that refused streams since.
     seen: u64,
 }
 
@@ -155,6 +165,12 @@ impl Driver<'_> {
         loop {
             self.look_around();
             match self.frames.poll_accept(cx) {
+                Poll::Ready(Some(Ok((_, mut respond)))) if self.ending == Ending::Closing => {
+                    // As the second GOAWAY would: the client may open it elsewhere.
+                    respond.send_reset(Reason::REFUSED_STREAM);
+                    self.seen = self.seen.wrapping_add(REFUSAL);
+                    continue;
+                }
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     tokio::task::spawn_local(serve_stream(Active::new(&self.common), request, respond));
                     continue;
@@ -166,19 +182,22 @@ impl Driver<'_> {
                 Poll::Ready(None) => return Poll::Ready(self.ending == Ending::Open),
                 Poll::Pending => {}
             }
-            if self.timers.poll_expired(cx).is_none() {
-                return Poll::Pending;
-            }
-            match self.ending {
+            match (self.timers.poll_expired(cx), self.ending) {
+                (None, _) => return Poll::Pending,
+                (Some(Timer::Pause), _) => self.ending = Ending::Closing,
                 _ if !self.idle => {}
-                Ending::Open => {
+                (_, Ending::Open) => {
                     self.common.http().downstream_cx_idle_timeout.inc();
                     self.say_farewell();
                 }
                 // It still takes the end of an answer.
-                Ending::Farewell if self.sent.get() != self.seen => self.idle = false,
-                // The client had nothing to wait for, and did not go.
-                Ending::Farewell => return Poll::Ready(false),
+                _ if self.sent.get() > self.seen => self.idle = false,
+                _ => {
+                    // The client had nothing to wait for, and did not go. It is told once more, if it takes that at once.
+                    self.frames.abrupt_shutdown(Reason::NO_ERROR);
+                    let _ = self.frames.poll_accept(cx);
+                    return Poll::Ready(false);
+                }
             }
         }
     }
@@ -195,12 +214,13 @@ impl Driver<'_> {
         let patience = match self.ending {
             Ending::Open => self.routes.http_settings().map(|settings| settings.idle_timeout),
             Ending::Farewell => Some(FAREWELL_PATIENCE),
+            Ending::Closing => Some(CLOSING_PATIENCE),
         };
         if idle
             && !self.idle
             && let Some(patience) = patience
         {
-            self.timers.arm(Timer::Idle, clock::now() + patience);
+            self.timers.arm(Timer::Idle, clock::now() + settings.request_headers_timeout);
             self.seen = self.sent.get();
         } else if self.idle && !idle {
             self.timers.disarm(Timer::Idle);
@@ -211,6 +231,7 @@ impl Driver<'_> {
     /// Takes no further streams; the connection ends with the last one, and a client without one has its time to go.
     fn say_farewell(&mut self) {
         self.ending = Ending::Farewell;
+        self.timers.arm(Timer::Pause, clock::now() + FAREWELL_PATIENCE);
         self.idle = false;
         self.frames.graceful_shutdown();
     }

@@ -56,27 +56,28 @@ impl Raw {
         self.client.send(bytes).await;
     }
 
-    /// The next frame of this kind.
+    /// The next frame of this kind. May be given up and asked for again.
     async fn next(&mut self, kind: u8) -> Frame {
         loop {
-            let head = self.take(9).await;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            let payload = self.take(usize::try_from(length).unwrap()).await;
-            if head[3] == kind {
-                return Frame { stream, payload };
+            self.fill(9).await;
+            let length = u32::from_be_bytes([0, self.ahead[0], self.ahead[1], self.ahead[2]]);
+            let whole = 9 + usize::try_from(length).unwrap();
+            self.fill(whole).await;
+            let rest = self.ahead.split_off(whole);
+            let frame = std::mem::replace(&mut self.ahead, rest);
+            if frame[3] == kind {
+                let stream = u32::from_be_bytes([frame[5], frame[6], frame[7], frame[8]]);
+                return Frame { stream, payload: frame[9..].to_vec() };
             }
         }
     }
 
-    async fn take(&mut self, count: usize) -> Vec<u8> {
+    async fn fill(&mut self, count: usize) {
         while self.ahead.len() < count {
             let more = self.client.received(1).await.unwrap();
             assert!(!more.is_empty(), "the end of the connection");
             self.ahead.extend(more);
         }
-        let rest = self.ahead.split_off(count);
-        std::mem::replace(&mut self.ahead, rest)
     }
 }
 
@@ -157,4 +158,50 @@ async fn who_is_asked_to_go_and_has_nothing_to_wait_for_does_not_hold_the_drain(
     tokio::time::timeout(Duration::from_secs(30), join).await.expect("45 s would be the bound").unwrap();
     assert!(began.elapsed() >= Duration::from_secs(4), "it had its time: {:?}", began.elapsed());
     client.client.closed().await;
+}
+
+#[tokio::test]
+async fn who_never_answers_the_farewell_may_open_streams_for_a_moment_and_what_runs_is_finished() {
+    let test = async |workers| {
+        let (gate, upstream) = held().await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = Raw::connect(&rig).await;
+        client.send(request(0)).await;
+        upstream.until(|counts| counts.in_flight == 1).await;
+        rig.proxy.drain();
+        let began = Instant::now();
+        client.next(GOAWAY).await;
+        client.next(PING).await;
+        client.send(request(1)).await;
+        upstream.until(|counts| counts.in_flight == 2).await;
+
+        let mut number = 1;
+        let refused = loop {
+            number += 1;
+            client.send(request(number)).await;
+            let said = client.next(RST_STREAM);
+            if let Ok(refused) = tokio::time::timeout(Duration::from_millis(100), said).await {
+                break refused;
+            }
+        };
+        assert_eq!(refused.payload, REFUSED);
+        let waited = began.elapsed();
+        assert!(waited >= Duration::from_secs(4), "what was on its way had its time: {waited:?}");
+        let served = usize::try_from((refused.stream - 1) / 2).unwrap();
+        upstream.until(|counts| counts.requests == served).await;
+        for number in number + 1..number + 5 {
+            client.send(request(number)).await;
+            assert_eq!(client.next(RST_STREAM).await.payload, REFUSED);
+        }
+        gate.open();
+        for _ in 0..served {
+            client.next(HEADERS).await;
+        }
+        let farewell = client.next(GOAWAY).await;
+        assert_eq!(farewell.payload[4..8], [0; 4], "no error");
+        joined(rig).await;
+        assert_eq!(upstream.counts().requests, served);
+    };
+    let [one, several] = WORKERS;
+    tokio::join!(test(one), test(several));
 }
