@@ -146,6 +146,32 @@ async fn tools_find_the_new_process_at_the_same_addresses_and_what_ran_is_finish
 }
 
 #[tokio::test]
+async fn if_the_new_process_dies_nobody_waits_at_the_sockets_of_the_old_one_that_drains() {
+    let home = Home::new();
+    let gate = Gate::new();
+    let held = Upstream::start(Script::always(Behaviour::answer(&Reply::ok("late")).after(&gate))).await;
+    home.write("rules/service.yaml", &service(held.address()));
+    let mut old = home.start("run -f rules --listen :0 --metrics :0 --admin :0");
+    let ready = old.line("ready").await;
+    let address = |what| after(&ready, what).parse::<SocketAddr>().unwrap();
+    let metrics = after(&ready, "metrics http://").replace("/stats/prometheus", "").parse().unwrap();
+    let sockets = [listeners(&ready)[0], address("admin "), metrics];
+    let mut slow = Client::connect(sockets[0]).await;
+    slow.send("GET /slow HTTP/1.1\r\nHost: httpbin\r\n\r\n").await;
+    held.until(|counts| counts.in_flight == 1).await;
+
+    replaced(&mut old, None).await;
+    kill_process(adopted(&home).0, Signal::KILL).unwrap();
+    for socket in sockets {
+        let refused = async { while tokio::net::TcpStream::connect(socket).await.is_ok() {} };
+        timeout(PATIENCE, refused).await.unwrap_or_else(|_| panic!("{socket}: nobody listens there"));
+    }
+    gate.open();
+    assert_eq!(slow.response().await.text(), "late", "the old one goes on with what it has");
+    assert_eq!(old.end().await.0.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_new_process_that_fails_changes_nothing_and_says_why() {
     let home = Home::new();
     let upstream = Upstream::start(Script::ok("hi")).await;

@@ -14,8 +14,8 @@ mod stream;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -93,8 +93,9 @@ pub struct AdminServer {
     address: AdminAddress,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
-    /// Its socket, for the process that comes after this one.
-    socket: OwnedFd,
+    /// Its socket, for the process that comes after this one; `None` once it is left to that one. Whoever connects would otherwise
+    /// wait for ever if the other process ended first.
+    socket: Mutex<Option<OwnedFd>>,
     left: Arc<AtomicBool>,
 }
 
@@ -122,7 +123,7 @@ impl AdminServer {
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || runtime.block_on(serve::serve(socket, pages, face, stopped)))?;
-        Ok(Self { address, stop, thread: Some(thread), socket: duplicate, left })
+        Ok(Self { address, stop, thread: Some(thread), socket: Mutex::new(Some(duplicate)), left })
     }
 
     /// Where it listens, with the port that the system chose.
@@ -132,13 +133,21 @@ impl AdminServer {
 
     /// The same socket, for another process.
     pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
-        self.socket.try_clone()
+        match &*self.socket() {
+            Some(socket) => socket.try_clone(),
+            None => Err(io::Error::other("the socket was left to another process")),
+        }
     }
 
     /// Ends, and leaves the socket and its file to another process.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Release);
         self.stop.send_replace(true);
+        self.socket().take();
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
