@@ -143,6 +143,49 @@ async fn a_folder_of_certificates_is_chosen_from_by_name_and_followed() {
 }
 
 #[tokio::test]
+async fn replaced_certificates_are_shown_to_new_connections_once_noticed_or_at_hangup_and_old_ones_go_on() {
+    for hangup in [true, false] {
+        let home = Home::new();
+        let upstream = Upstream::start(Script::ok("served")).await;
+        let [before, after_it] = ["before", "after"].map(Authority::new);
+        std::fs::create_dir(home.path("live")).unwrap();
+        let put = |authority: &Authority, name: &str, serial| {
+            let pair = authority.issue_with(&[name], Validity::Now, serial);
+            home.write(&format!("live/{name}.crt"), &pair.certificate);
+            home.write(&format!("live/{name}.key"), &pair.key);
+        };
+        put(&before, "a.test", 17);
+        let watch = if hangup { "--watch=false" } else { "" };
+        let to = upstream.address();
+        let line = format!("run --listen :0 --to {to} --tls-folder live --admin 127.0.0.1:0 {watch}");
+        let mut proxy = home.start(&line);
+        let address: SocketAddr = after(&proxy.line("ready").await, "https://").parse().unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        let call = async |authority: &Authority, name: &str| {
+            let tunnel = Tunnel::start(client(authority), name, address).await;
+            let mut client = Client::connect(tunnel.address()).await;
+            client.try_send(request).await.ok()?;
+            let answer = client.try_response().await.ok()?;
+            Some((tunnel, client, answer.status))
+        };
+        let (_tunnel, mut old, status) = call(&before, "a.test").await.unwrap();
+        assert_eq!(status, 200);
+
+        put(&after_it, "a.test", 18);
+        put(&after_it, "b.test", 19);
+        if hangup {
+            assert!(call(&before, "a.test").await.is_some(), "nobody has looked");
+            proxy.signal(rustix::process::Signal::HUP);
+        }
+        home.until("admin request GET certs", "live/b.test.crt").await;
+        home.until("admin request GET certs", "\"serial_number\": \"12\"").await;
+        assert!(call(&after_it, "a.test").await.is_some() && call(&after_it, "b.test").await.is_some());
+        assert!(call(&before, "a.test").await.is_none(), "the old one is shown to nobody any more");
+        assert_eq!(old.get("a.test", "/").await.text(), "served", "{hangup}");
+    }
+}
+
+#[tokio::test]
 async fn one_service_is_served_whatever_host_says_and_its_rule_holds() {
     let home = Home::new();
     let gate = Gate::new();
