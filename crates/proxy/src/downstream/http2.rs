@@ -13,7 +13,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use fuseboard_admin::logging::logger;
 use fuseboard_core::tcp::Proxied;
-use fuseboard_snapshot::HttpSettings;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -89,9 +88,10 @@ type Frames<'c> = Connection<Carrier<&'c mut Stream, Traffic>, Bytes>;
 /// Serves the connection to its end. What was read of it is in `ahead` and at the front of the input.
 pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
     down.begin(Spoken::Http2);
-    let Some(settings) = down.routes.http_settings().cloned() else {
+    let Some(settings) = down.routes.http_settings() else {
         return End { remote: false, busy: false };
     };
+    let (head_bytes, patience) = (settings.max_head_bytes, settings.request_headers_timeout);
     let common = Rc::new(Common {
         worker: Rc::clone(&down.worker),
         place: Rc::clone(&down.place),
@@ -109,7 +109,9 @@ pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
     let Downstream { line, timers, routes, .. } = down;
     let Some(connection) = line.socket() else { return End { remote: false, busy: false } };
     let carrier = Carrier::new(connection, ahead, meter);
-    let Some(frames) = handshake(&settings, carrier, timers, &common).await else {
+    // Elsewhere: most of its life a connection does something else.
+    let handshake = Box::pin(handshake(head_bytes, patience, carrier, timers, &common));
+    let Some(frames) = handshake.await else {
         return End { remote: true, busy: false };
     };
     let ending = Ending::Open;
@@ -120,14 +122,15 @@ pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
 
 /// Exchanges the first frames; `None`: what came is not HTTP/2, or did not come in time.
 async fn handshake<'c>(
-    settings: &HttpSettings,
+    head_bytes: usize,
+    patience: Duration,
     carrier: Carrier<&'c mut Stream, Traffic>,
     timers: &Timers,
     common: &Common,
 ) -> Option<Frames<'c>> {
-    let head_bytes = u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX);
+    let head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
     let mut handshake = pin!(server(head_bytes).handshake(carrier));
-    timers.arm(Timer::RequestHead, clock::now() + settings.request_headers_timeout);
+    timers.arm(Timer::RequestHead, clock::now() + patience);
     let frames = poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(frames) => Poll::Ready(Some(frames)),
         Poll::Pending => timers.poll_expired(cx).map_or(Poll::Pending, |_| Poll::Ready(None)),
@@ -220,7 +223,7 @@ impl Driver<'_> {
             && !self.idle
             && let Some(patience) = patience
         {
-            self.timers.arm(Timer::Idle, clock::now() + settings.request_headers_timeout);
+            self.timers.arm(Timer::Idle, clock::now() + patience);
             self.seen = self.sent.get();
         } else if self.idle && !idle {
             self.timers.disarm(Timer::Idle);
