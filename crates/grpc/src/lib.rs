@@ -1,9 +1,10 @@
-//! What gRPC says over HTTP: its codes and what they are called, how long a caller waits, texts in fields, and, with the feature
-//! `messages`, how messages stand in a stream. Pure; whoever asks or answers brings the sockets.
+//! What gRPC says over HTTP: its codes and what they are called, how long a caller waits, texts in fields, how many messages
+//! pass, and, with the feature `messages`, how they stand in a stream. Pure; whoever asks or answers brings the sockets.
 //!
 //! Sources: gRPC's "HTTP/2 protocol mapping" for the wire, Envoy's `grpc::Status` for what stands for what in HTTP.
 
 mod code;
+mod count;
 #[cfg(feature = "messages")]
 pub mod frame;
 #[cfg(feature = "messages")]
@@ -12,6 +13,7 @@ mod text;
 mod timeout;
 
 pub use code::{Code, CodeSet};
+pub use count::MessageCount;
 pub use text::{decoded, encoded};
 pub use timeout::{parse_timeout, timeout_value};
 

@@ -34,7 +34,13 @@ impl AdminSource for Shared {
                 .iter()
                 .map(|view| view.live.made_tcp_connections().cloned())
                 .collect(),
+            cluster_messages: live
+                .clusters
+                .iter()
+                .map(|view| view.live.made_grpc_messages().cloned())
+                .collect(),
             unrouted: Arc::clone(&self.unrouted),
+            unrouted_messages: Arc::clone(&self.unrouted_messages),
             source: self.options.source.clone(),
             max_connections: self.clients.most,
             rules_held_back: self.rules_held_back.load(Ordering::Relaxed),

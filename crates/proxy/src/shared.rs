@@ -14,7 +14,7 @@ use crate::live::Registry;
 use crate::options::ProxyOptions;
 use crate::outlier_log::OutlierLog;
 use crate::refusal::RefusalRing;
-use crate::stats::RequestSeries;
+use crate::stats::{MessageSeries, RequestSeries};
 
 /// Where a proxy is in its life; it only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) refusals: RefusalRing,
     /// Istio's series of requests that found no cluster.
     pub(crate) unrouted: Arc<RequestSeries>,
+    /// Istio's counters of messages of calls that found no cluster.
+    pub(crate) unrouted_messages: Arc<MessageSeries>,
     /// What was read last is not all in force.
     pub(crate) rules_held_back: AtomicBool,
     pub(crate) access_log: Option<AccessLogHandle>,
@@ -96,6 +98,7 @@ impl Shared {
             events,
             refusals: RefusalRing::default(),
             unrouted: Arc::new(RequestSeries::new(workers)),
+            unrouted_messages: Arc::new(MessageSeries::new(workers)),
             rules_held_back: AtomicBool::new(false),
             access_log,
             outlier_log,

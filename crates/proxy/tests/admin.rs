@@ -20,7 +20,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::Source;
 use fuseboard_proxy::admin::{AdminServer, AdminSocket, AdminSource, BindError, ListenerDrain};
 use fuseboard_proxy::events::EventRing;
-use fuseboard_proxy::stats::{ListenerBlock, Observation, RequestSeries};
+use fuseboard_proxy::stats::{ListenerBlock, MessageSeries, Observation, RequestSeries};
 use fuseboard_snapshot::{ServiceName, Snapshot};
 use fuseboard_stats::Sharded;
 
@@ -67,6 +67,8 @@ impl AdminSource for FakeProxy {
             cluster_requests: Vec::new(),
             cluster_connections: Vec::new(),
             unrouted: Arc::new(RequestSeries::new(2)),
+            cluster_messages: Vec::new(),
+            unrouted_messages: Arc::new(MessageSeries::new(2)),
             source: Source::default(),
             rules_held_back: false,
             max_connections: 1000,

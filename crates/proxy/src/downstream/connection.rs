@@ -325,6 +325,11 @@ impl Downstream {
         self.line.end_call(code, words)
     }
 
+    /// Messages of a call of gRPC, those that came and those that went since this was last asked; `None`: it is none.
+    pub(crate) fn take_messages(&mut self) -> Option<(u64, u64)> {
+        self.line.take_messages()
+    }
+
     /// Tells the client that nothing was cut off. Before closing.
     pub(super) fn say_end(&mut self) {
         self.line.say_end();

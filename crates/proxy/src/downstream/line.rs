@@ -100,6 +100,14 @@ impl Line {
         }
     }
 
+    /// Messages of a call of gRPC, those that came and those that went since this was last asked; `None`: it is none.
+    pub(crate) fn take_messages(&mut self) -> Option<(u64, u64)> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Served(stream) => stream.take_messages(),
+        }
+    }
+
     /// The close will be a reset.
     pub(crate) fn reset_on_close(&mut self) {
         match self {

@@ -212,6 +212,7 @@ impl Exchange<'_> {
 
     /// Timers, and the client's end, which must not hide behind a body that the upstream does not take.
     pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.count_messages();
         self.poll_interrupt(cx).map(|interrupt| self.interrupted(interrupt))
     }
 

@@ -324,6 +324,7 @@ impl Exchange<'_> {
             received: self.head_length as u64 + self.body.decoder.content_bytes(),
             sent: self.down.sent() - sent,
         };
+        self.count_messages();
         self.count_measured(&measured);
     }
 

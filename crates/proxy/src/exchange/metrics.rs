@@ -1,4 +1,5 @@
-//! What Istio's metrics say of an exchange: one count when it is over, whatever ended it, retries included.
+//! What Istio's metrics say of an exchange: one count when it is over, whatever ended it, retries included. Messages of gRPC are counted
+//! while they pass, as a call may last for days.
 
 use super::Exchange;
 use crate::downstream::Downstream;
@@ -48,6 +49,21 @@ impl Exchange<'_> {
             sent: self.down.sent() - self.before.sent,
         };
         self.count_measured(&measured);
+    }
+
+    /// Counts the messages of a call of gRPC that passed since this was last done.
+    pub(super) fn count_messages(&mut self) {
+        if self.grpc
+            && let Some((came, went)) = self.down.take_messages()
+        {
+            let series = match self.account.destination() {
+                Some(cluster) => cluster.view.live.grpc_messages(),
+                None => &self.worker.shared.unrouted_messages,
+            };
+            let stats = series.shard(self.worker.index);
+            stats.istio_request_messages_total.add(came);
+            stats.istio_response_messages_total.add(went);
+        }
     }
 
     /// Counts what the account says.

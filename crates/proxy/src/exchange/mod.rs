@@ -282,6 +282,7 @@ impl<'c> Exchange<'c> {
         self.down.input.consume(used);
         self.down.now = self.now;
         let took = millis(self.now.saturating_since(self.account.started));
+        self.count_messages();
         self.count_request(took);
         let http = &self.down.stats().http;
         http.downstream_rq_active.dec();

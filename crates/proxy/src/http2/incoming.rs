@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use fuseboard_grpc::MessageCount;
 use fuseboard_http1::write;
 use h2::RecvStream;
 use http::HeaderMap;
@@ -22,6 +23,8 @@ pub(super) struct Incoming {
     taken: usize,
     data: Bytes,
     state: State,
+    /// Of a call of gRPC, where they are counted.
+    messages: Option<MessageCount>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +46,21 @@ impl Incoming {
             Body::None => State::Over,
             Body::Bare(_) | Body::Chunks => State::Data,
         };
-        Self { stream, body, text, taken: 0, data: Bytes::new(), state }
+        Self { stream, body, text, taken: 0, data: Bytes::new(), state, messages: None }
+    }
+
+    /// The same, and its messages are counted.
+    pub(super) fn counting_messages(self) -> Self {
+        Self { messages: Some(MessageCount::default()), ..self }
+    }
+
+    pub(super) const fn counts_messages(&self) -> bool {
+        self.messages.is_some()
+    }
+
+    /// Messages that came since this was last asked; `None`: they are not counted.
+    pub(super) fn take_messages(&mut self) -> Option<u64> {
+        self.messages.as_mut().map(MessageCount::take)
     }
 
     /// Whether all of the message was read.
@@ -132,6 +149,9 @@ impl Incoming {
         // An empty chunk would be the end.
         if data.is_empty() {
             return Ok(true);
+        }
+        if let Some(messages) = &mut self.messages {
+            messages.pass(&data);
         }
         match &mut self.body {
             Body::Chunks => {

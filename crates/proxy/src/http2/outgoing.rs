@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use fuseboard_grpc::MessageCount;
 use fuseboard_http1::{
     Awaiting, BodyDecoder, BodyFraming, Field, HeadScanner, Headers, Limits, ResponseHead, parse_response,
 };
@@ -96,13 +97,25 @@ pub(super) struct OutgoingBody {
     /// Content at the front of what is to be written that was unwrapped already.
     owed: usize,
     ended: bool,
+    /// Of a call of gRPC, where they are counted.
+    messages: Option<MessageCount>,
 }
 
 impl OutgoingBody {
     pub(super) const fn new(framing: BodyFraming) -> Self {
         let decoder = BodyDecoder::new(framing, LIMITS).keeping_trailers();
         let ended = decoder.is_complete();
-        Self { decoder, owed: 0, ended }
+        Self { decoder, owed: 0, ended, messages: None }
+    }
+
+    /// Its messages are counted from now on.
+    pub(super) fn count_messages(&mut self) {
+        self.messages = Some(MessageCount::default());
+    }
+
+    /// Messages that went since this was last asked; `None`: they are not counted.
+    pub(super) fn take_messages(&mut self) -> Option<u64> {
+        self.messages.as_mut().map(MessageCount::take)
     }
 
     /// Whether nothing more is to be sent.
@@ -157,6 +170,9 @@ impl OutgoingBody {
         let wanted = self.owed.min(bytes.len());
         let room = ready!(poll_room(cx, stream, wanted))?;
         let now = wanted.min(room);
+        if let Some(messages) = &mut self.messages {
+            messages.pass(&bytes[..now]);
+        }
         let mut used = now;
         self.owed -= now;
         if self.owed == 0 {

@@ -4,11 +4,11 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use fuseboard_grpc::{Code, encoded};
+use fuseboard_grpc::{Code, encoded, is_grpc};
 use fuseboard_http1::{Awaiting, BodyFraming, Headers, Method};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use super::incoming::Incoming;
@@ -36,8 +36,10 @@ impl ServedStream {
         let (parts, stream) = request.into_parts();
         let mut text = Vec::with_capacity(512);
         let body = heads::write_request(&parts, stream.is_end_stream(), &mut text);
+        let request = Incoming::new(stream, body, text);
+        let calls = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| is_grpc(kind.as_bytes()));
         Self {
-            request: Incoming::new(stream, body, text),
+            request: if calls { request.counting_messages() } else { request },
             awaiting: Awaiting::to(Method::of(parts.method.as_str().as_bytes())),
             answer: Answer::Head(respond, HeadCollector::for_responses()),
         }
@@ -79,7 +81,10 @@ impl ServedStream {
                     let head = |head: &[u8]| send_head(head, self.awaiting, respond);
                     let (taken, begun) = collector.take(rest, head)?;
                     used += taken;
-                    if let Some(Some((stream, body))) = begun {
+                    if let Some(Some((stream, mut body))) = begun {
+                        if self.request.counts_messages() {
+                            body.count_messages();
+                        }
                         self.answer = Answer::Body(stream, body);
                     }
                 }
@@ -91,6 +96,16 @@ impl ServedStream {
             }
         }
         Poll::Ready(Ok(used))
+    }
+
+    /// Messages of a call of gRPC, those that came and those that went since this was last asked; `None`: it is none.
+    pub(crate) fn take_messages(&mut self) -> Option<(u64, u64)> {
+        let came = self.request.take_messages()?;
+        let went = match &mut self.answer {
+            Answer::Head(..) => None,
+            Answer::Body(_, body) => body.take_messages(),
+        };
+        Some((came, went.unwrap_or_default()))
     }
 
     /// Ends the answer to a call of gRPC with this status. False: it has not begun, or is over.

@@ -35,7 +35,7 @@ use crate::clock;
 use crate::events::EventRing;
 use crate::fallback::LiveFallback;
 use crate::outlier_log::OutlierLog;
-use crate::stats::{ClusterBlock, ClusterStats, RequestSeries, TcpSeries};
+use crate::stats::{ClusterBlock, ClusterStats, MessageSeries, RequestSeries, TcpSeries};
 use crate::upstream::{ClosedBy, Pooled};
 
 /// What a sweep of outlier detection did.
@@ -57,6 +57,8 @@ pub struct LiveCluster {
     workers: usize,
     /// Made when the first TCP connection asks for it: most clusters have none.
     tcp_connections: OnceLock<Arc<TcpSeries>>,
+    /// Made when the first call of gRPC asks for it.
+    grpc_messages: OnceLock<Arc<MessageSeries>>,
     pub(crate) epoch: Arc<HealthEpoch>,
     /// Changes of the set of hosts; whoever applies snapshots counts.
     pub(crate) membership_changes: Counter,
@@ -88,6 +90,7 @@ impl LiveCluster {
             requests: Arc::new(RequestSeries::new(workers)),
             workers,
             tcp_connections: OnceLock::new(),
+            grpc_messages: OnceLock::new(),
             epoch: Arc::new(HealthEpoch::default()),
             membership_changes: Counter::default(),
             tiers: PerPriority { default: tier(Priority::Default), high: tier(Priority::High) },
@@ -101,6 +104,16 @@ impl LiveCluster {
             refused_ejections: Pace::default(),
             let_pass_by_gone: AtomicU64::new(0),
         }
+    }
+
+    /// Istio's counters of messages of gRPC, made now if nobody asked before.
+    pub(crate) fn grpc_messages(&self) -> &MessageSeries {
+        self.grpc_messages.get_or_init(|| Arc::new(MessageSeries::new(self.workers)))
+    }
+
+    /// The same, if anybody asked.
+    pub(crate) fn made_grpc_messages(&self) -> Option<&Arc<MessageSeries>> {
+        self.grpc_messages.get()
     }
 
     /// Istio's series of TCP connections, made now if nobody asked before.

@@ -19,7 +19,7 @@ use super::levels::{
 };
 use super::listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 use super::refused;
-use super::requests::{self, RequestSeries};
+use super::requests::{self, MessageSeries, RequestSeries};
 use super::server::{ClusterManagerStats, ListenerManagerStats, OwnServerStats, ServerStats};
 use super::ssl::{ClusterSslStats, ListenerSslStats};
 use super::tcp::{self, TcpSeries, TcpStats};
@@ -37,8 +37,12 @@ pub struct Observation {
     pub cluster_requests: Vec<Arc<RequestSeries>>,
     /// Istio's TCP series of `status.clusters`, in the same order; `None`: no connection ever came.
     pub cluster_connections: Vec<Option<Arc<TcpSeries>>>,
+    /// Istio's counters of messages to `status.clusters`, in the same order; `None`: no call of gRPC ever came.
+    pub cluster_messages: Vec<Option<Arc<MessageSeries>>>,
     /// Istio's series of requests that found no cluster.
     pub unrouted: Arc<RequestSeries>,
+    /// Istio's counters of messages of calls that found no cluster.
+    pub unrouted_messages: Arc<MessageSeries>,
     /// Whom the proxy works for.
     pub source: Source,
     /// What was read last is not all in force.
@@ -105,6 +109,12 @@ pub fn collect(observed: &Observation) -> Reading {
         requests::collect(&mut reading, &from, Some(&status.cluster), series);
     }
     requests::collect(&mut reading, &from, None, &observed.unrouted);
+    for (status, series) in observed.status.clusters.iter().zip(&observed.cluster_messages) {
+        if let Some(series) = series {
+            requests::collect_messages(&mut reading, &from, Some(&status.cluster), series);
+        }
+    }
+    requests::collect_messages(&mut reading, &from, None, &observed.unrouted_messages);
     for (status, series) in observed.status.clusters.iter().zip(&observed.cluster_connections) {
         if let Some(series) = series {
             tcp::collect(&mut reading, &from, &status.cluster, series);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_grpc::Code;
 use fuseboard_snapshot::Cluster;
-use fuseboard_stats::{Keyed, Label, Reading, Scope, stats};
+use fuseboard_stats::{Keyed, Label, Reading, Scope, Sharded, stats};
 
 use crate::options::Source;
 
@@ -28,8 +28,21 @@ stats! {
     }
 }
 
+stats! {
+    /// What one worker counts of messages of gRPC.
+    pub struct MessageStats in "istiocustom" {
+        /// Messages that callers sent.
+        istio_request_messages_total: Counter,
+        /// Messages that callers were sent.
+        istio_response_messages_total: Counter,
+    }
+}
+
 /// The series of one cluster.
 pub type RequestSeries = Keyed<RequestStats>;
+
+/// The messages of one cluster. Istio's counters of them know nothing of how a call ends, as they grow while it lasts.
+pub type MessageSeries = Sharded<MessageStats>;
 
 /// Stands where nothing is known.
 const UNKNOWN: &str = "unknown";
@@ -103,6 +116,22 @@ pub(super) fn collect(reading: &mut Reading, from: &From, to: Option<&Cluster>, 
         let scope = reading.scope(Scope::labelled("istiocustom", to.ended(key.map(Ending::of_key))));
         reading.block(scope, blocks.iter().copied());
     }
+}
+
+/// Adds the counters of messages of one cluster, or of calls that found none; nothing where there never was one.
+pub(super) fn collect_messages(
+    reading: &mut Reading,
+    from: &From,
+    to: Option<&Cluster>,
+    series: &MessageSeries,
+) {
+    if series.iter().next().is_none() {
+        return;
+    }
+    let To { mut labels, cluster, .. } = from.to(to);
+    labels.push(("cluster_name", cluster));
+    let scope = reading.scope(Scope::labelled("istiocustom", labels));
+    reading.block(scope, series.iter());
 }
 
 /// The labels of a proxy's own side, in Istio's order.

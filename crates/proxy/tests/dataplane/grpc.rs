@@ -233,3 +233,41 @@ async fn messages_go_both_ways_while_both_sides_talk() {
         assert!(settle(DEADLINE, idle).await);
     }
 }
+
+#[tokio::test]
+async fn messages_are_counted_while_a_call_lasts_and_by_no_other_request() {
+    for workers in WORKERS {
+        let rig = Rig::start(workers, &[echo().await], http2);
+        let counted = || {
+            let series = rig.series();
+            ["istio_request_messages_total", "istio_response_messages_total"]
+                .map(|name| series.samples(name).map(|sample| sample.value.to_string()).collect::<Vec<_>>())
+        };
+        let client = Client::connect(rig.address).await;
+        let other = Request::post("http://shop/").body(()).unwrap();
+        assert_eq!(client.ask(other, MESSAGE).await.unwrap().body, MESSAGE);
+        rig.until_idle().await;
+        assert_eq!(counted(), [[""; 0]; 2]);
+
+        // One and a part of what stands in front of the next one.
+        let all = MESSAGE.repeat(3);
+        let (first, rest) = all.split_at(MESSAGE.len() + 2);
+        let mut exchange = client.begin(call("Chat"), false).await;
+        exchange.send(first, false);
+        let (.., mut body) = exchange.head().await.unwrap();
+        assert!(settle(DEADLINE, || counted() == [["2"], ["2"]]).await, "it lasts: {:?}", counted());
+        exchange.send(rest, true);
+        let mut came = 0;
+        while let Some(part) = tokio::time::timeout(DEADLINE, body.data()).await.unwrap() {
+            came += part.unwrap().len();
+        }
+        assert_eq!(came, all.len());
+        assert!(settle(DEADLINE, || counted() == [["3"], ["3"]]).await, "{:?}", counted());
+
+        let series = rig.series();
+        let mut labels = series.samples("istio_request_messages_total").next().unwrap().labels.clone();
+        let whole = series.samples("istio_requests_total").next().unwrap();
+        labels.retain(|name, value| whole.labels.get(name) != Some(value));
+        assert!(labels.is_empty(), "not as those of requests: {labels:?}");
+    }
+}

@@ -10,7 +10,7 @@ use fuseboard_core::balance::{LbPolicy, NoneHealthy};
 use fuseboard_core::limit::{LimitView, Thresholds};
 use fuseboard_core::outlier::{ByOrigin, OutlierPolicy};
 use fuseboard_proxy::Source;
-use fuseboard_proxy::stats::{Observation, RequestSeries};
+use fuseboard_proxy::stats::{MessageSeries, Observation, RequestSeries};
 use fuseboard_snapshot::{
     Availability, Cluster, ConnectionPolicy, PerPriority, Provenance, ServiceName, Snapshot,
 };
@@ -89,6 +89,8 @@ pub(crate) fn proxy(clusters: Vec<ClusterStatus>) -> Observation {
         cluster_requests: clusters.iter().map(|_| Arc::new(RequestSeries::new(4))).collect(),
         cluster_connections: clusters.iter().map(|_| None).collect(),
         unrouted: Arc::new(RequestSeries::new(4)),
+        cluster_messages: Vec::new(),
+        unrouted_messages: Arc::new(MessageSeries::new(4)),
         source: Source::default(),
         rules_held_back: false,
         max_connections: 1000,
