@@ -1,5 +1,9 @@
 //! Every interleaving of small races for streams, on the code that ships.
-//! `RUSTFLAGS="--cfg loom" cargo test -p fuseboard-core --test loom_streams`
+//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=5 cargo test -p fuseboard-core --test loom_streams`
+//!
+//! With the bound it ends within a minute or two, and every schedule with at most five preemptions (switches that nobody had to
+//! wait for) was tried. Without it most of the tests end as well; an idle connection that is taken or used, and one for another host,
+//! have too many schedules.
 #![cfg(loom)]
 // a panic is how a test fails
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
