@@ -90,6 +90,11 @@ impl Certificate {
         Ok(Self { der, facts: Arc::new(facts) })
     }
 
+    /// All certificates of a text of PEM, of which there must be one at least.
+    pub fn read_all(text: &[u8]) -> Result<Vec<Self>, MaterialError> {
+        certificates(text)
+    }
+
     /// Its bytes.
     pub const fn der(&self) -> &CertificateDer<'static> {
         &self.der

@@ -1,7 +1,5 @@
 //! A cluster in the shape of Envoy's `Cluster` message. Fields at their protobuf default are absent.
 
-use std::time::Duration;
-
 use fuseboard_core::balance::LbPolicy;
 use fuseboard_core::limit::Thresholds;
 use fuseboard_core::outlier::OutlierPolicy;
@@ -9,6 +7,7 @@ use fuseboard_snapshot::{Cluster, Http2Ping, ResourceRef, TcpKeepalive, Upstream
 use serde::Serialize;
 
 use super::endpoints::Assignment;
+use super::proto_duration;
 use crate::clusters::{CircuitBreakers, is_false};
 use crate::status::ClusterStatus;
 
@@ -319,19 +318,10 @@ const fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
-/// Protobuf's JSON of a duration: seconds with 0, 3, 6 or 9 decimals.
-fn proto_duration(duration: Duration) -> String {
-    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-    match nanos {
-        0 => format!("{seconds}s"),
-        n if n % 1_000_000 == 0 => format!("{seconds}.{:03}s", n / 1_000_000),
-        n if n % 1_000 == 0 => format!("{seconds}.{:06}s", n / 1_000),
-        n => format!("{seconds}.{n:09}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

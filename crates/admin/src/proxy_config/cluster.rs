@@ -1,7 +1,7 @@
 //! `proxy-config cluster`: the clusters of a config dump.
 
 use super::dump::{Dump, DumpError, order, parts};
-use super::{Tree, table};
+use super::{Tree, rule_of, table};
 
 const HEADING: [&str; 6] = ["SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"];
 
@@ -73,7 +73,7 @@ fn line(cluster: &Tree) -> Vec<String> {
     let name = cluster.text(&["name"]);
     let or = |text: &str, absent: &str| if text.is_empty() { absent.to_owned() } else { text.to_owned() };
     let discovery = or(cluster.text(&["type"]), "STATIC");
-    let rule = rule(cluster);
+    let rule = rule_of(cluster);
     let (host, port, subset, direction) = match parts(name) {
         Some((direction, port, subset, host)) => {
             (host, port.parse::<u64>().unwrap_or_default().to_string(), or(subset, "-"), direction)
@@ -81,19 +81,4 @@ fn line(cluster: &Tree) -> Vec<String> {
         None => (name, "-".to_owned(), "-".to_owned(), "-"),
     };
     vec![host.to_owned(), port, subset, direction.to_owned(), discovery, rule]
-}
-
-/// `NAME.NAMESPACE` of the rule that istiod noted in the cluster's metadata; empty where there is none.
-fn rule(cluster: &Tree) -> String {
-    let path = cluster.text(&["metadata", "filter_metadata", "istio", "config"]);
-    if path.is_empty() {
-        return String::new();
-    }
-    let pieces: Vec<&str> = path.split('/').collect();
-    match pieces.as_slice() {
-        ["", "apis", "networking.istio.io", _, "namespaces", namespace, _, name] => {
-            format!("{name}.{namespace}")
-        }
-        _ => "<unknown>".to_owned(),
-    }
 }

@@ -25,6 +25,12 @@ pub enum DumpError {
     /// istioctl's words for a dump without clusters.
     #[error("no clusters found")]
     NoClusters,
+    /// A config dump without listeners.
+    #[error("no listeners found")]
+    NoListeners,
+    /// A config dump without routes.
+    #[error("no routes found")]
+    NoRoutes,
     /// A config dump of which the endpoints were not asked for.
     #[error("no endpoints in this config dump; ask for them: /config_dump?include_eds")]
     NoEndpoints,
@@ -55,6 +61,25 @@ impl Dump {
             Self::Clusters(_) => &[],
         };
         configs.iter().filter(move |section| section.text(&["@type"]).rsplit('.').next() == Some(kind))
+    }
+}
+
+impl Dump {
+    /// The resources of one section: `field` of the entries of `lists`, or of what is in force of them.
+    pub(super) fn resources<'a>(
+        &'a self,
+        section: &'a str,
+        lists: [&'a str; 2],
+        field: &'a str,
+    ) -> Result<Vec<&'a Tree>, DumpError> {
+        if matches!(self, Self::Clusters(_)) {
+            return Err(DumpError::NotSettings);
+        }
+        let entries = self
+            .sections(section)
+            .flat_map(|section| lists.into_iter().flat_map(|list| section.items(&[list])));
+        let of_entry = |entry: &'a Tree| entry.field(field).or_else(|| entry.at(&["active_state", field]));
+        Ok(entries.filter_map(of_entry).collect())
     }
 }
 

@@ -27,9 +27,34 @@ pub enum Tree {
 const KEYED_BY_DATA: [&str; 3] =
     ["typed_extension_protocol_options", "typed_filter_metadata", "typed_per_filter_config"];
 /// Fields in which nothing is a message.
-const ALL_DATA: [&str; 2] = ["filter_metadata", "match"];
+const ALL_DATA: [&str; 1] = ["filter_metadata"];
+/// The field of a cluster whose entries match data: `match`, which elsewhere is a message.
+const MATCHES: &str = "transport_socket_matches";
+
+impl From<&str> for Tree {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Tree {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Tree {
+    fn from(number: u64) -> Self {
+        Self::Number(number.into())
+    }
+}
 
 impl Tree {
+    /// An object with these fields, in this order.
+    pub(crate) fn of(fields: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
+        Self::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
     /// The field called `name` in snake case; other writers of the same message spell it in camel case.
     pub fn field(&self, name: &str) -> Option<&Self> {
         let Self::Map(fields) = self else { return None };
@@ -91,12 +116,20 @@ impl Tree {
 fn renamed((key, value): (String, Tree)) -> (String, Tree) {
     let value = match value {
         data if ALL_DATA.contains(&key.as_str()) => data,
+        Tree::List(entries) if key == MATCHES => Tree::List(entries.into_iter().map(matched).collect()),
         Tree::Map(entries) if KEYED_BY_DATA.contains(&key.as_str()) => {
             Tree::Map(entries.into_iter().map(|(key, value)| (key, value.into_camel_case())).collect())
         }
         value => value.into_camel_case(),
     };
     (camel(&key), value)
+}
+
+fn matched(entry: Tree) -> Tree {
+    let Tree::Map(fields) = entry else { return entry };
+    let field =
+        |(key, value): (String, Tree)| if key == "match" { (key, value) } else { renamed((key, value)) };
+    Tree::Map(fields.into_iter().map(field).collect())
 }
 
 /// `lb_policy` to `lbPolicy`; `@type` stays.

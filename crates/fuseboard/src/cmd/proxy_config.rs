@@ -4,13 +4,16 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueHint};
 use fuseboard_admin::AdminClient;
 use fuseboard_admin::instance::RuntimeDirectory;
 use fuseboard_admin::logging::Level;
-use fuseboard_admin::proxy_config::{ClusterFilter, Dump, DumpError, EndpointFilter, Tree};
+use fuseboard_admin::proxy_config::{
+    ClusterFilter, Dump, DumpError, EndpointFilter, ListenerFilter, RouteFilter, Tree,
+};
 
 use crate::asking::{self, Target};
 use crate::exit::{Exit, Failure, Outcome};
@@ -20,11 +23,12 @@ const CONFIG: &str = "/config_dump";
 const CONFIG_AND_ENDPOINTS: &str = "/config_dump?include_eds";
 const CLUSTERS: &str = "/clusters?format=json";
 
-/// Show the clusters, endpoints and log levels of a proxy, as istioctl does
+/// Show what a proxy runs, and its log levels, as istioctl does
 #[derive(Args)]
 #[command(after_help = "Examples:
   fuseboard proxy-config cluster --fqdn httpbin
   fuseboard pc endpoint --status unhealthy
+  fuseboard pc listener --port 15001
   # of a real Envoy, from a file
   curl -s 'localhost:15000/config_dump?include_eds' > envoy.json
   fuseboard proxy-config cluster --file envoy.json -o json")]
@@ -61,15 +65,50 @@ OUTLIER CHECK is FAILED while the endpoint is ejected. --file takes what
 localities instead of ejections."
     )]
     Endpoint(Endpoints),
-    /// Clusters and endpoints, or the whole config dump with -o json
+    /// Addresses that are listened on, and where what comes there goes
+    #[command(
+        visible_aliases = ["listeners", "l"],
+        after_help = "Examples:
+  fuseboard proxy-config listener
+  fuseboard proxy-config listener --port 15001 -o json
+  fuseboard proxy-config listener --type TCP
+  fuseboard proxy-config listener --file envoy.json
+
+MATCH says what a connection must be; of several lines the last one takes the
+others. DESTINATION is a table of `proxy-config route`, or a cluster."
+    )]
+    Listener(Listeners),
+    /// Which hosts lead to which service
+    #[command(
+        visible_aliases = ["routes", "r"],
+        after_help = "Examples:
+  fuseboard proxy-config route
+  fuseboard proxy-config route --name 80
+  fuseboard proxy-config route -o json
+  fuseboard proxy-config route --file envoy.json
+
+-o json has time-outs and retries, and the cluster that each route leads to."
+    )]
+    Route(Routes),
+    /// Certificates that are shown and trusted, and until when
+    #[command(
+        visible_aliases = ["secrets", "s"],
+        after_help = "Examples:
+  fuseboard proxy-config secret
+  fuseboard proxy-config secret -o json
+  fuseboard proxy-config secret --file envoy.json
+
+A private key is never shown, whatever the format. `fuseboard admin request GET
+certs` has the names that certificates are for."
+    )]
+    Secret(Secrets),
+    /// Tables of everything but the log, or the whole config dump with -o json
     #[command(
         visible_alias = "a",
         after_help = "Examples:
   fuseboard proxy-config all
   fuseboard proxy-config all -o json > dump.json
-  fuseboard proxy-config all --file dump.json
-
-Listeners, routes and secrets have no table here."
+  fuseboard proxy-config all --file dump.json"
     )]
     All(All),
     /// Levels of the proxy's log, shown or changed while it runs
@@ -155,6 +194,36 @@ struct Endpoints {
 }
 
 #[derive(Args)]
+struct Listeners {
+    #[command(flatten)]
+    source: Source,
+    /// Only this address
+    #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
+    address: String,
+    /// Only this port
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Only this kind: HTTP, TCP or HTTP+TCP
+    #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
+    kind: String,
+}
+
+#[derive(Args)]
+struct Routes {
+    #[command(flatten)]
+    source: Source,
+    /// Only the table of this name
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    name: String,
+}
+
+#[derive(Args)]
+struct Secrets {
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Args)]
 struct All {
     #[command(flatten)]
     source: Source,
@@ -185,6 +254,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         What::Log(asked) => log(asked),
         What::Cluster(asked) => clusters(asked),
         What::Endpoint(asked) => endpoints(asked),
+        What::Listener(asked) => listeners(asked),
+        What::Route(asked) => routes(asked),
+        What::Secret(asked) => secrets(asked),
         What::All(asked) => all(asked),
     }
 }
@@ -220,6 +292,22 @@ fn endpoints(asked: &Endpoints) -> Outcome {
     asked.source.print(&settings)
 }
 
+fn listeners(asked: &Listeners) -> Outcome {
+    let filter =
+        ListenerFilter { address: asked.address.clone(), port: asked.port, kind: asked.kind.clone() };
+    let table = |dump: &Dump| dump.listener_table(&filter);
+    asked.source.show(table, |dump| dump.listener_settings(&filter))
+}
+
+fn routes(asked: &Routes) -> Outcome {
+    let filter = RouteFilter { name: asked.name.clone() };
+    asked.source.show(|dump| dump.route_table(&filter), |dump| dump.route_settings(&filter))
+}
+
+fn secrets(asked: &Secrets) -> Outcome {
+    asked.source.show(|dump| dump.secret_table(SystemTime::now()), Dump::secret_settings)
+}
+
 fn all(asked: &All) -> Outcome {
     let page = asked.source.page(CONFIG_AND_ENDPOINTS)?;
     match &page.dump {
@@ -232,7 +320,16 @@ fn all(asked: &All) -> Outcome {
         page.dump.cluster_table(&asked.filter.with_port(asked.port)).map_err(|error| page.unusable(error))?;
     let endpoints =
         page.dump.endpoint_table(&of_endpoints, "endpoint/").map_err(|error| page.unusable(error))?;
-    output::out_raw(&format!("{clusters}\n{endpoints}"));
+    let of_listeners =
+        ListenerFilter { address: asked.address.clone(), port: asked.port, ..ListenerFilter::default() };
+    // A dump may have been kept of clusters and endpoints only.
+    let others = [
+        page.dump.listener_table(&of_listeners),
+        page.dump.route_table(&RouteFilter::default()),
+        page.dump.secret_table(SystemTime::now()),
+    ];
+    let tables = [clusters].into_iter().chain(others.into_iter().flatten()).chain([endpoints]);
+    output::out_raw(&tables.collect::<Vec<_>>().join("\n"));
     Ok(Exit::Ok)
 }
 
@@ -338,6 +435,20 @@ impl Source {
         let text = text.map_err(|error| unreadable(file, error))?;
         let dump = Dump::parse(&text).map_err(|error| unreadable(file, error))?;
         Ok(Page { dump, file: Some(file.clone()) })
+    }
+
+    /// What there is of a config dump, in the format that was asked for.
+    fn show(
+        &self,
+        table: impl FnOnce(&Dump) -> Result<String, DumpError>,
+        settings: impl FnOnce(&Dump) -> Result<Tree, DumpError>,
+    ) -> Outcome {
+        let page = self.page(CONFIG)?;
+        if self.output == "short" {
+            output::out_raw(&table(&page.dump).map_err(|error| page.unusable(error))?);
+            return Ok(Exit::Ok);
+        }
+        self.print(&settings(&page.dump).map_err(|error| page.unusable(error))?)
     }
 
     fn print(&self, tree: &Tree) -> Outcome {

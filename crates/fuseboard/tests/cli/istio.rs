@@ -22,6 +22,16 @@ async fn its_tables_show_the_running_proxy_and_what_is_ejected_now() {
          httpbin.default.svc.cluster.local     8000     -          outbound      STATIC     httpbin.default\n",
         "{clusters:?}"
     );
+    let listeners = home.said(home.command(&istioctl, "pc listener")).await.out;
+    let line = format!("\n127.0.0.1 {} ALL   Route: ", proxy.listen.port());
+    assert!(listeners.starts_with("ADDRESSES PORT  MATCH DESTINATION\n127"), "{listeners}");
+    assert!(listeners.contains(&line), "{listeners}");
+    let table = listeners.trim_end().rsplit(' ').next().unwrap();
+    let routes = home.fuseboard(&format!("pc r --name {table}")).await.out;
+    assert!(routes.contains("httpbin, httpbin.default"), "{routes}");
+    let json = home.fuseboard("proxy-config route -o json").await.out;
+    assert!(json.contains("\"cluster\": \"outbound|8000||httpbin.default.svc.cluster.local\""), "{json}");
+    assert_eq!(home.fuseboard("pc secret").await.out, "No secret items to show.\n");
     let endpoints = home.fuseboard(&format!("pc ep {}", proxy.admin)).await;
     let line = |check: &str| {
         format!("{address}     HEALTHY     {check}     outbound|8000||httpbin.default.svc.cluster.local\n")

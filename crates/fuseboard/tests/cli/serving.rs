@@ -179,6 +179,8 @@ async fn replaced_certificates_are_shown_to_new_connections_once_noticed_or_at_h
         }
         home.until("admin request GET certs", "live/b.test.crt").await;
         home.until("admin request GET certs", "\"serial_number\": \"12\"").await;
+        let secrets = home.fuseboard("proxy-config secret").await.out;
+        assert!(secrets.contains("Cert Chain     ACTIVE     true           12 "), "{secrets}");
         assert!(call(&after_it, "a.test").await.is_some() && call(&after_it, "b.test").await.is_some());
         assert!(call(&before, "a.test").await.is_none(), "the old one is shown to nobody any more");
         assert_eq!(old.get("a.test", "/").await.text(), "served", "{hangup}");
