@@ -5,7 +5,7 @@ use fuseboard_core::Rng;
 /// How many requests an origin treats badly, and how.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Of a hundred requests.
+    /// Of a hundred requests, and a third of that of connections.
     pub percent: u32,
     /// Some of those are never answered.
     pub silence: bool,
@@ -36,6 +36,11 @@ pub(crate) enum End {
 }
 
 impl Faults {
+    /// Whether a connection is accepted and then closed at once.
+    pub(crate) fn turn_away(self, rng: &mut Rng) -> bool {
+        self.percent > 0 && rng.below(300) < self.percent
+    }
+
     pub(crate) fn draw(self, rng: &mut Rng) -> Treatment {
         if self.percent == 0 || rng.below(100) >= self.percent {
             return Treatment::Answer;
@@ -70,6 +75,12 @@ mod tests {
             }
         }
         assert!(drawn.contains(&Treatment::Silence));
+        let mut rng = Rng::new(2);
+        let turned = |percent, rng: &mut Rng| {
+            (0..3_000).filter(|_| Faults { percent, silence: false }.turn_away(rng)).count()
+        };
+        assert!((100..200).contains(&turned(15, &mut rng)));
+        assert_eq!(turned(0, &mut rng), 0);
         assert!(!draw(Faults { percent: 50, silence: false }).contains(&Treatment::Silence));
     }
 }

@@ -209,7 +209,11 @@ async fn accept(listener: StdListener, host: usize, inside: &Arc<Inside>, rng: &
             continue;
         }
         let stream = Arc::new(stream);
+        let turned_away = inside.options.faults.turn_away(rng);
         let open = inside.ledger.opened(Connection { stream: Arc::clone(&stream), peer, local });
+        if turned_away {
+            continue;
+        }
         let (inside, rng) = (Arc::clone(inside), Rng::new(rng.next_u64()));
         tokio::spawn(async move {
             let mut alive = inside.alive[host].subscribe();

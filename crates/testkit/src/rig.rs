@@ -43,6 +43,10 @@ pub struct Counters {
     pub ejections: u64,
     /// `upstream_rq_resent`
     pub resent: u64,
+    /// `upstream_cx_connect_fail`
+    pub connect_fails: u64,
+    /// `upstream_rq_timeout`
+    pub timeouts: u64,
     /// `istio_requests_total`, however they ended
     pub ended: u64,
     /// `rq_total` of all hosts
@@ -139,6 +143,8 @@ impl Rig {
             counters.active_overflow += block.stats.upstream_rq_active_overflow.get();
             counters.cx_overflow += block.stats.upstream_cx_overflow.get();
             counters.cx_total += block.stats.upstream_cx_total.get();
+            counters.connect_fails += block.stats.upstream_cx_connect_fail.get();
+            counters.timeouts += block.stats.upstream_rq_timeout.get();
             counters.resent += block.own.upstream_rq_resent.get();
             counters.ejections += block.outlier.ejections_enforced_total.get();
         }

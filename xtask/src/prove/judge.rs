@@ -48,9 +48,10 @@ pub(super) fn judge(repeatable: bool, seen: Seen, runs: &[Run]) -> Option<String
     if n > most(repeatable) {
         return Some(format!("ran {n} times"));
     }
-    // Each time that it is sent it says which time that is.
-    if let Some(run) = runs.iter().find(|run| !(1..=2).contains(&run.attempt)) {
-        return Some(format!("ran as try {}", run.attempt));
+    // Each time that it is sent it says which time that is. Those of which a host says that it has not looked at them (GOAWAY) are no runs, and
+    // there may be any number of them in between.
+    if runs.iter().any(|run| run.attempt == 0) {
+        return Some("ran without a number".to_owned());
     }
     if n == 2 && runs[0].attempt == runs[1].attempt {
         return Some(format!("ran twice as try {}", runs[0].attempt));
@@ -158,10 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_a_second_time_says_so_and_there_is_no_third() {
+    fn each_run_has_a_number_of_its_own() {
         assert_eq!(judge(false, Seen::Answered, &[AGAIN]), None, "the first time nobody read it");
         assert!(judge(true, Seen::Answered, &[BEGUN, DONE]).is_some());
-        assert!(judge(true, Seen::Answered, &[Run { attempt: 3, answered: true }]).is_some());
+        let third = Run { attempt: 3, answered: true };
+        assert_eq!(judge(true, Seen::Answered, &[BEGUN, third]), None, "nobody looked at the second");
+        assert!(judge(true, Seen::Answered, &[Run { attempt: 0, answered: true }]).is_some());
     }
 
     #[test]
