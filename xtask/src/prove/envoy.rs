@@ -18,8 +18,8 @@ use super::setup::{Before, Setup};
 use crate::process::{self, Server};
 use crate::{peers, repository};
 
-/// For what happens at once where it happens.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For what happens at once where it happens. What Envoy has refused by then is counted whether or not the rest has come to a host.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Requests that Envoy has taken may still be on their way to a host.
 const REST: Duration = Duration::from_millis(15);
