@@ -13,7 +13,7 @@ use fuseboard_core::outcome::Outcome;
 use fuseboard_core::pool::{Checkout, Found};
 use fuseboard_tls::ClientContext;
 
-use super::breaker::Checked;
+use super::breaker::{Checked, Picked};
 use super::held::Held;
 use super::retry::Retries;
 use super::route::Routed;
@@ -72,7 +72,7 @@ impl Exchange<'_> {
         (slot, checked): (Slot<'_>, Checked),
         retries: &mut Retries<'_>,
     ) -> Option<Tried> {
-        let (index, of_host) = match self.pick(cluster, retries) {
+        let Picked { index, panic, guard: of_host } = match self.pick(cluster, retries) {
             Ok(picked) => picked,
             Err(ended) => return Some(Tried::Ended(ended)),
         };
@@ -85,6 +85,9 @@ impl Exchange<'_> {
         retries.note_host(host.key);
         self.account.host(host);
         let mut held = Held::new(&worker, cluster, host, tier, slot, guard);
+        if panic {
+            held.chosen_in_panic();
+        }
         if let Some(timeout) = routed.try_timeout() {
             self.account.try_timeout = Some(timeout);
             self.down.timers.arm(Timer::Try, self.now + timeout);

@@ -36,8 +36,14 @@ pub(super) fn check_retry(cluster: &WorkerCluster, now: Instant) -> Result<Check
     check(cluster, now)
 }
 
-/// A host for a try, with what its own breaker let the try through with.
-pub(super) type Picked<'t> = (usize, Option<Guard<'t>>);
+/// A host for a try.
+pub(super) struct Picked<'t> {
+    pub(super) index: usize,
+    /// All hosts were candidates, healthy or not.
+    pub(super) panic: bool,
+    /// What its own breaker let the try through with.
+    pub(super) guard: Option<Guard<'t>>,
+}
 
 impl Exchange<'_> {
     /// Whether a try may be sent: with a slot and a host at hand, but before anybody counts it. Another breaker than the one that was
@@ -71,7 +77,7 @@ impl Exchange<'_> {
         let hosts = &cluster.view.hosts;
         let tried = |index: usize| hosts.get(index).is_some_and(|host| retries.was_tried(host.key));
         match pick(&self.worker, cluster, tried, retries.host_attempts(), self.now) {
-            Taken::Host { index, ticket, .. } => Ok((index, ticket)),
+            Taken::Host { index, panic, ticket } => Ok(Picked { index, panic, guard: ticket }),
             Taken::Refused(refusal) => Err(self.nobody(cluster, Some(refusal))),
             Taken::NoneHealthy { .. } => Err(self.nobody(cluster, None)),
         }

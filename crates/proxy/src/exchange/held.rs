@@ -27,6 +27,8 @@ pub(crate) struct Held<'t> {
     guard: Option<Guard<'t>>,
     /// The breaker of the host itself.
     endpoint: Option<&'t LiveBreaker>,
+    /// The host was out when it was chosen, as too few are left.
+    in_panic: bool,
     slot: Option<Slot<'t>>,
 }
 
@@ -53,8 +55,14 @@ impl<'t> Held<'t> {
             ticket: Some(host.monitor.begin()),
             guard,
             endpoint: endpoint.filter(|breaker| breaker.host().is_some()),
+            in_panic: false,
             slot: Some(slot),
         }
+    }
+
+    /// All hosts were candidates, those that are out too. Connections to one of these are worth keeping, as long as that is so.
+    pub(crate) fn chosen_in_panic(&mut self) {
+        self.in_panic = self.host.monitor.is_ejected();
     }
 
     /// Tells the breaker and the host's health what became of the try; only the first outcome counts.
@@ -170,6 +178,7 @@ impl<'t> Held<'t> {
     /// The stream is at another host than the one that was picked.
     pub(super) fn go_to(&mut self, host: &'t Arc<Host>) {
         self.host = host;
+        self.in_panic = false;
         self.active = Some(host.load.begin());
         self.ticket = Some(host.monitor.begin());
     }
@@ -177,7 +186,8 @@ impl<'t> Held<'t> {
     /// Whether connections to its host are kept: not to hosts that were ejected, shut off or removed meanwhile, nor for clusters
     /// that are gone.
     fn is_wanted(&self, now: Instant) -> bool {
-        let ejected = self.cluster.view.config.outlier.is_some() && self.host.monitor.is_ejected();
+        let has_detector = self.cluster.view.config.outlier.is_some();
+        let ejected = has_detector && !self.in_panic && self.host.monitor.is_ejected();
         let shut = self.endpoint.is_some_and(|breaker| breaker.is_shut(now));
         !(ejected || shut || self.host.is_gone() || self.worker.is_draining())
     }

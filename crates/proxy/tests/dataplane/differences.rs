@@ -112,6 +112,31 @@ async fn in_panic_an_ejected_host_is_better_than_none() {
     }
 }
 
+#[tokio::test]
+async fn in_panic_a_connection_to_an_ejected_host_is_used_again() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::in_order([
+            Behaviour::answer(&Reply::status(500)),
+            Behaviour::answer(&Reply::ok("better")),
+        ]))
+        .await;
+        let mut rig = Rig::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.outlier = Some(touchy());
+            draft.cluster.none_healthy = NoneHealthy::Spread;
+        });
+        let mut client = rig.client().await;
+        assert_eq!(client.get("a", "/").await.status, 500);
+        upstream.until(|counts| counts.open == 0).await;
+        for _ in 0..3 {
+            assert_eq!(client.get("a", "/").await.text(), "better");
+        }
+        assert_eq!(upstream.counts().accepted, 2, "the first went with the ejection");
+        // No longer asked, it is closed like any other that nobody uses.
+        rig.apply(|draft| draft.cluster.connection.idle_timeout = Some(Duration::from_millis(1)));
+        upstream.until(|counts| counts.open == 0).await;
+    }
+}
+
 /// All ejected, and half of them under a percentage that is above a half: the answer, who was contacted, what was counted.
 #[tokio::test]
 async fn p10_while_nobody_is_healthy_the_policy_says_what_happens() {

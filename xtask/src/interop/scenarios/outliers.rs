@@ -136,10 +136,6 @@ pub(super) const ALL: &[Scenario] = &[
         cluster: r#"{"common_lb_config": {"healthy_panic_threshold": {"value": 50}}, "outlier_detection": {"consecutive_5xx": 1,
             "enforcing_consecutive_5xx": 100, "max_ejection_percent": 100}}"#,
         steps: &[FAIL, OUT, Get("/ok"), Get("/ok")],
-        known: &[(
-            "cluster.upstream_cx_",
-            "a host that is used although it is ejected gets a connection for each request",
-        )],
         ..PLAIN
     },
     Scenario {
