@@ -32,6 +32,9 @@ pub enum HeadError {
     /// 3.2).
     #[error("invalid request target")]
     Target,
+    /// An absolute target without a host, or with a malformed one (RFC 9110 section 4.2).
+    #[error("invalid host in the request target")]
+    TargetHost,
     /// No `HTTP/x.y` where the version belongs, or extra words in the request line (RFC 9112 section 2.3).
     #[error("invalid version")]
     Version,
@@ -57,7 +60,7 @@ pub enum HeadError {
     /// More than one `Host` (RFC 9112 section 3.2).
     #[error("repeated host header")]
     RepeatedHost,
-    /// `Host`, or the authority of the target, is no `uri-host [ ":" port ]` (RFC 9112 section 3.2).
+    /// `Host` is no `uri-host [ ":" port ]` (RFC 9112 section 3.2).
     #[error("invalid host")]
     InvalidHost,
     /// `Host` names another authority than the target does.
@@ -121,7 +124,8 @@ impl HeadError {
         match self {
             Self::TooLarge => "http1.headers_too_large",
             Self::TooManyFields => "http1.too_many_headers",
-            Self::Target => "http1.invalid_url",
+            Self::TargetHost => "http1.invalid_url",
+            Self::InvalidHost => "http.invalid_authority",
             Self::FieldValue => "http1.invalid_characters",
             Self::Lookalike => "http1.unexpected_underscore",
             Self::MissingHost => "missing_host_header",

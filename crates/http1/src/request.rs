@@ -154,7 +154,7 @@ impl<'a> Target<'a> {
         let rest = &text[scheme_end + 3..];
         let path_start = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
         let (authority, path_and_query) = rest.split_at(path_start);
-        Authority::parse(authority).ok_or(HeadError::InvalidHost)?;
+        Authority::parse(authority).ok_or(HeadError::TargetHost)?;
         Ok(Self {
             text,
             form: TargetForm::Absolute,
@@ -182,7 +182,7 @@ impl<'a> Target<'a> {
         if self.authority.is_empty() {
             return Ok(Some(host));
         }
-        let target = Authority::parse(self.authority).ok_or(HeadError::InvalidHost)?;
+        let target = Authority::parse(self.authority).ok_or(HeadError::TargetHost)?;
         if target.is_same(&named, self.default_port) {
             Ok(Some(self.authority))
         } else {
@@ -239,11 +239,12 @@ fn fault(error: httparse::Error, text: &[u8]) -> HeadError {
         httparse::Error::Version => version_fault(text),
         httparse::Error::Token | httparse::Error::Status => {
             let line = text.split(|b| *b == b'\n').next().unwrap_or_default();
-            // The method is the first word; what follows its space is the target.
-            if memchr::memchr(b' ', line).is_some_and(|end| is_token(&line[..end])) {
-                HeadError::Target
-            } else {
-                HeadError::Method
+            // The method is the first word; what follows its space is the target, and then there is a version.
+            match memchr::memchr(b' ', line) {
+                Some(end) if !is_token(&line[..end]) => HeadError::Method,
+                Some(end) if !line[end + 1..].contains(&b' ') => HeadError::Version,
+                Some(_) => HeadError::Target,
+                None => HeadError::Method,
             }
         }
     }

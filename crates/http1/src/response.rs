@@ -39,6 +39,8 @@ pub struct ResponseSummary {
     /// Whether the connection may carry another request once this message is complete. Never with
     /// `UntilClose`, nor after a switch of protocols.
     pub keep_alive: bool,
+    /// The sender says that it closes, by a field or by its version; an answer that ends with its connection need not.
+    pub says_close: bool,
     /// What follows the head is no longer HTTP/1: 101, or a 2xx to CONNECT.
     pub tunnel: bool,
     reason: Span,
@@ -85,11 +87,13 @@ pub fn parse_response<'a>(
     let facts = collect(head, response.headers, headers)?;
     let tunnel = switches(&facts, status, version, awaiting)?;
     let framing = response_framing(&facts, status, version, awaiting.method)?;
+    let says_close = !facts.persists(version);
     let summary = ResponseSummary {
         status,
         version,
         framing,
-        keep_alive: facts.persists(version) && framing != BodyFraming::UntilClose && !tunnel,
+        says_close,
+        keep_alive: !says_close && framing != BodyFraming::UntilClose && !tunnel,
         tunnel,
         reason: Span::of(reason(head), head),
     };

@@ -111,8 +111,8 @@ fn other_targets_are_refused() {
         assert_eq!(error(&head), HeadError::Target, "{target}");
     }
     // RFC 9110 section 4.2.4: user information in a target is an error.
-    assert_eq!(error("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"), HeadError::InvalidHost);
-    assert_eq!(error("GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n"), HeadError::InvalidHost);
+    assert_eq!(error("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"), HeadError::TargetHost);
+    assert_eq!(error("GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n"), HeadError::TargetHost);
 }
 
 /// RFC 9112 section 3.2: 400 for an HTTP/1.1 request without `Host`, with two, or with an invalid one.
@@ -403,10 +403,10 @@ fn request_lines_are_three_words() {
     assert_eq!(line("GET  / HTTP/1.1"), HeadError::Target);
     assert_eq!(line("GET /a b HTTP/1.1"), HeadError::Version);
     assert_eq!(line("GET / HTTP/1.1 "), HeadError::LineEnding);
-    assert_eq!(line("GET /\tHTTP/1.1"), HeadError::Target);
+    assert_eq!(line("GET /\tHTTP/1.1"), HeadError::Version);
     assert_eq!(line("GET\t/ HTTP/1.1"), HeadError::Method);
     assert_eq!(line("G(T / HTTP/1.1"), HeadError::Method);
-    assert_eq!(line("GET /"), HeadError::Target);
+    assert_eq!(line("GET /"), HeadError::Version);
     assert_eq!(line("GET / HTTP/1.2"), HeadError::UnsupportedVersion);
     assert_eq!(line("GET / HTTP/2.0"), HeadError::UnsupportedVersion);
     assert_eq!(line("GET / HTTP/0.9"), HeadError::UnsupportedVersion);

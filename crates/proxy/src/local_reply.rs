@@ -4,6 +4,7 @@
 use fuseboard_core::FailureKind;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_grpc::Code;
+use fuseboard_http1::HeadError;
 
 /// Why an exchange ended without an answer of the upstream, or its answer was broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,8 @@ pub enum Cause {
     ConnectLocal,
     /// The host closed the connection before its answer's head.
     ConnectionTermination,
+    /// The host closed the connection inside its answer's head.
+    CutInHead,
     /// The host gave the stream up before its answer's head.
     RemoteReset,
     /// The host refused the stream, and has not looked at the request.
@@ -56,8 +59,12 @@ pub enum Cause {
     TryTimeout,
     /// The stream has lasted as long as it may.
     MaxDuration,
-    /// The host closed the connection inside its answer's body.
+    /// The stream's connection ended inside its answer's body, or TLS did without a word.
     TerminatedInBody,
+    /// The host closed the connection inside its answer's body.
+    CutInBody,
+    /// The host gave the stream up inside its answer's body.
+    RemoteResetInBody,
     /// The host broke the framing inside its answer's body.
     ProtocolErrorInBody,
     /// The route's time is up inside the answer's body.
@@ -66,6 +73,8 @@ pub enum Cause {
     MaxDurationInBody,
     /// The request's head is malformed or ambiguous.
     BadRequest,
+    /// The request does not say for which host it is.
+    NoHost,
     /// The request's head is too large.
     HeadTooLarge,
     /// A transfer coding that we do not have.
@@ -162,7 +171,24 @@ const fn nobody(counter: &'static str, reason: RefusalReason) -> Row {
 
 /// The host ended the request without an answer.
 const fn reset(flag: &'static str, details: &'static str, words: &'static str, outcome: FailureKind) -> Row {
-    row(503, flag, details, Body::Reset(words)).counted("upstream_rq_rx_reset").outcome(outcome)
+    row(503, flag, details, Body::Reset(words)).outcome(outcome)
+}
+
+/// The host ended the request inside its answer.
+const fn cut_off(flag: &'static str, details: &'static str, counter: &'static str) -> Row {
+    row(0, flag, details, NONE).counted(counter).outcome(FailureKind::Reset)
+}
+
+/// What the host sent is no answer.
+const fn protocol_error(outcome: FailureKind) -> Row {
+    row(502, "UPE", PROTOCOL_ERROR, Body::Reset("protocol error"))
+        .counted("upstream_cx_protocol_error")
+        .outcome(outcome)
+}
+
+/// The same when its head was.
+const fn late_protocol_error(outcome: FailureKind) -> Row {
+    row(0, "UPE", LATE_PROTOCOL_ERROR, NONE).counted("upstream_cx_protocol_error").outcome(outcome)
 }
 
 const OVERFLOW: &str = "upstream_reset_before_response_started{overflow}";
@@ -174,6 +200,7 @@ const PROTOCOL_ERROR: &str = "upstream_reset_before_response_started{protocol_er
 const REMOTE_RESET: &str = "upstream_reset_before_response_started{remote_reset}";
 const REFUSED_RESET: &str = "upstream_reset_before_response_started{remote_refused_stream_reset}";
 const LATE_TERMINATION: &str = "upstream_reset_after_response_started{connection_termination}";
+const LATE_REMOTE_RESET: &str = "upstream_reset_after_response_started{remote_reset}";
 const LATE_PROTOCOL_ERROR: &str = "upstream_reset_after_response_started{protocol_error}";
 const NO_TLS: &str = "the upstream's kind of TLS is not supported yet";
 const TLS_NOT_READY: &str = "a certificate, key or secret for upstream TLS cannot be used";
@@ -181,6 +208,7 @@ const BREAKER_OPEN: &str = "circuit breaker open";
 const BREAKER_PROBES: &str = "circuit breaker half-open, probes in flight";
 const BREAKER_RAMP: &str = "circuit breaker closing, part of the traffic";
 const NO_CONNECT: &str = "CONNECT is not supported; send the request itself with an absolute target";
+const CLOSED_BY_HOST: &str = "upstream_cx_destroy_remote_with_active_rq";
 const TIME_IS_UP: &str = "upstream request timeout";
 const NONE: Body = Body::Text("");
 
@@ -245,7 +273,7 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 43] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
@@ -264,6 +292,7 @@ impl Cause {
         Self::ConnectTimeout,
         Self::ConnectLocal,
         Self::ConnectionTermination,
+        Self::CutInHead,
         Self::RemoteReset,
         Self::StreamRefused,
         Self::ProtocolError,
@@ -271,10 +300,13 @@ impl Cause {
         Self::TryTimeout,
         Self::MaxDuration,
         Self::TerminatedInBody,
+        Self::CutInBody,
+        Self::RemoteResetInBody,
         Self::ProtocolErrorInBody,
         Self::TimeoutInBody,
         Self::MaxDurationInBody,
         Self::BadRequest,
+        Self::NoHost,
         Self::HeadTooLarge,
         Self::UnsupportedCoding,
         Self::UnsupportedVersion,
@@ -308,17 +340,21 @@ impl Cause {
             Self::ConnectTimeout => "no connection within `connectTimeout`",
             Self::ConnectLocal => "no connection for want of descriptors or ports",
             Self::ConnectionTermination => "upstream closed before its answer",
+            Self::CutInHead => "upstream closed inside its answer's head",
             Self::RemoteReset => "upstream reset the stream before its answer",
             Self::StreamRefused => "upstream refused the stream",
             Self::ProtocolError => "upstream does not speak HTTP",
             Self::RouteTimeout => "the route's time is up",
             Self::TryTimeout => "the try's time is up",
             Self::MaxDuration => "the stream lasted as long as `maxStreamDuration`",
-            Self::TerminatedInBody => "upstream closed inside its answer",
+            Self::TerminatedInBody => "connection of a stream gone inside its answer; TLS cut off",
+            Self::CutInBody => "upstream closed inside its answer",
+            Self::RemoteResetInBody => "upstream reset the stream inside its answer",
             Self::ProtocolErrorInBody => "upstream broke the framing of its answer",
             Self::TimeoutInBody => "the route's time is up inside the answer",
             Self::MaxDurationInBody => "the same inside the answer",
             Self::BadRequest => "malformed or ambiguous head",
+            Self::NoHost => "no `Host`",
             Self::HeadTooLarge => "head too large",
             Self::UnsupportedCoding => "unknown transfer coding",
             Self::UnsupportedVersion => "unknown version",
@@ -368,14 +404,18 @@ impl Cause {
             Self::ConnectLocal => row(503, "UF", LOCAL_FAILURE, Body::Reset("local connection failure"))
                 .counted("upstream_cx_connect_fail")
                 .retriable(),
-            Self::ConnectionTermination => reset("UC", TERMINATED, "connection termination", F::Reset),
-            Self::RemoteReset => reset("UR", REMOTE_RESET, "remote reset", F::Reset),
+            Self::ConnectionTermination => {
+                reset("UC", TERMINATED, "connection termination", F::Reset).counted(CLOSED_BY_HOST)
+            }
+            // As Envoy's parser, to which the end of a connection inside a message is a fault of it.
+            Self::CutInHead => protocol_error(F::Reset),
+            Self::RemoteReset => {
+                reset("UR", REMOTE_RESET, "remote reset", F::Reset).counted("upstream_rq_rx_reset")
+            }
             Self::StreamRefused => {
                 reset("UR", REFUSED_RESET, "remote refused stream reset", F::StreamRefused).retriable()
             }
-            Self::ProtocolError => row(502, "UPE", PROTOCOL_ERROR, Body::Reset("protocol error"))
-                .counted("upstream_cx_protocol_error")
-                .outcome(F::ProtocolError),
+            Self::ProtocolError => protocol_error(F::ProtocolError),
             Self::RouteTimeout => row(504, "UT", "response_timeout", Body::Text(TIME_IS_UP))
                 .counted("upstream_rq_timeout")
                 .outcome(F::Timeout),
@@ -384,12 +424,10 @@ impl Cause {
                 .outcome(F::Timeout),
             Self::MaxDuration => too_old(408, Body::Text(LASTED_TOO_LONG)),
             Self::MaxDurationInBody => too_old(0, NONE),
-            Self::TerminatedInBody => {
-                row(0, "UC", LATE_TERMINATION, NONE).counted("upstream_rq_rx_reset").outcome(F::Reset)
-            }
-            Self::ProtocolErrorInBody => row(0, "UPE", LATE_PROTOCOL_ERROR, NONE)
-                .counted("upstream_cx_protocol_error")
-                .outcome(F::ProtocolError),
+            Self::TerminatedInBody => cut_off("UC", LATE_TERMINATION, CLOSED_BY_HOST),
+            Self::CutInBody => late_protocol_error(F::Reset),
+            Self::RemoteResetInBody => cut_off("UR", LATE_REMOTE_RESET, "upstream_rq_rx_reset"),
+            Self::ProtocolErrorInBody => late_protocol_error(F::ProtocolError),
             Self::TimeoutInBody => {
                 row(0, "UT", "response_timeout", NONE).counted("upstream_rq_timeout").outcome(F::Timeout)
             }
@@ -397,12 +435,12 @@ impl Cause {
             Self::NoRoute => row(404, "NR", "route_not_found", NONE).counted("no_route"),
             Self::ConnectMethod => row(501, "-", "connect_not_supported", Body::Text(NO_CONNECT)),
             Self::BadRequest | Self::BadBody => malformed(400, "http1.codec_error"),
+            // No fault of the protocol to Envoy.
+            Self::NoHost => row(400, "-", "missing_host_header", Body::Problem),
             Self::UnsupportedCoding => malformed(501, "http1.invalid_transfer_encoding"),
             Self::UnsupportedVersion => malformed(505, "http1.codec_error"),
             Self::UnsupportedExpectation => malformed(417, "http1.codec_error"),
-            Self::HeadTooLarge => {
-                malformed(431, "http1.headers_too_large").counted("downstream_rq_too_large")
-            }
+            Self::HeadTooLarge => malformed(431, "http1.headers_too_large"),
             Self::HeadTimeout => {
                 row(408, "-", "request_header_timeout", Body::Text("request header timeout"))
                     .counted("downstream_rq_header_timeout")
@@ -422,6 +460,7 @@ impl Cause {
             Self::NoRoute
                 | Self::ConnectMethod
                 | Self::BadRequest
+                | Self::NoHost
                 | Self::HeadTooLarge
                 | Self::UnsupportedCoding
                 | Self::UnsupportedVersion
@@ -452,9 +491,10 @@ impl Cause {
         }
     }
 
-    /// The cause that a status of the request parser is.
-    pub(crate) const fn of_parser_status(status: u16) -> Self {
-        match status {
+    /// The cause that a fault of a request's head is.
+    pub(crate) const fn of_head(error: HeadError) -> Self {
+        match error.status() {
+            _ if matches!(error, HeadError::MissingHost) => Self::NoHost,
             417 => Self::UnsupportedExpectation,
             431 => Self::HeadTooLarge,
             501 => Self::UnsupportedCoding,

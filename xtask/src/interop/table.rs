@@ -7,8 +7,6 @@ enum Verdict {
     /// Different on purpose: the row of docs/differences.md.
     Listed(&'static str),
     Wrong,
-    /// Different, and nobody has said yet that it should be.
-    Known(&'static str),
     Skipped(String),
 }
 
@@ -56,11 +54,6 @@ impl Table {
         });
     }
 
-    /// A difference that is no failure of this run: what is known of it.
-    pub(super) fn known(&mut self, what: String, theirs: String, ours: String, why: &'static str) {
-        self.rows.push(Row { what, theirs, ours, verdict: Verdict::Known(why) });
-    }
-
     /// Not compared, and why.
     pub(super) fn skip(&mut self, what: impl Into<String>, reason: impl fmt::Display) {
         let verdict = Verdict::Skipped(reason.to_string());
@@ -93,7 +86,6 @@ impl fmt::Display for Table {
                 Verdict::Listed("") => "as it should be".to_owned(),
                 Verdict::Listed(difference) => format!("as listed ({difference})"),
                 Verdict::Wrong => "WRONG".to_owned(),
-                Verdict::Known(why) => format!("known: {why}"),
                 Verdict::Skipped(reason) => reason.clone(),
             };
             writeln!(f, "{:<what$}  {:<theirs$}  {:<ours$}  {verdict}", row.what, row.theirs, row.ours)?;

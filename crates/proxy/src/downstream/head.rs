@@ -199,7 +199,7 @@ enum Read {
 }
 
 fn rejected(error: HeadError) -> Head {
-    Head::Rejected(Rejected { cause: Cause::of_parser_status(error.status()), error: Some(error) })
+    Head::Rejected(Rejected { cause: Cause::of_head(error), error: Some(error) })
 }
 
 #[cfg(test)]

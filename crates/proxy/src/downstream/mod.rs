@@ -100,7 +100,7 @@ async fn exchanges(connection: &mut Downstream) -> Outcome {
                     }
                     After::Reset => {
                         connection.reset_on_close();
-                        return Outcome::Over(End { remote: false, busy: true });
+                        return Outcome::Over(End { remote: false, busy: false });
                     }
                     After::Gone => return Outcome::Over(End { remote: true, busy: true }),
                 }

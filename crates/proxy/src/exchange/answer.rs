@@ -41,6 +41,16 @@ enum NoHead {
     Stale,
 }
 
+impl Incoming {
+    /// What it is that the connection ended before an answer's head did.
+    fn cut(&self, connection: Option<&Line<'_>>) -> Cause {
+        match connection {
+            Some(Line::Socket(_)) if !self.buffer.is_empty() => Cause::CutInHead,
+            _ => Cause::ConnectionTermination,
+        }
+    }
+}
+
 impl Exchange<'_> {
     /// Serves the request on the connection in `held`. `reused`: it may turn out to have been closed before.
     pub(super) async fn serve_on(
@@ -75,7 +85,7 @@ impl Exchange<'_> {
                     self.drop_stale(held);
                     Served::Stale
                 }
-                None => Served::Ended(Ended::Failed(Cause::ConnectionTermination)),
+                None => Served::Ended(Ended::Failed(incoming.cut(held.connection.as_ref()))),
             },
         };
         self.worker.buffers.give(&mut incoming.buffer);
@@ -232,10 +242,13 @@ impl Exchange<'_> {
             if !head.is_interim() {
                 return Ok(Some((head.summary(), length)));
             }
+            let status = head.status();
+            self.account.cluster_stats(&self.worker, |block| block.codes.inc(status));
             // RFC 9110 section 15.2: passed on, except to HTTP/1.0; a 100 only to those who wait for one.
-            let wanted = head.status() != 100 || self.request.expect_continue;
+            let wanted = status != 100 || self.request.expect_continue;
             if self.request.version == Version::Http11 && wanted {
                 write_interim(&mut self.down.output, &head);
+                self.down.stats().codes.inc(status);
             }
             incoming.buffer.consume(length);
         }
@@ -326,6 +339,19 @@ impl Exchange<'_> {
             }
         }
         facts
+    }
+}
+
+/// What the end of a connection inside an answer's body comes to; `None`: the body may end so, and does.
+pub(super) fn cut_in_body(line: &Line<'_>, in_order: bool, ends_body: bool) -> Option<Cause> {
+    match line {
+        Line::Socket(_) if !ends_body => Some(Cause::CutInBody),
+        _ if in_order && ends_body => None,
+        _ => Some(match line.fate() {
+            Some(Fate::Reset | Fate::NotProcessed(_)) => Cause::RemoteResetInBody,
+            Some(Fate::ProtocolError) => Cause::ProtocolErrorInBody,
+            None => Cause::TerminatedInBody,
+        }),
     }
 }
 

@@ -38,7 +38,10 @@ impl Exchange<'_> {
     pub(super) async fn write_out(&mut self, answer: &Out<'_>) -> Ended {
         self.now = clock::now();
         let complete = self.body.decoder.is_complete();
-        self.close |= !complete;
+        if !complete {
+            self.close = true;
+            self.count_early();
+        }
         let is_head = self.request.method == Method::Head;
         let has_body = !matches!(answer.status, 204 | 304);
         let mut out = std::mem::take(&mut self.down.output);

@@ -285,13 +285,12 @@ impl Exchange<'_> {
     /// A try ended without an answer: tells the host's health, gives everything back, and asks for another try.
     fn failed(&mut self, mut held: Held<'_>, ended: Ended, retries: &mut Retries<'_>) -> Tried {
         let Ended::Failed(cause) = ended else { return Tried::Ended(ended) };
-        let remote =
-            matches!(cause, Cause::ConnectionTermination | Cause::RemoteReset | Cause::StreamRefused);
-        let cause = if remote && self.caller_is_late() { Cause::RouteTimeout } else { cause };
+        let by = closed_by(cause);
+        let late = by == ClosedBy::Remote && self.caller_is_late();
+        let cause = if late { Cause::RouteTimeout } else { cause };
         let ended = Ended::Failed(cause);
         let outcome = cause.row().outcome;
         held.record(outcome.map_or(Outcome::Abandoned, Outcome::Failure), self.now);
-        let by = if remote { ClosedBy::Remote } else { ClosedBy::Local };
         held.abort(by, self.now);
         let sent = self.sent_output > 0;
         drop(held);
@@ -305,6 +304,20 @@ impl Exchange<'_> {
             }
             _ => Tried::Ended(ended),
         }
+    }
+}
+
+/// Who ended the connection, or the stream, of a try that ended so.
+pub(super) const fn closed_by(cause: Cause) -> ClosedBy {
+    match cause {
+        Cause::ConnectionTermination
+        | Cause::CutInHead
+        | Cause::RemoteReset
+        | Cause::StreamRefused
+        | Cause::TerminatedInBody
+        | Cause::CutInBody
+        | Cause::RemoteResetInBody => ClosedBy::Remote,
+        _ => ClosedBy::Local,
     }
 }
 

@@ -80,7 +80,9 @@ fn trigger(ended: Ended) -> Option<Trigger> {
     }
     let word = match cause {
         Cause::ConnectFailed | Cause::ConnectTimeout | Cause::ConnectLocal => FailureWord::ConnectFailure,
-        Cause::ConnectionTermination | Cause::RemoteReset | Cause::StreamRefused => FailureWord::Reset,
+        Cause::ConnectionTermination | Cause::CutInHead | Cause::RemoteReset | Cause::StreamRefused => {
+            FailureWord::Reset
+        }
         Cause::ProtocolError => FailureWord::ProtocolError,
         Cause::RouteTimeout | Cause::TryTimeout | Cause::MaxDuration => FailureWord::Timeout,
         _ => return None,

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use fuseboard_core::Outcome;
 use fuseboard_http1::{BodyDecoder, BodyFraming, HeaderName, ResponseHead, ResponseSummary, Version, write};
 
-use super::answer::Incoming;
+use super::answer::{Incoming, cut_in_body};
+use super::attempt::closed_by;
 use super::copy::{self, Copy};
 use super::fallback::FALLBACK;
 use super::held::Held;
@@ -33,8 +34,7 @@ enum Framing {
 struct Passing {
     decoder: BodyDecoder,
     framing: Framing,
-    status: u16,
-    keep_alive: bool,
+    answer: ResponseSummary,
     /// Bytes at the front of the incoming buffer that may be written as they are.
     passed: usize,
     /// For the cluster's fallbacks.
@@ -54,20 +54,13 @@ impl Exchange<'_> {
         if !self.body.decoder.is_complete() {
             // Answered early: what is left of the request could be taken for the next one.
             self.close = true;
-            self.down.stats().http.downstream_rq_response_before_rq_complete.inc();
+            self.count_early();
         }
         self.account.answered(&self.worker, answer.status, self.now);
         self.down.stats().codes.inc(answer.status);
         let copy = self.write_response_head(&held.cluster.view, incoming, answer, length, framing);
-        let mut passing = Passing {
-            copy,
-            decoder: self.decoder_of(answer),
-            framing,
-            status: answer.status,
-            keep_alive: answer.keep_alive,
-            passed: 0,
-        };
-        if !answer.keep_alive {
+        let mut passing = Passing { copy, decoder: self.decoder_of(answer), framing, answer, passed: 0 };
+        if answer.says_close {
             self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_close_notify.inc());
         }
         let ended = match self.take_body(held, incoming, &mut passing) {
@@ -77,7 +70,9 @@ impl Exchange<'_> {
         // As in Envoy: the body's own bytes, those included that were on their way when the answer broke off.
         self.account.bytes_sent = passing.decoder.content_bytes();
         if ended != Ended::Answered {
-            self.break_off(held, ended, passing.status);
+            self.break_off(held, ended, answer.status);
+            // What was good of it, as far as the client takes that at once.
+            poll_fn(|cx| Poll::Ready(self.down.poll_flush(cx).is_ready())).await;
         }
         ended
     }
@@ -90,8 +85,8 @@ impl Exchange<'_> {
             _ => None,
         };
         held.record(outcome.unwrap_or(Outcome::of_status(status)), self.now);
-        let remote = ended == Ended::Broken(Cause::TerminatedInBody);
-        held.abort(if remote { ClosedBy::Remote } else { ClosedBy::Local }, self.now);
+        let by = if let Ended::Broken(cause) = ended { closed_by(cause) } else { ClosedBy::Local };
+        held.abort(by, self.now);
     }
 
     const fn framing(&mut self, answer: ResponseSummary) -> Framing {
@@ -228,17 +223,36 @@ impl Exchange<'_> {
         if passing.framing == Framing::Chunked {
             self.down.output.extend_from_slice(write::LAST_CHUNK);
         }
-        let outcome = self.outcome_of_whole(passing.status, &passing.decoder);
+        let outcome = self.outcome_of_whole(passing.answer.status, &passing.decoder);
         held.record(outcome, self.now);
         if let Some(copy) = passing.copy.take() {
             copy.finish(&held.cluster.view);
         }
         let took = self.now.saturating_since(self.account.complete_at);
         self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_time.record(millis(took)));
-        // Bytes behind the message answer nothing that was asked.
-        let nothing_behind = incoming.buffer.len() == passing.passed;
-        let request_sent = self.body.decoder.is_complete() && incoming.request_over;
-        held.complete(passing.keep_alive && nothing_behind && request_sent, self.now);
+        self.give_back(held, incoming, passing.answer, incoming.buffer.len() - passing.passed);
+    }
+
+    /// Gives back what a whole answer came on. `behind`: bytes that came after it, which answer nothing that was asked.
+    pub(super) fn give_back(
+        &self,
+        held: &mut Held<'_>,
+        incoming: &Incoming,
+        answer: ResponseSummary,
+        behind: usize,
+    ) {
+        if answer.framing == BodyFraming::UntilClose {
+            return held.complete_by_close(self.now);
+        }
+        if behind > 0 {
+            self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_protocol_error.inc());
+        }
+        if self.body.decoder.is_complete() && incoming.request_over {
+            held.complete(answer.keep_alive && behind == 0, self.now);
+        } else {
+            // Nobody reads what is left of the request.
+            held.abort(ClosedBy::Local, self.now);
+        }
     }
 
     fn poll_forward(
@@ -265,8 +279,9 @@ impl Exchange<'_> {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) if n > 0 => self.count_received(n),
                 Poll::Ready(end) => {
-                    if end.is_err() || passing.decoder.on_close().is_err() {
-                        return Poll::Ready(Ended::Broken(Cause::TerminatedInBody));
+                    let ends_body = passing.decoder.on_close().is_ok();
+                    if let Some(cause) = cut_in_body(connection, end.is_ok(), ends_body) {
+                        return Poll::Ready(Ended::Broken(cause));
                     }
                 }
             }

@@ -145,9 +145,9 @@ impl Exchange<'_> {
         if self.grpc { decoder.keeping_trailers() } else { decoder }
     }
 
-    /// The code in an answer's head, if the request is a call of gRPC.
+    /// The code in an answer's head, if the request is a call of gRPC, be it one in HTTP/1.1.
     pub(super) fn code_in_head(&self, number: Option<u32>) -> Option<Code> {
-        let number = number.filter(|_| self.grpc)?;
+        let number = number.filter(|_| self.is_grpc())?;
         Some(Code::of_number(number).unwrap_or(Code::Unknown))
     }
 

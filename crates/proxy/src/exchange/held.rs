@@ -10,7 +10,9 @@ use fuseboard_core::{FailureKind, Instant, Outcome, breaker};
 
 use crate::breaker::LiveBreaker;
 use crate::clock;
+use crate::http2::Fate;
 use crate::live::{ClusterView, Host, Tier};
+use crate::stats::ClusterStats;
 use crate::upstream::{ClosedBy, Line, Pooled};
 use crate::worker::{Worker, WorkerCluster};
 
@@ -107,6 +109,16 @@ impl<'t> Held<'t> {
 
     /// The upstream's message is complete. `reusable`: as far as HTTP goes, the connection may carry another request.
     pub(crate) fn complete(&mut self, reusable: bool, now: Instant) {
+        self.finish(reusable, ClosedBy::Local, now);
+    }
+
+    /// The same of a message that ended with its connection.
+    pub(crate) fn complete_by_close(&mut self, now: Instant) {
+        self.finish(false, ClosedBy::Remote, now);
+    }
+
+    /// `by`: who closes the connection, if it is not kept.
+    fn finish(&mut self, reusable: bool, by: ClosedBy, now: Instant) {
         let policy = &self.cluster.view.config.connection;
         let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
         match self.connection.take() {
@@ -123,7 +135,7 @@ impl<'t> Held<'t> {
                     Some(Pooled::Own(connection))
                 };
                 if let Some(connection) = surplus {
-                    connection.close(stats, ClosedBy::Local, now);
+                    connection.close(stats, by, now);
                 }
             }
             Some(Line::Stream(stream)) => {
@@ -143,15 +155,12 @@ impl<'t> Held<'t> {
     pub(crate) fn abort(&mut self, by: ClosedBy, now: Instant) {
         if let Some(connection) = self.connection.take() {
             let stats = &self.cluster.view.live.stats.shard(self.worker.index).stats;
-            match by {
-                ClosedBy::Local => stats.upstream_rq_tx_reset.inc(),
-                ClosedBy::Remote => stats.upstream_rq_rx_reset.inc(),
-            }
             match connection {
                 Line::Socket(connection) => connection.close(stats, by, true, now),
                 // The other streams of the connection go on, if it is there at all.
                 Line::Stream(stream) => {
-                    let keep = by == ClosedBy::Local || stream.is_reset();
+                    count_reset(stats, by, stream.fate());
+                    let keep = by == ClosedBy::Local || stream.fate().is_some();
                     stream.end(keep && self.is_wanted(now), now);
                 }
             }
@@ -190,6 +199,17 @@ impl<'t> Held<'t> {
         let ejected = has_detector && !self.in_panic && self.host.monitor.is_ejected();
         let shut = self.endpoint.is_some_and(|breaker| breaker.is_shut(now));
         !(ejected || shut || self.host.is_gone() || self.worker.is_draining())
+    }
+}
+
+/// Counts that a stream ended before its time, as Envoy does: what the host refuses to look at is no reset.
+fn count_reset(stats: &ClusterStats, by: ClosedBy, fate: Option<Fate>) {
+    match (by, fate) {
+        (ClosedBy::Local, _) => stats.upstream_rq_tx_reset.inc(),
+        (ClosedBy::Remote, Some(Fate::NotProcessed(_))) => {}
+        (ClosedBy::Remote, Some(_)) => stats.upstream_rq_rx_reset.inc(),
+        // Its connection is gone.
+        (ClosedBy::Remote, None) => stats.upstream_rq_pending_failure_eject.inc(),
     }
 }
 

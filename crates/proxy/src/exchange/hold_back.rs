@@ -11,8 +11,9 @@ use fuseboard_core::retry::Answer;
 use fuseboard_grpc::Code;
 use fuseboard_http1::{BodyDecoder, BodyFraming, Limits, ResponseHead, ResponseSummary, write};
 
-use super::answer::Incoming;
+use super::answer::{Incoming, cut_in_body};
 use super::answer_out::Out;
+use super::attempt::closed_by;
 use super::grpc::code_in_trailers;
 use super::held::Held;
 use super::{Ended, Exchange};
@@ -170,8 +171,7 @@ impl Exchange<'_> {
             Read::Whole => {
                 let took = millis(self.now.saturating_since(self.account.complete_at));
                 self.account.cluster_stats(&self.worker, |block| block.stats.upstream_rq_time.record(took));
-                let sent = self.body.decoder.is_complete() && incoming.request_over;
-                held.complete(answer.keep_alive && incoming.buffer.is_empty() && sent, self.now);
+                self.give_back(held, incoming, answer, incoming.buffer.len());
                 if let Trigger::Called(_) = trigger {
                     // Without a message head and trailers are one.
                     for (name, value) in content.iter().flat_map(|content| content.decoder().trailer_fields())
@@ -184,8 +184,7 @@ impl Exchange<'_> {
             Read::TooMuch => held.abort(ClosedBy::Local, self.now),
             Read::Broken(cause) => {
                 self.count_cause(cause);
-                let remote = cause == Cause::TerminatedInBody;
-                held.abort(if remote { ClosedBy::Remote } else { ClosedBy::Local }, self.now);
+                held.abort(closed_by(cause), self.now);
             }
             Read::Gone(ended) => {
                 held.abort(ClosedBy::Local, self.now);
@@ -225,8 +224,9 @@ impl Exchange<'_> {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) if n > 0 => self.count_received(n),
                 Poll::Ready(end) => {
-                    if end.is_err() || content.on_close().is_err() {
-                        return Poll::Ready(Read::Broken(Cause::TerminatedInBody));
+                    let ends_body = content.on_close().is_ok();
+                    if let Some(cause) = cut_in_body(connection, end.is_ok(), ends_body) {
+                        return Poll::Ready(Read::Broken(cause));
                     }
                 }
             }

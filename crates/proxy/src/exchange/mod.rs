@@ -265,8 +265,10 @@ impl<'c> Exchange<'c> {
                 if self.end_call(cause) {
                     After::Close
                 } else {
-                    self.down.stats().http.downstream_rq_tx_reset.inc();
-                    self.down.stats().http.rq_reset_after_downstream_response_started.inc();
+                    self.count_broken_off();
+                    if cause.row().outcome.is_some() && self.is_grpc() {
+                        self.down.stats().http.rq_reset_after_downstream_response_started.inc();
+                    }
                     After::Reset
                 }
             }
@@ -277,6 +279,9 @@ impl<'c> Exchange<'c> {
                 After::Gone
             }
         };
+        if !request_complete && matches!(ended, Ended::Answered | Ended::Failed(_)) {
+            self.down.stats().http.downstream_rq_rx_reset.inc();
+        }
         self.log();
         let used = if request_complete { self.body.checked } else { self.down.input.len() };
         self.down.input.consume(used);
@@ -288,6 +293,18 @@ impl<'c> Exchange<'c> {
         http.downstream_rq_active.dec();
         http.downstream_rq_time.record(took);
         after
+    }
+
+    /// Counts an answer that we broke off. Envoy hears of its own resets, too.
+    fn count_broken_off(&self) {
+        let http = &self.down.stats().http;
+        http.downstream_rq_tx_reset.inc();
+        http.downstream_rq_rx_reset.inc();
+    }
+
+    /// Counts an answer that begins before its request has ended.
+    fn count_early(&self) {
+        self.down.stats().http.downstream_rq_response_before_rq_complete.inc();
     }
 
     /// Counts bytes of a connection of its own; those of a shared one are counted where its frames are.

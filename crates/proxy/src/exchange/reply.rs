@@ -39,7 +39,10 @@ impl Exchange<'_> {
         self.count_reply(cause, row);
         debug!(target: logger::ROUTER, "answered {} to {}: {}", row.status, self.down.peer(), row.details);
         let complete = self.body.decoder.is_complete();
-        self.close |= !complete;
+        if !complete {
+            self.close = true;
+            self.count_early();
+        }
         let mut body = Vec::new();
         row.body.write(self.account.tries > 1, "malformed request body", &mut body);
         let mut out = std::mem::take(&mut self.down.output);
@@ -101,7 +104,7 @@ impl Exchange<'_> {
             Cause::MaxDuration | Cause::MaxDurationInBody => {
                 block.stats.upstream_rq_max_duration_reached.inc();
             }
-            Cause::ProtocolError | Cause::ProtocolErrorInBody => {
+            Cause::ProtocolError | Cause::CutInHead | Cause::ProtocolErrorInBody | Cause::CutInBody => {
                 block.stats.upstream_cx_protocol_error.inc();
             }
             _ => {}
@@ -116,9 +119,14 @@ impl Exchange<'_> {
 pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     let row = rejected.cause.row();
     let http = &down.stats().http;
+    if rejected.cause != Cause::NoHost {
+        // As any other request that is answered before its end.
+        http.downstream_rq_response_before_rq_complete.inc();
+        http.downstream_rq_rx_reset.inc();
+    }
     match rejected.cause {
         Cause::HeadTimeout => http.downstream_rq_header_timeout.inc(),
-        Cause::HeadTooLarge => http.downstream_rq_too_large.inc(),
+        Cause::NoHost => {}
         _ => http.downstream_cx_protocol_error.inc(),
     }
     down.stats().codes.inc(row.status);

@@ -194,6 +194,7 @@ impl Exchange<'_> {
         if self.body.awaits_continue {
             self.body.awaits_continue = false;
             self.down.output.extend_from_slice(write::CONTINUE);
+            self.down.stats().codes.inc(100);
         }
         if !self.down.is_flushed()
             && let Poll::Ready(Err(_)) = self.down.poll_flush(cx)

@@ -2,7 +2,6 @@
 //! long. Slot and connection stay held for all that time.
 
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -15,7 +14,7 @@ use super::{Ended, Exchange};
 use crate::clock;
 use crate::deadline::Timer;
 use crate::local_reply::Cause;
-use crate::tcp::{Carried, Tunnel};
+use crate::tcp::{Broken, Carried, Tunnel};
 use crate::upstream::{ClosedBy, Line, UpstreamConnection};
 
 impl Exchange<'_> {
@@ -30,6 +29,7 @@ impl Exchange<'_> {
         self.close = true;
         self.account.answered(&self.worker, answer.status, self.now);
         self.down.stats().codes.inc(answer.status);
+        self.count_early();
         self.write_switch(incoming, answer, length);
         self.down.timers.disarm(Timer::Route);
         // What was sent of the request's body is not sent again.
@@ -49,19 +49,25 @@ impl Exchange<'_> {
         self.down.timers.disarm(Timer::Idle);
         self.down.stats().http.downstream_cx_upgrades_active.dec();
         self.now = clock::now();
-        match ending {
-            Ending::Closed => held.complete(false, self.now),
-            _ => held.abort(ClosedBy::Local, self.now),
-        }
+        let by = tunnel.closed_by(ending);
+        held.abort(by, self.now);
         match ending {
             Ending::Idle => {
                 self.down.stats().http.downstream_rq_idle_timeout.inc();
-                return Ended::Broken(Cause::TunnelTimeout);
+                Ended::Broken(Cause::TunnelTimeout)
             }
-            Ending::Drained => self.down.stats().http.downstream_cx_drain_close.inc(),
-            _ => {}
+            Ending::Drained => {
+                self.down.stats().http.downstream_cx_drain_close.inc();
+                Ended::Answered
+            }
+            _ if by == ClosedBy::Remote => {
+                self.account.fail(Cause::TerminatedInBody);
+                self.count_broken_off();
+                Ended::Answered
+            }
+            // Its request had no other end.
+            _ => Ended::Gone,
         }
-        Ended::Answered
     }
 
     /// Carries bytes until both directions are over, one broke, or the time is up.
@@ -75,12 +81,7 @@ impl Exchange<'_> {
             if before != tunnel.carried() {
                 life.moved(clock::now());
             }
-            match polled {
-                Poll::Ready(Ok(())) => Poll::Ready(Ending::Closed),
-                // Whose end it was is told by the sockets; both are closed.
-                Poll::Ready(Err(_)) => Poll::Ready(Ending::HostReset),
-                Poll::Pending => self.poll_time(cx, &mut life),
-            }
+            if polled.is_pending() { self.poll_time(cx, &mut life) } else { polled }
         })
         .await
     }
@@ -130,18 +131,22 @@ impl Exchange<'_> {
         cx: &mut Context<'_>,
         up: &mut UpstreamConnection,
         tunnel: &mut Tunnel<'_>,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Ending> {
         if !self.down.is_flushed() {
-            ready!(self.down.poll_flush(cx))?;
+            if ready!(self.down.poll_flush(cx)).is_err() {
+                return Poll::Ready(Ending::ClientReset);
+            }
             self.down.release_buffers();
         }
-        let broken = || io::Error::from(io::ErrorKind::NotConnected);
         let before = tunnel.carried();
-        let polled = tunnel.poll(cx, &mut self.down.wire().ok_or_else(broken)?, &mut up.wire());
+        let Some(mut client) = self.down.wire() else { return Poll::Ready(Ending::ClientReset) };
+        let polled = tunnel.poll(cx, &mut client, &mut up.wire());
         self.moved(&before, &tunnel.carried());
         match polled {
-            Poll::Ready(over) => Poll::Ready(over.map_err(|_| broken())),
-            Poll::Pending if tunnel.is_broken() => Poll::Ready(Err(broken())),
+            Poll::Ready(Ok(())) => Poll::Ready(Ending::Closed),
+            Poll::Ready(Err(Broken::Client(_))) => Poll::Ready(Ending::ClientReset),
+            Poll::Ready(Err(Broken::Host(_))) => Poll::Ready(Ending::HostReset),
+            Poll::Pending if tunnel.is_broken() => Poll::Ready(Ending::HostReset),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -142,7 +142,13 @@ impl AskedStream {
                 interim.drain(..n);
                 Poll::Ready(Ok(n))
             }
-            AnswerIn::Body(incoming) => incoming.poll_read(cx, room),
+            AnswerIn::Body(incoming) => {
+                let read = incoming.poll_read(cx, room);
+                if let Poll::Ready(Err(error)) = &read {
+                    self.fate = fate_of_body(error);
+                }
+                read
+            }
         }
     }
 
@@ -175,6 +181,17 @@ impl AskedStream {
     fn failed(&mut self, error: h2::Error) -> io::Error {
         self.fate = fate(&error);
         broken(error)
+    }
+}
+
+/// The same of an error that came with the body.
+fn fate_of_body(error: &io::Error) -> Option<Fate> {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(error) => fate(error),
+        None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => {
+            Some(Fate::ProtocolError)
+        }
+        None => None,
     }
 }
 

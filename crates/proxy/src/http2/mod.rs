@@ -55,10 +55,10 @@ pub(crate) fn server(head_bytes: u32) -> h2::server::Builder {
 
 /// A failure of a stream or its connection, for who thinks of it as a connection of its own.
 fn broken(error: h2::Error) -> io::Error {
-    match error.into_io() {
-        Some(error) => error,
-        None => io::ErrorKind::ConnectionReset.into(),
+    if error.is_io() {
+        return error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
     }
+    io::Error::new(io::ErrorKind::ConnectionReset, error)
 }
 
 #[cfg(test)]

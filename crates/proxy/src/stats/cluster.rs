@@ -65,7 +65,7 @@ stats! {
         upstream_cx_overflow: Counter,
         /// Requests refused because connections to `maxConnectionPools` other hosts were open, and busy.
         upstream_cx_pool_overflow: Counter,
-        /// Connections on which the upstream broke HTTP.
+        /// Connections on which the upstream broke HTTP, ended inside an answer, or sent more than one.
         upstream_cx_protocol_error: Counter,
         /// Connections that the upstream asked to close (`Connection: close`, HTTP/1.0).
         upstream_cx_close_notify: Counter,
@@ -99,7 +99,7 @@ stats! {
         upstream_rq_pending_overflow: Counter,
         /// Requests refused because `maxRequests` were in flight.
         upstream_rq_active_overflow: Counter,
-        /// Requests that failed because their connection could not be established.
+        /// Requests that failed because their connection could not be established, or was lost under their stream of HTTP/2.
         upstream_rq_pending_failure_eject: Counter,
         /// Requests given up before they had a connection.
         upstream_rq_cancelled: Counter,
@@ -109,9 +109,9 @@ stats! {
         upstream_rq_max_duration_reached: Counter,
         /// Tries whose own time was up.
         upstream_rq_per_try_timeout: Counter,
-        /// Requests reset by the upstream.
+        /// Streams of HTTP/2 reset by the upstream.
         upstream_rq_rx_reset: Counter,
-        /// Requests reset by us.
+        /// Streams of HTTP/2 reset by us.
         upstream_rq_tx_reset: Counter,
         /// Retries made.
         upstream_rq_retry: Counter,

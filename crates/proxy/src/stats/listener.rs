@@ -118,11 +118,11 @@ stats! {
         downstream_rq_header_timeout: Counter,
         /// Requests whose client stalled for too long: it sent no more of the body, or took no more of the answer.
         downstream_rq_idle_timeout: Counter,
-        /// Requests that the caller gave up.
+        /// Requests that ended before their end: given up by the caller, malformed, answered early, or broken off.
         downstream_rq_rx_reset: Counter,
         /// Requests that we reset.
         downstream_rq_tx_reset: Counter,
-        /// Requests whose head was too large.
+        /// Never moves: no body is kept whole.
         downstream_rq_too_large: Counter,
         /// Requests that were answered before they were complete.
         downstream_rq_response_before_rq_complete: Counter,
@@ -132,7 +132,7 @@ stats! {
         rq_total: Counter,
         /// Requests without a matching route.
         no_route: Counter,
-        /// Requests reset after their answer had begun.
+        /// Calls of gRPC whose host broke their answer off.
         rq_reset_after_downstream_response_started: Counter,
     }
 }

@@ -8,5 +8,5 @@ mod copy;
 mod notes;
 mod session;
 
-pub(crate) use copy::{Carried, Tunnel};
+pub(crate) use copy::{Broken, Carried, Tunnel};
 pub(crate) use session::serve;

@@ -42,9 +42,9 @@ impl<'t> HostStream<'t> {
         &self.shared
     }
 
-    /// Whether the host has ended this stream, and not the connection.
-    pub(crate) const fn is_reset(&self) -> bool {
-        self.stream.fate().is_some()
+    /// Why the host ended this stream; `None`: it has not, or the connection is gone.
+    pub(crate) const fn fate(&self) -> Option<Fate> {
+        self.stream.fate()
     }
 
     /// The stream is over. `keep`: its connection may take others.

@@ -69,7 +69,7 @@ async fn bytes_of_an_answer_that_breaks_off_are_those_of_its_body_too() {
         client.try_response().await.unwrap_err();
         stage.rig.until_at_rest().await;
         let line = stage.judged_line();
-        assert_eq!((line.code, line.flags.as_str(), line.bytes_sent), (200, "UC", 7));
+        assert_eq!((line.code, line.flags.as_str(), line.bytes_sent), (200, "UPE", 7));
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_tunnels_line_comes_with_its_end_and_counts_what_went_through() {
         client.close();
         stage.rig.until_at_rest().await;
         let line = stage.judged_line();
-        assert_eq!((line.code, line.flags.as_str()), (101, "-"));
+        assert_eq!((line.code, line.flags.as_str()), (101, "DC"));
         assert_eq!((line.bytes_received, line.bytes_sent), (36, 36));
     }
 }

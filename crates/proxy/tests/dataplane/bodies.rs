@@ -83,7 +83,7 @@ async fn a_slow_upstream_stops_the_client_and_gets_every_byte() {
 }
 
 #[tokio::test]
-async fn chunks_pass_in_any_size_with_extensions_and_trailers() {
+async fn d57_chunks_pass_in_any_size_with_extensions_and_trailers() {
     for workers in WORKERS {
         let upstream =
             Upstream::start(Script::always(Behaviour::answer(&Reply::ok(pattern(70_000)).chunked(1)))).await;
@@ -172,7 +172,7 @@ async fn http_1_0_is_never_told_to_continue() {
 }
 
 #[tokio::test]
-async fn interim_answers_reach_those_who_can_read_them() {
+async fn d58_interim_answers_reach_those_who_can_read_them() {
     let reply = Reply::ok("final").preceded_by(100).preceded_by(102).preceded_by(103);
     let upstream = Upstream::start(Script::always(Behaviour::answer(&reply))).await;
     let rig = Rig::start(1, &[upstream.address()], |_| {});
@@ -183,6 +183,10 @@ async fn interim_answers_reach_those_who_can_read_them() {
     client.send("GET / HTTP/1.0\r\n\r\n").await;
     let old = client.response().await;
     assert_eq!((old.text(), old.interim.len()), ("final", 0));
+    rig.until_idle().await;
+    let numbers = rig.numbers();
+    let counted = [numbers.get("upstream_rq_1xx"), numbers.get("http.downstream_rq_1xx")];
+    assert_eq!(counted, [6, 2], "those that came, and those that went on");
 }
 
 #[tokio::test]

@@ -221,6 +221,53 @@ async fn d16_a_failed_connect_fails_nobody_who_waits() {
     }
 }
 
+#[tokio::test]
+async fn d42_an_answer_without_length_that_is_reset_is_not_taken_for_whole() {
+    for workers in WORKERS {
+        let gate = Gate::new();
+        let reset = Behaviour::reset_in_body(&gate, &Reply::ok("half").until_close(), 2);
+        let upstream = Upstream::start(Script::always(reset)).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = rig.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let mut answer = client.head().await.unwrap();
+        gate.open();
+        client.body(&mut answer).await.unwrap_err();
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn d60_a_connection_that_nobody_waits_for_any_more_gives_its_place_back() {
+    let silent = UnansweringPort::bind().await;
+    for workers in WORKERS {
+        let rig = Rig::start(workers, &[silent.address()], |draft| {
+            draft.cluster.thresholds.default = limits(1, 0, u32::MAX);
+            draft.cluster.connect_timeout = Duration::from_secs(60);
+            draft.route.timeout = Some(Duration::from_millis(30));
+        });
+        for given_up in 1..=3 {
+            let response = rig.client().await.get("a", "/").await;
+            assert_eq!(response.status, 504, "not 503: the one before has left the only place");
+            let numbers = rig.numbers();
+            assert_eq!(numbers.get("upstream_cx_active"), 0);
+            assert_eq!(numbers.get("upstream_rq_cancelled"), given_up);
+        }
+    }
+}
+
+#[tokio::test]
+async fn d61_of_a_body_that_is_broken_from_the_beginning_no_host_hears() {
+    for workers in WORKERS {
+        let upstream = Upstream::start(Script::ok("")).await;
+        let rig = Rig::start(workers, &[upstream.address()], |_| {});
+        let mut client = rig.client().await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+        assert_eq!(client.response().await.status, 400);
+        assert_eq!((upstream.counts().accepted, rig.numbers().get("upstream_cx_total")), (0, 0));
+    }
+}
+
 /// Answers once on each connection, and does `then` with every later request on it.
 fn once(then: Behaviour) -> Script {
     let last = AtomicUsize::new(0);
@@ -250,7 +297,7 @@ async fn d18_an_idempotent_request_is_sent_once_more_when_a_reused_connection_tu
             assert_eq!((put.body.as_slice(), put.field("x-envoy-attempt-count")), (&b"body"[..], Some("2")));
             for zero in [
                 rig.count(|block| block.stats.upstream_rq_retry.get()),
-                rig.count(|block| block.stats.upstream_rq_rx_reset.get()),
+                rig.count(|block| block.stats.upstream_cx_destroy_remote_with_active_rq.get()),
                 rig.cluster().hosts[0].stats.iter().map(|stats| stats.rq_error.get()).sum(),
                 u64::from(rig.cluster().live.ejections().unwrap().ejected),
             ] {
@@ -330,7 +377,7 @@ async fn d18_once_is_enough_and_what_began_to_be_answered_is_not_sent_again() {
         upstream.follow(Script::ok("warm"));
         assert_eq!(client.get("a", "/").await.text(), "warm");
         upstream.follow(Script::always(Behaviour::raw("HTTP/1.1 2").then_close()));
-        assert_eq!(client.get("a", "/").await.status, 503);
+        assert_eq!(client.get("a", "/").await.status, 502);
         assert_eq!(upstream.counts().requests, 5);
         assert_eq!(rig.count(|block| block.own.upstream_rq_resent.get()), 1);
     }

@@ -77,21 +77,25 @@ rows! {
     ConnectTimeout: a_connect_that_takes_too_long_is_given_up,
     ConnectLocal: a_connect_that_cannot_even_be_tried_is_our_own_failure,
     ConnectionTermination: an_upstream_that_closes_without_an_answer_is_a_termination,
+    CutInHead: an_upstream_that_closes_inside_its_head_is_a_bad_gateway,
     RemoteReset: a_stream_that_the_host_resets_is_a_remote_reset,
     StreamRefused: a_stream_that_the_host_refuses_says_so,
     ProtocolError: an_upstream_that_does_not_speak_http_is_a_bad_gateway,
     RouteTimeout: a_route_that_takes_too_long_is_a_gateway_timeout,
     TryTimeout: a_try_that_takes_too_long_is_a_gateway_timeout,
     MaxDuration: a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_the_request,
-    TerminatedInBody: an_answer_that_the_upstream_cuts_short_is_broken_off,
+    TerminatedInBody: an_answer_whose_stream_loses_its_connection_is_broken_off,
+    CutInBody: an_answer_that_the_upstream_cuts_short_is_broken_off,
+    RemoteResetInBody: an_answer_whose_stream_the_host_resets_is_broken_off,
     ProtocolErrorInBody: an_answer_whose_chunks_break_is_broken_off,
     TimeoutInBody: an_answer_that_outlasts_its_route_is_broken_off,
     MaxDurationInBody: an_answer_that_outlasts_its_stream_is_broken_off,
     BadRequest: an_ambiguous_request_is_bad,
+    NoHost: a_request_without_a_host_is_bad,
     HeadTooLarge: a_head_above_the_bound_is_too_large,
     UnsupportedCoding: a_transfer_coding_that_we_do_not_have_is_not_implemented,
-    UnsupportedVersion: a_version_that_we_do_not_have_is_not_supported,
-    UnsupportedExpectation: an_expectation_that_we_do_not_have_fails,
+    UnsupportedVersion: d63_a_version_that_we_do_not_have_is_not_supported,
+    UnsupportedExpectation: d55_an_expectation_that_we_do_not_have_fails,
     HeadTimeout: a_head_that_does_not_come_to_an_end_times_out,
     BadBody: a_body_with_broken_chunks_is_bad,
     BodyTimeout: a_body_that_stops_arriving_times_out,
@@ -149,6 +153,13 @@ async fn p04_a_connection_above_the_listeners_bound_is_closed_counted_and_rememb
 /// What has to happen so that a row applies. Each gives what was seen, and what Envoy's page or ours says.
 mod provoke {
     use super::*;
+    pub(super) use crate::malformed::{
+        a_body_that_stops_arriving_times_out, a_body_with_broken_chunks_is_bad,
+        a_head_above_the_bound_is_too_large, a_head_that_does_not_come_to_an_end_times_out,
+        a_request_without_a_host_is_bad, a_transfer_coding_that_we_do_not_have_is_not_implemented,
+        an_ambiguous_request_is_bad, d55_an_expectation_that_we_do_not_have_fails,
+        d63_a_version_that_we_do_not_have_is_not_supported,
+    };
     pub(super) use crate::stream_age::{
         a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_the_request,
         an_answer_that_outlasts_its_stream_is_broken_off,
@@ -470,7 +481,7 @@ mod provoke {
             details: "upstream_reset_before_response_started{remote_refused_stream_reset}",
             body: "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream \
                    reset",
-            counters: &["upstream_rq_rx_reset"],
+            counters: &[],
             ..PLAIN
         };
         (resetting(workers, h2::Reason::REFUSED_STREAM).await, expected)
@@ -486,7 +497,24 @@ mod provoke {
             details: "upstream_reset_before_response_started{connection_termination}",
             body: "upstream connect error or disconnect/reset before headers. reset reason: connection \
                    termination",
-            counters: &["upstream_rq_rx_reset"],
+            counters: &["upstream_cx_destroy_remote_with_active_rq"],
+            ..PLAIN
+        };
+        (stage.judge_get().await, expected)
+    }
+
+    pub(super) async fn an_upstream_that_closes_inside_its_head_is_a_bad_gateway(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        let cut = Behaviour::raw("HTTP/1.1 200 OK\r\nx-a: b\r\n").then_close();
+        let upstream = Upstream::start(Script::always(cut)).await;
+        let stage = Stage::start(workers, &[upstream.address()], |_| {});
+        let expected = Expected {
+            status: 502,
+            flags: "UPE",
+            details: "upstream_reset_before_response_started{protocol_error}",
+            body: "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+            counters: &["upstream_cx_protocol_error", "upstream_cx_destroy_remote_with_active_rq"],
             ..PLAIN
         };
         (stage.judge_get().await, expected)
@@ -502,7 +530,7 @@ mod provoke {
             flags: "UPE",
             details: "upstream_reset_before_response_started{protocol_error}",
             body: "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
-            counters: &["upstream_cx_protocol_error", "upstream_rq_tx_reset"],
+            counters: &["upstream_cx_protocol_error"],
             ..PLAIN
         };
         (stage.judge_get().await, expected)
@@ -516,7 +544,7 @@ mod provoke {
             flags: "UT",
             details: "response_timeout",
             body: "upstream request timeout",
-            counters: &["upstream_rq_timeout", "upstream_rq_tx_reset"],
+            counters: &["upstream_rq_timeout"],
             ..PLAIN
         };
         (stage.judge_get().await, expected)
@@ -532,7 +560,7 @@ mod provoke {
             flags: "UT",
             details: "upstream_per_try_timeout",
             body: "upstream request timeout",
-            counters: &["upstream_rq_per_try_timeout", "upstream_rq_tx_reset"],
+            counters: &["upstream_rq_per_try_timeout"],
             ..PLAIN
         };
         (stage.judge_get().await, expected)
@@ -549,17 +577,73 @@ mod provoke {
         let upstream = Upstream::start(Script::always(behaviour)).await;
         let stage = Stage::start(workers, &[upstream.address()], |_| {});
         let expected = Expected {
-            flags: "UC",
-            details: "upstream_reset_after_response_started{connection_termination}",
+            flags: "UPE",
+            details: "upstream_reset_after_response_started{protocol_error}",
             body: "in",
             counters: &[
-                "upstream_rq_rx_reset",
+                "upstream_cx_destroy_remote_with_active_rq",
+                "upstream_cx_protocol_error",
                 "http.downstream_rq_tx_reset",
-                "http.rq_reset_after_downstream_response_started",
+                "http.downstream_rq_rx_reset",
             ],
             ..BROKEN
         };
         (stage.judge_with(&judged(""), async || gate.open()).await, expected)
+    }
+
+    /// A host of HTTP/2 that answers with a head and a part, and is gone.
+    pub(super) async fn an_answer_whose_stream_loses_its_connection_is_broken_off(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        use fuseboard_testkit::http2::frames::{END_HEADERS, block, kind};
+        use fuseboard_testkit::http2::{Frame, Frames};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stage = Stage::start(workers, &[listener.local_addr().unwrap()], |draft| {
+            draft.cluster.http.version = fuseboard_snapshot::UpstreamVersion::Http2;
+        });
+        let gate = Gate::new();
+        let own = gate.clone();
+        tokio::spawn(async move {
+            let mut host = Frames::accept(&listener, &[]).await;
+            let stream = host.next_of(kind::HEADERS).await.stream;
+            let head = block(&[(":status", "200"), ("content-length", "9")]);
+            let head = Frame::new(kind::HEADERS, END_HEADERS, stream, head);
+            host.send_all(&[head, Frame::new(kind::DATA, 0, stream, "in")]).await;
+            own.wait().await;
+        });
+        let expected = Expected {
+            flags: "UC",
+            details: "upstream_reset_after_response_started{connection_termination}",
+            body: "in",
+            counters: &[
+                "upstream_cx_destroy_remote_with_active_rq",
+                "upstream_rq_pending_failure_eject",
+                "http.downstream_rq_tx_reset",
+                "http.downstream_rq_rx_reset",
+            ],
+            ..BROKEN
+        };
+        (stage.judge_with(&judged(""), async || gate.open()).await, expected)
+    }
+
+    pub(super) async fn an_answer_whose_stream_the_host_resets_is_broken_off(
+        workers: usize,
+    ) -> (Seen, Expected) {
+        use fuseboard_testkit::http2::{Reply, Upstream};
+
+        let upstream = Upstream::start(|_, _| Reply::ok("0123456789").cut_after(4)).await;
+        let stage = Stage::start(workers, &[upstream.address()], |draft| {
+            draft.cluster.http.version = fuseboard_snapshot::UpstreamVersion::Http2;
+        });
+        let expected = Expected {
+            flags: "UR",
+            details: "upstream_reset_after_response_started{remote_reset}",
+            body: "",
+            counters: &["upstream_rq_rx_reset", "http.downstream_rq_rx_reset", "http.downstream_rq_tx_reset"],
+            ..BROKEN
+        };
+        (stage.judge_get().await.without_body(), expected)
     }
 
     pub(super) async fn an_answer_whose_chunks_break_is_broken_off(workers: usize) -> (Seen, Expected) {
@@ -574,9 +658,8 @@ mod provoke {
             body: "",
             counters: &[
                 "upstream_cx_protocol_error",
-                "upstream_rq_tx_reset",
                 "http.downstream_rq_tx_reset",
-                "http.rq_reset_after_downstream_response_started",
+                "http.downstream_rq_rx_reset",
             ],
             ..BROKEN
         };
@@ -591,117 +674,10 @@ mod provoke {
             flags: "UT",
             details: "response_timeout",
             body: "",
-            counters: &[
-                "upstream_rq_timeout",
-                "upstream_rq_tx_reset",
-                "http.downstream_rq_tx_reset",
-                "http.rq_reset_after_downstream_response_started",
-            ],
+            counters: &["upstream_rq_timeout", "http.downstream_rq_tx_reset", "http.downstream_rq_rx_reset"],
             ..BROKEN
         };
         (stage.judge_get().await, expected)
-    }
-
-    /// What the client did wrong ends its connection.
-    const DOWNSTREAM: Expected = Expected {
-        status: 400,
-        flags: "DPE",
-        details: "http1.codec_error",
-        counters: &["http.downstream_cx_protocol_error"],
-        host: false,
-        connection: Connection::Closed,
-        ..PLAIN
-    };
-
-    /// Of requests that nobody can serve, no upstream hears.
-    async fn unserved(workers: usize, request: &str) -> Seen {
-        let upstream = Upstream::start(Script::ok("")).await;
-        let stage = Stage::start(workers, &[upstream.address()], |draft| {
-            draft.listener.http.request_headers_timeout = SHORT;
-        });
-        let seen = stage.judge(request).await;
-        assert_eq!(upstream.counts().requests, 0, "the upstream heard of it");
-        seen
-    }
-
-    pub(super) async fn an_ambiguous_request_is_bad(workers: usize) -> (Seen, Expected) {
-        let fields = "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n";
-        let expected = Expected {
-            details: "http1.content_length_and_chunked_not_allowed",
-            body: "both content-length and transfer-encoding",
-            ..DOWNSTREAM
-        };
-        (unserved(workers, &judged(fields)).await, expected)
-    }
-
-    pub(super) async fn a_head_above_the_bound_is_too_large(workers: usize) -> (Seen, Expected) {
-        let expected = Expected {
-            status: 431,
-            details: "http1.headers_too_large",
-            body: "head larger than the limit",
-            counters: &["http.downstream_rq_too_large"],
-            ..DOWNSTREAM
-        };
-        let field = format!("X-Large: {}\r\n", "a".repeat(64 * 1024));
-        (unserved(workers, &judged(&field)).await, expected)
-    }
-
-    pub(super) async fn a_transfer_coding_that_we_do_not_have_is_not_implemented(
-        workers: usize,
-    ) -> (Seen, Expected) {
-        let expected = Expected {
-            status: 501,
-            details: "http1.invalid_transfer_encoding",
-            body: "unsupported transfer coding",
-            ..DOWNSTREAM
-        };
-        (unserved(workers, &judged("Transfer-Encoding: gzip, chunked\r\n")).await, expected)
-    }
-
-    pub(super) async fn a_version_that_we_do_not_have_is_not_supported(workers: usize) -> (Seen, Expected) {
-        let expected = Expected { status: 505, body: "unsupported version", ..DOWNSTREAM };
-        (unserved(workers, "GET /judged HTTP/2.0\r\nHost: a\r\n\r\n").await, expected)
-    }
-
-    pub(super) async fn an_expectation_that_we_do_not_have_fails(workers: usize) -> (Seen, Expected) {
-        let expected = Expected { status: 417, body: "unsupported expectation", ..DOWNSTREAM };
-        (unserved(workers, &judged("Expect: a-miracle\r\n")).await, expected)
-    }
-
-    pub(super) async fn a_head_that_does_not_come_to_an_end_times_out(workers: usize) -> (Seen, Expected) {
-        let expected = Expected {
-            status: 408,
-            flags: "-",
-            details: "request_header_timeout",
-            body: "request header timeout",
-            counters: &["http.downstream_rq_header_timeout"],
-            ..DOWNSTREAM
-        };
-        (unserved(workers, "GET /judged HTTP/1.1\r\nHost: a\r\n").await, expected)
-    }
-
-    pub(super) async fn a_body_with_broken_chunks_is_bad(workers: usize) -> (Seen, Expected) {
-        let expected = Expected { body: "malformed request body", ..DOWNSTREAM };
-        let request = judged("Transfer-Encoding: chunked\r\n") + "five\r\n";
-        (unserved(workers, &request).await, expected)
-    }
-
-    pub(super) async fn a_body_that_stops_arriving_times_out(workers: usize) -> (Seen, Expected) {
-        let upstream = Upstream::start(Script::ok("")).await;
-        let stage = Stage::start(workers, &[upstream.address()], |draft| {
-            draft.listener.http.stream_idle_timeout = SHORT;
-        });
-        let expected = Expected {
-            status: 408,
-            flags: "SI",
-            details: "stream_idle_timeout",
-            body: "stream timeout",
-            counters: &["http.downstream_rq_idle_timeout", "upstream_rq_tx_reset"],
-            host: true,
-            ..DOWNSTREAM
-        };
-        let request = judged("Content-Length: 5\r\n") + "abc";
-        (stage.judge(&request).await, expected)
     }
 
     pub(super) async fn an_answer_that_its_client_stops_taking_is_broken_off(
@@ -723,10 +699,9 @@ mod provoke {
             counters: &[
                 "http.downstream_rq_idle_timeout",
                 "http.downstream_rq_tx_reset",
-                "http.rq_reset_after_downstream_response_started",
+                "http.downstream_rq_rx_reset",
                 "upstream_rq_200",
                 "upstream_rq_2xx",
-                "upstream_rq_tx_reset",
             ],
             body: "",
             ..BROKEN
@@ -744,7 +719,7 @@ mod provoke {
             status: 0,
             flags: "DC",
             details: "downstream_remote_disconnect",
-            counters: &["http.downstream_rq_rx_reset", "upstream_rq_tx_reset"],
+            counters: &["http.downstream_rq_rx_reset"],
             body: "",
             ..BROKEN
         };

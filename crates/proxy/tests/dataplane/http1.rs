@@ -247,7 +247,8 @@ async fn a_client_that_leaves_is_noticed_behind_pipelined_bytes() {
         client.send(vec![b'G'; 100_000]).await;
         client.close();
         rig.until_idle().await;
-        assert_eq!(rig.count(|block| block.stats.upstream_rq_tx_reset.get()), 1);
+        let given_up = rig.count(|block| block.stats.upstream_cx_destroy_local_with_active_rq.get());
+        assert_eq!(given_up, 1);
         gate.open();
     }
 }

@@ -28,6 +28,7 @@ mod http2_clients;
 mod http2_hosts;
 mod istio_metrics;
 mod limits;
+mod malformed;
 mod messages;
 mod not_processed;
 mod outlier_classifier;

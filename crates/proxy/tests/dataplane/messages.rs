@@ -160,6 +160,70 @@ async fn a_target_in_any_form_goes_out_in_origin_form_and_routes_by_its_authorit
 }
 
 #[tokio::test]
+async fn d52_a_target_and_a_host_that_name_different_servers_are_refused() {
+    let upstream = Upstream::start(Script::ok("")).await;
+    let rig = Rig::start(1, &[upstream.address()], |_| {});
+    for (host, status) in [("shop", 200), ("SHOP:80", 200), ("other", 400), ("shop:81", 400)] {
+        let mut client = rig.client().await;
+        client.send(format!("GET http://shop/ HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(client.response().await.status, status, "{host}");
+    }
+    assert_eq!(upstream.counts().requests, 2);
+}
+
+#[tokio::test]
+async fn d53_a_question_about_the_whole_server_goes_to_the_server_that_host_names() {
+    let upstream = Upstream::start(Script::ok("")).await;
+    let rig = Rig::start(1, &[upstream.address()], |_| {});
+    let mut client = rig.client().await;
+    client.send("OPTIONS * HTTP/1.1\r\nHost: shop\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 200);
+    let seen = upstream.requests().remove(0);
+    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("OPTIONS", "*"));
+}
+
+#[tokio::test]
+async fn d54_a_method_that_we_do_not_know_reaches_its_server_once() {
+    let upstream = Upstream::start(Script::ok("known")).await;
+    let rig = Rig::start(1, &[upstream.address()], |_| {});
+    let mut client = rig.client().await;
+    let request = "QUERY / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nq?";
+    client.send(request).await;
+    assert_eq!(client.response().await.text(), "known");
+    assert_eq!(upstream.requests().remove(0).method, "QUERY");
+    upstream.follow(Script::always(Behaviour::close()));
+    client.send(request).await;
+    assert_eq!(client.response().await.status, 503, "nobody knows whether it may be repeated");
+    assert_eq!(upstream.counts().requests, 2);
+}
+
+#[tokio::test]
+async fn d56_a_body_whose_end_nobody_can_tell_is_a_bad_request() {
+    let upstream = Upstream::start(Script::ok("")).await;
+    let rig = Rig::start(1, &[upstream.address()], |_| {});
+    for (coding, status) in [("gzip", 400), ("chunked, gzip", 400), ("gzip, chunked", 501)] {
+        let mut client = rig.client().await;
+        client
+            .send(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n"))
+            .await;
+        assert_eq!(client.response().await.status, status, "{coding}");
+    }
+    assert_eq!(upstream.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn d62_a_request_for_two_hosts_is_refused_be_they_the_same() {
+    let upstream = Upstream::start(Script::ok("")).await;
+    let rig = Rig::start(1, &[upstream.address()], |_| {});
+    for second in ["shop", "other"] {
+        let mut client = rig.client().await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: shop\r\nHost: {second}\r\n\r\n")).await;
+        assert_eq!(client.response().await.status, 400, "{second}");
+    }
+    assert_eq!(upstream.counts().requests, 0);
+}
+
+#[tokio::test]
 async fn each_side_keeps_its_connection_as_long_as_it_wants_to() {
     for workers in WORKERS {
         let upstream = Upstream::start(Script::ok("kept")).await;
@@ -189,7 +253,7 @@ async fn each_side_keeps_its_connection_as_long_as_it_wants_to() {
 }
 
 #[tokio::test]
-async fn http_1_0_is_kept_alive_only_where_it_asks_to_be() {
+async fn d51_http_1_0_is_served_and_kept_alive_only_where_it_asks_to_be() {
     let upstream = Upstream::start(Script::ok("old")).await;
     let rig = Rig::start(1, &[upstream.address()], |_| {});
     let mut client = rig.client().await;

@@ -215,7 +215,7 @@ async fn a_reset_of_either_side_ends_the_tunnel() {
 }
 
 #[tokio::test]
-async fn a_switch_that_the_upstream_declines_is_an_answer_like_any_other() {
+async fn d59_a_switch_that_the_upstream_declines_is_an_answer_like_any_other() {
     for workers in WORKERS {
         let upstream =
             Upstream::start(Script::always(Behaviour::answer(&Reply::status(426).body("no")))).await;
@@ -318,11 +318,11 @@ pub(crate) async fn a_tunnel_that_nobody_uses_is_broken_off(workers: usize) -> (
         counters: &[
             "http.downstream_cx_upgrades_total",
             "http.downstream_rq_idle_timeout",
+            "http.downstream_rq_response_before_rq_complete",
             "http.downstream_rq_tx_reset",
-            "http.rq_reset_after_downstream_response_started",
+            "http.downstream_rq_rx_reset",
             "upstream_rq_101",
             "upstream_rq_1xx",
-            "upstream_rq_tx_reset",
         ],
         body: "",
         connection: Connection::Broken,

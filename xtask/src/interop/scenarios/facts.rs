@@ -23,6 +23,7 @@ const STATS: &[&str] = &[
     "cluster.upstream_rq_cancelled",
     "cluster.upstream_rq_timeout",
     "cluster.upstream_rq_per_try_timeout",
+    "cluster.upstream_rq_max_duration_reached",
     "cluster.upstream_rq_rx_reset",
     "cluster.upstream_rq_tx_reset",
     "cluster.upstream_rq_retry",
@@ -76,18 +77,18 @@ const STATS: &[&str] = &[
     "http.downstream_rq_active",
     "http.downstream_rq_http1_total",
     "http.downstream_rq_rx_reset",
+    "http.downstream_rq_tx_reset",
+    "http.downstream_rq_idle_timeout",
+    "http.downstream_rq_header_timeout",
+    "http.downstream_rq_response_before_rq_complete",
+    "http.rq_reset_after_downstream_response_started",
+    "http.downstream_cx_destroy_local_active_rq",
+    "http.downstream_cx_destroy_remote_active_rq",
     "http.downstream_rq_too_large",
     "http.downstream_cx_total",
     "http.downstream_cx_protocol_error",
     "http.downstream_cx_upgrades_total",
     "http.no_route",
-];
-
-/// Facts that differ in every scenario that has them, with what is known of it.
-const KNOWN_EVERYWHERE: &[(&str, &str)] = &[
-    ("cluster.upstream_rq_rx_reset", "grows with HTTP/1.1 too; Envoy's with HTTP/2 only"),
-    ("cluster.upstream_rq_tx_reset", "grows with HTTP/1.1 too; Envoy's with HTTP/2 only"),
-    ("http.downstream_rq_rx_reset", "Envoy's grows too where Envoy itself ends a request that goes wrong"),
 ];
 
 /// Counters and gauges of a scenario's cluster and listener, as `cluster.x` and `http.x`.
@@ -146,8 +147,6 @@ pub(super) struct Comparison {
     pub(super) wrong: Vec<Difference>,
     /// With the row of docs/differences.md.
     pub(super) listed: Vec<(&'static str, Difference)>,
-    /// With what is known of it.
-    pub(super) known: Vec<(&'static str, Difference)>,
     /// Entries of the scenario under which nothing differs.
     pub(super) idle: Vec<&'static str>,
 }
@@ -166,25 +165,14 @@ pub(super) fn compare(scenario: &Scenario, theirs: &Facts, ours: &Facts) -> Comp
             continue;
         }
         let difference = Difference { fact: name.clone(), theirs, ours };
-        let entry = |list: &'static [(&'static str, &'static str)]| {
-            list.iter().find(|(begin, _)| name.starts_with(begin)).map(|(_, why)| *why)
-        };
-        match (entry(scenario.listed), entry(scenario.known)) {
-            (Some(row), _) => comparison.listed.push((row, difference)),
-            (None, Some(why)) => comparison.known.push((why, difference)),
-            (None, None) => match entry(KNOWN_EVERYWHERE) {
-                Some(why) => comparison.known.push((why, difference)),
-                None => comparison.wrong.push(difference),
-            },
+        match scenario.listed.iter().find(|(begin, _)| name.starts_with(begin)) {
+            Some((_, row)) => comparison.listed.push((row, difference)),
+            None => comparison.wrong.push(difference),
         }
     }
-    let explained: Vec<&str> = comparison
-        .listed
-        .iter()
-        .chain(&comparison.known)
-        .map(|(_, difference)| difference.fact.as_str())
-        .collect();
-    let idle = scenario.listed.iter().chain(scenario.known).map(|(begin, _)| *begin);
+    let explained: Vec<&str> =
+        comparison.listed.iter().map(|(_, difference)| difference.fact.as_str()).collect();
+    let idle = scenario.listed.iter().map(|(begin, _)| *begin);
     comparison.idle = idle.filter(|begin| !explained.iter().any(|fact| fact.starts_with(begin))).collect();
     comparison
 }
@@ -237,11 +225,10 @@ mod tests {
     fn a_difference_is_wrong_unless_the_scenario_says_why() {
         let theirs = facts(&[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")]);
         let ours = facts(&[("a", "1"), ("b", "2"), ("c", "2"), ("e", "1")]);
-        let scenario = Scenario { listed: &[("b", "D1")], known: &[("c", "why")], ..PLAIN };
+        let scenario = Scenario { listed: &[("b", "D1"), ("c", "D2")], ..PLAIN };
         let compared = compare(&scenario, &theirs, &ours);
         assert_eq!(compared.wrong.iter().map(|wrong| &*wrong.fact).collect::<Vec<_>>(), ["d", "e"]);
-        assert_eq!(compared.listed[0].0, "D1");
-        assert_eq!(compared.known[0].0, "why");
+        assert_eq!(compared.listed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), ["D1", "D2"]);
         assert!(compared.idle.is_empty());
         assert_eq!(compare(&scenario, &theirs, &theirs).idle, ["b", "c"]);
     }

@@ -99,8 +99,8 @@ async fn play(
 /// One row of the table for a scenario, and one for each difference that it should not have.
 fn enter(scenario: &Scenario, theirs: &Facts, ours: &Facts, table: &mut Table) {
     let what = format!("scenario {}", scenario.name);
-    let Comparison { wrong, listed, known, idle } = facts::compare(scenario, theirs, ours);
-    let alike = format!("{} facts", theirs.len() - (listed.len() + known.len()).min(theirs.len()));
+    let Comparison { wrong, listed, idle } = facts::compare(scenario, theirs, ours);
+    let alike = format!("{} facts", theirs.len() - listed.len().min(theirs.len()));
     if let Some((row, _)) = listed.first() {
         let differ: Vec<String> = listed.iter().map(|(row, it)| format!("{} ({row})", it.fact)).collect();
         table.ours(&what, &alike, format!("but for {}", differ.join(", ")), true, row);
@@ -109,9 +109,6 @@ fn enter(scenario: &Scenario, theirs: &Facts, ours: &Facts, table: &mut Table) {
     }
     for Difference { fact, theirs, ours } in wrong {
         table.same(format!("{what}: {fact}"), theirs, ours);
-    }
-    for (why, Difference { fact, theirs, ours }) in known {
-        table.known(format!("{what}: {fact}"), theirs, ours, why);
     }
     for begin in idle {
         table.same(format!("{what}: {begin} is said to differ"), "differs", "same");

@@ -66,6 +66,7 @@ fn behaviour(request: &SeenRequest, gate: &Gate) -> Behaviour {
         "answer-then-close" => Behaviour::answer(&ok).then_close(),
         "closing" => Behaviour::answer(&ok.closing()),
         "until-close" => Behaviour::answer(&ok.until_close()),
+        "until-reset" => Behaviour::reset_in_body(gate, &ok.until_close(), 2),
         "early" => Behaviour::answer_early(&Reply::status(413).closing()),
         "chunked" => Behaviour::answer(&Reply::ok("0123456789").chunked(3)),
         "chunked-empty" => Behaviour::answer(&Reply::ok("").chunked(3)),
@@ -73,6 +74,13 @@ fn behaviour(request: &SeenRequest, gate: &Gate) -> Behaviour {
         "continue" => Behaviour::continue_then(&ok),
         "interim" => Behaviour::answer(&ok.preceded_by(103)),
         "upgrade" => Behaviour::upgrade_and_echo("websocket"),
+        "upgrade-and-end" => Behaviour::raw(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nbyes",
+        )
+        .then_close(),
+        "grpc/14" => Behaviour::answer(
+            &Reply::status(200).field("content-type", "application/grpc").field("grpc-status", "14"),
+        ),
         "fields" => Behaviour::answer(
             &ok.field("x-twice", "1")
                 .field("X-Twice", "2")

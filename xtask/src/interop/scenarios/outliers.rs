@@ -1,7 +1,7 @@
 //! Each detector that an Istio rule can turn on, its bounds, and the way back.
 
 use super::scenario::Host::{Refuses, Serves};
-use super::scenario::Step::{Clusters, Get, Until};
+use super::scenario::Step::{Call, Clusters, Get, Until};
 use super::scenario::{PLAIN, Scenario, Step};
 
 /// Ejects after three 5xx in a row.
@@ -29,6 +29,10 @@ const SPLIT: Scenario = Scenario {
     ..PLAIN
 };
 
+/// Tried three times by Istio's own policy.
+const UNAVAILABLE: &str =
+    "POST /grpc/14 HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/grpc\r\ncontent-length: 0\r\n\r\n";
+
 const FAIL: Step = Get("/status/500");
 
 const FOUND_1: Step = Until("outlier_detection.ejections_overflow", 1);
@@ -54,6 +58,11 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "bad-answers-are-failures",
         steps: &[Get("/raw/garbage"), Get("/raw/garbage"), Get("/raw/garbage"), OUT, Get("/ok")],
+        ..THREE
+    },
+    Scenario {
+        name: "statuses-of-grpc-are-failures",
+        steps: &[Call(UNAVAILABLE), OUT, Call(UNAVAILABLE)],
         ..THREE
     },
     Scenario {
@@ -124,9 +133,9 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "back-after-its-time",
-        rule: "outlierDetection: {consecutive5xxErrors: 1, interval: 100ms, baseEjectionTime: 2s, maxEjectionPercent: 100}",
+        rule: "outlierDetection: {consecutive5xxErrors: 1, interval: 100ms, baseEjectionTime: 5s, maxEjectionPercent: 100}",
         cluster: r#"{"common_lb_config": {"update_merge_window": "0s"}, "outlier_detection": {"consecutive_5xx": 1,
-            "enforcing_consecutive_5xx": 100, "interval": "0.1s", "base_ejection_time": "2s", "max_ejection_percent": 100}}"#,
+            "enforcing_consecutive_5xx": 100, "interval": "0.1s", "base_ejection_time": "5s", "max_ejection_percent": 100}}"#,
         steps: &[FAIL, OUT, Get("/ok"), BACK, Get("/ok"), FAIL, OUT, Get("/ok"), BACK],
         ..PLAIN
     },

@@ -117,7 +117,8 @@ impl<'a> Player<'a> {
     }
 
     fn request(&self, text: &str) -> String {
-        text.replace("{host}", &authority(self.scenario.name))
+        let text = text.replace("{host}", &authority(self.scenario.name));
+        text.replace("{60k}", &"x".repeat(60 << 10)).replace("{99 fields}", &"a: b\r\n".repeat(99))
     }
 
     fn get(&self, path: &str) -> String {

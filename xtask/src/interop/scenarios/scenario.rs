@@ -17,8 +17,6 @@ pub(super) struct Scenario {
     pub(super) steps: &'static [Step],
     /// Facts (all that begin so) that differ on purpose, each with its row of docs/differences.md. One that does not differ fails.
     pub(super) listed: &'static [(&'static str, &'static str)],
-    /// Facts that differ and should not, with what is known of it: printed, and not compared.
-    pub(super) known: &'static [(&'static str, &'static str)],
     /// Facts that depend on where the balancer begins, and are not compared.
     pub(super) chance: &'static [&'static str],
 }
@@ -33,7 +31,6 @@ pub(super) const PLAIN: Scenario = Scenario {
     hosts: &[Host::Serves],
     steps: &[],
     listed: &[],
-    known: &[],
     chance: &[],
 };
 
@@ -51,7 +48,8 @@ pub(super) enum Host {
 pub(super) enum Step {
     /// `GET` of this path over a connection of its own.
     Get(&'static str),
-    /// These bytes over a connection of its own; `{host}` is the service's authority.
+    /// These bytes over a connection of its own. `{host}` is the service's authority, `{60k}` as many bytes, `{99 fields}` as many
+    /// lines of a head.
     Call(&'static str),
     /// One answer for each, over one connection; the next is sent when the answer has come.
     Session(&'static [&'static str]),

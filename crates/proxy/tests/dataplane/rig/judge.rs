@@ -226,7 +226,8 @@ fn is_everyday(name: &str) -> bool {
         "http.rq_total",
         "http.downstream_cx_destroy",
     ];
-    (EVERYDAY.iter().any(|prefix| name.starts_with(prefix)) && name != "upstream_rq_active_overflow")
+    let telling = ["upstream_rq_active_overflow", "upstream_cx_destroy_remote_with_active_rq"];
+    (EVERYDAY.iter().any(|prefix| name.starts_with(prefix)) && !telling.contains(&name))
         || name.starts_with("http.downstream_cx_destroy")
         || WHOLE.contains(&name)
 }
