@@ -52,36 +52,6 @@ pub(crate) struct Package {
     pub(crate) dependencies: Vec<String>,
 }
 
-/// A package of the lock file: ours, or one that ours need, on any system.
-pub(crate) struct Locked {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    /// As its manifest says it; empty for none.
-    pub(crate) licence: String,
-    /// `None`: it lies in the repository.
-    pub(crate) source: Option<String>,
-}
-
-/// Every package of the lock file.
-pub(crate) fn locked() -> anyhow::Result<Vec<Locked>> {
-    let output = Command::new(cargo())
-        .args(["metadata", "--locked", "--format-version", "1"])
-        .current_dir(root())
-        .output()
-        .context("running cargo metadata")?;
-    ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata without packages")?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let package = |value: &Value| Locked {
-        name: text(&value["name"]).unwrap_or_default(),
-        version: text(&value["version"]).unwrap_or_default(),
-        licence: text(&value["license"]).unwrap_or_default(),
-        source: text(&value["source"]),
-    };
-    Ok(packages.iter().map(package).collect())
-}
-
 /// The workspace's packages.
 pub(crate) fn packages() -> anyhow::Result<Vec<Package>> {
     let output = Command::new(cargo())

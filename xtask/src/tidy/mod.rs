@@ -1,8 +1,7 @@
-//! What the compiler does not check: who may depend on whom, what is depended on, how long things get, what they are
-//! called, and whether the tests that documentation names exist.
+//! What the compiler does not check: who may depend on whom, how long things get, what they are called, and whether the
+//! tests that documentation names exist.
 //! Every finding is printed, none stops at the first.
 
-mod dependencies;
 mod edges;
 mod names;
 mod pinned;
@@ -31,7 +30,6 @@ impl fmt::Display for Finding {
 /// Checks the whole repository.
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut findings = edges::check(&repository::packages()?);
-    findings.extend(dependencies::check(&repository::locked()?));
     let mut pinned = pinned::Pinned::default();
     for path in repository::files()? {
         let Ok(text) = std::fs::read_to_string(repository::root().join(&path)) else { continue };
