@@ -10,6 +10,7 @@ mod outliers;
 mod player;
 mod proxies;
 mod scenario;
+mod streams;
 mod times;
 
 use std::sync::Arc;
@@ -55,7 +56,7 @@ pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
 }
 
 fn all() -> Vec<Scenario> {
-    [limits::ALL, outliers::ALL, times::ALL, failures::ALL, messages::ALL].concat()
+    [limits::ALL, outliers::ALL, times::ALL, failures::ALL, messages::ALL, streams::ALL].concat()
 }
 
 async fn hosts(scenarios: &[Scenario]) -> Vec<Origin> {

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use fuseboard_testkit::{
-    Behaviour, Gate, OnAccept, RefusingPort, Reply, Script, SeenRequest, UnansweringPort, Upstream,
+    Behaviour, Gate, OnAccept, RefusingPort, Reply, Script, SeenRequest, UnansweringPort, Upstream, http2,
 };
+use h2::Reason;
 
 use super::scenario::Host;
 
@@ -14,6 +15,7 @@ pub(super) struct Origin {
     /// What `/gate` waits for.
     pub(super) gate: Gate,
     _serving: Vec<Upstream>,
+    _streaming: Vec<http2::Upstream>,
     _refusing: Vec<RefusingPort>,
     _unanswering: Vec<UnansweringPort>,
 }
@@ -21,7 +23,8 @@ pub(super) struct Origin {
 impl Origin {
     pub(super) async fn start(hosts: &[Host]) -> Self {
         let gate = Gate::new();
-        let (mut addresses, mut serving, mut refusing, mut unanswering) = (vec![], vec![], vec![], vec![]);
+        let (mut addresses, mut serving, mut streaming) = (vec![], vec![], vec![]);
+        let (mut refusing, mut unanswering) = (vec![], vec![]);
         for host in hosts {
             let port = RefusingPort::bind();
             match host {
@@ -30,6 +33,12 @@ impl Origin {
                     let gate = gate.clone();
                     let script = Script::by(move |request| behaviour(request, &gate));
                     serving.push(Upstream::serve(port.listen(), OnAccept::Serve, script));
+                }
+                Host::Streams => {
+                    let gate = gate.clone();
+                    let host = http2::Upstream::start(move |request, _| stream(request, &gate)).await;
+                    addresses.push(host.address());
+                    streaming.push(host);
                 }
                 Host::Refuses => {
                     addresses.push(port.address());
@@ -42,7 +51,14 @@ impl Origin {
                 }
             }
         }
-        Self { addresses, gate, _serving: serving, _refusing: refusing, _unanswering: unanswering }
+        Self {
+            addresses,
+            gate,
+            _serving: serving,
+            _streaming: streaming,
+            _refusing: refusing,
+            _unanswering: unanswering,
+        }
     }
 }
 
@@ -116,6 +132,52 @@ fn by_prefix(path: &str) -> Behaviour {
         _ => return Behaviour::answer(&Reply::ok("ok")),
     };
     Behaviour::raw(raw)
+}
+
+/// A message of gRPC.
+pub(super) const MESSAGE: &[u8] = b"\0\0\0\0\x02hi";
+
+/// What a host of HTTP/2 does with a stream.
+fn stream(request: &http2::Seen, gate: &Gate) -> http2::Reply {
+    let path = request.path.trim_start_matches('/');
+    let ok = http2::Reply::ok("ok");
+    let number = |begin| path.strip_prefix(begin).and_then(|number: &str| number.parse::<u16>().ok());
+    if let Some(status) = number("status/") {
+        return http2::Reply::status(status);
+    }
+    if let Some(code) = number("grpc/") {
+        return http2::Reply::status(200)
+            .field("content-type", "application/grpc")
+            .field("grpc-status", &code.to_string());
+    }
+    if let Some(code) = number("grpc-end/") {
+        return http2::Reply::ok(MESSAGE)
+            .field("content-type", "application/grpc")
+            .trailer("grpc-status", &code.to_string());
+    }
+    match path {
+        "gate" => ok.after(gate),
+        "silent" => ok.after(&Gate::new()),
+        "reset" => http2::Reply::reset(Reason::INTERNAL_ERROR),
+        "refused" => http2::Reply::reset(Reason::REFUSED_STREAM),
+        "cut" => http2::Reply::ok("0123456789").cut_after(4),
+        "trailers" => ok.trailer("x-end", "1"),
+        "seen" => http2::Reply::ok(seen(&head_of(request))),
+        _ => ok,
+    }
+}
+
+/// The head of a stream as HTTP/1.1 would have it.
+fn head_of(request: &http2::Seen) -> String {
+    let fields = request
+        .fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
+    let fields: String = fields.collect();
+    format!(
+        "{} {} {}\r\nhost: {}\r\n{fields}",
+        request.method, request.path, request.scheme, request.authority
+    )
 }
 
 /// A request's head as a body: its fields in one order, without what each proxy makes up anew.

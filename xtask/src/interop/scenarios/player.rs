@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fuseboard_admin::{AdminAddress, AdminClient};
-use fuseboard_testkit::{Client, ReadFailure, Response};
+use fuseboard_testkit::{Client, ReadFailure, Response, http2};
+use http::request::Builder;
+use http::{HeaderMap, Request};
 use tokio::task::JoinHandle;
 
 use super::facts::{Facts, Stats, cluster_lines, fields};
-use super::origin::Origin;
+use super::origin::{MESSAGE, Origin};
 use super::proxies::{authority, cluster};
 use super::scenario::{Scenario, Step};
 
@@ -58,6 +60,17 @@ impl<'a> Player<'a> {
             }
             Step::Call(request) => {
                 let seen = call(self.listener, self.request(request)).await;
+                self.note(seen);
+            }
+            Step::Stream(path) => {
+                let request = Request::get(self.uri(path));
+                let seen = stream(self.listener, request, b"").await;
+                self.note(seen);
+            }
+            Step::CallGrpc(path) => {
+                let request = Request::post(self.uri(path)).header("te", "trailers");
+                let request = request.header("content-type", "application/grpc");
+                let seen = stream(self.listener, request, MESSAGE).await;
                 self.note(seen);
             }
             Step::Session(requests) => {
@@ -123,6 +136,10 @@ impl<'a> Player<'a> {
 
     fn get(&self, path: &str) -> String {
         self.request(&format!("GET {path} HTTP/1.1\r\nhost: {{host}}\r\n\r\n"))
+    }
+
+    fn uri(&self, path: &str) -> String {
+        format!("http://{}{path}", authority(self.scenario.name))
     }
 
     fn note(&mut self, seen: Seen) {
@@ -200,6 +217,31 @@ async fn call(listener: SocketAddr, request: String) -> Seen {
     exchange(&mut client, &request).await
 }
 
+/// One stream on a connection of its own.
+async fn stream(listener: SocketAddr, request: Builder, body: &[u8]) -> Seen {
+    let Ok(request) = request.body(()) else { return vec![("status", "no request".to_owned())] };
+    let client = http2::Client::connect(listener).await;
+    match client.ask(request, body).await {
+        Ok(answer) => vec![
+            ("status", answer.status.as_u16().to_string()),
+            ("fields", fields(&lines(&answer.fields))),
+            ("body", format!("{:?}", String::from_utf8_lossy(&answer.body))),
+            ("trailers", fields(&lines(&answer.trailers))),
+        ],
+        Err(error) => {
+            vec![("status", error.reason().map_or("broken off".to_owned(), |reason| format!("{reason:?}")))]
+        }
+    }
+}
+
+/// Fields as lines of a head, the first of which is none.
+fn lines(map: &HeaderMap) -> String {
+    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        format!("\r\n{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+    };
+    map.iter().map(line).collect()
+}
+
 async fn exchange(client: &mut Client, request: &str) -> Seen {
     // Who refuses a request may close before it was sent whole.
     let _ = client.try_send(request).await;
@@ -207,6 +249,10 @@ async fn exchange(client: &mut Client, request: &str) -> Seen {
     if seen.iter().any(|(what, value)| *what == "status" && value == "101") {
         let _ = client.try_send("ping").await;
         let echoed = client.received(4).await.unwrap_or_default();
+        if request.contains("-and-end ") {
+            // Else the client might end it first.
+            client.closed().await;
+        }
         seen.push(("tunnel", String::from_utf8_lossy(&echoed).into_owned()));
     }
     seen

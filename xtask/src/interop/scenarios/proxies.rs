@@ -180,11 +180,13 @@ fn envoy_cluster(scenario: &Scenario, origin: &Origin) -> anyhow::Result<Value> 
     });
     let mut over = told(scenario, scenario.cluster)?;
     // Short for what istiod writes into a cluster's options of HTTP.
-    if let Some(common) = over.as_object_mut().and_then(|over| over.remove("http")) {
+    let common = over.as_object_mut().and_then(|over| over.remove("http"));
+    if common.is_some() || scenario.is_http2() {
+        let version = if scenario.is_http2() { "http2_protocol_options" } else { "http_protocol_options" };
         over["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "common_http_protocol_options": common,
-            "explicit_http_config": {"http_protocol_options": {}}}});
+            "common_http_protocol_options": common.unwrap_or_else(|| json!({})),
+            "explicit_http_config": {version: {}}}});
     }
     // And for the bounds, of which a rule sets few.
     if let Some(limits) = over.as_object_mut().and_then(|over| over.remove("limits")) {
@@ -226,15 +228,17 @@ fn rules(scenario: &Scenario, origin: &Origin) -> String {
         "" => "loadBalancer: {simple: ROUND_ROBIN}".to_owned(),
         rule => format!("loadBalancer: {{simple: ROUND_ROBIN}}, {rule}"),
     };
+    let spoken = if scenario.is_http2() { "http2" } else { "http" };
     let mut subsets = String::new();
     for address in &origin.addresses {
         let (ip, port) = (address.ip(), address.port());
-        let _ = writeln!(subsets, "- {{addresses: [{{ip: {ip}}}], ports: [{{name: http, port: {port}}}]}}");
+        let _ =
+            writeln!(subsets, "- {{addresses: [{{ip: {ip}}}], ports: [{{name: {spoken}, port: {port}}}]}}");
     }
     format!(
         "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}}}\n\
          spec: {{host: {name}, trafficPolicy: {{{rule}}}}}\n{policy}\
-         ---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{name: http, port: 8000}}]}}\n\
+         ---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{name: {spoken}, port: 8000}}]}}\n\
          ---\napiVersion: v1\nkind: Endpoints\nmetadata: {{name: {name}}}\nsubsets:\n{subsets}"
     )
 }

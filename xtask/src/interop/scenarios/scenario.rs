@@ -38,6 +38,8 @@ pub(super) const PLAIN: Scenario = Scenario {
 pub(super) enum Host {
     /// Answers by the path that is asked for.
     Serves,
+    /// The same in HTTP/2.
+    Streams,
     /// Nobody listens.
     Refuses,
     /// Connecting neither succeeds nor fails.
@@ -55,6 +57,10 @@ pub(super) enum Step {
     Session(&'static [&'static str]),
     /// These bytes at once, and so many answers.
     Pipelined(&'static str, usize),
+    /// `GET` of this path over a connection of HTTP/2.
+    Stream(&'static str),
+    /// A call of gRPC of this path, over the same.
+    CallGrpc(&'static str),
     /// So many `GET` at once; their answers in no order.
     Burst(usize, &'static str),
     /// `GET` of this path; goes on once it runs or waits in the proxy.
@@ -65,4 +71,11 @@ pub(super) enum Step {
     Until(&'static str, u64),
     /// What `/clusters` says of the service.
     Clusters,
+}
+
+impl Scenario {
+    /// Whether its service is one of HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.hosts.iter().any(|host| matches!(host, Host::Streams))
+    }
 }
