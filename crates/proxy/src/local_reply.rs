@@ -59,6 +59,8 @@ pub enum Cause {
     TryTimeout,
     /// The stream has lasted as long as it may.
     MaxDuration,
+    /// The same while its request was still coming.
+    MaxDurationInRequest,
     /// The stream's connection ended inside its answer's body, or TLS did without a word.
     TerminatedInBody,
     /// The host closed the connection inside its answer's body.
@@ -273,7 +275,7 @@ impl Row {
 
 impl Cause {
     /// Every cause, in the order of the documentation.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RequestLimit,
@@ -299,6 +301,7 @@ impl Cause {
         Self::RouteTimeout,
         Self::TryTimeout,
         Self::MaxDuration,
+        Self::MaxDurationInRequest,
         Self::TerminatedInBody,
         Self::CutInBody,
         Self::RemoteResetInBody,
@@ -347,6 +350,7 @@ impl Cause {
             Self::RouteTimeout => "the route's time is up",
             Self::TryTimeout => "the try's time is up",
             Self::MaxDuration => "the stream lasted as long as `maxStreamDuration`",
+            Self::MaxDurationInRequest => "the same while its request was still coming",
             Self::TerminatedInBody => "connection of a stream gone inside its answer; TLS cut off",
             Self::CutInBody => "upstream closed inside its answer",
             Self::RemoteResetInBody => "upstream reset the stream inside its answer",
@@ -422,7 +426,8 @@ impl Cause {
             Self::TryTimeout => row(504, "UT", "upstream_per_try_timeout", Body::Text(TIME_IS_UP))
                 .counted("upstream_rq_per_try_timeout")
                 .outcome(F::Timeout),
-            Self::MaxDuration => too_old(408, Body::Text(LASTED_TOO_LONG)),
+            Self::MaxDuration => too_old(504, Body::Text(LASTED_TOO_LONG)),
+            Self::MaxDurationInRequest => too_old(408, Body::Text(LASTED_TOO_LONG)),
             Self::MaxDurationInBody => too_old(0, NONE),
             Self::TerminatedInBody => cut_off("UC", LATE_TERMINATION, CLOSED_BY_HOST),
             Self::CutInBody => late_protocol_error(F::Reset),

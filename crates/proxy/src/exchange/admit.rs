@@ -173,6 +173,9 @@ impl Exchange<'_> {
                 self.down.stats().http.downstream_rq_idle_timeout.inc();
                 Ended::Broken(Cause::AnswerTimeout)
             }
+            Interrupt::Timer(Timer::Stream) if !self.body.decoder.is_complete() => {
+                Ended::Failed(Cause::MaxDurationInRequest)
+            }
             Interrupt::Timer(Timer::Stream) => Ended::Failed(Cause::MaxDuration),
             Interrupt::Timer(_) => Ended::Failed(Cause::RouteTimeout),
         }

@@ -84,7 +84,9 @@ fn trigger(ended: Ended) -> Option<Trigger> {
             FailureWord::Reset
         }
         Cause::ProtocolError => FailureWord::ProtocolError,
-        Cause::RouteTimeout | Cause::TryTimeout | Cause::MaxDuration => FailureWord::Timeout,
+        Cause::RouteTimeout | Cause::TryTimeout | Cause::MaxDuration | Cause::MaxDurationInRequest => {
+            FailureWord::Timeout
+        }
         _ => return None,
     };
     Some(Trigger::Failed(word))

@@ -340,7 +340,9 @@ impl Exchange<'_> {
 const fn after_head(ended: Ended) -> Ended {
     match ended {
         Ended::Failed(Cause::RouteTimeout) => Ended::Broken(Cause::TimeoutInBody),
-        Ended::Failed(Cause::MaxDuration) => Ended::Broken(Cause::MaxDurationInBody),
+        Ended::Failed(Cause::MaxDuration | Cause::MaxDurationInRequest) => {
+            Ended::Broken(Cause::MaxDurationInBody)
+        }
         Ended::Failed(cause) => Ended::Broken(cause),
         other => other,
     }

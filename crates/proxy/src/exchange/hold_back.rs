@@ -270,7 +270,9 @@ fn outcome(read: &Read, status: u16) -> Outcome {
 const fn end(ended: Ended) -> Read {
     match ended {
         Ended::Failed(Cause::RouteTimeout | Cause::TryTimeout) => Read::Broken(Cause::TimeoutInBody),
-        Ended::Failed(Cause::MaxDuration) => Read::Broken(Cause::MaxDurationInBody),
+        Ended::Failed(Cause::MaxDuration | Cause::MaxDurationInRequest) => {
+            Read::Broken(Cause::MaxDurationInBody)
+        }
         other => Read::Gone(other),
     }
 }

@@ -101,7 +101,7 @@ impl Exchange<'_> {
         self.account.cluster_stats(&self.worker, |block| match cause {
             Cause::RouteTimeout | Cause::TimeoutInBody => block.stats.upstream_rq_timeout.inc(),
             Cause::TryTimeout => block.stats.upstream_rq_per_try_timeout.inc(),
-            Cause::MaxDuration | Cause::MaxDurationInBody => {
+            Cause::MaxDuration | Cause::MaxDurationInRequest | Cause::MaxDurationInBody => {
                 block.stats.upstream_rq_max_duration_reached.inc();
             }
             Cause::ProtocolError | Cause::CutInHead | Cause::ProtocolErrorInBody | Cause::CutInBody => {

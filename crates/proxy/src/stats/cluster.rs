@@ -67,7 +67,7 @@ stats! {
         upstream_cx_pool_overflow: Counter,
         /// Connections on which the upstream broke HTTP, ended inside an answer, or sent more than one.
         upstream_cx_protocol_error: Counter,
-        /// Connections that the upstream asked to close (`Connection: close`, HTTP/1.0).
+        /// Connections that the upstream asked to close (`Connection: close`, HTTP/1.0, GOAWAY).
         upstream_cx_close_notify: Counter,
         /// Connections closed.
         upstream_cx_destroy: Counter,

@@ -193,7 +193,7 @@ async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<
     guard.opened(SharedConnection(shared), offered, opened);
     drop(tell.send(Ok(())));
     let pings = view.config.http.ping.and_then(|ping| Some((ping, frames.ping_pong()?)));
-    let mut driver = Driver { guard: &guard, probe: Some(probe), offered };
+    let mut driver = Driver { guard: &guard, probe: Some(probe), offered, dismissed: false };
     let by = match pings {
         None => poll_fn(|cx| driver.poll(cx, &mut frames)).await,
         Some((ping, pings)) => {
@@ -203,9 +203,15 @@ async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<
             }
         }
     };
+    let dismissed = driver.dismissed;
+    if dismissed {
+        block.stats.upstream_cx_close_notify.inc();
+    }
     let requests = counting.load(Ordering::Relaxed);
     let length = clock::now().saturating_since(opened);
-    count_closed(&block.stats, (by, guard.streams() > 0), requests, length);
+    // After GOAWAY it ends when no stream is left, be it that the last one's lease has not come back yet.
+    let busy = guard.streams() > 0 && !(dismissed && by == ClosedBy::Local);
+    count_closed(&block.stats, (by, busy), requests, length);
     // The descriptor first, then what counts it.
     drop(frames);
     drop(counted);
@@ -258,6 +264,8 @@ struct Driver<'g> {
     /// Tells whether streams may still be opened; `None` once the connection is to be closed.
     probe: Option<SendRequest<Bytes>>,
     offered: u32,
+    /// The host has said GOAWAY.
+    dismissed: bool,
 }
 
 impl Driver<'_> {
@@ -268,22 +276,29 @@ impl Driver<'_> {
             // With the last way to it gone, the connection says GOAWAY and closes.
             self.probe = None;
         }
-        if Pin::new(&mut *frames).poll(cx).is_ready() {
-            return Poll::Ready(if closing { ClosedBy::Local } else { ClosedBy::Remote });
+        let ended = Pin::new(&mut *frames).poll(cx);
+        self.look_for_dismissal(cx);
+        if let Poll::Ready(end) = ended {
+            let by_us = closing || (self.dismissed && end.is_ok());
+            return Poll::Ready(if by_us { ClosedBy::Local } else { ClosedBy::Remote });
         }
         let offered = offered(frames);
         if offered != self.offered {
             self.offered = offered;
             self.guard.set_capacity(offered);
         }
+        Poll::Pending
+    }
+
+    /// After GOAWAY what runs goes on, and nothing new begins.
+    fn look_for_dismissal(&mut self, cx: &mut Context<'_>) {
         if let Some(probe) = &mut self.probe
-            && matches!(probe.poll_ready(cx), Poll::Ready(Err(_)))
+            && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
         {
-            // The host has said GOAWAY: what runs goes on.
+            self.dismissed = error.is_go_away() && error.is_remote();
             self.guard.retire();
             self.probe = None;
         }
-        Poll::Pending
     }
 }
 

@@ -83,7 +83,8 @@ rows! {
     ProtocolError: an_upstream_that_does_not_speak_http_is_a_bad_gateway,
     RouteTimeout: a_route_that_takes_too_long_is_a_gateway_timeout,
     TryTimeout: a_try_that_takes_too_long_is_a_gateway_timeout,
-    MaxDuration: a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_the_request,
+    MaxDuration: a_stream_that_is_too_old_before_its_answer_is_a_gateway_timeout,
+    MaxDurationInRequest: a_stream_that_is_too_old_before_its_request_is_whole_is_a_timeout_of_the_request,
     TerminatedInBody: an_answer_whose_stream_loses_its_connection_is_broken_off,
     CutInBody: an_answer_that_the_upstream_cuts_short_is_broken_off,
     RemoteResetInBody: an_answer_whose_stream_the_host_resets_is_broken_off,
@@ -161,7 +162,8 @@ mod provoke {
         d63_a_version_that_we_do_not_have_is_not_supported,
     };
     pub(super) use crate::stream_age::{
-        a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_the_request,
+        a_stream_that_is_too_old_before_its_answer_is_a_gateway_timeout,
+        a_stream_that_is_too_old_before_its_request_is_whole_is_a_timeout_of_the_request,
         an_answer_that_outlasts_its_stream_is_broken_off,
     };
     pub(super) use crate::tls_failures::{

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Http2Ping, UpstreamHttp, UpstreamVersion};
-use fuseboard_testkit::http2::{Client, Reply, Seen, Upstream};
+use fuseboard_testkit::http2::frames::kind;
+use fuseboard_testkit::http2::{Client, Frame, Frames, Reply, Seen, Upstream};
 use fuseboard_testkit::tls::{Authority, Front, client};
 use fuseboard_testkit::{DEADLINE, Gate, RefusingPort, settle};
 use h2::Reason;
 use h2::server::Builder;
 use http::{HeaderMap, HeaderValue, Request};
+use tokio::net::TcpListener;
 
 use crate::rig::{Draft, Rig, WORKERS, limits};
 
@@ -203,6 +205,36 @@ async fn a_host_that_says_farewell_loses_no_request() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_host_sent_away_is_closed_by_us_after_its_last_stream() {
+    for workers in WORKERS {
+        for running in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let rig = Rig::start(workers, &[listener.local_addr().unwrap()], http2);
+            let client = Client::connect(rig.address).await;
+            let mut exchange = client.begin(get("/"), true).await;
+            let mut host = Frames::accept(&listener, &[]).await;
+            let stream = host.next_of(kind::HEADERS).await.stream;
+            let goaway = Frame::new(kind::GOAWAY, 0, 0, [stream.to_be_bytes(), [0; 4]].concat());
+            if running {
+                host.send_all(&[goaway]).await;
+                host.send_all(&Frame::hello(stream)).await;
+                assert_eq!(exchange.answer().await.unwrap().text(), "hello");
+            } else {
+                host.send_all(&Frame::hello(stream)).await;
+                assert_eq!(exchange.answer().await.unwrap().text(), "hello");
+                rig.until_idle().await;
+                host.send_all(&[goaway]).await;
+            }
+            rig.until_closed().await;
+            let numbers = rig.numbers();
+            let closed = ["close_notify", "destroy_local", "destroy_local_with_active_rq", "destroy_remote"]
+                .map(|name| numbers.get(&format!("upstream_cx_{name}")));
+            assert_eq!(closed, [1, 1, 0, 0], "running: {running}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refused_stream_is_tried_again_and_a_reset_one_is_answered() {
     for workers in WORKERS {
         let upstream = Upstream::start(|seen, nth| match seen.path.as_str() {
@@ -376,7 +408,7 @@ async fn p47_a_client_that_does_not_read_stops_the_host_through_both_windows() {
 
 #[tokio::test]
 async fn a_connection_whose_host_answers_no_ping_is_closed() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let frozen = tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();

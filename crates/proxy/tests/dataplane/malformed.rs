@@ -11,7 +11,7 @@ use crate::rig::judge::{Connection, Expected, Seen, Stage};
 const SHORT: Duration = Duration::from_millis(40);
 
 /// What is counted of an answer that comes before the end of its request, for this reason.
-const fn early(reason: &'static str) -> [&'static str; 3] {
+pub(crate) const fn early(reason: &'static str) -> [&'static str; 3] {
     [reason, "http.downstream_rq_response_before_rq_complete", "http.downstream_rq_rx_reset"]
 }
 

@@ -11,7 +11,8 @@ use h2::Reason;
 use http::Request;
 use tokio::net::TcpListener;
 
-use crate::flags::PLAIN;
+use crate::flags::{PLAIN, judged};
+use crate::malformed::early;
 use crate::rig::judge::{Connection, Expected, Seen, Stage};
 use crate::rig::{Draft, Rig, WORKERS, limits, touchy};
 
@@ -82,7 +83,7 @@ async fn p48_before_its_head_an_old_stream_is_answered_and_inside_its_body_it_is
         let client = Client::connect(rig.address).await;
         let get = |path: &str| Request::get(format!("http://shop{path}")).body(()).unwrap();
         let answer = client.ask(get("/silent"), b"").await.unwrap();
-        assert_eq!((answer.status.as_u16(), answer.text()), (408, "upstream max stream duration reached"));
+        assert_eq!((answer.status.as_u16(), answer.text()), (504, "upstream max stream duration reached"));
         rig.until_idle().await;
         let broken = client.ask(get("/body"), b"").await.unwrap_err();
         assert_eq!(broken.reason(), Some(Reason::INTERNAL_ERROR));
@@ -93,7 +94,7 @@ async fn p48_before_its_head_an_old_stream_is_answered_and_inside_its_body_it_is
         rig.until_idle().await;
         let mut old = rig.client().await;
         old.send("GET /silent HTTP/1.1\r\nHost: shop\r\n\r\n").await;
-        assert_eq!(old.response().await.status, 408);
+        assert_eq!(old.response().await.status, 504);
         assert_eq!(rig.numbers().get("upstream_rq_max_duration_reached"), 4);
         assert_eq!(rig.numbers().get("outlier_detection.ejections_active"), 0);
         gate.open();
@@ -129,9 +130,9 @@ async fn p48_a_shared_connection_beyond_its_age_takes_no_more_streams_and_lets_t
 }
 
 const TOO_OLD: Expected =
-    Expected { status: 408, flags: "UMSDR", details: "upstream_max_stream_duration_reached", ..PLAIN };
+    Expected { status: 504, flags: "UMSDR", details: "upstream_max_stream_duration_reached", ..PLAIN };
 
-pub(crate) async fn a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_the_request(
+pub(crate) async fn a_stream_that_is_too_old_before_its_answer_is_a_gateway_timeout(
     workers: usize,
 ) -> (Seen, Expected) {
     let upstream = fuseboard_testkit::Upstream::start(Script::always(Behaviour::silent())).await;
@@ -144,6 +145,24 @@ pub(crate) async fn a_stream_that_is_too_old_before_its_answer_is_a_timeout_of_t
         ..TOO_OLD
     };
     (stage.judge_get().await, expected)
+}
+
+pub(crate) async fn a_stream_that_is_too_old_before_its_request_is_whole_is_a_timeout_of_the_request(
+    workers: usize,
+) -> (Seen, Expected) {
+    let upstream = fuseboard_testkit::Upstream::start(Script::always(Behaviour::silent())).await;
+    let stage = Stage::start(workers, &[upstream.address()], |draft| {
+        draft.cluster.max_stream_duration = Some(AGE);
+    });
+    let expected = Expected {
+        status: 408,
+        body: "upstream max stream duration reached",
+        counters: &const { early("upstream_rq_max_duration_reached") },
+        connection: Connection::Closed,
+        ..TOO_OLD
+    };
+    let request = judged("Content-Length: 5\r\n") + "abc";
+    (stage.judge(&request).await, expected)
 }
 
 pub(crate) async fn an_answer_that_outlasts_its_stream_is_broken_off(workers: usize) -> (Seen, Expected) {

@@ -287,6 +287,8 @@ async fn much_goes_both_ways_whole_and_is_counted() {
             ["downstream_cx_rx_bytes_total", "downstream_cx_tx_bytes_total"]
                 .map(|name| numbers.get(&format!("http.{name}")))
         };
+        // What was written is counted after it was: the head of the 101.
+        assert!(settle(DEADLINE, || numbers()[1] > 0).await);
         let before = numbers();
         let (up, down) = (client.sender(), peer.sender());
         let ((), (), at_host, at_client) = tokio::join!(

@@ -58,6 +58,13 @@ pub(super) const ALL: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "old-stream",
+        policy: "maxStreamDuration: 1s",
+        cluster: r#"{"http": {"max_stream_duration": "1s"}}"#,
+        steps: &[Get("/silent"), Get("/ok")],
+        ..PLAIN
+    },
+    Scenario {
         name: "old-connection",
         rule: "connectionPool: {tcp: {maxConnectionDuration: 200ms}}",
         cluster: r#"{"http": {"max_connection_duration": "0.2s"}}"#,
