@@ -462,7 +462,9 @@ impl Cause {
     pub(crate) const fn is_of_cluster(self) -> bool {
         !matches!(
             self,
-            Self::NoRoute
+            Self::MaxDuration
+                | Self::MaxDurationInRequest
+                | Self::NoRoute
                 | Self::ConnectMethod
                 | Self::BadRequest
                 | Self::NoHost

@@ -292,7 +292,9 @@ impl Seen {
         let mut names: Vec<String> = expected.counters.iter().map(|name| (*name).to_owned()).collect();
         names.extend(refused);
         let (status, class) = (expected.status, expected.status / 100);
-        if status != 0 && is_of_cluster(cause) {
+        // Envoy's router does not charge the cluster with what it says when a stream is too old.
+        let charged = !matches!(cause, Cause::MaxDuration | Cause::MaxDurationInRequest);
+        if status != 0 && charged && is_of_cluster(cause) {
             names.extend([format!("upstream_rq_{status}"), format!("upstream_rq_{class}xx")]);
         }
         if status != 0 {
