@@ -18,7 +18,11 @@ pub(super) fn arguments(job: &Job<'_>) -> anyhow::Result<Vec<String>> {
         Front::Tls | Front::MutualTls => "https://",
         Front::Http1 | Front::Http2 => "",
     };
-    let mut line = format!("run --listen {scheme}{} --admin {} --concurrency 1 -f ", job.listen, job.admin);
+    // More than any row has: of the default half is for connections to hosts, of which idle rows have none.
+    let mut line = format!(
+        "run --listen {scheme}{} --admin {} --concurrency 1 --max-connections 15000 -f ",
+        job.listen, job.admin
+    );
     if job.setting.clusters > 1 {
         line += &many(job)?;
     } else {

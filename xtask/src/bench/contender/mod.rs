@@ -246,7 +246,10 @@ impl Programs {
         let there = self.0.iter().filter(|(proxy, _)| **proxy != Proxy::Direct);
         there
             .filter_map(|(proxy, program)| {
-                let said = process::first_line(program.as_ref().ok()?, &[proxy.version_flag()])?;
+                let program = program.as_ref().ok()?;
+                let said = process::first_line(program, &[proxy.version_flag()])?;
+                // Envoy says where it lies.
+                let said = said.replace(&program.display().to_string(), proxy.name());
                 Some((proxy.name(), said))
             })
             .collect()
