@@ -37,6 +37,13 @@ const REFUSED_BY_LIMIT: Expected = Expected {
 
 pub(crate) const PLAIN: Expected = Expected { overloaded: false, host: true, ..REFUSED_BY_LIMIT };
 
+/// What is counted of an answer that we break off, for this reason.
+pub(crate) const fn broken_off(reason: &'static str) -> [&'static str; 3] {
+    [reason, "http.downstream_rq_tx_reset", "http.downstream_rq_rx_reset"]
+}
+
+pub(crate) const BROKEN: Expected = Expected { status: 200, connection: Connection::Broken, ..PLAIN };
+
 /// One test for each row; the match has no wildcard, so a new row needs a test.
 macro_rules! rows {
     ($($cause:ident: $name:ident,)*) => {
@@ -154,6 +161,11 @@ async fn p04_a_connection_above_the_listeners_bound_is_closed_counted_and_rememb
 /// What has to happen so that a row applies. Each gives what was seen, and what Envoy's page or ours says.
 mod provoke {
     use super::*;
+    pub(super) use crate::host_streams::{
+        a_stream_that_the_host_refuses_says_so, a_stream_that_the_host_resets_is_a_remote_reset,
+        an_answer_whose_stream_loses_its_connection_is_broken_off,
+        an_answer_whose_stream_the_host_resets_is_broken_off,
+    };
     pub(super) use crate::malformed::{
         a_body_that_stops_arriving_times_out, a_body_with_broken_chunks_is_bad,
         a_head_above_the_bound_is_too_large, a_head_that_does_not_come_to_an_end_times_out,
@@ -455,40 +467,6 @@ mod provoke {
         (stage.judge_get().await, expected)
     }
 
-    /// Before a host of HTTP/2 that resets every stream for this reason.
-    async fn resetting(workers: usize, reason: h2::Reason) -> Seen {
-        use fuseboard_testkit::http2::{Reply, Upstream};
-
-        let upstream = Upstream::start(move |_, _| Reply::reset(reason)).await;
-        let stage = Stage::start(workers, &[upstream.address()], |draft| {
-            draft.cluster.http.version = fuseboard_snapshot::UpstreamVersion::Http2;
-        });
-        stage.judge_get().await
-    }
-
-    pub(super) async fn a_stream_that_the_host_resets_is_a_remote_reset(workers: usize) -> (Seen, Expected) {
-        let expected = Expected {
-            flags: "UR",
-            details: "upstream_reset_before_response_started{remote_reset}",
-            body: "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
-            counters: &["upstream_rq_rx_reset"],
-            ..PLAIN
-        };
-        (resetting(workers, h2::Reason::INTERNAL_ERROR).await, expected)
-    }
-
-    pub(super) async fn a_stream_that_the_host_refuses_says_so(workers: usize) -> (Seen, Expected) {
-        let expected = Expected {
-            flags: "UR",
-            details: "upstream_reset_before_response_started{remote_refused_stream_reset}",
-            body: "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream \
-                   reset",
-            counters: &[],
-            ..PLAIN
-        };
-        (resetting(workers, h2::Reason::REFUSED_STREAM).await, expected)
-    }
-
     pub(super) async fn an_upstream_that_closes_without_an_answer_is_a_termination(
         workers: usize,
     ) -> (Seen, Expected) {
@@ -568,8 +546,6 @@ mod provoke {
         (stage.judge_get().await, expected)
     }
 
-    const BROKEN: Expected = Expected { status: 200, connection: Connection::Broken, ..PLAIN };
-
     pub(super) async fn an_answer_that_the_upstream_cuts_short_is_broken_off(
         workers: usize,
     ) -> (Seen, Expected) {
@@ -593,61 +569,6 @@ mod provoke {
         (stage.judge_with(&judged(""), async || gate.open()).await, expected)
     }
 
-    /// A host of HTTP/2 that answers with a head and a part, and is gone.
-    pub(super) async fn an_answer_whose_stream_loses_its_connection_is_broken_off(
-        workers: usize,
-    ) -> (Seen, Expected) {
-        use fuseboard_testkit::http2::frames::{END_HEADERS, block, kind};
-        use fuseboard_testkit::http2::{Frame, Frames};
-
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stage = Stage::start(workers, &[listener.local_addr().unwrap()], |draft| {
-            draft.cluster.http.version = fuseboard_snapshot::UpstreamVersion::Http2;
-        });
-        let gate = Gate::new();
-        let own = gate.clone();
-        tokio::spawn(async move {
-            let mut host = Frames::accept(&listener, &[]).await;
-            let stream = host.next_of(kind::HEADERS).await.stream;
-            let head = block(&[(":status", "200"), ("content-length", "9")]);
-            let head = Frame::new(kind::HEADERS, END_HEADERS, stream, head);
-            host.send_all(&[head, Frame::new(kind::DATA, 0, stream, "in")]).await;
-            own.wait().await;
-        });
-        let expected = Expected {
-            flags: "UC",
-            details: "upstream_reset_after_response_started{connection_termination}",
-            body: "in",
-            counters: &[
-                "upstream_cx_destroy_remote_with_active_rq",
-                "upstream_rq_pending_failure_eject",
-                "http.downstream_rq_tx_reset",
-                "http.downstream_rq_rx_reset",
-            ],
-            ..BROKEN
-        };
-        (stage.judge_with(&judged(""), async || gate.open()).await, expected)
-    }
-
-    pub(super) async fn an_answer_whose_stream_the_host_resets_is_broken_off(
-        workers: usize,
-    ) -> (Seen, Expected) {
-        use fuseboard_testkit::http2::{Reply, Upstream};
-
-        let upstream = Upstream::start(|_, _| Reply::ok("0123456789").cut_after(4)).await;
-        let stage = Stage::start(workers, &[upstream.address()], |draft| {
-            draft.cluster.http.version = fuseboard_snapshot::UpstreamVersion::Http2;
-        });
-        let expected = Expected {
-            flags: "UR",
-            details: "upstream_reset_after_response_started{remote_reset}",
-            body: "",
-            counters: &["upstream_rq_rx_reset", "http.downstream_rq_rx_reset", "http.downstream_rq_tx_reset"],
-            ..BROKEN
-        };
-        (stage.judge_get().await.without_body(), expected)
-    }
-
     pub(super) async fn an_answer_whose_chunks_break_is_broken_off(workers: usize) -> (Seen, Expected) {
         let gate = Gate::new();
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -658,11 +579,7 @@ mod provoke {
             flags: "UPE",
             details: "upstream_reset_after_response_started{protocol_error}",
             body: "",
-            counters: &[
-                "upstream_cx_protocol_error",
-                "http.downstream_rq_tx_reset",
-                "http.downstream_rq_rx_reset",
-            ],
+            counters: &const { broken_off("upstream_cx_protocol_error") },
             ..BROKEN
         };
         (stage.judge_with(&judged(""), async || gate.open()).await, expected)
@@ -676,7 +593,7 @@ mod provoke {
             flags: "UT",
             details: "response_timeout",
             body: "",
-            counters: &["upstream_rq_timeout", "http.downstream_rq_tx_reset", "http.downstream_rq_rx_reset"],
+            counters: &const { broken_off("upstream_rq_timeout") },
             ..BROKEN
         };
         (stage.judge_get().await, expected)

@@ -20,6 +20,7 @@ mod grpc;
 mod grpc_fallback;
 mod h2c;
 mod handing_over;
+mod host_streams;
 mod http1;
 mod http2_bad_luck;
 mod http2_bounds;
