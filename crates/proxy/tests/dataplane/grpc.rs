@@ -9,6 +9,8 @@ use fuseboard_core::limit::Priority;
 use fuseboard_snapshot::UpstreamVersion;
 use fuseboard_testkit::http2::{Answer, Client, Reply, Upstream};
 use fuseboard_testkit::{DEADLINE, Gate, settle};
+use h2::RecvStream;
+use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Request};
 use tokio::net::TcpListener;
 
@@ -127,26 +129,37 @@ async fn d46_p38_a_callers_deadline_holds_and_the_host_is_told_what_is_left_of_i
     }
 }
 
-/// A server that resets each call when the time that it was told is up, as grpc-go does.
-async fn punctual() -> SocketAddr {
+/// A server that leaves each call to `serve`.
+async fn server<S>(
+    serve: impl Fn(Request<RecvStream>, SendResponse<Bytes>) -> S + Copy + Send + 'static,
+) -> SocketAddr
+where
+    S: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             tokio::spawn(async move {
                 let mut frames = h2::server::handshake(socket).await.unwrap();
-                while let Some(Ok((request, mut respond))) = frames.accept().await {
-                    let told = request.headers()["grpc-timeout"].to_str().unwrap();
-                    let micros = told.strip_suffix('u').unwrap().parse().unwrap();
-                    tokio::spawn(async move {
-                        tokio::time::sleep(Duration::from_micros(micros)).await;
-                        respond.send_reset(h2::Reason::CANCEL);
-                    });
+                while let Some(Ok((request, respond))) = frames.accept().await {
+                    tokio::spawn(serve(request, respond));
                 }
             });
         }
     });
     address
+}
+
+/// A server that resets each call when the time that it was told is up, as grpc-go does.
+async fn punctual() -> SocketAddr {
+    let serve = |request: Request<RecvStream>, mut respond: SendResponse<Bytes>| async move {
+        let told = request.headers()["grpc-timeout"].to_str().unwrap();
+        let micros = told.strip_suffix('u').unwrap().parse().unwrap();
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+        respond.send_reset(h2::Reason::CANCEL);
+    };
+    server(serve).await
 }
 
 #[tokio::test]
@@ -182,30 +195,19 @@ async fn d46_the_routes_own_time_is_no_deadline_of_the_caller() {
 
 /// A server that sends every message back when it comes, and ends with OK.
 pub(crate) async fn echo() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut frames = h2::server::handshake(socket).await.unwrap();
-                while let Some(Ok((request, mut respond))) = frames.accept().await {
-                    tokio::spawn(async move {
-                        let head = http::Response::builder().header("content-type", "application/grpc");
-                        let mut out = respond.send_response(head.body(()).unwrap(), false).unwrap();
-                        let mut body = request.into_body();
-                        while let Some(Ok(part)) = body.data().await {
-                            body.flow_control().release_capacity(part.len()).unwrap();
-                            out.send_data(Bytes::clone(&part), false).unwrap();
-                        }
-                        let mut trailers = HeaderMap::new();
-                        trailers.insert("grpc-status", HeaderValue::from_static("0"));
-                        out.send_trailers(trailers).unwrap();
-                    });
-                }
-            });
+    let serve = |request: Request<RecvStream>, mut respond: SendResponse<Bytes>| async move {
+        let head = http::Response::builder().header("content-type", "application/grpc");
+        let mut out = respond.send_response(head.body(()).unwrap(), false).unwrap();
+        let mut body = request.into_body();
+        while let Some(Ok(part)) = body.data().await {
+            body.flow_control().release_capacity(part.len()).unwrap();
+            out.send_data(Bytes::clone(&part), false).unwrap();
         }
-    });
-    address
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        out.send_trailers(trailers).unwrap();
+    };
+    server(serve).await
 }
 
 #[tokio::test]
