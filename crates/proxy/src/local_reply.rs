@@ -458,6 +458,15 @@ impl Cause {
         }
     }
 
+    /// What it comes to where the answer has begun; `None`: the same.
+    pub(crate) const fn inside_answer(self) -> Option<Self> {
+        match self {
+            Self::RouteTimeout | Self::TryTimeout => Some(Self::TimeoutInBody),
+            Self::MaxDuration | Self::MaxDurationInRequest => Some(Self::MaxDurationInBody),
+            _ => None,
+        }
+    }
+
     /// Whether the cluster counts the answer under its statuses, as Envoy's router does for what it answers itself.
     pub(crate) const fn is_of_cluster(self) -> bool {
         !matches!(

@@ -339,11 +339,10 @@ impl Exchange<'_> {
 /// What would have been a local answer can only break the answer off that has begun.
 const fn after_head(ended: Ended) -> Ended {
     match ended {
-        Ended::Failed(Cause::RouteTimeout) => Ended::Broken(Cause::TimeoutInBody),
-        Ended::Failed(Cause::MaxDuration | Cause::MaxDurationInRequest) => {
-            Ended::Broken(Cause::MaxDurationInBody)
-        }
-        Ended::Failed(cause) => Ended::Broken(cause),
+        Ended::Failed(cause) => match cause.inside_answer() {
+            Some(late) => Ended::Broken(late),
+            None => Ended::Broken(cause),
+        },
         other => other,
     }
 }

@@ -268,11 +268,10 @@ fn outcome(read: &Read, status: u16) -> Outcome {
 
 /// What an interrupt comes to. The route's time may be up: other answers may still be there in time.
 const fn end(ended: Ended) -> Read {
-    match ended {
-        Ended::Failed(Cause::RouteTimeout | Cause::TryTimeout) => Read::Broken(Cause::TimeoutInBody),
-        Ended::Failed(Cause::MaxDuration | Cause::MaxDurationInRequest) => {
-            Read::Broken(Cause::MaxDurationInBody)
-        }
-        other => Read::Gone(other),
+    if let Ended::Failed(cause) = ended
+        && let Some(late) = cause.inside_answer()
+    {
+        return Read::Broken(late);
     }
+    Read::Gone(ended)
 }
