@@ -193,7 +193,8 @@ async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<
     guard.opened(SharedConnection(shared), offered, opened);
     drop(tell.send(Ok(())));
     let pings = view.config.http.ping.and_then(|ping| Some((ping, frames.ping_pong()?)));
-    let mut driver = Driver { guard: &guard, probe: Some(probe), offered, dismissed: false };
+    let stats = &block.stats;
+    let mut driver = Driver { guard: &guard, stats, probe: Some(probe), offered, dismissed: false };
     let by = match pings {
         None => poll_fn(|cx| driver.poll(cx, &mut frames)).await,
         Some((ping, pings)) => {
@@ -203,15 +204,11 @@ async fn run(worker: Rc<Worker>, opening: Opening, tell: oneshot::Sender<Result<
             }
         }
     };
-    let dismissed = driver.dismissed;
-    if dismissed {
-        block.stats.upstream_cx_close_notify.inc();
-    }
     let requests = counting.load(Ordering::Relaxed);
     let length = clock::now().saturating_since(opened);
     // After GOAWAY it ends when no stream is left, be it that the last one's lease has not come back yet.
-    let busy = guard.streams() > 0 && !(dismissed && by == ClosedBy::Local);
-    count_closed(&block.stats, (by, busy), requests, length);
+    let busy = guard.streams() > 0 && !(driver.dismissed && by == ClosedBy::Local);
+    count_closed(stats, (by, busy), requests, length);
     // The descriptor first, then what counts it.
     drop(frames);
     drop(counted);
@@ -261,6 +258,7 @@ fn offered(frames: &Frames) -> u32 {
 
 struct Driver<'g> {
     guard: &'g Guard<Pooled, SharedConnection>,
+    stats: &'g ClusterStats,
     /// Tells whether streams may still be opened; `None` once the connection is to be closed.
     probe: Option<SendRequest<Bytes>>,
     offered: u32,
@@ -295,7 +293,10 @@ impl Driver<'_> {
         if let Some(probe) = &mut self.probe
             && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
         {
-            self.dismissed = error.is_go_away() && error.is_remote();
+            if error.is_go_away() && error.is_remote() {
+                self.dismissed = true;
+                self.stats.upstream_cx_close_notify.inc();
+            }
             self.guard.retire();
             self.probe = None;
         }
