@@ -18,6 +18,8 @@ use crate::query::Query;
 use crate::refusals::timestamp;
 use crate::status::{ClusterStatus, ProxyStatus};
 
+pub(crate) use secrets::redacted;
+
 const CLUSTERS: &str = "type.googleapis.com/envoy.admin.v3.ClustersConfigDump";
 const ENDPOINTS: &str = "type.googleapis.com/envoy.admin.v3.EndpointsConfigDump";
 const LISTENERS: &str = "type.googleapis.com/envoy.admin.v3.ListenersConfigDump";

@@ -9,13 +9,11 @@ use fuseboard_snapshot::{
 
 use super::proto_duration;
 use super::secrets;
-use crate::proxy_config::Tree;
+use crate::proxy_config::{HTTP, TCP, Tree};
 
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
-const HTTP: &str = "envoy.filters.network.http_connection_manager";
 const HTTP_TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const TCP: &str = "envoy.filters.network.tcp_proxy";
 const TCP_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 const TLS: &str = "envoy.transport_sockets.tls";
 const TLS_TYPE: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";

@@ -8,8 +8,6 @@ use fuseboard_snapshot::{Certificate, Snapshot};
 use crate::proxy_config::Tree;
 
 const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
-/// What stands in the place of a key.
-const REDACTED: &str = "[redacted]";
 /// Letters in a line of PEM.
 const LINE: usize = 64;
 
@@ -40,7 +38,7 @@ pub(super) fn all(snapshot: &Snapshot) -> Vec<(String, Tree)> {
     for (own, trust) in of_servers.chain(of_clients) {
         for credential in own {
             let content =
-                Tree::of([("certificate_chain", pem(credential.chain())), ("private_key", inline(REDACTED))]);
+                Tree::of([("certificate_chain", pem(credential.chain())), ("private_key", redacted())]);
             add(chain_name(credential.source()), "tls_certificate", content);
         }
         if let Some(trust) = trust.filter(|trust| !trust.authorities.is_of_system()) {
@@ -49,6 +47,11 @@ pub(super) fn all(snapshot: &Snapshot) -> Vec<(String, Tree)> {
         }
     }
     found
+}
+
+/// What stands in the place of a key.
+pub(crate) fn redacted() -> Tree {
+    inline("[redacted]")
 }
 
 fn inline(bytes: impl AsRef<[u8]>) -> Tree {

@@ -1,6 +1,6 @@
 //! `proxy-config cluster`: the clusters of a config dump.
 
-use super::dump::{Dump, DumpError, order, parts};
+use super::dump::{Dump, DumpError, order, parts, settings};
 use super::{Tree, rule_of, table};
 
 const HEADING: [&str; 6] = ["SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"];
@@ -34,32 +34,28 @@ impl Dump {
 
     /// The clusters themselves, as istioctl's JSON has them.
     pub fn cluster_settings(&self, filter: &ClusterFilter) -> Result<Tree, DumpError> {
-        let clusters = self.clusters(filter)?.into_iter().cloned().map(Tree::into_camel_case);
-        Ok(Tree::List(clusters.collect()))
+        Ok(settings(self.clusters(filter)?))
     }
 
     /// Names of all clusters.
     pub fn cluster_names(&self) -> Vec<&str> {
         match self {
-            Self::Config(_) => self.all_clusters().map(|cluster| cluster.text(&["name"])).collect(),
+            Self::Config(_) => {
+                let clusters = self.all_clusters().unwrap_or_default();
+                clusters.into_iter().map(|cluster| cluster.text(&["name"])).collect()
+            }
             Self::Clusters(tree) => {
                 tree.items(&["cluster_statuses"]).iter().map(|cluster| cluster.text(&["name"])).collect()
             }
         }
     }
 
-    fn all_clusters(&self) -> impl Iterator<Item = &Tree> {
-        let lists = ["dynamic_active_clusters", "static_clusters"];
-        self.sections("ClustersConfigDump")
-            .flat_map(move |section| lists.into_iter().flat_map(move |list| section.items(&[list])))
-            .filter_map(|entry| entry.field("cluster"))
+    fn all_clusters(&self) -> Result<Vec<&Tree>, DumpError> {
+        self.resources("ClustersConfigDump", ["dynamic_active_clusters", "static_clusters"], "cluster")
     }
 
     fn clusters(&self, filter: &ClusterFilter) -> Result<Vec<&Tree>, DumpError> {
-        if matches!(self, Self::Clusters(_)) {
-            return Err(DumpError::NotSettings);
-        }
-        let mut clusters: Vec<&Tree> = self.all_clusters().collect();
+        let mut clusters = self.all_clusters()?;
         if clusters.is_empty() {
             return Err(DumpError::NoClusters);
         }

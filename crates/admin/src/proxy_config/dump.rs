@@ -62,9 +62,7 @@ impl Dump {
         };
         configs.iter().filter(move |section| section.text(&["@type"]).rsplit('.').next() == Some(kind))
     }
-}
 
-impl Dump {
     /// The resources of one section: `field` of the entries of `lists`, or of what is in force of them.
     pub(super) fn resources<'a>(
         &'a self,
@@ -81,6 +79,11 @@ impl Dump {
         let of_entry = |entry: &'a Tree| entry.field(field).or_else(|| entry.at(&["active_state", field]));
         Ok(entries.filter_map(of_entry).collect())
     }
+}
+
+/// Resources as istioctl's JSON has them.
+pub(super) fn settings<'a>(resources: impl IntoIterator<Item = &'a Tree>) -> Tree {
+    Tree::List(resources.into_iter().cloned().map(Tree::into_camel_case).collect())
 }
 
 /// Names of clusters in istioctl's order: by host, subset, port and direction.

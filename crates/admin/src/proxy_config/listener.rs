@@ -1,11 +1,12 @@
 //! `proxy-config listener`: the listeners of a config dump, a line for each of their filter chains.
 
-use super::dump::{Dump, DumpError};
+use super::dump::{Dump, DumpError, settings};
 use super::{Tree, table};
 
 const HEADING: [&str; 4] = ["ADDRESSES", "PORT", "MATCH", "DESTINATION"];
-const HTTP: &str = "envoy.filters.network.http_connection_manager";
-const TCP: &str = "envoy.filters.network.tcp_proxy";
+/// The names of Envoy's filters for either protocol.
+pub(crate) const HTTP: &str = "envoy.filters.network.http_connection_manager";
+pub(crate) const TCP: &str = "envoy.filters.network.tcp_proxy";
 /// istioctl leaves out where such connections would go.
 const BLACK_HOLE: &str = "BlackHoleCluster";
 
@@ -37,8 +38,7 @@ impl Dump {
 
     /// The listeners themselves, as istioctl's JSON has them.
     pub fn listener_settings(&self, filter: &ListenerFilter) -> Result<Tree, DumpError> {
-        let listeners = self.listeners(filter)?.into_iter().cloned().map(Tree::into_camel_case);
-        Ok(Tree::List(listeners.collect()))
+        Ok(settings(self.listeners(filter)?))
     }
 
     fn listeners(&self, filter: &ListenerFilter) -> Result<Vec<&Tree>, DumpError> {
@@ -98,21 +98,15 @@ fn lines(listener: &Tree) -> Vec<Vec<String>> {
 
 /// What a connection must be to come to this chain.
 fn matched(chain: &Tree) -> String {
-    let list = |field| {
-        let items = chain.items(&[field]).iter();
-        let words =
-            items.filter_map(|item| if let Tree::Text(word) = item { Some(word.as_str()) } else { None });
-        words.collect::<Vec<_>>().join(",")
-    };
     let mut parts = Vec::new();
     let mut add = |what: &str, value: &str| {
         if !value.is_empty() {
             parts.push(format!("{what}: {value}"));
         }
     };
-    add("SNI", &list("server_names"));
+    add("SNI", &chain.texts(&["server_names"]).join(","));
     add("Trans", chain.text(&["transport_protocol"]));
-    add("App", &list("application_protocols"));
+    add("App", &chain.texts(&["application_protocols"]).join(","));
     let port = match chain.number(&["destination_port"]) {
         0 => String::new(),
         port => format!(":{port}"),

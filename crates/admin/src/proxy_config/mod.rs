@@ -14,6 +14,7 @@ pub use cluster::ClusterFilter;
 pub use dump::{Dump, DumpError};
 pub use endpoint::EndpointFilter;
 pub use listener::ListenerFilter;
+pub(crate) use listener::{HTTP, TCP};
 pub use route::RouteFilter;
 pub use tree::Tree;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::dump::{Dump, DumpError};
+use super::dump::{Dump, DumpError, settings};
 use super::{Tree, rule_of, table};
 
 const HEADING: [&str; 5] = ["NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"];
@@ -25,8 +25,7 @@ impl Dump {
 
     /// The routing tables themselves, as istioctl's JSON has them.
     pub fn route_settings(&self, filter: &RouteFilter) -> Result<Tree, DumpError> {
-        let routes = self.routes(filter)?.into_iter().cloned().map(Tree::into_camel_case);
-        Ok(Tree::List(routes.collect()))
+        Ok(settings(self.routes(filter)?))
     }
 
     fn routes(&self, filter: &RouteFilter) -> Result<Vec<&Tree>, DumpError> {
@@ -61,9 +60,7 @@ fn lines(config: &Tree) -> Vec<Vec<String>> {
 
 /// The first of a host's domains, without those that only spell one out or add the port.
 pub(super) fn domains(host: &Tree) -> String {
-    let all = host.items(&["domains"]).iter();
-    let all: Vec<&str> =
-        all.filter_map(|name| if let Tree::Text(name) = name { Some(name.as_str()) } else { None }).collect();
+    let all = host.texts(&["domains"]);
     if let [only] = all[..] {
         return only.to_owned();
     }

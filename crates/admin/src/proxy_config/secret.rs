@@ -8,6 +8,7 @@ use fuseboard_snapshot::Certificate;
 
 use super::dump::{Dump, DumpError};
 use super::{Tree, table};
+use crate::config_dump::redacted;
 
 const HEADING: [&str; 7] =
     ["RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"];
@@ -15,7 +16,6 @@ const HEADING: [&str; 7] =
 const NONE: &str = "No secret items to show.\n";
 /// Where a key would stand.
 const KEYS: [&str; 2] = ["private_key", "privateKey"];
-const REDACTED: &str = "[redacted]";
 
 impl Dump {
     /// The table, with what counts at `now`.
@@ -77,11 +77,7 @@ fn without_keys(tree: Tree) -> Tree {
         Tree::List(items) => Tree::List(items.into_iter().map(without_keys).collect()),
         Tree::Map(fields) => {
             let field = |(name, value): (String, Tree)| {
-                let value = if KEYS.contains(&name.as_str()) {
-                    Tree::of([("inline_bytes", Tree::from(BASE64_STANDARD.encode(REDACTED)))])
-                } else {
-                    without_keys(value)
-                };
+                let value = if KEYS.contains(&name.as_str()) { redacted() } else { without_keys(value) };
                 (name, value)
             };
             Tree::Map(fields.into_iter().map(field).collect())

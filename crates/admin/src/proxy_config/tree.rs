@@ -102,6 +102,15 @@ impl Tree {
         }
     }
 
+    /// The texts among the items at the end of a path of fields.
+    pub(super) fn texts<'t>(&'t self, path: &[&str]) -> Vec<&'t str> {
+        let text = |item: &'t Self| match item {
+            Self::Text(text) => Some(text.as_str()),
+            _ => None,
+        };
+        self.items(path).iter().filter_map(text).collect()
+    }
+
     /// The same with the names of fields in camel case, as Go's protobuf prints them.
     #[must_use]
     pub fn into_camel_case(self) -> Self {

@@ -262,50 +262,44 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn clusters(asked: &Clusters) -> Outcome {
-    let page = asked.source.page(CONFIG)?;
     let filter = asked.filter.with_port(asked.port);
-    if asked.source.output == "short" {
-        let table = page.dump.cluster_table(&filter).map_err(|error| page.unusable(error))?;
-        hint_when_empty(&table, &filter.fqdn, &page.dump);
-        output::out_raw(&table);
-        return Ok(Exit::Ok);
-    }
-    let settings = page.dump.cluster_settings(&filter).map_err(|error| page.unusable(error))?;
-    asked.source.print(&settings)
+    let table = |dump: &Dump| {
+        let table = dump.cluster_table(&filter)?;
+        hint_when_empty(&table, &filter.fqdn, dump);
+        Ok(table)
+    };
+    asked.source.show(CONFIG, table, |dump| dump.cluster_settings(&filter))
 }
 
 fn endpoints(asked: &Endpoints) -> Outcome {
-    let page = asked.source.page(CLUSTERS)?;
     let filter = EndpointFilter {
         address: asked.address.clone(),
         port: asked.port,
         cluster: asked.cluster.clone(),
         status: asked.status.clone(),
     };
-    if asked.source.output == "short" {
-        let table = page.dump.endpoint_table(&filter, "").map_err(|error| page.unusable(error))?;
-        hint_when_empty(&table, &filter.cluster, &page.dump);
-        output::out_raw(&table);
-        return Ok(Exit::Ok);
-    }
-    let settings = page.dump.endpoint_settings(&filter).map_err(|error| page.unusable(error))?;
-    asked.source.print(&settings)
+    let table = |dump: &Dump| {
+        let table = dump.endpoint_table(&filter, "")?;
+        hint_when_empty(&table, &filter.cluster, dump);
+        Ok(table)
+    };
+    asked.source.show(CLUSTERS, table, |dump| dump.endpoint_settings(&filter))
 }
 
 fn listeners(asked: &Listeners) -> Outcome {
     let filter =
         ListenerFilter { address: asked.address.clone(), port: asked.port, kind: asked.kind.clone() };
     let table = |dump: &Dump| dump.listener_table(&filter);
-    asked.source.show(table, |dump| dump.listener_settings(&filter))
+    asked.source.show(CONFIG, table, |dump| dump.listener_settings(&filter))
 }
 
 fn routes(asked: &Routes) -> Outcome {
     let filter = RouteFilter { name: asked.name.clone() };
-    asked.source.show(|dump| dump.route_table(&filter), |dump| dump.route_settings(&filter))
+    asked.source.show(CONFIG, |dump| dump.route_table(&filter), |dump| dump.route_settings(&filter))
 }
 
 fn secrets(asked: &Secrets) -> Outcome {
-    asked.source.show(|dump| dump.secret_table(SystemTime::now()), Dump::secret_settings)
+    asked.source.show(CONFIG, |dump| dump.secret_table(SystemTime::now()), Dump::secret_settings)
 }
 
 fn all(asked: &All) -> Outcome {
@@ -437,13 +431,14 @@ impl Source {
         Ok(Page { dump, file: Some(file.clone()) })
     }
 
-    /// What there is of a config dump, in the format that was asked for.
+    /// What there is of a page, in the format that was asked for.
     fn show(
         &self,
+        page: &str,
         table: impl FnOnce(&Dump) -> Result<String, DumpError>,
         settings: impl FnOnce(&Dump) -> Result<Tree, DumpError>,
     ) -> Outcome {
-        let page = self.page(CONFIG)?;
+        let page = self.page(page)?;
         if self.output == "short" {
             output::out_raw(&table(&page.dump).map_err(|error| page.unusable(error))?);
             return Ok(Exit::Ok);
