@@ -2,6 +2,7 @@
 
 mod bench;
 mod dist;
+mod envoy;
 mod interop;
 mod peers;
 mod process;

@@ -130,9 +130,9 @@ pub(crate) fn pinned(core: Option<usize>, program: &Path) -> Command {
     }
 }
 
-/// A port that nobody listens on now.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// An address of this machine that nobody listens on now.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// What a command that must succeed prints to its output, if it ends in `time`; killed if it does not.

@@ -1,7 +1,7 @@
 //! What stands behind the contenders: nginx for HTTP, our own echo for gRPC, and a few lines for bytes. All of them run on the
 //! core of the load.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::certificates::Certificates;
@@ -31,14 +31,13 @@ impl Origin {
         certificates: &Certificates,
         scratch: &Path,
     ) -> anyhow::Result<Self> {
-        let address = || anyhow::Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)));
         let mut origin = Self {
-            http1: address()?,
-            http2: address()?,
-            mutual_tls: address()?,
-            failing: address()?,
-            gone: address()?,
-            grpc: address()?,
+            http1: process::free_address()?,
+            http2: process::free_address()?,
+            mutual_tls: process::free_address()?,
+            failing: process::free_address()?,
+            gone: process::free_address()?,
+            grpc: process::free_address()?,
             sink: tcp::sink()?,
             echo: tcp::echo()?,
             servers: Vec::new(),

@@ -4,23 +4,21 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::envoy::{http_filter, http_options, load_assignment, socket};
+
 /// Envoy's bootstrap: one listener, one cluster with connections 1, pending 1, one request per connection, ejection on.
 pub(super) fn bootstrap(listen: SocketAddr, admin: SocketAddr, origin: SocketAddr) -> Value {
+    let manager = http_filter(json!({
+        "stat_prefix": "outbound",
+        "stream_idle_timeout": "0s",
+        "route_config": {"virtual_hosts": [{"name": "httpbin", "domains": ["*"], "routes": [
+            {"match": {"prefix": "/"}, "route": {"cluster": "httpbin", "timeout": "0s"}}]}]},
+    }));
     json!({
         "admin": {"address": socket(admin)},
         "stats_flush_interval": "0.5s",
         "static_resources": {
-            "listeners": [{"name": "outbound", "address": socket(listen), "filter_chains": [{"filters": [{
-                "name": "envoy.filters.network.http_connection_manager",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                    "stat_prefix": "outbound",
-                    "stream_idle_timeout": "0s",
-                    "route_config": {"virtual_hosts": [{"name": "httpbin", "domains": ["*"], "routes": [
-                        {"match": {"prefix": "/"}, "route": {"cluster": "httpbin", "timeout": "0s"}}]}]},
-                    "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
-                }}]}]}],
+            "listeners": [{"name": "outbound", "address": socket(listen), "filter_chains": [{"filters": [manager]}]}],
             "clusters": [cluster(origin)],
         },
     })
@@ -36,17 +34,10 @@ fn cluster(origin: SocketAddr) -> Value {
         "outlier_detection": {"consecutive_5xx": 1, "enforcing_consecutive_5xx": 100, "enforcing_success_rate": 0,
             "interval": "1s", "base_ejection_time": "180s", "max_ejection_percent": 100},
         "common_lb_config": {"healthy_panic_threshold": {}},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "common_http_protocol_options": {"max_requests_per_connection": 1},
-                "explicit_http_config": {"http_protocol_options": {}},
-            }},
-        "load_assignment": {"cluster_name": "httpbin", "endpoints": [{"lb_endpoints": [
-            {"endpoint": {"address": socket(origin)}}]}]},
+        "typed_extension_protocol_options": http_options(
+            &json!({"max_requests_per_connection": 1}),
+            &json!({"http_protocol_options": {}}),
+        ),
+        "load_assignment": load_assignment("httpbin", &[origin]),
     })
-}
-
-fn socket(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
 }

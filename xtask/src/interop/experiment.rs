@@ -1,7 +1,7 @@
 //! Istio's circuit-breaking task: one, two and three callers of a real fortio against connections 1 and pending 1, through
 //! a real Envoy and through Fuseboard, and both proxies' own statistics of it; then one error that ejects the only host.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -66,7 +66,7 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) fn start(bench: &Workbench, envoy: &Path) -> anyhow::Result<Self> {
-        let origin = local()?;
+        let origin = process::free_address()?;
         Ok(Self {
             _origin: start_httpbin(bench, origin)?,
             ours: start_fuseboard(bench, origin)?,
@@ -93,7 +93,7 @@ pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let origin = local()?;
+    let origin = process::free_address()?;
     let _origin = start_httpbin(bench, origin)?;
     let ours = start_fuseboard(bench, origin)?;
     let theirs = match peers::envoy() {
@@ -188,7 +188,7 @@ fn start_fuseboard(bench: &Workbench, origin: SocketAddr) -> anyhow::Result<Prox
         origin.port()
     );
     std::fs::write(&rules, format!("{RULES}{endpoint}"))?;
-    let (address, admin) = (local()?, local()?);
+    let (address, admin) = (process::free_address()?, process::free_address()?);
     let line = format!("run --listen {address} --admin {admin} --concurrency 2 -f {}", rules.display());
     let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let log = bench.scratch.join("fuseboard.out");
@@ -198,7 +198,7 @@ fn start_fuseboard(bench: &Workbench, origin: SocketAddr) -> anyhow::Result<Prox
 }
 
 fn start_envoy(bench: &Workbench, program: &Path, origin: SocketAddr) -> anyhow::Result<Proxy> {
-    let (address, admin) = (local()?, local()?);
+    let (address, admin) = (process::free_address()?, process::free_address()?);
     let file = bench.scratch.join("envoy.json");
     std::fs::write(&file, envoy::bootstrap(address, admin, origin).to_string())?;
     let line = format!("-c {} --concurrency 2 --disable-hot-restart --log-level error", file.display());
@@ -206,8 +206,4 @@ fn start_envoy(bench: &Workbench, program: &Path, origin: SocketAddr) -> anyhow:
     let mut server = Server::start("envoy", None, program, &arguments, &bench.scratch.join("envoy.out"))?;
     server.wait_for(address)?;
     Ok(Proxy { _server: server, address, admin, cluster: "httpbin" })
-}
-
-fn local() -> anyhow::Result<SocketAddr> {
-    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)))
 }

@@ -1,7 +1,7 @@
 //! Peers that speak HTTP/2 and TLS against the proxy before httpbin: h2spec's whole run, curl by each version, nghttp and h2load
 //! with the proxy's own counters beside theirs, and the floor of TLS as openssl finds it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -64,8 +64,12 @@ impl Bench {
         let pair = authority.issue(&["localhost"]);
         let ca = file("ca.pem", authority.pem())?;
         let (cert, key) = (file("server.pem", &pair.certificate)?, file("server.key", &pair.key)?);
-        let address = || anyhow::Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)));
-        let (origin, plain, secure, admin) = (address()?, address()?, address()?, address()?);
+        let (origin, plain, secure, admin) = (
+            process::free_address()?,
+            process::free_address()?,
+            process::free_address()?,
+            process::free_address()?,
+        );
         let start = |name: &'static str, arguments: &[String], port: SocketAddr| -> anyhow::Result<Server> {
             let log = folder.join(format!("{name}.out"));
             let mut server = Server::start(name, None, &bench.fuseboard, arguments, &log)?;

@@ -1,7 +1,6 @@
 //! Our loader beside the real fortio against one httpbin: the same lines in the same order, and the same counts. TLS, HTTP/2
 //! and gRPC are in `secured`.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
@@ -41,7 +40,7 @@ pub(super) fn run(bench: &Workbench, table: &mut Table) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let origin = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
+    let origin = process::free_address()?;
     let arguments = ["httpbin".into(), "--listen".into(), origin.to_string()];
     let log = bench.scratch.join("httpbin-load.out");
     let mut server = Server::start("httpbin", None, &bench.fuseboard, &arguments, &log)?;

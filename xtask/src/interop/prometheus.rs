@@ -2,7 +2,7 @@
 //! finds nothing wrong with the rules, their tests and the scrape.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -173,13 +173,14 @@ impl Scene {
             };
         let mut rules = RULES.to_owned();
         for name in ["httpbin-1", "httpbin-2"] {
-            let address = local()?;
+            let address = process::free_address()?;
             start(name, &bench.fuseboard, &format!("httpbin --listen {address}"), Some(address))?;
             rules.push_str(&subset(address));
         }
         let file = folder.join("rules.yaml");
         std::fs::write(&file, rules)?;
-        let (listen, admin, prometheus) = (local()?, local()?, local()?);
+        let (listen, admin, prometheus) =
+            (process::free_address()?, process::free_address()?, process::free_address()?);
         let line = format!("run --listen {listen} --admin {admin} --concurrency 2 -f {}", file.display());
         start("fuseboard", &bench.fuseboard, &line, Some(listen))?;
         let line = format!("load -quiet -c 2 -qps 40 -t 2m -H Host:{HOST} http://{listen}/get");
@@ -241,8 +242,4 @@ fn configuration(admin: SocketAddr) -> String {
          \x20 static_configs: [{{targets: [\"{admin}\"]}}]\n",
         deployed("fuseboard-alerts.yaml").display().to_string(),
     )
-}
-
-fn local() -> anyhow::Result<SocketAddr> {
-    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)))
 }

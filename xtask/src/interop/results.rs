@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -213,7 +213,7 @@ fn read_by_fortio(
 ) -> anyhow::Result<()> {
     let path = autosaved(ours, url, &bench.scratch.join("results"))?;
     let folder = path.parent().context("no folder")?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
+    let address = process::free_address()?;
     let line = format!("report -http-port {address} -redirect-port disabled -data-dir {}", folder.display());
     let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let log = bench.scratch.join("fortio-report.out");

@@ -2,7 +2,7 @@
 //! the same keys of results, and the same words where a handshake fails.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -73,8 +73,7 @@ impl Servers {
         let (cert, key) = (file("server.pem", &pair.certificate)?, file("server.key", &pair.key)?);
         let mut running = Vec::new();
         let mut server = |flags: &[&str]| -> anyhow::Result<(SocketAddr, SocketAddr)> {
-            let address = || anyhow::Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)));
-            let (http, grpc) = (address()?, address()?);
+            let (http, grpc) = (process::free_address()?, process::free_address()?);
             let (http_port, grpc_port) = (http.to_string(), grpc.to_string());
             let own = ["server", "-http-port", &http_port, "-grpc-port", &grpc_port];
             let off =

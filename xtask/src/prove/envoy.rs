@@ -1,7 +1,7 @@
 //! A real Envoy under the same limits, and what it makes of the same bursts: its leeway, beside which ours can be seen. It is no judge of ours.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::report::{Progress, Report};
 use super::setup::{Before, Setup};
+use crate::envoy::{http_filter, http_options, load_assignment, socket};
 use crate::process::{self, Server};
 use crate::{peers, repository};
 
@@ -75,8 +76,7 @@ impl Envoy {
         setups: &[&Setup],
         hosts: &[SocketAddr],
     ) -> anyhow::Result<Self> {
-        let local = || anyhow::Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)));
-        let (address, admin) = (local()?, local()?);
+        let (address, admin) = (process::free_address()?, process::free_address()?);
         let scratch = repository::root().join("target/prove");
         std::fs::create_dir_all(&scratch)?;
         let (file, log) = (scratch.join("envoy.json"), scratch.join("envoy.out"));
@@ -251,19 +251,15 @@ fn bootstrap(listen: SocketAddr, admin: SocketAddr, setups: &[&Setup], hosts: &[
     routes.push(route(0, "/".to_owned()));
     let clusters: Vec<Value> =
         setups.iter().enumerate().map(|(number, setup)| cluster(number, setup, hosts)).collect();
+    let manager = http_filter(json!({
+        "stat_prefix": "outbound",
+        "stream_idle_timeout": "0s",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+    }));
     json!({
         "admin": {"address": socket(admin)},
         "static_resources": {
-            "listeners": [{"name": "outbound", "address": socket(listen), "filter_chains": [{"filters": [{
-                "name": "envoy.filters.network.http_connection_manager",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                    "stat_prefix": "outbound",
-                    "stream_idle_timeout": "0s",
-                    "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
-                    "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
-                }}]}]}],
+            "listeners": [{"name": "outbound", "address": socket(listen), "filter_chains": [{"filters": [manager]}]}],
             "clusters": clusters,
         },
     })
@@ -273,11 +269,6 @@ fn bootstrap(listen: SocketAddr, admin: SocketAddr, setups: &[&Setup], hosts: &[
 fn cluster(number: usize, setup: &Setup, hosts: &[SocketAddr]) -> Value {
     let Thresholds { max_connections, max_pending_requests, max_requests, max_retries } = setup.thresholds;
     let name = format!("c{number}");
-    let endpoints: Vec<Value> = hosts
-        .iter()
-        .take(setup.hosts)
-        .map(|address| json!({"endpoint": {"address": socket(*address)}}))
-        .collect();
     let common = match setup.max_requests {
         Some(max) => json!({"max_requests_per_connection": max}),
         None => json!({}),
@@ -294,18 +285,9 @@ fn cluster(number: usize, setup: &Setup, hosts: &[SocketAddr]) -> Value {
         "lb_policy": "ROUND_ROBIN",
         "circuit_breakers": {"thresholds": [{"max_connections": max_connections,
             "max_pending_requests": max_pending_requests, "max_requests": max_requests, "max_retries": max_retries}]},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "common_http_protocol_options": common,
-                "explicit_http_config": http,
-            }},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        "typed_extension_protocol_options": http_options(&common, &http),
+        "load_assignment": load_assignment(&name, &hosts[..setup.hosts.min(hosts.len())]),
     })
-}
-
-fn socket(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
 }
 
 #[cfg(test)]

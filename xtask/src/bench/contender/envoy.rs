@@ -1,14 +1,11 @@
 //! Envoy's bootstrap for a row, with what istiod tells it where that matters for the work.
 
-use std::net::SocketAddr;
-
 use serde_json::{Value, json};
 
 use super::super::certificates::name_of_cluster;
 use super::super::row::{Back, Front, Variant};
 use super::Job;
-
-const EXTENSIONS: &str = "type.googleapis.com/envoy.extensions";
+use crate::envoy::{EXTENSIONS, http_filter, http_options, load_assignment, socket};
 
 pub(super) fn arguments(job: &Job<'_>) -> anyhow::Result<Vec<String>> {
     let file = job.write("envoy.json", &bootstrap(job).to_string())?;
@@ -58,18 +55,15 @@ fn http(job: &Job<'_>) -> Value {
         })
         .collect();
     let mut config = json!({
-        "@type": format!("{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "in",
         "use_remote_address": true,
         "route_config": {"virtual_hosts": hosts},
-        "http_filters": [{"name": "router", "typed_config": {
-            "@type": format!("{EXTENSIONS}.filters.http.router.v3.Router")}}],
     });
     if job.variant == Variant::Logged {
         let log = format!("{EXTENSIONS}.access_loggers.file.v3.FileAccessLog");
         config["access_log"] = json!([{"name": "file", "typed_config": {"@type": log, "path": "/dev/null"}}]);
     }
-    json!({"name": "http", "typed_config": config})
+    http_filter(config)
 }
 
 fn tcp() -> Value {
@@ -81,24 +75,20 @@ fn tcp() -> Value {
 fn cluster(job: &Job<'_>, name: &str) -> Value {
     let most = if job.variant.refuses() { 0 } else { 10_000 };
     let limits = json!({"max_connections": most, "max_pending_requests": most, "max_requests": most, "max_retries": most});
-    let endpoints: Vec<Value> =
-        job.hosts.iter().map(|host| json!({"endpoint": {"address": socket(*host)}})).collect();
     let mut cluster = json!({
         "name": name,
         "connect_timeout": "10s",
         "lb_policy": "LEAST_REQUEST",
         "circuit_breakers": {"thresholds": [limits]},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        "load_assignment": load_assignment(name, &job.hosts),
     });
     if job.setting.back != Back::HalfGone {
         cluster["outlier_detection"] = json!({"consecutive_5xx": 50});
     }
     match job.setting.back {
         Back::Http2 | Back::Grpc => {
-            cluster["typed_extension_protocol_options"] = json!({
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                    "@type": format!("{EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions"),
-                    "explicit_http_config": {"http2_protocol_options": {}}}});
+            cluster["typed_extension_protocol_options"] =
+                http_options(&json!({}), &json!({"http2_protocol_options": {}}));
         }
         Back::MutualTls => cluster["transport_socket"] = upstream_tls(job),
         _ => {}
@@ -131,8 +121,4 @@ fn upstream_tls(job: &Job<'_>) -> Value {
 
 fn pair(certificate: &str, key: &str) -> Value {
     json!({"certificate_chain": {"filename": certificate}, "private_key": {"filename": key}})
-}
-
-fn socket(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
 }

@@ -8,7 +8,7 @@ mod nginx;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -125,11 +125,10 @@ impl Contender {
     fn job<'a>(self, bench: &'a Bench, row: &Row) -> anyhow::Result<Job<'a>> {
         let folder = bench.scratch.join(self.name().replace([' ', ','], "-"));
         std::fs::create_dir_all(&folder)?;
-        let address = || anyhow::Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)));
         let back = self.variant.back(row.setting.back);
         Ok(Job {
-            listen: address()?,
-            admin: address()?,
+            listen: process::free_address()?,
+            admin: process::free_address()?,
             hosts: bench.origin.hosts(back),
             setting: Setting { back, ..row.setting },
             variant: self.variant,

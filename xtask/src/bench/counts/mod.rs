@@ -7,7 +7,6 @@ mod check;
 mod peers;
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -150,7 +149,7 @@ impl Counting {
     /// The proxy below a tool, from its start to its end, with so many requests between.
     fn serve(&self, tool: &Path, flags: &[String], row: &Row, requests: u64) -> anyhow::Result<()> {
         let origin = peers::origin(row.answer())?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
+        let address = process::free_address()?;
         let rules = self.scratch.join("counted.yaml");
         std::fs::write(&rules, row.rules())?;
         let line = format!(

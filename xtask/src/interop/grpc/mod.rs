@@ -1,7 +1,7 @@
 //! Peers that speak gRPC with their own servers, straight and through the proxy: grpc-go, grpcio and tonic for every kind of call, its
 //! end, deadline and metadata, grpcurl for reflection. What a caller is told must be the same, but where the proxy tries again or refuses.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -92,7 +92,7 @@ struct Pair {
 
 impl Pair {
     fn serve(&self, folder: &Path) -> anyhow::Result<(SocketAddr, Server)> {
-        let address = address()?;
+        let address = process::free_address()?;
         let script = self.script.iter().map(|script| script.display().to_string());
         let arguments: Vec<_> = script.chain(["serve".to_owned(), address.to_string()]).collect();
         let log = folder.join(format!("{}.out", self.name));
@@ -128,7 +128,7 @@ impl Before {
         origin: SocketAddr,
         rule: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let (listen, admin) = (address()?, address()?);
+        let (listen, admin) = (process::free_address()?, process::free_address()?);
         let line = format!("run --listen {listen} --to grpc://{origin} --admin {admin} --concurrency 2");
         let mut arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         if let Some(rule) = rule {
@@ -142,10 +142,6 @@ impl Before {
         proxy.wait_for(admin)?;
         Ok(Self { listen, admin: AdminClient::new(AdminAddress::Tcp(admin)), _proxy: proxy })
     }
-}
-
-fn address() -> anyhow::Result<SocketAddr> {
-    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)))
 }
 
 fn compare_calls(

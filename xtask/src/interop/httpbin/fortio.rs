@@ -25,8 +25,11 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn free() -> anyhow::Result<Self> {
-        let free = || Ok::<_, anyhow::Error>(SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?)));
-        Ok(Self { http: free()?, tcp: free()?, redirect: free()? })
+        Ok(Self {
+            http: process::free_address()?,
+            tcp: process::free_address()?,
+            redirect: process::free_address()?,
+        })
     }
 
     /// UDP echo has the number of TCP echo, as fortio's default has it.

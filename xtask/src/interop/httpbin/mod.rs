@@ -123,7 +123,7 @@ fn compare_fortio(ours: &Ours, scratch: &Path, table: &mut Table) -> anyhow::Res
 }
 
 fn start(program: &Path, scratch: &Path, flags: &str) -> anyhow::Result<(Server, SocketAddr)> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()?));
+    let address = process::free_address()?;
     let port = address.port().to_string();
     let arguments: Vec<String> = ["-host", "127.0.0.1", "-port", &port, "-log-level", "OFF"]
         .into_iter()

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::origin::Origin;
 use super::scenario::Scenario;
+use crate::envoy::{EXTENSIONS, http_filter, http_options, load_assignment, socket};
 use crate::interop::Workbench;
 use crate::process::Server;
 
@@ -123,10 +124,6 @@ fn fresh(bench: &Workbench, name: &str) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-fn socket(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
-}
-
 /// What istiod makes of a sidecar's outbound listener.
 fn listener(scenario: &Scenario, address: SocketAddr, log: &Path) -> anyhow::Result<Value> {
     let name = cluster(scenario.name);
@@ -138,34 +135,28 @@ fn listener(scenario: &Scenario, address: SocketAddr, log: &Path) -> anyhow::Res
             "retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
             "host_selection_retry_max_attempts": "5",
             "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}}],
+                "@type": format!("{EXTENSIONS}.retry.host.previous_hosts.v3.PreviousHostsPredicate")}}],
         },
     });
     lay_over(&mut route, told(scenario, scenario.route)?);
     let domains = json!([scenario.name, authority(scenario.name)]);
-    Ok(json!({"name": scenario.name, "address": socket(address), "filter_chains": [{"filters": [{
-    "name": "envoy.filters.network.http_connection_manager",
-    "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    let manager = http_filter(json!({
         "stat_prefix": format!("outbound_127.0.0.1_{};", address.port()),
         "stream_idle_timeout": "0s",
         "normalize_path": true,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "access_log": [{"name": "envoy.access_loggers.file", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "@type": format!("{EXTENSIONS}.access_loggers.file.v3.FileAccessLog"),
             "path": log.display().to_string(),
             "log_format": {"text_format_source": {"inline_string": LOG}}}}],
         "route_config": {"virtual_hosts": [{"name": scenario.name, "domains": domains, "include_request_attempt_count": true,
             "routes": [{"match": {"prefix": "/"}, "route": route}]}]},
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
-    }}]}]}))
+    }));
+    Ok(json!({"name": scenario.name, "address": socket(address), "filter_chains": [{"filters": [manager]}]}))
 }
 
 fn envoy_cluster(scenario: &Scenario, origin: &Origin) -> anyhow::Result<Value> {
     let name = cluster(scenario.name);
-    let endpoints: Vec<Value> =
-        origin.addresses.iter().map(|address| json!({"endpoint": {"address": socket(*address)}})).collect();
     let mut whole = json!({
         "name": name,
         "alt_stat_name": format!("{name};"),
@@ -176,17 +167,15 @@ fn envoy_cluster(scenario: &Scenario, origin: &Origin) -> anyhow::Result<Value> 
             "max_requests": UNBOUNDED, "max_retries": UNBOUNDED, "track_remaining": true}]},
         // Else ejections reach the balancer when they may (D6).
         "common_lb_config": {"healthy_panic_threshold": {}, "update_merge_window": "0s"},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        "load_assignment": load_assignment(&name, &origin.addresses),
     });
     let mut over = told(scenario, scenario.cluster)?;
     // Short for what istiod writes into a cluster's options of HTTP.
     let common = over.as_object_mut().and_then(|over| over.remove("http"));
     if common.is_some() || scenario.is_http2() {
         let version = if scenario.is_http2() { "http2_protocol_options" } else { "http_protocol_options" };
-        over["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "common_http_protocol_options": common.unwrap_or_else(|| json!({})),
-            "explicit_http_config": {version: {}}}});
+        over["typed_extension_protocol_options"] =
+            http_options(&common.unwrap_or_else(|| json!({})), &json!({version: {}}));
     }
     // And for the bounds, of which a rule sets few.
     if let Some(limits) = over.as_object_mut().and_then(|over| over.remove("limits")) {
