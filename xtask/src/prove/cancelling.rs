@@ -53,13 +53,7 @@ async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<(
         wrong.push(format!("afterwards {:?}, {:?}", rig.gauges(), rig.origin.count()));
     }
     let (tally, count) = (calls.tally(), rig.origin.count());
-    if count.peak_connections > setup.thresholds.max_connections {
-        wrong.push(format!("{} connections at a time at the origin", count.peak_connections));
-    }
-    // A stream that was given up is known to its host some time later, and its slot is somebody else's by then.
-    if setup.at_a_time() == 1 && count.peak_requests > setup.running_bound() {
-        wrong.push(format!("{} requests at a time at the origin", count.peak_requests));
-    }
+    setup.look_at_peaks(&count, true, &mut wrong);
     if tally.failed > 0 {
         wrong.push(format!("{} failed", tally.failed));
     }

@@ -110,14 +110,7 @@ fn check(setup: &Setup, row: &FaultRow, counters: Counters, calls: u32, wrong: &
     if row.refused > 0 {
         wrong.push(format!("{} refused, of callers that fit", row.refused));
     }
-    if row.count.peak_connections > setup.thresholds.max_connections {
-        wrong.push(format!("{} connections at a time at the origin", row.count.peak_connections));
-    }
-    // A stream that was given up is known to its host some time later, and its slot is somebody else's by then.
-    let abandons = row.silence && setup.at_a_time() > 1;
-    if !abandons && row.count.peak_requests > setup.running_bound() {
-        wrong.push(format!("{} requests at a time at the origin", row.count.peak_requests));
-    }
+    setup.look_at_peaks(&row.count, row.silence, wrong);
     let ended = row.answered + row.flagged + row.broken;
     if (u64::from(ended), counters.ended) != (u64::from(calls), u64::from(calls)) {
         wrong.push(format!("of {calls} calls {ended} ended, and {} are counted", counters.ended));

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use fuseboard_core::Rng;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_snapshot::{UpstreamHttp, UpstreamVersion};
-use fuseboard_testkit::{Caller, ClusterSketch, Line, OriginOptions, Split};
+use fuseboard_testkit::{Caller, ClusterSketch, Count, Line, OriginOptions, Split};
 
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 const HOSTS: [usize; 5] = [1, 2, 3, 4, 5];
@@ -184,6 +184,18 @@ impl Setup {
             // Those of HTTP/2 have more slots than the callers that are tried.
             UpstreamVersion::Client => self.thresholds.max_requests,
             UpstreamVersion::Http1 | UpstreamVersion::Http2 => Split::running_bound(&self.slots()),
+        }
+    }
+
+    /// Whether the origin saw more at a time than it may; `abandons`: streams are given up there. Such a one is known to its host
+    /// some time later, and its slot is somebody else's by then.
+    pub(super) fn look_at_peaks(&self, count: &Count, abandons: bool, wrong: &mut Vec<String>) {
+        if count.peak_connections > self.thresholds.max_connections {
+            wrong.push(format!("{} connections at a time at the origin", count.peak_connections));
+        }
+        let judged = !abandons || self.at_a_time() == 1;
+        if judged && count.peak_requests > self.running_bound() {
+            wrong.push(format!("{} requests at a time at the origin", count.peak_requests));
         }
     }
 

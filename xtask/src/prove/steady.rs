@@ -66,12 +66,7 @@ pub(super) async fn one(
     if tally.refused > 0 || tally.failed > 0 {
         wrong.push(format!("{} refused, {} failed", tally.refused, tally.failed));
     }
-    if count.peak_requests > setup.running_bound() {
-        wrong.push(format!("{} requests at a time at the origin", count.peak_requests));
-    }
-    if count.peak_connections > setup.thresholds.max_connections {
-        wrong.push(format!("{} connections at a time at the origin", count.peak_connections));
-    }
+    setup.look_at_peaks(&count, false, &mut wrong);
     if !rig.is_quiet(report.patience()).await {
         wrong.push(format!("afterwards {:?}, {:?}", rig.gauges(), rig.origin.count()));
     }
