@@ -82,7 +82,7 @@ impl ProxyOptions {
     }
 }
 
-/// One line per exchange. As many as 8,192 lines and 32 MiB wait for a slow sink; beyond that lines are dropped and counted.
+/// One line per exchange, written within 200 ms. 32 MiB wait for a slow sink; beyond that lines are dropped and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
     /// How a line looks.

@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::acceptor::{Accepted, Acceptor, Listening, accept_loop};
+use crate::access_log::Entry;
 use crate::arrival;
 use crate::breaker::{self, LiveBreaker, WorkerBreaker, WorkerEndpoints};
 use crate::buffer::BufferPool;
@@ -126,6 +127,8 @@ pub(crate) struct Worker {
     pub(crate) rng: RefCell<Rng>,
     view: RefCell<Rc<WorkerView>>,
     draining: Cell<bool>,
+    /// Where lines of the access log are made.
+    log_line: RefCell<String>,
     date: Cell<(u64, [u8; DATE_LENGTH])>,
 }
 
@@ -143,6 +146,7 @@ impl Worker {
             rng: RefCell::new(Rng::new(seed ^ (index as u64 + 1).wrapping_mul(0xA076_1D64_78BD_642F))),
             view: RefCell::new(Rc::new(view)),
             draining: Cell::new(false),
+            log_line: RefCell::default(),
             date: Cell::new((u64::MAX, [0; DATE_LENGTH])),
             shared,
         }
@@ -155,6 +159,13 @@ impl Worker {
             *view = Rc::new(view.next(self.shared.registry.current()));
         }
         Rc::clone(&view)
+    }
+
+    /// Hands an entry to the access log, if there is one.
+    pub(crate) fn log(&self, entry: &Entry<'_>) {
+        if let Some(log) = &self.shared.access_log {
+            log.log(entry, &mut self.log_line.borrow_mut());
+        }
     }
 
     /// The generation of what runs now.

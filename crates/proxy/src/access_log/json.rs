@@ -1,15 +1,15 @@
 //! Istio's JSON encoding of the access log, with `refusal_reason`. Absent values are `null`.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 
-use super::{Entry, timestamp};
+use super::{Entry, Timestamp};
 
 /// Appends the line of `entry`.
-pub(super) fn write(entry: &Entry, line: &mut String) {
+pub(super) fn write(entry: &Entry<'_>, line: &mut String) {
     let e = entry;
     line.push('{');
-    text(line, "start_time", Some(timestamp(e.start_time)));
-    text(line, "route_name", e.route_name.as_ref());
+    text(line, "start_time", Some(Timestamp(e.start_time)));
+    text(line, "route_name", e.route_name);
     text(line, "method", Some(&e.method));
     text(line, "path", Some(&e.path));
     text(line, "protocol", Some(e.protocol));
@@ -17,7 +17,7 @@ pub(super) fn write(entry: &Entry, line: &mut String) {
     text(line, "response_flags", Some(&e.response_flags));
     text(line, "response_code_details", Some(&e.response_code_details));
     text(line, "connection_termination_details", None::<&str>);
-    text(line, "upstream_transport_failure_reason", e.transport_failure.as_ref());
+    text(line, "upstream_transport_failure_reason", e.transport_failure);
     number(line, "bytes_received", Some(e.bytes_received));
     number(line, "bytes_sent", Some(e.bytes_sent));
     number(line, "duration", Some(e.duration.as_millis()));
@@ -27,13 +27,13 @@ pub(super) fn write(entry: &Entry, line: &mut String) {
     text(line, "request_id", e.request_id.as_ref());
     text(line, "authority", e.authority.as_ref());
     text(line, "upstream_host", e.upstream_host);
-    text(line, "upstream_cluster", e.upstream_cluster.as_ref());
+    text(line, "upstream_cluster", e.upstream_cluster);
     text(line, "upstream_local_address", e.upstream_local_address);
     text(line, "downstream_local_address", Some(e.downstream_local_address));
     text(line, "downstream_remote_address", Some(e.downstream_remote_address));
-    text(line, "requested_server_name", e.requested_server_name.as_deref());
+    text(line, "requested_server_name", e.requested_server_name);
     text(line, "refusal_reason", e.reason.map(fuseboard_core::refusal::RefusalReason::token));
-    if let Some(fallback) = &e.fallback {
+    if let Some(fallback) = e.fallback {
         text(line, "fallback", Some(fallback));
     }
     line.push_str("}\n");
@@ -50,37 +50,44 @@ fn key(line: &mut String, key: &str) {
 
 fn number(line: &mut String, name: &str, value: Option<impl Display>) {
     key(line, name);
-    match value {
-        Some(value) => line.push_str(&value.to_string()),
-        None => line.push_str("null"),
-    }
+    let written = match value {
+        Some(value) => write!(line, "{value}"),
+        None => line.write_str("null"),
+    };
+    debug_assert!(written.is_ok(), "a string takes everything");
 }
 
 fn text(line: &mut String, name: &str, value: Option<impl Display>) {
     key(line, name);
-    match value {
-        Some(value) => quoted(line, &value.to_string()),
-        None => line.push_str("null"),
-    }
+    let written = match value {
+        Some(value) => {
+            line.push('"');
+            write!(Quoted(line), "{value}").map(|()| line.push('"'))
+        }
+        None => line.write_str("null"),
+    };
+    debug_assert!(written.is_ok(), "a string takes everything");
 }
 
-/// A JSON string (RFC 8259 section 7).
-fn quoted(line: &mut String, value: &str) {
-    line.push('"');
-    for character in value.chars() {
-        match character {
-            '"' => line.push_str("\\\""),
-            '\\' => line.push_str("\\\\"),
-            c if u32::from(c) < 0x20 => {
-                line.push_str("\\u00");
-                line.extend(
-                    [16, 1].map(|unit| char::from_digit(u32::from(c) / unit % 16, 16).unwrap_or('0')),
-                );
+/// What is inside a JSON string (RFC 8259 section 7).
+struct Quoted<'l>(&'l mut String);
+
+impl Write for Quoted<'_> {
+    fn write_str(&mut self, value: &str) -> fmt::Result {
+        for part in value.split_inclusive(|c| matches!(c, '"' | '\\' | '\0'..'\x20')) {
+            let mut characters = part.chars();
+            match characters.next_back() {
+                Some('"') => self.0.extend([characters.as_str(), "\\\""]),
+                Some('\\') => self.0.extend([characters.as_str(), "\\\\"]),
+                Some(c @ '\0'..'\x20') => {
+                    self.0.push_str(characters.as_str());
+                    write!(self.0, "\\u{:04x}", u32::from(c))?;
+                }
+                _ => self.0.push_str(part),
             }
-            c => line.push(c),
         }
+        Ok(())
     }
-    line.push('"');
 }
 
 #[cfg(test)]

@@ -1,49 +1,60 @@
 //! Istio's text format (since 1.9), with the refusal reason as one more field at the end.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use super::{Entry, timestamp};
+use fuseboard_core::refusal::RefusalReason;
+
+use super::{Entry, Timestamp};
 
 /// Appends the line of `entry`.
-pub(super) fn write(entry: &Entry, line: &mut String) {
+pub(super) fn write(entry: &Entry<'_>, line: &mut String) {
     let e = entry;
-    let text = format!(
-        "[{}] \"{} {} {}\" {} {} {} - \"{}\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} {} {} {} {} {} {}\n",
-        timestamp(e.start_time),
+    let written = write!(
+        line,
+        "[{}] \"{} {} {}\" {} {} {} - \"{}\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} {} {} {} {} {} {}",
+        Timestamp(e.start_time),
         e.method,
-        clean(&e.path),
+        Clean(&e.path),
         e.protocol,
         e.response_code,
         e.response_flags,
         e.response_code_details,
-        or_dash(e.transport_failure.as_ref()),
+        OrDash(e.transport_failure),
         e.bytes_received,
         e.bytes_sent,
         millis(e.duration),
-        or_dash(e.upstream_service_time.map(millis)),
-        or_dash(e.x_forwarded_for.as_deref().map(clean)),
-        or_dash(e.user_agent.as_deref().map(clean)),
-        or_dash(e.request_id.as_deref().map(clean)),
-        or_dash(e.authority.as_deref().map(clean)),
-        or_dash(e.upstream_host),
-        or_dash(e.upstream_cluster.as_ref()),
-        or_dash(e.upstream_local_address),
+        OrDash(e.upstream_service_time.map(millis)),
+        OrDash(e.x_forwarded_for.as_deref().map(Clean)),
+        OrDash(e.user_agent.as_deref().map(Clean)),
+        OrDash(e.request_id.as_deref().map(Clean)),
+        OrDash(e.authority.as_deref().map(Clean)),
+        OrDash(e.upstream_host),
+        OrDash(e.upstream_cluster),
+        OrDash(e.upstream_local_address),
         e.downstream_local_address,
         e.downstream_remote_address,
-        or_dash(e.requested_server_name.as_deref().map(clean)),
-        or_dash(e.route_name.as_ref()),
-        or_dash(e.reason.map(fuseboard_core::refusal::RefusalReason::token)),
+        OrDash(e.requested_server_name.map(Clean)),
+        OrDash(e.route_name),
+        OrDash(e.reason.map(RefusalReason::token)),
     );
-    line.push_str(&text);
-    if let Some(fallback) = &e.fallback {
-        line.pop();
-        line.extend([" \"", &clean(fallback), "\"\n"]);
-    }
+    let written = written.and_then(|()| match e.fallback {
+        Some(fallback) => write!(line, " \"{}\"", Clean(fallback)),
+        None => Ok(()),
+    });
+    debug_assert!(written.is_ok(), "a string takes everything");
+    line.push('\n');
 }
 
-fn or_dash(value: Option<impl Display>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+struct OrDash<T>(Option<T>);
+
+impl<T: Display> Display for OrDash<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
 }
 
 fn millis(duration: Duration) -> u128 {
@@ -51,8 +62,19 @@ fn millis(duration: Duration) -> u128 {
 }
 
 /// A quote inside a quoted field would end it.
-fn clean(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"")
+struct Clean<'v>(&'v str);
+
+impl Display for Clean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(['\\', '"']) {
+            let plain = part.trim_end_matches(['\\', '"']);
+            f.write_str(plain)?;
+            if plain.len() < part.len() {
+                write!(f, "\\{}", &part[plain.len()..])?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -74,10 +96,8 @@ mod tests {
 
     #[test]
     fn what_was_given_in_its_place_follows_the_reason() {
-        let entry = Entry {
-            fallback: Some("cached; age=42; cause=breaker.open".into()),
-            ..super::super::tests::overflow()
-        };
+        let entry =
+            Entry { fallback: Some("cached; age=42; cause=breaker.open"), ..super::super::tests::overflow() };
         let mut line = String::new();
         write(&entry, &mut line);
         assert!(
@@ -92,5 +112,6 @@ mod tests {
         let mut line = String::new();
         write(&entry, &mut line);
         assert!(line.contains("\"a\\\" 200\""));
+        assert_eq!(Clean("\\\\a\"").to_string(), "\\\\\\\\a\\\"");
     }
 }

@@ -1,5 +1,6 @@
 //! What is known of an exchange besides its bytes: for the access log, the refusal ring and the counters. Nothing here decides.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use fuseboard_tls::Failure;
 
 use super::Exchange;
 use super::route::Routed;
-use crate::access_log::Entry;
+use crate::access_log::{self, Entry};
 use crate::clock;
 use crate::downstream::Spoken;
 use crate::live::Host;
@@ -299,18 +300,13 @@ impl Account {
         *self.request_id.get_or_insert_with(|| new_request_id(&mut worker.rng.borrow_mut()))
     }
 
-    fn details(&self) -> String {
+    fn details(&self) -> Cow<'static, str> {
         match &self.transport_failure {
             Some(failure) if may_have_failure(self.details) => {
-                format!("{}|{failure}}}", self.details.trim_end_matches('}'))
+                format!("{}|{failure}}}", self.details.trim_end_matches('}')).into()
             }
-            _ => self.details.to_owned(),
+            _ => self.details.into(),
         }
-    }
-
-    fn flags(&self) -> String {
-        let flags: Vec<_> = self.flags.iter().flatten().copied().collect();
-        if flags.is_empty() { "-".to_owned() } else { flags.join(",") }
     }
 }
 
@@ -345,40 +341,38 @@ impl Exchange<'_> {
             return;
         }
         let request_id = self.account.request_id(&self.worker);
-        let Some(log) = &self.worker.shared.access_log else { return };
         let (head, account) = (self.head(), &self.account);
-        let text = |bytes: &[u8]| Box::<str>::from(String::from_utf8_lossy(bytes));
-        let field = |id| head.field(id).map(text);
-        log.log(Entry {
+        let field = |id| head.field(id).map(String::from_utf8_lossy);
+        self.worker.log(&Entry {
             start_time: clock::wall(account.started),
-            method: text(head.method_bytes()),
-            path: text(head.target()),
+            method: String::from_utf8_lossy(head.method_bytes()),
+            path: String::from_utf8_lossy(head.target()),
             protocol: match (self.down.spoken(), head.version()) {
                 (Spoken::Http2, _) => "HTTP/2",
                 (Spoken::Http1, Version::Http10) => "HTTP/1.0",
                 (Spoken::Http1, Version::Http11) => "HTTP/1.1",
             },
             response_code: account.status,
-            response_flags: account.flags(),
+            response_flags: access_log::flags(&account.flags),
             response_code_details: account.details(),
-            transport_failure: account.transport_failure.clone(),
+            transport_failure: account.transport_failure.as_deref(),
             bytes_received: account.bytes_received,
             bytes_sent: account.bytes_sent,
             duration: self.now.saturating_since(account.started),
             upstream_service_time: account.service_time,
             x_forwarded_for: field(HeaderName::XForwardedFor),
             user_agent: field(HeaderName::UserAgent),
-            request_id: field(HeaderName::XRequestId).or_else(|| Some(text(&request_id))),
-            authority: head.authority().map(text),
+            request_id: field(HeaderName::XRequestId).or_else(|| Some(String::from_utf8_lossy(&request_id))),
+            authority: head.authority().map(String::from_utf8_lossy),
             upstream_host: account.host,
-            upstream_cluster: account.cluster.as_ref().map(|cluster| Arc::clone(&cluster.view.live.name)),
+            upstream_cluster: account.cluster.as_ref().map(|cluster| &*cluster.view.live.name),
             upstream_local_address: account.upstream_local_address,
             downstream_local_address: self.down.local_address(),
             downstream_remote_address: self.down.peer(),
-            requested_server_name: self.down.server_name().map(Into::into),
-            route_name: account.route_name.clone(),
+            requested_server_name: self.down.server_name(),
+            route_name: account.route_name.as_deref(),
             reason: account.reason,
-            fallback: account.replaced.as_ref().map(|replaced| replaced.header.clone()),
+            fallback: account.replaced.as_ref().map(|replaced| &*replaced.header),
         });
     }
 }
@@ -461,10 +455,10 @@ mod tests {
     #[test]
     fn flags_keep_their_order_and_are_dashes_where_there_is_none() {
         let mut account = Account::new(Instant::ZERO);
-        assert_eq!(account.flags(), "-");
+        assert_eq!(access_log::flags(&account.flags), "-");
         account.flag("URX");
         account.fail(Cause::ConnectFailed);
-        assert_eq!(account.flags(), "URX,UF");
+        assert_eq!(access_log::flags(&account.flags), "URX,UF");
     }
 
     #[test]

@@ -155,9 +155,8 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
 
 /// What was never parsed has no method, path or authority, as in Envoy.
 fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64) {
-    let Some(log) = &down.worker.shared.access_log else { return };
     let details = rejected.error.map_or(row.details, HeadError::details);
-    log.log(Entry {
+    down.worker.log(&Entry {
         start_time: clock::wall(down.now),
         method: "-".into(),
         path: "-".into(),
@@ -166,8 +165,8 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
             Spoken::Http2 => "HTTP/2",
         },
         response_code: row.status,
-        response_flags: row.flag.to_owned(),
-        response_code_details: details.to_owned(),
+        response_flags: row.flag.into(),
+        response_code_details: details.into(),
         transport_failure: None,
         bytes_received: 0,
         bytes_sent,
@@ -182,7 +181,7 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
         upstream_local_address: None,
         downstream_local_address: down.local_address(),
         downstream_remote_address: down.peer(),
-        requested_server_name: down.server_name().map(Into::into),
+        requested_server_name: down.server_name(),
         route_name: None,
         reason: None,
         fallback: None,

@@ -197,7 +197,7 @@ impl Session {
                 let mut connection =
                     UpstreamConnection::new(stream, secured, held.host, (counted, permit), now);
                 connection.begin_request(None);
-                self.notes.connected(&connection);
+                self.notes.connected(&mut connection);
                 held.connection = Some(Line::Socket(connection));
                 return Ok(());
             }

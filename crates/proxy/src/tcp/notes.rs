@@ -4,7 +4,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use fuseboard_admin::logging::logger;
 use fuseboard_core::Instant;
@@ -15,7 +14,7 @@ use fuseboard_tls::{Failure, Session};
 use tracing::debug;
 
 use super::copy::Carried;
-use crate::access_log::Entry;
+use crate::access_log::{self, Entry};
 use crate::arrival::NoHeader;
 use crate::clock;
 use crate::listener::{DownstreamPermit, LiveListener};
@@ -145,7 +144,7 @@ impl Notes {
     }
 
     /// The host took the connection; what earlier ones did does not count.
-    pub(super) fn connected(&mut self, connection: &UpstreamConnection) {
+    pub(super) fn connected(&mut self, connection: &mut UpstreamConnection) {
         self.upstream_local = connection.local_address();
         self.key = OPEN;
         self.transport_failure = None;
@@ -250,17 +249,15 @@ impl Notes {
     }
 
     fn log(&self, now: Instant) {
-        let Some(log) = &self.worker.shared.access_log else { return };
-        let flags: Vec<_> = self.key.flags.iter().flatten().copied().collect();
-        log.log(Entry {
+        self.worker.log(&Entry {
             start_time: clock::wall(self.started),
             method: "-".into(),
             path: "-".into(),
             protocol: "-",
             response_code: 0,
-            response_flags: if flags.is_empty() { "-".to_owned() } else { flags.join(",") },
-            response_code_details: "-".to_owned(),
-            transport_failure: self.transport_failure.clone(),
+            response_flags: access_log::flags(&self.key.flags),
+            response_code_details: "-".into(),
+            transport_failure: self.transport_failure.as_deref(),
             bytes_received: self.received,
             bytes_sent: self.sent,
             duration: now.saturating_since(self.started),
@@ -270,11 +267,11 @@ impl Notes {
             request_id: None,
             authority: None,
             upstream_host: self.host,
-            upstream_cluster: self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.view.live.name)),
+            upstream_cluster: self.cluster.as_ref().map(|cluster| &*cluster.view.live.name),
             upstream_local_address: self.upstream_local,
             downstream_local_address: self.called.destination,
             downstream_remote_address: self.called.source,
-            requested_server_name: self.server_name.as_deref().map(Into::into),
+            requested_server_name: self.server_name.as_deref(),
             route_name: None,
             reason: self.key.reason,
             fallback: None,

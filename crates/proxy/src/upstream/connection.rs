@@ -37,6 +37,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) opened: Instant,
     /// Requests begun on it.
     pub(crate) requests: u32,
+    /// Once it was asked for.
+    local_address: Option<SocketAddr>,
     _counted: HostCx,
     _permit: CxPermit,
 }
@@ -92,7 +94,16 @@ impl UpstreamConnection {
         opened: Instant,
     ) -> Self {
         let host = Arc::clone(host);
-        Self { stream, secured, host, opened, requests: 0, _counted: counted, _permit: permit }
+        Self {
+            stream,
+            secured,
+            host,
+            opened,
+            requests: 0,
+            local_address: None,
+            _counted: counted,
+            _permit: permit,
+        }
     }
 
     /// Whether it is secured as its cluster is to be now: with the same settings, or both not at all.
@@ -141,8 +152,9 @@ impl UpstreamConnection {
     }
 
     /// Our address, as the access log shows it.
-    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.stream.local_address().ok()
+    pub(crate) fn local_address(&mut self) -> Option<SocketAddr> {
+        self.local_address = self.local_address.or_else(|| self.stream.local_address().ok());
+        self.local_address
     }
 
     /// For bytes that are carried as they are.

@@ -96,7 +96,7 @@ impl Line<'_> {
     }
 
     /// Our address, as the access log shows it.
-    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+    pub(crate) fn local_address(&mut self) -> Option<SocketAddr> {
         match self {
             Self::Socket(connection) => connection.local_address(),
             Self::Stream(own) => own.shared.local_address(),
