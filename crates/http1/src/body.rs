@@ -75,6 +75,27 @@ impl BodyDecoder {
         }
     }
 
+    /// How many of the bytes that come next are content, whatever they are: none where framing may come first.
+    pub const fn unframed(&self) -> u64 {
+        match self.state {
+            State::Length(left) => left,
+            State::UntilClose => u64::MAX,
+            State::Chunked(_) | State::Complete => 0,
+        }
+    }
+
+    /// `n` bytes of content went by without being looked at; as many of them count as [`unframed`](Self::unframed) allows.
+    pub fn take_unseen(&mut self, n: u64) {
+        let taken = n.min(self.unframed());
+        self.content += taken;
+        if let State::Length(left) = &mut self.state {
+            *left -= taken;
+            if *left == 0 {
+                self.state = State::Complete;
+            }
+        }
+    }
+
     /// Takes framing and at most one stretch of content from the front of `input`. Call again with the rest
     /// until the body is complete or the input is used up; takes nothing once it is complete.
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, BodyError> {

@@ -53,6 +53,24 @@ fn a_length_ends_after_that_many_bytes() {
 }
 
 #[test]
+fn content_may_go_by_unseen_where_no_framing_comes_first() {
+    let mut decoder = BodyDecoder::new(BodyFraming::Length(10), Limits::default());
+    assert_eq!(decoder.pass(b"abc"), Ok(3));
+    assert_eq!(decoder.unframed(), 7);
+    decoder.take_unseen(6);
+    assert_eq!((decoder.content_bytes(), decoder.is_complete()), (9, false));
+    // One byte is left, whatever is claimed.
+    decoder.take_unseen(4);
+    assert_eq!((decoder.content_bytes(), decoder.is_complete(), decoder.unframed()), (10, true, 0));
+    let mut endless = BodyDecoder::new(BodyFraming::UntilClose, Limits::default());
+    endless.take_unseen(endless.unframed());
+    assert_eq!((endless.content_bytes(), endless.is_complete()), (u64::MAX, false));
+    let mut framed = chunked();
+    framed.take_unseen(5);
+    assert_eq!((framed.unframed(), framed.content_bytes()), (0, 0));
+}
+
+#[test]
 fn no_body_is_complete_at_once() {
     for framing in [BodyFraming::None, BodyFraming::Length(0)] {
         let mut decoder = BodyDecoder::new(framing, Limits::default());

@@ -6,8 +6,14 @@ use std::cell::RefCell;
 /// Larger than a usual message with its head, so that one read takes it whole and shows that the socket is empty.
 pub(crate) const BUFFER_SIZE: usize = 16 * 1024;
 
+/// For a body of which one read has filled a usual buffer: each system call moves four times as much.
+pub(crate) const LARGE_SIZE: usize = 64 * 1024;
+
 /// Buffers kept for reuse; more are freed.
 const KEPT: usize = 128;
+
+/// Large buffers kept for reuse.
+const KEPT_LARGE: usize = 32;
 
 /// Outputs kept for reuse: each running exchange has two, and most are small.
 const KEPT_OUTPUTS: usize = 512;
@@ -111,6 +117,7 @@ impl Buffer {
 #[derive(Debug, Default)]
 pub(crate) struct BufferPool {
     buffers: RefCell<Vec<Box<[u8]>>>,
+    large: RefCell<Vec<Box<[u8]>>>,
     outputs: RefCell<Vec<Vec<u8>>>,
 }
 
@@ -124,10 +131,28 @@ impl BufferPool {
     /// Takes the memory of `buffer` back; what it held is lost.
     pub(crate) fn give(&self, buffer: &mut Buffer) {
         let data = std::mem::take(buffer).data;
-        let mut kept = self.buffers.borrow_mut();
-        if data.len() == BUFFER_SIZE && kept.len() < KEPT {
+        let (kept, most) = match data.len() {
+            BUFFER_SIZE => (&self.buffers, KEPT),
+            LARGE_SIZE => (&self.large, KEPT_LARGE),
+            _ => return,
+        };
+        let mut kept = kept.borrow_mut();
+        if kept.len() < most {
             kept.push(data);
         }
+    }
+
+    /// Moves what `buffer` holds into a large one, unless it is large already.
+    pub(crate) fn enlarge(&self, buffer: &mut Buffer) {
+        if buffer.capacity() >= LARGE_SIZE {
+            return;
+        }
+        let kept = self.large.borrow_mut().pop();
+        let mut data = kept.unwrap_or_else(|| vec![0; LARGE_SIZE].into_boxed_slice());
+        let held = buffer.filled();
+        data[..held.len()].copy_from_slice(held);
+        let large = Buffer { data, start: 0, end: held.len() };
+        self.give(&mut std::mem::replace(buffer, large));
     }
 
     /// An empty vector for what is to be written.
@@ -176,6 +201,21 @@ mod tests {
         assert!(!buffer.make_room(BUFFER_SIZE), "the limit is reached");
         assert!(buffer.make_room(2 * BUFFER_SIZE));
         assert_eq!(buffer.room().len(), BUFFER_SIZE);
+    }
+
+    #[test]
+    fn a_buffer_that_is_enlarged_keeps_what_it_holds_and_its_memory_is_used_again() {
+        let pool = BufferPool::default();
+        let mut buffer = filled(&pool, b"usedkept");
+        buffer.consume(4);
+        pool.enlarge(&mut buffer);
+        assert_eq!(buffer.filled(), b"kept");
+        assert_eq!(buffer.room().len(), LARGE_SIZE - 4);
+        assert_eq!(pool.buffers.borrow().len(), 1);
+        pool.give(&mut buffer);
+        assert_eq!(pool.large.borrow().len(), 1);
+        pool.enlarge(&mut buffer);
+        assert!(buffer.is_empty() && buffer.capacity() == LARGE_SIZE && pool.large.borrow().is_empty());
     }
 
     #[test]

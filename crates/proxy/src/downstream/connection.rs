@@ -21,7 +21,7 @@ use crate::exchange::RouteCache;
 use crate::listener::{DownstreamPermit, LiveListener};
 use crate::shared::Seat;
 use crate::stats::ListenerBlock;
-use crate::stream::{Stream, Wire};
+use crate::stream::{Pipe, Stream, Wire};
 use crate::worker::Worker;
 
 /// How long a client may go on sending after our last word, so that it reads our answer before it sees a reset.
@@ -223,6 +223,17 @@ impl Downstream {
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wrote = self.line.poll_write(cx, bytes);
         self.have_written(wrote)
+    }
+
+    /// Moves what is in `pipe`, which must hold something; the output must be flushed.
+    pub(crate) fn poll_move_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        let Some(wire) = self.wire() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        let moved = wire.poll_move_from(cx, pipe);
+        self.have_written(moved)
     }
 
     /// Watches how long the client takes nothing; no clock is read while it does.

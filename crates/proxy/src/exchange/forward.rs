@@ -2,7 +2,8 @@
 //! connection are given back when the upstream's message is complete, before its last byte goes to the client (invariant 8).
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::io;
+use std::task::{Context, Poll, ready};
 
 use fuseboard_core::Outcome;
 use fuseboard_http1::{BodyDecoder, BodyFraming, HeaderName, ResponseHead, ResponseSummary, Version, write};
@@ -12,12 +13,13 @@ use super::attempt::closed_by;
 use super::copy::{self, Copy};
 use super::fallback::FALLBACK;
 use super::held::Held;
+use super::way::{Turn, Way};
 use super::{Ended, Exchange};
 use crate::buffer::BUFFER_SIZE;
 use crate::clock;
 use crate::live::ClusterView;
 use crate::local_reply::Cause;
-use crate::upstream::{ClosedBy, millis};
+use crate::upstream::{ClosedBy, Line, millis};
 
 /// How the body reaches the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,7 @@ struct Passing {
     passed: usize,
     /// For the cluster's fallbacks.
     copy: Option<Box<Copy>>,
+    way: Way,
 }
 
 impl Exchange<'_> {
@@ -58,8 +61,9 @@ impl Exchange<'_> {
         }
         self.account.answered(&self.worker, answer.status, self.now);
         self.down.stats().codes.inc(answer.status);
+        let way = Way::new(!incoming.buffer.has_room());
         let copy = self.write_response_head(&held.cluster.view, incoming, answer, length, framing);
-        let mut passing = Passing { copy, decoder: self.decoder_of(answer), framing, answer, passed: 0 };
+        let mut passing = Passing { copy, decoder: self.decoder_of(answer), framing, answer, passed: 0, way };
         if answer.says_close {
             self.account.cluster_stats(&self.worker, |block| block.stats.upstream_cx_close_notify.inc());
         }
@@ -74,6 +78,7 @@ impl Exchange<'_> {
             // What was good of it, as far as the client takes that at once.
             poll_fn(|cx| Poll::Ready(self.down.poll_flush(cx).is_ready())).await;
         }
+        passing.way.leave(&self.worker);
         ended
     }
 
@@ -262,6 +267,7 @@ impl Exchange<'_> {
         incoming: &mut Incoming,
         passing: &mut Passing,
     ) -> Poll<Ended> {
+        let mut turn = Turn::default();
         loop {
             match self.poll_write_out(cx, incoming, passing) {
                 Poll::Pending => break,
@@ -274,10 +280,21 @@ impl Exchange<'_> {
             let Some(connection) = held.connection.as_mut() else {
                 return Poll::Ready(Ended::Broken(Cause::TerminatedInBody));
             };
-            incoming.buffer.make_room(BUFFER_SIZE);
-            match connection.poll_read(cx, &mut incoming.buffer) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(n)) if n > 0 => self.count_received(n),
+            if turn.is_over(cx) {
+                break;
+            }
+            match self.poll_take(cx, connection, incoming, passing) {
+                Poll::Pending => {
+                    // Who waits for a host that says little needs no memory for that.
+                    if incoming.buffer.is_empty() {
+                        self.worker.buffers.give(&mut incoming.buffer);
+                    }
+                    break;
+                }
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    turn.took(n);
+                    self.count_received(n);
+                }
                 Poll::Ready(end) => {
                     let ends_body = passing.decoder.on_close().is_ok();
                     if let Some(cause) = cut_in_body(connection, end.is_ok(), ends_body) {
@@ -291,6 +308,33 @@ impl Exchange<'_> {
             }
         }
         self.poll_meanwhile(cx, held, incoming)
+    }
+
+    /// Takes more of the body: into a pipe, if much comes that nobody looks at, else into the buffer. Everything that was taken
+    /// before is written.
+    fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Line<'_>,
+        incoming: &mut Incoming,
+        passing: &mut Passing,
+    ) -> Poll<io::Result<usize>> {
+        let Passing { decoder, way, .. } = passing;
+        if incoming.buffer.is_empty() {
+            ready!(connection.poll_readable(cx))?;
+            let as_it_came = passing.framing == Framing::Same && passing.copy.is_none();
+            if as_it_came
+                && let Some(from) = connection.socket()
+                && let Some(to) = self.down.wire()
+                && let Some(n) = way.take(&self.worker, &mut from.wire(), &to, decoder)?
+            {
+                return Poll::Ready(Ok(n));
+            }
+        }
+        way.make_room(&self.worker, &mut incoming.buffer, decoder);
+        let read = ready!(connection.poll_read(cx, &mut incoming.buffer))?;
+        way.read(read, &incoming.buffer);
+        Poll::Ready(Ok(read))
     }
 
     /// Writes the output, then what may be passed on as it is.
@@ -315,6 +359,11 @@ impl Exchange<'_> {
                     incoming.buffer.consume(n);
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::Gone)),
+            }
+        }
+        while let Some(pipe) = passing.way.moving() {
+            if ready!(self.down.poll_move_from(cx, pipe)).is_err() {
+                return Poll::Ready(Err(Ended::Gone));
             }
         }
         Poll::Ready(Ok(()))

@@ -21,6 +21,7 @@ mod retry;
 mod route;
 mod share;
 mod tunnel;
+mod way;
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -43,6 +44,7 @@ use account::Account;
 use fallback::StandIn;
 use metrics::Before;
 use retry::Retries;
+use way::Way;
 
 pub(crate) use reply::flush;
 pub(crate) use route::RouteCache;
@@ -121,6 +123,7 @@ struct RequestBody {
     replayable: bool,
     /// The client waits for our 100.
     awaits_continue: bool,
+    way: Way,
 }
 
 /// Serves the request whose head is at the front of the input.
@@ -164,6 +167,7 @@ impl<'c> Exchange<'c> {
             sent: head_length,
             replayable: true,
             awaits_continue: request.expect_continue,
+            way: Way::new(!down.input.has_room()),
         };
         if !body.decoder.is_complete() && down.input.len() > head_length {
             body.awaits_continue = false;
@@ -341,6 +345,7 @@ impl<'c> Exchange<'c> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
+        self.body.way.leave(&self.worker);
         self.worker.buffers.give_output(&mut self.upstream_output);
     }
 }

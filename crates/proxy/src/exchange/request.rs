@@ -1,7 +1,7 @@
 //! Sending the request: its head as the upstream is to see it, then its body as it comes, in bounded buffers.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use fuseboard_core::Instant;
@@ -9,9 +9,11 @@ use fuseboard_core::limit::Kind;
 use fuseboard_http1::{BodyFraming, HeaderName, write};
 use fuseboard_snapshot::ForwardClientCert;
 
-use super::{Ended, Exchange};
+use super::way::Turn;
+use super::{Ended, Exchange, RequestBody};
 use crate::clock;
 use crate::deadline::Timer;
+use crate::stream::Wire;
 use crate::upstream::{Line, millis};
 
 /// A body part no larger than this is copied behind the head, so that both go out in one write.
@@ -153,6 +155,7 @@ impl Exchange<'_> {
         connection: &mut Line<'_>,
         keep_body: bool,
     ) -> Poll<Result<(), SendError>> {
+        let mut turn = Turn::default();
         loop {
             while self.sent_output < self.upstream_output.len() {
                 match connection.poll_write(cx, &self.upstream_output[self.sent_output..]) {
@@ -167,17 +170,23 @@ impl Exchange<'_> {
                     Poll::Ready(wrote) => self.body.sent += self.have_sent(&wrote)?,
                 }
             }
+            while let Some(pipe) = self.body.way.moving() {
+                let Some(to) = connection.socket() else { return Poll::Ready(Err(SendError::Upstream)) };
+                let moved = ready!(to.wire().poll_move_from(cx, pipe));
+                self.have_sent(&moved)?;
+            }
             if self.body.decoder.is_complete() {
                 return Poll::Ready(Ok(()));
+            }
+            if turn.is_over(cx) {
+                return Poll::Pending;
             }
             // Read while something else was waited for.
             if self.down.input.len() > self.body.checked {
                 self.take_read()?;
                 continue;
             }
-            if self.poll_body(cx, keep_body)?.is_pending() {
-                return Poll::Pending;
-            }
+            turn.took(ready!(self.poll_body(cx, connection, keep_body)?));
         }
     }
 
@@ -189,8 +198,13 @@ impl Exchange<'_> {
         Ok(n)
     }
 
-    /// Reads a part of the body into the input.
-    fn poll_body(&mut self, cx: &mut Context<'_>, keep: bool) -> Result<Poll<()>, SendError> {
+    /// Takes a part of the body: into the input, or into a pipe if it may be forgotten once it was sent.
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Line<'_>,
+        keep: bool,
+    ) -> Result<Poll<usize>, SendError> {
         if self.body.awaits_continue {
             self.body.awaits_continue = false;
             self.down.output.extend_from_slice(write::CONTINUE);
@@ -201,17 +215,40 @@ impl Exchange<'_> {
         {
             return Err(SendError::Ended(Ended::Gone));
         }
+        if !(keep && self.body.replayable)
+            && let Some(to) = connection.socket()
+            && let Some(n) = self.move_body(cx, &to.wire())?
+        {
+            return Ok(Poll::Ready(n));
+        }
         if !self.make_body_room(keep) {
             return Ok(Poll::Pending);
         }
         match self.down.poll_read(cx) {
             Poll::Pending => Ok(Poll::Pending),
-            Poll::Ready(Ok(1..)) => {
+            Poll::Ready(Ok(n @ 1..)) => {
+                self.body.way.read(n, &self.down.input);
                 self.take_read()?;
-                Ok(Poll::Ready(()))
+                Ok(Poll::Ready(n))
             }
             Poll::Ready(_) => Err(SendError::Ended(Ended::Gone)),
         }
+    }
+
+    /// Moves a part of the body into a pipe; `None`: there is nothing, or it is to be read.
+    fn move_body(&mut self, cx: &mut Context<'_>, to: &Wire<'_>) -> Result<Option<usize>, SendError> {
+        let RequestBody { way, decoder, .. } = &mut self.body;
+        let Some(mut from) = self.down.wire().filter(Wire::is_plain) else { return Ok(None) };
+        if from.poll_readable(cx).is_pending() {
+            return Ok(None);
+        }
+        let moved = way.take(&self.worker, &mut from, to, decoder);
+        let Some(n) = moved.map_err(|_| SendError::Ended(Ended::Gone))? else { return Ok(None) };
+        self.body.replayable = false;
+        self.account.bytes_received = self.body.decoder.content_bytes();
+        self.down.have_carried(n as u64, 0);
+        self.body_progressed();
+        Ok(Some(n))
     }
 
     /// Takes into account what was read behind the part of the body that is known already.

@@ -16,6 +16,7 @@ use fuseboard_snapshot::Route;
 use super::attempt::Tried;
 use super::breaker::{Checked, check_retry};
 use super::{Ended, Exchange};
+use crate::buffer::LARGE_SIZE;
 use crate::clock;
 use crate::deadline::Timer;
 use crate::live::Tier;
@@ -195,24 +196,29 @@ impl Exchange<'_> {
     /// Makes room in the input behind what was read of the body. Where a further try may need the sent part, the input grows up to
     /// a bound; beyond it the sent part is forgotten, and with it the chance of another try. False: there is no room.
     pub(super) fn make_body_room(&mut self, keep: bool) -> bool {
-        const KEPT_BODY: usize = 64 * 1024;
-        if self.down.input.has_room() {
-            return true;
-        }
-        if keep && self.body.replayable && self.down.input.make_room(KEPT_BODY) {
+        let input = &mut self.down.input;
+        if input.has_room() {
             return true;
         }
         let sent = self.body.sent - self.head_length;
-        if sent == 0 {
-            return self.down.input.make_room(KEPT_BODY);
+        let keep = keep && self.body.replayable;
+        if keep || sent == 0 {
+            if input.len() == input.capacity() {
+                self.worker.buffers.enlarge(input);
+            }
+            let has_room = input.make_room(LARGE_SIZE);
+            if has_room || sent == 0 {
+                return has_room;
+            }
         }
-        if keep && self.body.replayable {
+        if keep {
             self.account.cluster_stats(&self.worker, |block| block.own.retry_body_too_large.inc());
         }
         self.body.replayable = false;
         self.down.input.remove(self.head_length, sent);
         self.body.sent = self.head_length;
         self.body.checked -= sent;
+        self.body.way.make_room(&self.worker, &mut self.down.input, &self.body.decoder);
         true
     }
 }

@@ -86,10 +86,11 @@ impl<'s> Wire<'s> {
         self.tls.is_none()
     }
 
-    /// Moves what is there into `pipe`, an empty one. Where that gives nothing, reading says what there is.
-    pub(crate) fn move_into(&mut self, pipe: &mut Pipe) -> io::Result<Moved> {
+    /// Moves what is there into `pipe`, an empty one, but no more than `most` bytes. Where that gives nothing, reading says what
+    /// there is.
+    pub(crate) fn move_into(&mut self, pipe: &mut Pipe, most: usize) -> io::Result<Moved> {
         // What was seen already is not announced again, which only reading takes into account.
-        if *self.unread { Ok(Moved::Nothing) } else { pipe.fill(self.tcp) }
+        if *self.unread { Ok(Moved::Nothing) } else { pipe.fill(self.tcp, most) }
     }
 
     /// Moves what is in `pipe`, which must hold something, to the other side.

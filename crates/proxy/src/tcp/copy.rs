@@ -222,7 +222,7 @@ impl<'p> Flow<'p> {
         if self.much && plain && from.is_plain() {
             self.pipe = self.pipe.take().or_else(|| self.pipes.take());
             if let Some(pipe) = &mut self.pipe {
-                match from.move_into(pipe)? {
+                match from.move_into(pipe, usize::MAX)? {
                     Moved::Bytes(0) => return Poll::Ready(Ok(Got::End)),
                     Moved::Bytes(n) => return Poll::Ready(Ok(Got::Bytes(n))),
                     Moved::Nothing => {}

@@ -28,6 +28,7 @@ mod http2_bytes;
 mod http2_clients;
 mod http2_hosts;
 mod istio_metrics;
+mod large_bodies;
 mod limits;
 mod malformed;
 mod messages;
