@@ -81,7 +81,11 @@ impl<T: Decode> Decode for List<T> {
 
     fn decode(node: &Node) -> Option<Self> {
         match &node.value {
-            Value::List(nodes) => Some(nodes.iter().filter_map(element).collect()),
+            Value::List(nodes) => {
+                let mut list = Self::with_capacity(nodes.len());
+                list.extend(nodes.iter().filter_map(element));
+                Some(list)
+            }
             _ => None,
         }
     }

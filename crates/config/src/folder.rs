@@ -241,7 +241,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("large.yaml");
         File::create(&file).unwrap().set_len(1 << 40).unwrap();
-        assert_eq!(read(&[file]).sources[0].text.len(), MAX_FILE_BYTES + 1);
+        assert_eq!(read(&[file]).sources[0].content.as_bytes().len(), MAX_FILE_BYTES + 1);
     }
 
     #[test]

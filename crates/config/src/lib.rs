@@ -21,5 +21,5 @@ pub use load::{MAX_FILE_BYTES, load, load_paths, load_paths_in, load_texts, near
 pub use material::Materials;
 pub use resolve::resolve;
 pub use set::{DEFAULT_NAMESPACE, Resource, ResourceSet};
-pub use source::{Place, Source, SourceText};
+pub use source::{Content, Place, Source, SourceText};
 pub use workload::Workload;

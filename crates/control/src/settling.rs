@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fuseboard_config::SourceText;
+use fuseboard_config::{Content, SourceText};
 
 /// A file that may be half saved counts as it is when nothing changed in it for this long.
 pub const SETTLE: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ pub(crate) struct Settling(HashMap<Arc<str>, Unsettled>);
 
 #[derive(Debug)]
 struct Unsettled {
-    text: Vec<u8>,
+    content: Content,
     since: Instant,
 }
 
@@ -57,23 +57,22 @@ impl Settling {
         source: &SourceText,
         now: Instant,
     ) -> Option<Unsettled> {
-        if old.is_some_and(|old| old.text == source.text) {
+        if old.is_some_and(|old| old.content == source.content) {
             return None;
         }
         match self.0.remove(&source.path) {
-            Some(known) if known.text == source.text => (now < known.since + SETTLE).then_some(known),
+            Some(known) if known.content == source.content => (now < known.since + SETTLE).then_some(known),
             // Once caught half saved, it grows in steps of which any may look whole.
-            Some(_) => Some(Unsettled { text: source.text.clone(), since: now }),
-            None => {
-                may_be_a_beginning(old, source).then(|| Unsettled { text: source.text.clone(), since: now })
-            }
+            Some(_) => Some(Unsettled { content: source.content.clone(), since: now }),
+            None => may_be_a_beginning(old, source)
+                .then(|| Unsettled { content: source.content.clone(), since: now }),
         }
     }
 }
 
 fn may_be_a_beginning(old: Option<&SourceText>, new: &SourceText) -> bool {
-    let old = old.map_or(&b"\n"[..], |old| &old.text);
-    new.text.len() < old.len() || (old.ends_with(b"\n") && !new.text.ends_with(b"\n"))
+    let (old, new) = (old.map_or(&b"\n"[..], |old| old.content.as_bytes()), new.content.as_bytes());
+    new.len() < old.len() || (old.ends_with(b"\n") && !new.ends_with(b"\n"))
 }
 
 #[cfg(test)]
@@ -105,7 +104,7 @@ mod tests {
             let again = self.settling.hold(&self.counts, &mut found, now);
             self.counts = found;
             let again = again.map(|again| u64::try_from((again - self.start).as_millis()).unwrap());
-            (self.counts.first().map(|source| std::str::from_utf8(&source.text).unwrap()), again)
+            (self.counts.first().map(|source| std::str::from_utf8(source.content.as_bytes()).unwrap()), again)
         }
     }
 

@@ -106,7 +106,7 @@ struct Excerpt<'a> {
 
 impl<'a> Excerpt<'a> {
     fn of(place: &'a Place) -> Self {
-        let text = place.source.text.as_str();
+        let text = &*place.source.text;
         let start = text.floor_char_boundary(place.span.start as usize);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |at| start + at);

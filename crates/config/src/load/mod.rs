@@ -25,7 +25,7 @@ use crate::folder::{self, Texts};
 use crate::listen::ListenPlan;
 use crate::material::Materials;
 use crate::set::{DEFAULT_NAMESPACE, ResourceSet};
-use crate::source::{Place, Source, SourceText};
+use crate::source::{Content, Place, Source, SourceText};
 
 /// Largest file that is read, in bytes. Kubernetes' API server takes resources up to 1.5 MB.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -132,30 +132,35 @@ impl Loader {
 
 /// The text of a file, without its byte-order mark.
 fn text_of(file: &SourceText) -> Result<Arc<Source>, Box<Diagnostic>> {
-    let problem = |code, message: String, text: String, span, help: &str| {
+    let problem = |code, message: String, text: Arc<str>, span, help: &str| {
         let source = Arc::new(Source { path: file.path.clone(), text });
         Box::new(Diagnostic::new(code, message).at(Place { source, span }).help(help))
     };
     let top = Span { line: 1, column: 1, ..Span::default() };
-    if file.text.len() > MAX_FILE_BYTES {
+    if file.content.as_bytes().len() > MAX_FILE_BYTES {
         // How much more is not known: reading stops there.
         let message =
             format!("the file has more than {} MB, which is as much as is read", MAX_FILE_BYTES >> 20);
-        return Err(problem(Code::TooLarge, message, String::new(), top, "split it at a line with ---"));
+        return Err(problem(Code::TooLarge, message, "".into(), top, "split it at a line with ---"));
     }
-    let bytes = file.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&file.text);
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Arc::new(Source { path: file.path.clone(), text: text.to_owned() })),
-        Err(error) => {
-            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-            let span = end_of(&good);
-            let byte = bytes[error.valid_up_to()];
-            let message = format!("the file is not UTF-8: byte 0x{byte:02X} in line {}", span.line);
-            let utf16 = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]);
-            let help = if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save it as UTF-8" };
-            Err(problem(Code::NotUtf8, message, good, span, help))
+    let bytes = match &file.content {
+        Content::Text(text) => {
+            let unmarked = text.strip_prefix('\u{FEFF}').map_or_else(|| Arc::clone(text), Arc::from);
+            return Ok(Arc::new(Source { path: file.path.clone(), text: unmarked }));
         }
-    }
+        Content::Other(bytes) => &**bytes,
+    };
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let good = match std::str::from_utf8(bytes) {
+        Ok(good) => good,
+        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    let span = end_of(good);
+    let byte = bytes.get(good.len()).copied().unwrap_or_default();
+    let message = format!("the file is not UTF-8: byte 0x{byte:02X} in line {}", span.line);
+    let utf16 = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]);
+    let help = if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save it as UTF-8" };
+    Err(problem(Code::NotUtf8, message, good.into(), span, help))
 }
 
 /// The place after the last character.

@@ -113,6 +113,8 @@ impl OutlierDetector {
     pub fn set_hosts(&mut self, monitors: &[Arc<HostMonitor>]) {
         let mut known: HashMap<*const HostMonitor, Record> =
             self.hosts.drain(..).map(|record| (Arc::as_ptr(&record.monitor), record)).collect();
+        // Most clusters have few hosts, and there may be thousands of clusters.
+        self.hosts.reserve_exact(monitors.len());
         self.hosts.extend(monitors.iter().map(|monitor| {
             known.remove(&Arc::as_ptr(monitor)).unwrap_or_else(|| Record::new(Arc::clone(monitor)))
         }));
