@@ -24,7 +24,8 @@ use crate::live::Tier;
 use crate::local_reply::Cause;
 use crate::stream::Stream;
 use crate::upstream::{
-    ClosedBy, ConnectError, Line, Pooled, Secured, UpstreamConnection, count_not_connected, millis, open,
+    ClosedBy, ConnectError, Line, Pooled, Secured, UpstreamConnection, count_not_connected, count_spent,
+    millis, open,
 };
 use crate::worker::WorkerCluster;
 
@@ -168,8 +169,10 @@ impl Exchange<'_> {
         from: WorkerId,
         careful: bool,
     ) -> bool {
-        if connection.is_stale() || (careful && connection.is_stale_now()) {
-            self.close_idle(held, Pooled::Own(connection), ClosedBy::Remote);
+        let spent = connection.spent().or_else(|| if careful { connection.spent_now() } else { None });
+        if let Some(spent) = spent {
+            let by = count_spent(&held.cluster.view.live.stats.shard(self.worker.index).stats, spent);
+            self.close_idle(held, Pooled::Own(connection), by);
             return false;
         }
         // A socket that cannot be registered here is closed by the failed move.

@@ -23,6 +23,18 @@ pub(crate) use self::wire::{Got, Wire};
 /// An idle connection on which more than so many messages came is of no use.
 const UNASKED: usize = 8;
 
+/// Why an idle connection is of no use any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spent {
+    /// The other side has closed or reset it.
+    Ended,
+    /// The other side said something unasked: how that begins, with zeros behind it.
+    Unasked(Beginning),
+}
+
+/// Of what came unasked, as much as tells a status.
+pub(crate) type Beginning = [u8; 12];
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -131,19 +143,19 @@ impl Stream {
     }
 
     /// Whether an idle connection was closed by the other side, or something came on it unasked; sessions to be taken up later
-    /// are no such thing. Costs no system call while the event loop has seen nothing.
-    pub(crate) fn is_spent(&mut self) -> bool {
+    /// are no such thing. Costs no system call while the event loop has seen nothing. Takes what it finds: to be closed then.
+    pub(crate) fn spent(&mut self) -> Option<Spent> {
         match &mut self.tls {
-            Some(session) => is_spent(session, &mut AtOnce::announced(&self.socket)),
-            None => self.socket.has_something(),
+            Some(session) => spent(session, &mut AtOnce::announced(&self.socket)),
+            None => told(|beginning| self.socket.tcp().try_read(beginning)),
         }
     }
 
     /// The same, asked of the system: the event loop may not have heard of it yet.
-    pub(crate) fn is_spent_now(&mut self) -> bool {
+    pub(crate) fn spent_now(&mut self) -> Option<Spent> {
         match &mut self.tls {
-            Some(session) => is_spent(session, &mut AtOnce::unannounced(&self.socket)),
-            None => self.socket.has_something_now(),
+            Some(session) => spent(session, &mut AtOnce::unannounced(&self.socket)),
+            None => told(|beginning| self.socket.peek_now(beginning)),
         }
     }
 
@@ -185,15 +197,26 @@ fn blocked<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
     }
 }
 
-fn is_spent(session: &mut Session, io: &mut AtOnce<'_>) -> bool {
+/// What reading gave on a connection on which nothing is to be read.
+fn told(read: impl FnOnce(&mut Beginning) -> io::Result<usize>) -> Option<Spent> {
+    let mut beginning = Beginning::default();
+    match read(&mut beginning) {
+        Ok(0) => Some(Spent::Ended),
+        Ok(_) => Some(Spent::Unasked(beginning)),
+        Err(error) => (error.kind() != io::ErrorKind::WouldBlock).then_some(Spent::Ended),
+    }
+}
+
+fn spent(session: &mut Session, io: &mut AtOnce<'_>) -> Option<Spent> {
     for _ in 0..UNASKED {
-        if !matches!(session.take(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            return true;
+        let told = told(|beginning| session.take(beginning));
+        if told.is_some() {
+            return told;
         }
         match session.fill(io) {
             Ok(()) => {}
-            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            Err(error) => return (error.kind() != io::ErrorKind::WouldBlock).then_some(Spent::Ended),
         }
     }
-    true
+    Some(Spent::Unasked(Beginning::default()))
 }

@@ -1,7 +1,6 @@
 //! The socket below a stream, and how TLS reads and writes through it: as a task that can be woken, or at once.
 
 use std::io::{self, Read, Write};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -96,22 +95,15 @@ impl Socket {
         Pin::new(&mut self.tcp).poll_write(cx, bytes)
     }
 
-    /// Whether there are bytes or their end, as far as the event loop has heard. Takes a byte: to be closed then.
-    pub(super) fn has_something(&self) -> bool {
-        let mut byte = [0];
-        !matches!(self.tcp.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    /// The same, asked of the system.
-    pub(super) fn has_something_now(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&self.tcp).peek(&mut byte);
-        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// What is there, without taking it; asked of the system.
+    pub(super) fn peek_now(&self, room: &mut [u8]) -> io::Result<usize> {
+        peek(&self.tcp, room)
     }
 
     /// Asks the system, and remembers the answer.
     pub(super) fn look(&mut self) -> bool {
-        self.unread = self.has_something_now();
+        let seen = self.peek_now(&mut [0]);
+        self.unread = !matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         self.unread
     }
 

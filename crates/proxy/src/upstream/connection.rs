@@ -17,7 +17,7 @@ use tracing::trace;
 use crate::buffer::Buffer;
 use crate::live::Host;
 use crate::stats::ClusterStats;
-use crate::stream::{Stream, Wire};
+use crate::stream::{Spent, Stream, Wire};
 
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,15 +124,15 @@ impl UpstreamConnection {
         Ok(Self { stream: self.stream.moved()?, ..self })
     }
 
-    /// Whether an idle connection is of no use any more: closed by the host, or the host said something unasked. Costs no system
+    /// Why an idle connection is of no use any more: closed by the host, or the host said something unasked. Costs no system
     /// call while the event loop has seen nothing.
-    pub(crate) fn is_stale(&mut self) -> bool {
-        self.stream.is_spent()
+    pub(crate) fn spent(&mut self) -> Option<Spent> {
+        self.stream.spent()
     }
 
     /// The same, asked of the system: the event loop may not have heard of it yet. For requests that must not be sent twice.
-    pub(crate) fn is_stale_now(&mut self) -> bool {
-        self.stream.is_spent_now()
+    pub(crate) fn spent_now(&mut self) -> Option<Spent> {
+        self.stream.spent_now()
     }
 
     /// A request begins. True: it is the last one that `max_requests` allows.
@@ -197,6 +197,20 @@ impl UpstreamConnection {
         }
         trace!(target: logger::POOL, "closed after {} requests: {}", self.requests, self.host.endpoint.address);
         count_closed(stats, (by, busy), self.requests, now.saturating_since(self.opened));
+    }
+}
+
+/// Who ends an idle connection that is spent. What a host says unasked is counted as an error of its, as in Envoy: unless it is a
+/// 408, with which servers say that they have waited long enough.
+pub(crate) fn count_spent(stats: &ClusterStats, spent: Spent) -> ClosedBy {
+    match spent {
+        Spent::Ended => ClosedBy::Remote,
+        Spent::Unasked(beginning) => {
+            if !(beginning.starts_with(b"HTTP/1.") && beginning.ends_with(b" 408")) {
+                stats.upstream_cx_protocol_error.inc();
+            }
+            ClosedBy::Local
+        }
     }
 }
 

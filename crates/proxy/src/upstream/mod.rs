@@ -9,7 +9,7 @@ pub(crate) mod reaper;
 mod shared;
 
 pub(crate) use connect::{ConnectError, count_not_connected, open};
-pub(crate) use connection::{ClosedBy, Secured, UpstreamConnection, millis};
+pub(crate) use connection::{ClosedBy, Secured, UpstreamConnection, count_spent, millis};
 pub(crate) use line::{HostStream, Line, StreamLease};
 pub(crate) use pooled::Pooled;
 pub(crate) use shared::{OpenError, Opening, SharedConnection, open_shared};

@@ -9,6 +9,7 @@ use super::connection::{ClosedBy, UpstreamConnection};
 use super::shared::SharedConnection;
 use crate::live::{ClusterView, Host};
 use crate::stats::ClusterStats;
+use crate::stream::Spent;
 
 /// An idle connection.
 #[derive(Debug)]
@@ -42,11 +43,11 @@ impl Pooled {
         }
     }
 
-    /// Whether the host has closed it. Of a shared one its driver knows, and takes it out by itself.
-    pub(super) fn is_stale(&mut self) -> bool {
+    /// Whether the host has closed it, or said something unasked. Of a shared one its driver knows, and takes it out by itself.
+    pub(super) fn spent(&mut self) -> Option<Spent> {
         match self {
-            Self::Own(connection) => connection.is_stale(),
-            Self::Shared(_) => false,
+            Self::Own(connection) => connection.spent(),
+            Self::Shared(_) => None,
         }
     }
 

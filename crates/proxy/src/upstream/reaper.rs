@@ -8,10 +8,11 @@ use std::time::Duration;
 use fuseboard_core::Instant;
 use fuseboard_snapshot::Availability;
 
-use super::connection::ClosedBy;
+use super::connection::{ClosedBy, count_spent};
 use super::pooled::Pooled;
 use crate::clock;
 use crate::live::ClusterView;
+use crate::stream::Spent;
 use crate::worker::Worker;
 
 /// A host's close shows in the numbers at most this late.
@@ -39,7 +40,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
 
 /// Why a connection is closed.
 enum Verdict {
-    Closed,
+    Spent(Spent),
     Idle,
     Aged,
     /// While it was busy its host left, or its cluster's rule began to ask for another kind of connection.
@@ -58,14 +59,14 @@ fn reap(worker: &Worker, cluster: &ClusterView, now: Instant) {
         } else if connection.is_aged(policy, now) {
             Some(Verdict::Aged)
         } else {
-            connection.is_stale().then_some(Verdict::Closed)
+            connection.spent().map(Verdict::Spent)
         }
     };
     for tier in cluster.live.tiers() {
         for (connection, verdict) in tier.pool.take_judged(worker.id, judge) {
             let stats = &cluster.live.stats.shard(worker.index).stats;
             let by = match verdict {
-                Verdict::Closed => ClosedBy::Remote,
+                Verdict::Spent(spent) => count_spent(stats, spent),
                 Verdict::Gone => ClosedBy::Local,
                 Verdict::Idle => {
                     stats.upstream_cx_idle_timeout.inc();

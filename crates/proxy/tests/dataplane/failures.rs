@@ -246,3 +246,31 @@ async fn the_access_log_tells_the_reason() {
     let overflow = "\"GET /two HTTP/1.1\" 503 UO upstream_reset_before_response_started{overflow}";
     assert!(lines[1].contains(overflow) && lines[1].contains(" default limit."), "{text}");
 }
+
+#[tokio::test]
+async fn what_a_host_says_unasked_ends_its_connection_and_is_its_error_unless_it_has_waited_long_enough() {
+    for workers in WORKERS {
+        for (word, errors) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", 1),
+            ("!", 1),
+            ("HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n", 0),
+        ] {
+            let gate = Gate::new();
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            let upstream = Upstream::start(Script::in_order([
+                Behaviour::raw_then(answer, &gate, word),
+                Behaviour::answer(&Reply::ok("good")),
+            ]))
+            .await;
+            let rig = Rig::start(workers, &[upstream.address()], |_| {});
+            let mut client = rig.client().await;
+            assert_eq!(client.get("a", "/").await.text(), "ok");
+            gate.open();
+            rig.until_closed().await;
+            let counted = rig.count(|block| block.stats.upstream_cx_protocol_error.get());
+            let ours = rig.count(|block| block.stats.upstream_cx_destroy_local.get());
+            assert_eq!((counted, ours), (errors, 1), "{word}");
+            assert_eq!(client.get("a", "/").await.text(), "good", "{word}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What a host can do wrong, and what Istio's own retries make of it.
 
 use super::scenario::Host::{Refuses, Serves};
-use super::scenario::Step::{Call, Get, Open, Start};
+use super::scenario::Step::{Call, Get, Open, Start, Until};
 use super::scenario::{PLAIN, Scenario};
 
 pub(super) const ALL: &[Scenario] = &[
@@ -48,4 +48,19 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "answer-with-a-bad-chunk", steps: &[Get("/raw/bad-chunk"), Get("/ok")], ..PLAIN },
     Scenario { name: "answer-with-a-bad-name", steps: &[Get("/raw/bad-name"), Get("/ok")], ..PLAIN },
     Scenario { name: "answer-and-more", steps: &[Get("/raw/more"), Get("/ok")], ..PLAIN },
+    Scenario {
+        name: "a-word-on-an-idle-connection",
+        steps: &[Get("/answer-then-talk"), Open, Until("upstream_cx_active", 0), Get("/ok")],
+        ..PLAIN
+    },
+    Scenario {
+        name: "no-http-on-an-idle-connection",
+        steps: &[Get("/answer-then-no-http"), Open, Until("upstream_cx_active", 0), Get("/ok")],
+        ..PLAIN
+    },
+    Scenario {
+        name: "a-408-on-an-idle-connection",
+        steps: &[Get("/answer-then-408"), Open, Until("upstream_cx_active", 0), Get("/ok")],
+        ..PLAIN
+    },
 ];

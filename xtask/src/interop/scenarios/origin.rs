@@ -62,6 +62,8 @@ impl Origin {
     }
 }
 
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
 fn behaviour(request: &SeenRequest, gate: &Gate) -> Behaviour {
     let path = request.target.trim_start_matches('/');
     let ok = Reply::ok("ok");
@@ -80,6 +82,13 @@ fn behaviour(request: &SeenRequest, gate: &Gate) -> Behaviour {
         "close-in-body" => Behaviour::close_in_body(&ok, 1),
         "close-in-chunk" => Behaviour::close_in_body(&Reply::ok("0123456789").chunked(5), 12),
         "answer-then-close" => Behaviour::answer(&ok).then_close(),
+        "answer-then-talk" => Behaviour::raw_then(OK, gate, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        "answer-then-no-http" => Behaviour::raw_then(OK, gate, "this is no HTTP\r\n\r\n"),
+        "answer-then-408" => Behaviour::raw_then(
+            OK,
+            gate,
+            "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        ),
         "closing" => Behaviour::answer(&ok.closing()),
         "until-close" => Behaviour::answer(&ok.until_close()),
         "until-reset" => Behaviour::reset_in_body(gate, &ok.until_close(), 2),
