@@ -6,6 +6,7 @@ mod envoy;
 mod interop;
 mod peers;
 mod process;
+mod profile;
 mod prove;
 mod repository;
 mod tidy;
@@ -32,6 +33,7 @@ enum Tool {
     Bench(bench::Arguments),
     Interop(interop::Arguments),
     Dist(dist::Arguments),
+    Profile(profile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +59,6 @@ fn run(tool: Tool) -> anyhow::Result<()> {
         Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Interop(arguments) => interop::run(&arguments),
         Tool::Dist(arguments) => dist::run(&arguments),
+        Tool::Profile(arguments) => profile::run(&arguments),
     }
 }

@@ -26,6 +26,13 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     Ok(target().join("release/fuseboard"))
 }
 
+/// What the compiler calls this machine: `x86_64-unknown-linux-gnu`.
+pub(crate) fn host() -> anyhow::Result<String> {
+    let output = Command::new("rustc").args(["--print", "host-tuple"]).output().context("running rustc")?;
+    ensure!(output.status.success(), "rustc --print host-tuple failed");
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Paths, relative to the root, of the files that git tracks or would track.
 pub(crate) fn files() -> anyhow::Result<Vec<PathBuf>> {
     let output = Command::new("git")

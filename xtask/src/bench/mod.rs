@@ -17,13 +17,13 @@ mod row;
 mod rows;
 mod tcp;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Args;
 
-use crate::peers;
-use crate::repository;
+use crate::{peers, profile, repository};
 use certificates::Certificates;
 use contender::{Contender, Programs, Proxy, Running};
 use load::Tools;
@@ -39,7 +39,7 @@ const PROXY_CORE: usize = 1;
 const QUICK: Duration = Duration::from_secs(165);
 
 /// Measure what a request costs beside HAProxy, nginx and Envoy; prints ratios and goals
-#[derive(Args)]
+#[derive(Args, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag, independent of the others")]
 pub(crate) struct Arguments {
     /// Only the rows that matter most, with fewer and shorter rounds: ends in 3 minutes, once peers are there and ours is built
@@ -67,8 +67,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_envoy: bool,
     /// Measure this binary instead of building one
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "profile")]
     binary: Option<PathBuf>,
+    /// Build what is measured with a profile of `cargo xtask profile`, as `dist --profile` does
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Write every number to this file; default: target/bench/bench.json
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -80,7 +83,11 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// What is measured.
     fn fuseboard(&self) -> anyhow::Result<PathBuf> {
-        self.binary.as_ref().map_or_else(repository::build, |path| Ok(path.canonicalize()?))
+        match (&self.binary, &self.profile) {
+            (Some(path), _) => Ok(path.canonicalize()?),
+            (None, Some(profile)) => profile::build_with(profile),
+            (None, None) => repository::build(),
+        }
     }
 }
 
@@ -113,6 +120,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::new(bench.seconds, bench.rounds, Machine::look());
     let versions = bench.programs.versions().into_iter().chain(bench.tools.versions());
     report.versions = versions.collect();
+    if arguments.profile.is_some() {
+        report
+            .versions
+            .push(("Fuseboard's code", "laid out for a profile of `cargo xtask profile`".to_owned()));
+    }
     for row in &picked {
         if bench.is_over() {
             report.left_out.push((row.name, "time was up".to_owned()));
@@ -130,6 +142,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let page = repository::root().join("docs/benchmarks.md");
         let before = std::fs::read_to_string(&page).unwrap_or_default();
         std::fs::write(&page, report::page(&report, &before))?;
+    }
+    Ok(())
+}
+
+/// Has `binary` do the work of each row that is a load, without peers, and end in order.
+pub(crate) fn exercise(binary: &Path, seconds: u64) -> anyhow::Result<()> {
+    let arguments =
+        Arguments { binary: Some(binary.to_owned()), seconds: Some(seconds), ..Arguments::default() };
+    let loads: Vec<_> = rows::ROWS.iter().filter(|row| row.work.is_load()).collect();
+    let bench =
+        Bench::prepare(&arguments, &loads)?.context("nothing can be exercised without wrk and nginx")?;
+    for row in loads {
+        note(&format!("{}: {}", row.name, row.what));
+        let contender = Contender::new(Proxy::Fuseboard, row.subject);
+        let running = contender.start(&bench, row)?;
+        bench.load(row, contender, &running, seconds)?;
+        running.end()?;
     }
     Ok(())
 }

@@ -148,6 +148,11 @@ impl Setting {
 }
 
 impl Work {
+    /// Whether it is as much as can be done in some time.
+    pub(super) const fn is_load(self) -> bool {
+        !matches!(self, Self::Rate { .. } | Self::Start | Self::Clusters | Self::Idle { .. })
+    }
+
     /// What contenders are compared by.
     pub(super) const fn compared(self) -> &'static [Metric] {
         match self {

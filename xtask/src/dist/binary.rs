@@ -16,15 +16,26 @@ pub(crate) struct Binary {
     pub(crate) content: Vec<u8>,
 }
 
-/// Builds the workspace at `source` into `target`; `time` is what its C parts take for the time of the build.
-pub(crate) fn build(source: &Path, target: &Path, time: u64, wanted: Option<Libc>) -> anyhow::Result<Binary> {
-    let libc = choose(wanted)?;
+/// How it is built.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner<'a> {
+    /// What its C parts take for the time of the build.
+    pub(crate) time: u64,
+    pub(crate) libc: Option<Libc>,
+    /// What the code is laid out for.
+    pub(crate) profile: Option<&'a Path>,
+}
+
+/// Builds the workspace at `source` into `target`.
+pub(crate) fn build(source: &Path, target: &Path, manner: Manner<'_>) -> anyhow::Result<Binary> {
+    let Manner { time, libc, profile } = manner;
+    let libc = choose(libc)?;
     let triple = libc.triple();
     let status = Command::new(repository::cargo())
         .args(["build", "--release", "--locked", "--package", "fuseboard", "--target", &triple])
         .env("CARGO_TARGET_DIR", target)
         .env("SOURCE_DATE_EPOCH", time.to_string())
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(source)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(source, profile)?)
         .current_dir(source)
         .status()?;
     ensure!(status.success(), "the release build for {triple} failed");
@@ -71,7 +82,7 @@ fn musl_lacks() -> anyhow::Result<Option<String>> {
 }
 
 /// Static, and with the folders of this machine mapped away: panic messages and debug lines name source files.
-fn flags(source: &Path) -> anyhow::Result<OsString> {
+fn flags(source: &Path, profile: Option<&Path>) -> anyhow::Result<OsString> {
     let cargo_home = match std::env::var_os("CARGO_HOME") {
         Some(path) => PathBuf::from(path),
         None => std::env::home_dir().context("neither CARGO_HOME nor a home folder")?.join(".cargo"),
@@ -82,6 +93,10 @@ fn flags(source: &Path) -> anyhow::Result<OsString> {
         flags.push(from);
         flags.push("=");
         flags.push(to);
+    }
+    if let Some(profile) = profile {
+        flags.push("\u{1f}");
+        flags.push(crate::profile::flag(profile)?);
     }
     Ok(flags)
 }

@@ -16,13 +16,14 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::repository;
-use binary::Binary;
+use binary::{Binary, Manner};
 
 /// Make the archive and the container image of a release under target/dist
 #[derive(Args)]
 #[command(after_help = "Examples:
   cargo xtask dist                      # static against musl where that can be had, else against glibc
   cargo xtask dist --libc glibc
+  cargo xtask dist --profile target/profile/fuseboard.profdata
   cargo xtask dist --try-out            # and run the demo from the image, in a container without rights
   cargo xtask dist --reproduce          # and build again in another folder: the digests must be the same
   docker load < target/dist/fuseboard-*.oci.tar
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// Run the demo from the image in a container, and have the unit judged
     #[arg(long)]
     try_out: bool,
+    /// Lay the code out for what a profile of `cargo xtask profile` has recorded
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Build a second time from a copy in another folder and compare the digests
     #[arg(long)]
     reproduce: bool,
@@ -52,7 +56,9 @@ pub(crate) enum Libc {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let out = repository::target().join("dist");
     let release = Release::read()?;
-    let binary = binary::build(&repository::root(), &repository::target(), release.time, arguments.libc)?;
+    let profile = arguments.profile.as_deref();
+    let manner = Manner { time: release.time, libc: arguments.libc, profile };
+    let binary = binary::build(&repository::root(), &repository::target(), manner)?;
     let files = write(&release, &binary, &out)?;
     for file in &files {
         say(&format!("{}  {}", file.digest, file.path.display()));
@@ -61,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         try_out::run(&release, &files)?;
     }
     if arguments.reproduce {
-        reproduce::run(&release, &binary, &files)?;
+        reproduce::run(&release, &binary, profile, &files)?;
         say("built twice in two folders: the same bytes");
     }
     Ok(())

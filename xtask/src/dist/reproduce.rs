@@ -5,14 +5,20 @@ use std::path::Path;
 use anyhow::ensure;
 
 use super::{Made, Release, binary};
-use crate::dist::binary::Binary;
+use crate::dist::binary::{Binary, Manner};
 use crate::repository;
 
-pub(super) fn run(release: &Release, first: &Binary, made: &[Made]) -> anyhow::Result<()> {
+pub(super) fn run(
+    release: &Release,
+    first: &Binary,
+    profile: Option<&Path>,
+    made: &[Made],
+) -> anyhow::Result<()> {
     let elsewhere = repository::target().join("dist-again");
     let source = elsewhere.join("a-copy-in-another-folder");
     copy_sources(&source)?;
-    let second = binary::build(&source, &elsewhere.join("target"), release.time, Some(first.libc))?;
+    let manner = Manner { time: release.time, libc: Some(first.libc), profile };
+    let second = binary::build(&source, &elsewhere.join("target"), manner)?;
     let again = super::write(release, &second, &elsewhere.join("out"))?;
     for (one, other) in made.iter().zip(&again) {
         ensure!(

@@ -152,6 +152,13 @@ impl Running {
         }
     }
 
+    /// Ends it in order.
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        let Self { server, holding, .. } = self;
+        drop(holding);
+        server.map_or(Ok(()), Server::end)
+    }
+
     /// Takes the one connection and the one place in the queue that there are.
     fn fill(&mut self) -> anyhow::Result<()> {
         for _ in 0..2 {
