@@ -19,7 +19,7 @@ use crate::happening::force_word;
 use crate::hosts::Service;
 use crate::page::Page;
 use crate::refusals::{Rule, millis, timestamp};
-use crate::status::{BreakerStatus, ClusterStatus, HistoryRecord, HostStatus, RulePlace};
+use crate::status::{BreakerStatus, ClusterStatus, HistoryRecord, HostStatus};
 
 pub use crate::happening::{Event, Reason, What, cause_words};
 
@@ -330,7 +330,7 @@ impl Setting {
     }
 
     fn new(setting: &str, value: Option<String>, place: Option<&Arc<Origin>>) -> Self {
-        let rule = place.map(|origin| Rule::from(&RulePlace::from(&**origin)));
+        let rule = place.map(|origin| Rule::from(&**origin));
         let text = rule.as_ref().filter(|rule| !rule.file.is_empty());
         Self {
             setting: setting.to_owned(),

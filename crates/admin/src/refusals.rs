@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use fuseboard_snapshot::Origin;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::page::Page;
 use crate::query::Query;
-use crate::status::{RefusalRecord, RulePlace};
+use crate::status::RefusalRecord;
 
 /// How far to look back when the request does not say.
 pub const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
@@ -82,16 +83,17 @@ pub struct Rule {
     pub column: u32,
 }
 
-impl From<&RulePlace> for Rule {
-    fn from(place: &RulePlace) -> Self {
+impl From<&Origin> for Rule {
+    fn from(origin: &Origin) -> Self {
+        let place = origin.location.as_ref();
         Self {
-            kind: place.kind.to_string(),
-            namespace: place.namespace.to_string(),
-            name: place.name.to_string(),
-            field: place.field.to_string(),
-            file: place.file.to_string(),
-            line: place.line,
-            column: place.column,
+            kind: origin.resource.kind.to_string(),
+            namespace: origin.resource.namespace.to_string(),
+            name: origin.resource.name.to_string(),
+            field: origin.field.to_string(),
+            file: place.map(|place| place.file.to_string()).unwrap_or_default(),
+            line: place.map_or(0, |place| place.line),
+            column: place.map_or(0, |place| place.column),
         }
     }
 }
@@ -123,8 +125,8 @@ pub fn page(records: &[RefusalRecord], truncated: bool, window: Duration, now: S
             bound: record.bound,
             value: record.value,
             queue: record.queue,
-            rule: record.rule.as_ref().map(Rule::from),
-            trip: record.trip.clone(),
+            rule: record.rule.as_deref().map(Rule::from),
+            trip: record.trip.as_deref().map(str::to_owned),
         })
         .collect();
     Page::json(&Refusals { version: 1, window_ms: millis(window), truncated, refusals })

@@ -14,7 +14,7 @@ use fuseboard_core::fallback::CacheCounts;
 use fuseboard_core::limit::{LimitView, Priority, UNLIMITED};
 use fuseboard_core::outlier::{ByOrigin, DetectionKind, Rate, RateEvidence, SuccessBar};
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_snapshot::{Cluster, Locality, PerPriority, ResourceRef, Snapshot};
+use fuseboard_snapshot::{Cluster, Locality, Origin, PerPriority, Snapshot};
 
 /// Phase of the server's life; Envoy's `ServerInfo.State` and the gauge `server.state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -411,45 +411,10 @@ pub struct RefusalRecord {
     pub value: Option<u32>,
     /// Requests waiting at that moment.
     pub queue: u32,
-    /// The rule that set the bound; `None`: it is a default.
-    pub rule: Option<RulePlace>,
+    /// Where the bound was written; `None`: it is a default.
+    pub rule: Option<Arc<Origin>>,
     /// Why the breaker had opened, in words; `None` where no breaker refused.
-    pub trip: Option<String>,
-}
-
-/// Where the rule stands that set something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RulePlace {
-    /// `DestinationRule`
-    pub kind: Arc<str>,
-    /// `default`
-    pub namespace: Arc<str>,
-    /// `httpbin`
-    pub name: Arc<str>,
-    /// Path of the field inside it.
-    pub field: Arc<str>,
-    /// File; empty for resources that never were text.
-    pub file: Arc<str>,
-    /// Line from 1; 0 where there is no file.
-    pub line: u32,
-    /// Column from 1; 0 where there is no file.
-    pub column: u32,
-}
-
-impl From<&fuseboard_snapshot::Origin> for RulePlace {
-    fn from(origin: &fuseboard_snapshot::Origin) -> Self {
-        let ResourceRef { kind, namespace, name } = origin.resource.clone();
-        let place = origin.location.as_ref();
-        Self {
-            kind,
-            namespace,
-            name,
-            field: origin.field.clone(),
-            file: place.map_or_else(|| Arc::from(""), |place| place.file.clone()),
-            line: place.map_or(0, |place| place.line),
-            column: place.map_or(0, |place| place.column),
-        }
-    }
+    pub trip: Option<Arc<str>>,
 }
 
 /// Everything that the admin pages show besides stats.

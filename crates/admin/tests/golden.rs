@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use fuseboard_admin::memory::{self, Memory};
 use fuseboard_admin::proxy_config::{ClusterFilter, Dump};
 use fuseboard_admin::status::{
-    BreakerStatus, EjectionStatus, HistoryEvent, HistoryRecord, ProxyStatus, RefusalRecord, RulePlace,
+    BreakerStatus, EjectionStatus, HistoryEvent, HistoryRecord, ProxyStatus, RefusalRecord,
 };
 use fuseboard_admin::{
     Page, Query, breakers, config_dump, ejections, endpoint, hosts, refusals, server_info,
@@ -284,15 +284,15 @@ fn refusals_carry_limit_value_and_the_rules_place_and_read_back() {
         bound: Some(1),
         value: Some(1),
         queue: 1,
-        rule: Some(RulePlace {
-            kind: Arc::from("DestinationRule"),
-            namespace: Arc::from("default"),
-            name: Arc::from("httpbin"),
+        rule: Some(Arc::new(Origin {
+            resource: ResourceRef {
+                kind: Arc::from("DestinationRule"),
+                namespace: Arc::from("default"),
+                name: Arc::from("httpbin"),
+            },
             field: Arc::from("spec.trafficPolicy.connectionPool.http.http1MaxPendingRequests"),
-            file: Arc::from("httpbin.yaml"),
-            line: 11,
-            column: 9,
-        }),
+            location: Some(Location { file: Arc::from("httpbin.yaml"), line: 11, column: 9 }),
+        })),
     };
     let no_healthy = RefusalRecord {
         at: now - Duration::from_millis(3),

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use fuseboard_admin::status::{RefusalRecord, RulePlace};
+use fuseboard_admin::status::RefusalRecord;
 use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
-use fuseboard_snapshot::{Cluster, Setting};
+use fuseboard_snapshot::{Cluster, Origin, Setting};
 
 use crate::clock;
 use crate::worker::{Worker, WorkerCluster};
@@ -81,14 +81,13 @@ pub(crate) fn remember(
         value: refused.map(|refused| refused.value),
         queue: refused.map_or(0, |refused| refused.waiting),
         rule: rule_of(reason, config).or_else(|| trip.as_ref()?.rule.clone()),
-        trip: trip.map(|trip| trip.words.clone()),
+        trip: trip.map(|trip| Arc::clone(&trip.words)),
     });
 }
 
 /// Where the setting of a reason is written; `None`: it is a default, or no setting is involved.
-fn rule_of(reason: RefusalReason, cluster: &Cluster) -> Option<RulePlace> {
-    let origin: &Arc<_> = cluster.provenance.get(Setting::deciding(reason)?)?;
-    Some(RulePlace::from(&**origin))
+fn rule_of(reason: RefusalReason, cluster: &Cluster) -> Option<Arc<Origin>> {
+    cluster.provenance.get(Setting::deciding(reason)?).cloned()
 }
 
 #[cfg(test)]

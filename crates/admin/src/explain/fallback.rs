@@ -2,7 +2,8 @@
 
 use fuseboard_snapshot::{Cluster, FallbackSetting};
 
-use super::{ExplainedSetting, place};
+use super::ExplainedSetting;
+use crate::refusals::Rule;
 
 /// The settings that count, then the steps; nothing where there is no chain.
 pub(super) fn settings(cluster: &Cluster) -> Vec<ExplainedSetting> {
@@ -12,7 +13,7 @@ pub(super) fn settings(cluster: &Cluster) -> Vec<ExplainedSetting> {
             setting: format!("fallback {}", setting.path()),
             value: fallback.value(setting)?,
             meaning: meaning(setting).to_owned(),
-            from: fallback.provenance.get(setting).map(|origin| place(origin)),
+            from: fallback.provenance.get(setting).map(|origin| Rule::from(&**origin)),
         })
     });
     let steps = fallback.steps.iter().enumerate().map(|(index, step)| ExplainedSetting {
@@ -20,7 +21,7 @@ pub(super) fn settings(cluster: &Cluster) -> Vec<ExplainedSetting> {
         value: fallback.step(index),
         meaning: "answers in place of a failure, if the steps before it do not; the failure stays counted"
             .to_owned(),
-        from: Some(place(&step.origin)),
+        from: Some(Rule::from(&*step.origin)),
     });
     settings.chain(steps).collect()
 }

@@ -12,13 +12,12 @@ mod reached;
 mod setting;
 mod word;
 
-use fuseboard_snapshot::{Cluster, Origin, Route, Snapshot, UpstreamHttp, UpstreamVersion};
+use fuseboard_snapshot::{Cluster, Route, Snapshot, UpstreamHttp, UpstreamVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::hosts::Service;
 use crate::page::Page;
 use crate::refusals::Rule;
-use crate::status::RulePlace;
 
 pub use admission::Admission;
 pub use health::HealthOutcome;
@@ -131,8 +130,4 @@ pub fn of_cluster(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Ex
         when_healthy: health::outcomes(cluster),
         order: pipeline::sentences(cluster, route),
     }
-}
-
-fn place(origin: &Origin) -> Rule {
-    Rule::from(&RulePlace::from(origin))
 }

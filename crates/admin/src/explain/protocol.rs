@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use fuseboard_snapshot::{Cluster, Setting, UpstreamHttp, UpstreamVersion};
 
 use super::setting::one;
-use super::{ExplainedSetting, place, word};
+use super::{ExplainedSetting, word};
+use crate::refusals::Rule;
 
 /// Requests that one connection carries at a time. Where the client decides, over HTTP/1.1.
 pub(super) fn per_connection(cluster: &Cluster) -> u32 {
@@ -51,7 +52,7 @@ pub(super) fn settings(cluster: &Cluster) -> Vec<ExplainedSetting> {
         setting: "protocol".to_owned(),
         value: value.to_owned(),
         meaning: meaning.to_owned(),
-        from: from.map(|origin| place(origin)),
+        from: from.map(|origin| Rule::from(&**origin)),
     }];
     if http.version == UpstreamVersion::Http2 {
         let bound = http.max_concurrent_streams.map_or(UpstreamHttp::DEFAULT_STREAMS, NonZeroU32::get);

@@ -7,7 +7,8 @@ use fuseboard_core::limit::UNLIMITED;
 use fuseboard_core::outlier::{DetectionKind, OutlierPolicy};
 use fuseboard_snapshot::{ClassifierSetting, Cluster, Route, Setting};
 
-use super::{ExplainedSetting, place, protocol, word};
+use super::{ExplainedSetting, protocol, word};
+use crate::refusals::Rule;
 
 /// In the order in which a rule writes them.
 pub(super) fn all(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Vec<ExplainedSetting> {
@@ -68,7 +69,7 @@ pub(super) fn all(cluster: &Cluster, route: Option<&Route>, is_http: bool) -> Ve
 }
 
 pub(super) fn one(cluster: &Cluster, setting: Setting, value: String, meaning: String) -> ExplainedSetting {
-    let from = cluster.provenance.get(setting).map(|origin| place(origin));
+    let from = cluster.provenance.get(setting).map(|origin| Rule::from(&**origin));
     ExplainedSetting { setting: setting.field().to_owned(), value, meaning, from }
 }
 

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use fuseboard_admin::breakers::cause_words;
-use fuseboard_admin::status::{BreakerStatus, RulePlace};
+use fuseboard_admin::status::BreakerStatus;
 use fuseboard_core::Instant;
 use fuseboard_core::breaker::{
     Breaker, BreakerPolicy, BreakerView, Mode, Recorder, State, Transition, Transitions,
 };
-use fuseboard_snapshot::{BreakerScope, BreakerSetting, Cluster};
+use fuseboard_snapshot::{BreakerScope, BreakerSetting, Cluster, Origin};
 
 use crate::live::Host;
 
@@ -39,11 +39,11 @@ pub struct LiveBreaker {
 #[derive(Debug)]
 pub(crate) struct Trip {
     /// In words.
-    pub(crate) words: String,
+    pub(crate) words: Arc<str>,
     /// The field that decided, below `spec`; `None` where none did.
     pub(crate) setting: Option<&'static str>,
     /// Where that was written; `None`: it is a default.
-    pub(crate) rule: Option<RulePlace>,
+    pub(crate) rule: Option<Arc<Origin>>,
 }
 
 impl LiveBreaker {
@@ -138,9 +138,9 @@ impl LiveBreaker {
         let whose = self.host.as_ref().map(|host| format!("{}: ", host.endpoint.address)).unwrap_or_default();
         let origin = setting.and_then(|setting| config.breaker.as_ref()?.provenance.get(setting));
         self.trip.store(Some(Arc::new(Trip {
-            words: whose + &cause_words(cause),
+            words: (whose + &cause_words(cause)).into(),
             setting: setting.map(BreakerSetting::path),
-            rule: origin.map(|origin| RulePlace::from(&**origin)),
+            rule: origin.cloned(),
         })));
     }
 }

@@ -123,7 +123,7 @@ async fn with_all_open_nobody_waits_and_the_answer_says_when_the_first_is_probed
         assert_eq!(rig.refused(RefusalReason::BreakerOpen), before + 20);
         let trip = rig.refusals().last().unwrap().trip.clone().unwrap();
         assert!(
-            hosts.iter().any(|host| trip == format!("{}: 2 failures in a row", host.address())),
+            hosts.iter().any(|host| *trip == *format!("{}: 2 failures in a row", host.address())),
             "{trip}"
         );
         let numbers = rig.numbers();
