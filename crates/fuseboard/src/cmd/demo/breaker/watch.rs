@@ -21,6 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A second is shown so long after its end: its last calls are answered by then.
 const SETTLED: Duration = Duration::from_millis(40);
 
+/// Who answers in place of the service, and what is told of that.
+const ELSEWHERE: [(Source, &str, &str); 2] = [
+    (Source::Cache, "CACHE", "the last good answer is given, for up to 2s"),
+    (Source::StandIn, "STANDIN", "what is in the cache is too old: stand-in answers"),
+];
+
 /// What was seen so far.
 pub(super) struct Watch<'a> {
     stage: &'a Stage,
@@ -88,8 +94,10 @@ impl<'a> Watch<'a> {
                 return Err(anyhow!("{what} did not come within {} s", PATIENCE.as_secs()).into());
             }
             thread::sleep(LOOK);
+            // Looked at first: why others answered is in what the breaker says after that.
+            let answering = self.answering();
             self.tell_breaker()?;
-            self.tell_fallbacks();
+            self.tell_fallbacks(answering);
             self.tell_second();
         }
         Ok(())
@@ -129,17 +137,18 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// The first answers from elsewhere.
-    fn tell_fallbacks(&mut self) {
-        let texts = [
-            (Source::Cache, "CACHE", "the last good answer is given, for up to 2s"),
-            (Source::StandIn, "STANDIN", "what is in the cache is too old: stand-in answers"),
-        ];
+    /// Who else has answered lately.
+    fn answering(&self) -> [bool; 2] {
         let made = self.traffic.made();
         let lately = self.traffic.calls(made.saturating_sub(RATE)..made);
-        for (index, (source, kind, text)) in texts.into_iter().enumerate() {
-            let answers = lately.iter().any(|call| call.answer.is_some_and(|(by, _)| by == source));
-            if answers && !std::mem::replace(&mut self.fell_back[index], true) {
+        ELSEWHERE
+            .map(|(source, ..)| lately.iter().any(|call| call.answer.is_some_and(|(by, _)| by == source)))
+    }
+
+    /// The first answers from elsewhere.
+    fn tell_fallbacks(&mut self, answering: [bool; 2]) {
+        for (index, (_, kind, text)) in ELSEWHERE.into_iter().enumerate() {
+            if answering[index] && !std::mem::replace(&mut self.fell_back[index], true) {
                 self.moment(kind, text);
             }
         }
