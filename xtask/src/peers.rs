@@ -161,7 +161,7 @@ pub(crate) fn cargo_program(program: &'static str, manifest: &str, source: &str)
         std::fs::write(file, text).map_err(|error| missing(error.to_string()))?;
     }
     let target = home.join("target");
-    let mut build = Command::new(repository::cargo());
+    let mut build = repository::cargo();
     build.args(["build", "--quiet", "--target-dir"]).arg(&target).current_dir(&home);
     quietly(&mut build).map_err(missing)?;
     Ok(target.join("debug").join(program))

@@ -66,7 +66,7 @@ fn folder() -> PathBuf {
 /// from other builds.
 fn build(flag: OsString) -> anyhow::Result<PathBuf> {
     let (host, folder) = (repository::host()?, folder());
-    let status = Command::new(repository::cargo())
+    let status = repository::cargo()
         .args(["build", "--release", "--locked", "--package", "fuseboard", "--target", &host])
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flag)

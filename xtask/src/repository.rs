@@ -18,7 +18,7 @@ pub(crate) fn target() -> PathBuf {
 
 /// Builds the product in release and says where it is.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
-    let status = Command::new(cargo())
+    let status = cargo()
         .args(["build", "--release", "--locked", "--package", "fuseboard"])
         .current_dir(root())
         .status()?;
@@ -61,7 +61,7 @@ pub(crate) struct Package {
 
 /// The workspace's packages.
 pub(crate) fn packages() -> anyhow::Result<Vec<Package>> {
-    let output = Command::new(cargo())
+    let output = cargo()
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(root())
         .output()
@@ -87,7 +87,7 @@ fn package(value: &Value) -> Package {
 
 /// Runs the workspace's tests with `FUSEBOARD_BLESS=1`, under which golden tests write instead of compare.
 pub(crate) fn bless() -> anyhow::Result<()> {
-    let status = Command::new(cargo())
+    let status = cargo()
         .args(["test", "--workspace", "--quiet"])
         .env("FUSEBOARD_BLESS", "1")
         .env("INSTA_UPDATE", "always")
@@ -109,6 +109,13 @@ pub(crate) fn commit_time() -> anyhow::Result<u64> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
 }
 
-pub(crate) fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+/// cargo, as if it had not started us: what it tells us of our own package is none of what is built, and would have everything
+/// built again whose build script looks at that (`ring`'s, and so whatever speaks TLS).
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+        cargo.env_remove(name);
+    }
+    cargo
 }

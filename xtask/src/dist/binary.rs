@@ -31,7 +31,7 @@ pub(crate) fn build(source: &Path, target: &Path, manner: Manner<'_>) -> anyhow:
     let Manner { time, libc, profile } = manner;
     let libc = choose(libc)?;
     let triple = libc.triple();
-    let status = Command::new(repository::cargo())
+    let status = repository::cargo()
         .args(["build", "--release", "--locked", "--package", "fuseboard", "--target", &triple])
         .env("CARGO_TARGET_DIR", target)
         .env("SOURCE_DATE_EPOCH", time.to_string())
