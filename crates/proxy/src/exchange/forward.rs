@@ -13,12 +13,12 @@ use super::attempt::closed_by;
 use super::copy::{self, Copy};
 use super::fallback::FALLBACK;
 use super::held::Held;
-use super::way::{Turn, Way};
 use super::{Ended, Exchange};
 use crate::buffer::BUFFER_SIZE;
 use crate::clock;
 use crate::live::ClusterView;
 use crate::local_reply::Cause;
+use crate::stream::{Turn, Way};
 use crate::upstream::{ClosedBy, Line, millis};
 
 /// How the body reaches the client.
@@ -78,7 +78,6 @@ impl Exchange<'_> {
             // What was good of it, as far as the client takes that at once.
             poll_fn(|cx| Poll::Ready(self.down.poll_flush(cx).is_ready())).await;
         }
-        passing.way.leave(&self.worker);
         ended
     }
 
@@ -285,10 +284,11 @@ impl Exchange<'_> {
             }
             match self.poll_take(cx, connection, incoming, passing) {
                 Poll::Pending => {
-                    // Who waits for a host that says little needs no memory for that.
+                    // Who waits for a host that says little needs nothing to put it in.
                     if incoming.buffer.is_empty() {
                         self.worker.buffers.give(&mut incoming.buffer);
                     }
+                    passing.way.rest();
                     break;
                 }
                 Poll::Ready(Ok(n)) if n > 0 => {
@@ -326,12 +326,13 @@ impl Exchange<'_> {
             if as_it_came
                 && let Some(from) = connection.socket()
                 && let Some(to) = self.down.wire()
-                && let Some(n) = way.take(&self.worker, &mut from.wire(), &to, decoder)?
+                && let Some(n) = way.take(&self.worker.pipes, &mut from.wire(), &to, decoder.unframed())?
             {
+                decoder.take_unseen(n as u64);
                 return Poll::Ready(Ok(n));
             }
         }
-        way.make_room(&self.worker, &mut incoming.buffer, decoder);
+        way.make_room(&self.worker.buffers, &mut incoming.buffer, decoder.remaining());
         let read = ready!(connection.poll_read(cx, &mut incoming.buffer))?;
         way.read(read, &incoming.buffer);
         Poll::Ready(Ok(read))

@@ -21,7 +21,6 @@ mod retry;
 mod route;
 mod share;
 mod tunnel;
-mod way;
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -37,6 +36,7 @@ use crate::downstream::{Downstream, Rejected, Spoken};
 use crate::fallback::KeptAnswer;
 use crate::local_reply::Cause;
 use crate::stats::ClusterBlock;
+use crate::stream::Way;
 use crate::upstream::millis;
 use crate::worker::Worker;
 
@@ -44,7 +44,6 @@ use account::Account;
 use fallback::StandIn;
 use metrics::Before;
 use retry::Retries;
-use way::Way;
 
 pub(crate) use reply::flush;
 pub(crate) use route::RouteCache;
@@ -345,7 +344,6 @@ impl<'c> Exchange<'c> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        self.body.way.leave(&self.worker);
         self.worker.buffers.give_output(&mut self.upstream_output);
     }
 }

@@ -9,11 +9,10 @@ use fuseboard_core::limit::Kind;
 use fuseboard_http1::{BodyFraming, HeaderName, write};
 use fuseboard_snapshot::ForwardClientCert;
 
-use super::way::Turn;
 use super::{Ended, Exchange, RequestBody};
 use crate::clock;
 use crate::deadline::Timer;
-use crate::stream::Wire;
+use crate::stream::{Turn, Wire};
 use crate::upstream::{Line, millis};
 
 /// A body part no larger than this is copied behind the head, so that both go out in one write.
@@ -186,7 +185,11 @@ impl Exchange<'_> {
                 self.take_read()?;
                 continue;
             }
-            turn.took(ready!(self.poll_body(cx, connection, keep_body)?));
+            let Poll::Ready(n) = self.poll_body(cx, connection, keep_body)? else {
+                self.body.way.rest();
+                return Poll::Pending;
+            };
+            turn.took(n);
         }
     }
 
@@ -242,8 +245,9 @@ impl Exchange<'_> {
         if from.poll_readable(cx).is_pending() {
             return Ok(None);
         }
-        let moved = way.take(&self.worker, &mut from, to, decoder);
+        let moved = way.take(&self.worker.pipes, &mut from, to, decoder.unframed());
         let Some(n) = moved.map_err(|_| SendError::Ended(Ended::Gone))? else { return Ok(None) };
+        decoder.take_unseen(n as u64);
         self.body.replayable = false;
         self.account.bytes_received = self.body.decoder.content_bytes();
         self.down.have_carried(n as u64, 0);

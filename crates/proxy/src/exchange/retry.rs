@@ -203,9 +203,7 @@ impl Exchange<'_> {
         let sent = self.body.sent - self.head_length;
         let keep = keep && self.body.replayable;
         if keep || sent == 0 {
-            if input.len() == input.capacity() {
-                self.worker.buffers.enlarge(input);
-            }
+            self.worker.buffers.enlarge(input);
             let has_room = input.make_room(LARGE_SIZE);
             if has_room || sent == 0 {
                 return has_room;
@@ -218,7 +216,8 @@ impl Exchange<'_> {
         self.down.input.remove(self.head_length, sent);
         self.body.sent = self.head_length;
         self.body.checked -= sent;
-        self.body.way.make_room(&self.worker, &mut self.down.input, &self.body.decoder);
+        let left = self.body.decoder.remaining();
+        self.body.way.make_room(&self.worker.buffers, &mut self.down.input, left);
         true
     }
 }

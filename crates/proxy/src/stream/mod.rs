@@ -5,6 +5,7 @@
 mod half_closed;
 mod pipe;
 mod socket;
+mod way;
 mod wire;
 
 use std::io;
@@ -16,8 +17,9 @@ use fuseboard_tls::Session;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
-pub(crate) use self::pipe::{Moved, Pipe, PipePool};
+pub(crate) use self::pipe::{Pipe, PipePool};
 use self::socket::{AtOnce, Polled, Socket};
+pub(crate) use self::way::{Turn, Way};
 pub(crate) use self::wire::{Got, Wire};
 
 /// An idle connection on which more than so many messages came is of no use.

@@ -3,12 +3,13 @@
 //! both sides are plain and much is sent, the system moves the bytes, through a pipe, and nothing is copied.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use fuseboard_core::tcp::{Ending, Heard};
 
 use crate::buffer::{BUFFER_SIZE, Buffer, BufferPool};
-use crate::stream::{Got, Moved, Pipe, PipePool, Wire};
+use crate::stream::{Got, PipePool, Turn, Way, Wire};
 use crate::upstream::ClosedBy;
 
 /// A side broke: its connection was reset, what is sent to it is refused, or it broke TLS.
@@ -43,18 +44,13 @@ pub(crate) struct Carried {
     pub(crate) to_client: u64,
 }
 
-/// Bytes that one direction may carry before others have their turn.
-const TURN: u64 = 1 << 20;
-
 /// One direction.
 struct Flow<'p> {
     buffers: &'p BufferPool,
-    pipes: &'p PipePool,
-    /// What was read and not yet written is here or in the pipe, never in both.
+    pipes: &'p Rc<PipePool>,
+    /// What was read and not yet written is here or in the way's pipe, never in both.
     buffer: Buffer,
-    pipe: Option<Pipe>,
-    /// Whether the last read gave so much that more than a message is on its way.
-    much: bool,
+    way: Way,
     /// Bytes that were read.
     read: u64,
     /// Bytes that were taken by the other side.
@@ -66,7 +62,7 @@ struct Flow<'p> {
 }
 
 impl<'p> Tunnel<'p> {
-    pub(crate) fn new(buffers: &'p BufferPool, pipes: &'p PipePool) -> Self {
+    pub(crate) fn new(buffers: &'p BufferPool, pipes: &'p Rc<PipePool>) -> Self {
         let flow = || Flow::new(buffers, pipes);
         Self { to_host: flow(), to_client: flow(), host_ended_first: false, broken: None }
     }
@@ -144,9 +140,9 @@ impl<'p> Tunnel<'p> {
 }
 
 impl<'p> Flow<'p> {
-    fn new(buffers: &'p BufferPool, pipes: &'p PipePool) -> Self {
-        let (buffer, pipe) = (Buffer::default(), None);
-        Self { buffers, pipes, buffer, pipe, much: false, read: 0, written: 0, end: None, over: false }
+    fn new(buffers: &'p BufferPool, pipes: &'p Rc<PipePool>) -> Self {
+        let (buffer, way) = (Buffer::default(), Way::default());
+        Self { buffers, pipes, buffer, way, read: 0, written: 0, end: None, over: false }
     }
 
     /// Nothing more goes this way.
@@ -158,9 +154,7 @@ impl<'p> Flow<'p> {
     /// Gives back what bytes are kept in.
     fn rest(&mut self) {
         self.buffers.give(&mut self.buffer);
-        if let Some(pipe) = self.pipe.take() {
-            self.pipes.give(pipe);
-        }
+        self.way.rest();
     }
 
     /// Ready when `from` has ended and `to` was told so.
@@ -173,7 +167,7 @@ impl<'p> Flow<'p> {
         if self.over {
             return Poll::Ready(Ok(()));
         }
-        let turn = self.read + TURN;
+        let mut turn = Turn::default();
         loop {
             if let Err(error) = ready!(self.poll_write(cx, to)) {
                 return Poll::Ready(Err(Broke::To(error)));
@@ -184,14 +178,13 @@ impl<'p> Flow<'p> {
                 self.stop();
                 return Poll::Ready(Ok(()));
             }
-            if self.read >= turn {
-                cx.waker().wake_by_ref();
+            if turn.is_over(cx) {
                 return Poll::Pending;
             }
-            match self.poll_read(cx, from, to.is_plain()) {
+            match self.poll_read(cx, from, to) {
                 Poll::Ready(Ok(Got::Bytes(n))) => {
                     self.read += n as u64;
-                    self.much = n >= BUFFER_SIZE;
+                    turn.took(n);
                 }
                 Poll::Ready(Ok(end)) => self.end = Some(end),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Broke::From(error))),
@@ -210,25 +203,22 @@ impl<'p> Flow<'p> {
             self.buffer.consume(n);
             self.written += n as u64;
         }
-        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
+        while let Some(pipe) = self.way.moving() {
             self.written += ready!(to.poll_move_from(cx, pipe))? as u64;
         }
         Poll::Ready(Ok(()))
     }
 
     /// Reads into a pipe, if much is sent and both sides are plain, else into a buffer.
-    fn poll_read(&mut self, cx: &mut Context<'_>, from: &mut Wire<'_>, plain: bool) -> Poll<io::Result<Got>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Wire<'_>,
+        to: &Wire<'_>,
+    ) -> Poll<io::Result<Got>> {
         ready!(from.poll_readable(cx));
-        if self.much && plain && from.is_plain() {
-            self.pipe = self.pipe.take().or_else(|| self.pipes.take());
-            if let Some(pipe) = &mut self.pipe {
-                match from.move_into(pipe, usize::MAX)? {
-                    Moved::Bytes(0) => return Poll::Ready(Ok(Got::End)),
-                    Moved::Bytes(n) => return Poll::Ready(Ok(Got::Bytes(n))),
-                    Moved::Nothing => {}
-                    Moved::Refused => self.pipes.refuse(),
-                }
-            }
+        if let Some(n) = self.way.take(self.pipes, from, to, u64::MAX)? {
+            return Poll::Ready(Ok(Got::Bytes(n)));
         }
         // What came in with a head may have a small one.
         if self.buffer.capacity() < BUFFER_SIZE {
@@ -237,6 +227,7 @@ impl<'p> Flow<'p> {
         let got = ready!(from.poll_read(cx, self.buffer.room()))?;
         if let Got::Bytes(n) = got {
             self.buffer.advance(n);
+            self.way.read(n, &self.buffer);
         }
         Poll::Ready(Ok(got))
     }
