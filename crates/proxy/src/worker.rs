@@ -162,9 +162,9 @@ impl Worker {
     }
 
     /// Hands an entry to the access log, if there is one.
-    pub(crate) fn log(&self, entry: &Entry<'_>) {
+    pub(crate) fn log<'e>(&self, entry: impl FnOnce() -> Entry<'e>) {
         if let Some(log) = &self.shared.access_log {
-            log.log(entry, &mut self.log_line.borrow_mut());
+            log.log(&entry(), &mut self.log_line.borrow_mut());
         }
     }
 

@@ -57,16 +57,6 @@ impl Entry<'_> {
     }
 }
 
-/// Envoy's `%RESPONSE_FLAGS%`.
-pub(crate) fn flags(flags: &[Option<&'static str>]) -> Cow<'static, str> {
-    let mut set = flags.iter().flatten();
-    match (set.next(), set.next()) {
-        (None, _) => Cow::Borrowed("-"),
-        (Some(flag), None) => Cow::Borrowed(flag),
-        _ => flags.iter().flatten().copied().collect::<Vec<_>>().join(",").into(),
-    }
-}
-
 /// `2026-11-22T16:35:35.119Z`
 struct Timestamp(SystemTime);
 

@@ -12,7 +12,7 @@ use crate::error::StartError;
 use crate::log_writer::Writer;
 use crate::options::{AccessLog, AccessLogFormat};
 
-/// Bytes that may wait for the writer. Clients choose how long a line is: a head of 60 KiB makes one of 60 KiB.
+/// Bytes that may wait, those included that the writer has and the sink has not taken. Clients choose how long a line is: a head of 60 KiB makes one of 60 KiB.
 const CAPACITY: usize = 32 * 1024 * 1024;
 
 /// So many bytes are written before they are old.
@@ -34,6 +34,8 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Lines {
     text: Vec<u8>,
+    /// Bytes that are being written.
+    writing: usize,
     /// No further line comes.
     ending: bool,
 }
@@ -95,7 +97,7 @@ impl Waiting {
         let mut lines = self.lines();
         let before = lines.text.len();
         let after = before + line.len();
-        if after > CAPACITY {
+        if lines.writing + after > CAPACITY {
             return false;
         }
         lines.text.extend_from_slice(line);
@@ -106,15 +108,18 @@ impl Waiting {
         true
     }
 
-    /// Waits for lines and puts them into `text`, which is empty. False: these were the last ones.
+    /// Waits for lines and puts them into `text`, which is empty: what was taken before is written. False: these were the last
+    /// ones.
     fn take(&self, text: &mut Vec<u8>) -> bool {
-        let lines = self.lines();
+        let mut lines = self.lines();
+        lines.writing = 0;
         let wait = self.changed.wait_while(lines, |lines| lines.text.is_empty() && !lines.ending);
         let lines = wait.unwrap_or_else(PoisonError::into_inner);
         let wait =
             self.changed.wait_timeout_while(lines, FLUSH, |lines| lines.text.len() < MUCH && !lines.ending);
         let (mut lines, _) = wait.unwrap_or_else(PoisonError::into_inner);
         mem::swap(&mut lines.text, text);
+        lines.writing = text.len();
         !lines.ending
     }
 }
@@ -122,13 +127,13 @@ impl Waiting {
 /// A sink that fails (a full disk) loses lines, not requests.
 fn write(waiting: &Waiting, mut sink: impl Write) {
     let mut text = Vec::new();
-    while {
-        let goes_on = waiting.take(&mut text);
+    let mut goes_on = true;
+    while goes_on {
+        goes_on = waiting.take(&mut text);
         drop(sink.write_all(&text).and_then(|()| sink.flush()));
         text.clear();
         text.shrink_to(KEPT);
-        goes_on
-    } {}
+    }
 }
 
 #[cfg(test)]
@@ -197,12 +202,16 @@ mod tests {
     fn what_waits_is_bounded_and_the_rest_is_dropped_and_counted() {
         let (handle, writer, let_go, written) = stuck();
         let lines = fill(&handle);
-        let waits = handle.waiting.lines().text.len();
-        assert!(waits <= CAPACITY && waits + 61 * 1024 > CAPACITY, "{waits} bytes wait");
+        let held = {
+            let lines = handle.waiting.lines();
+            lines.writing + lines.text.len()
+        };
+        assert!(held <= CAPACITY && held + 61 * 1024 > CAPACITY, "{held} bytes wait");
         drop(let_go);
         handle.finish();
         writer.join(Duration::from_secs(60));
         assert_eq!(written.load(Ordering::Relaxed), lines - 1, "what waited is written");
+        assert!(handle.waiting.lines().text.is_empty());
     }
 
     #[test]
@@ -245,5 +254,15 @@ mod tests {
         writer.join(Duration::from_millis(20));
         assert_eq!(written.load(Ordering::Relaxed), 0);
         drop(let_go);
+    }
+
+    #[test]
+    fn the_end_waits_for_what_waits_and_is_being_written() {
+        let (handle, writer, let_go, written) = stuck();
+        let lines = fill(&handle);
+        handle.finish();
+        drop(let_go);
+        writer.join(Duration::from_secs(60));
+        assert_eq!(written.load(Ordering::Relaxed), lines - 1);
     }
 }

@@ -16,13 +16,13 @@ use fuseboard_tls::Failure;
 
 use super::Exchange;
 use super::route::Routed;
-use crate::access_log::{self, Entry};
+use crate::access_log::Entry;
 use crate::clock;
 use crate::downstream::Spoken;
 use crate::live::Host;
 use crate::local_reply::Cause;
 use crate::refusal;
-use crate::stats::{ClusterBlock, Ending};
+use crate::stats::{ClusterBlock, Ending, flags_text};
 use crate::worker::{Worker, WorkerCluster};
 
 /// Text of a request id (RFC 9562, version 4).
@@ -343,7 +343,7 @@ impl Exchange<'_> {
         let request_id = self.account.request_id(&self.worker);
         let (head, account) = (self.head(), &self.account);
         let field = |id| head.field(id).map(String::from_utf8_lossy);
-        self.worker.log(&Entry {
+        self.worker.log(|| Entry {
             start_time: clock::wall(account.started),
             method: String::from_utf8_lossy(head.method_bytes()),
             path: String::from_utf8_lossy(head.target()),
@@ -353,7 +353,7 @@ impl Exchange<'_> {
                 (Spoken::Http1, Version::Http11) => "HTTP/1.1",
             },
             response_code: account.status,
-            response_flags: access_log::flags(&account.flags),
+            response_flags: flags_text(&account.flags),
             response_code_details: account.details(),
             transport_failure: account.transport_failure.as_deref(),
             bytes_received: account.bytes_received,
@@ -455,10 +455,10 @@ mod tests {
     #[test]
     fn flags_keep_their_order_and_are_dashes_where_there_is_none() {
         let mut account = Account::new(Instant::ZERO);
-        assert_eq!(access_log::flags(&account.flags), "-");
+        assert_eq!(flags_text(&account.flags), "-");
         account.flag("URX");
         account.fail(Cause::ConnectFailed);
-        assert_eq!(access_log::flags(&account.flags), "URX,UF");
+        assert_eq!(flags_text(&account.flags), "URX,UF");
     }
 
     #[test]

@@ -155,8 +155,7 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
 
 /// What was never parsed has no method, path or authority, as in Envoy.
 fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64) {
-    let details = rejected.error.map_or(row.details, HeadError::details);
-    down.worker.log(&Entry {
+    down.worker.log(|| Entry {
         start_time: clock::wall(down.now),
         method: "-".into(),
         path: "-".into(),
@@ -166,7 +165,7 @@ fn log_rejected(down: &Downstream, rejected: Rejected, row: Row, bytes_sent: u64
         },
         response_code: row.status,
         response_flags: row.flag.into(),
-        response_code_details: details.into(),
+        response_code_details: rejected.error.map_or(row.details, HeadError::details).into(),
         transport_failure: None,
         bytes_received: 0,
         bytes_sent,

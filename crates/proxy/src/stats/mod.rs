@@ -23,6 +23,7 @@ pub use host::HostStats;
 pub use listener::{HttpStats, ListenerBlock, ListenerStats, OwnListenerStats};
 pub(crate) use memory::memory;
 pub use refused::{REFUSED, Refused};
+pub(crate) use requests::flags_text;
 pub use requests::{Ending, MessageSeries, MessageStats, RequestSeries, RequestStats};
 pub(crate) use tcp::OPEN;
 pub use tcp::{TcpConnectionStats, TcpSeries, TcpStats};

@@ -4,6 +4,7 @@
 //! flags, refusal reason), never from what a caller writes: a `Host` cannot make a series. Per cluster there are as many series as
 //! [`fuseboard_stats::KEYS`] says and one for everything beyond, labelled `other`.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -102,10 +103,15 @@ impl Ending {
             grpc: byte(56).and_then(|number| Code::ALL.get(number).copied()),
         }
     }
+}
 
-    pub(super) fn flags_text(&self) -> String {
-        let flags: Vec<_> = self.flags.iter().flatten().copied().collect();
-        if flags.is_empty() { "-".to_owned() } else { flags.join(",") }
+/// Envoy's `%RESPONSE_FLAGS%`.
+pub(crate) fn flags_text(flags: &[Option<&'static str>]) -> Cow<'static, str> {
+    let mut set = flags.iter().flatten();
+    match (set.next(), set.next()) {
+        (None, _) => "-".into(),
+        (Some(flag), None) => (*flag).into(),
+        _ => flags.iter().flatten().copied().collect::<Vec<_>>().join(",").into(),
     }
 }
 
@@ -180,7 +186,7 @@ impl From {
     }
 
     /// The labels of a TCP series; Istio's have no status.
-    pub(super) fn tcp_labels(&self, to: &Cluster, flags: String, refused: &str) -> Vec<Label> {
+    pub(super) fn tcp_labels(&self, to: &Cluster, flags: Cow<'static, str>, refused: &str) -> Vec<Label> {
         let mut labels = self.destination(Some(to));
         labels.extend([
             ("request_protocol", "tcp".into()),
@@ -220,7 +226,7 @@ impl To {
         let (code, flags, refused) = match ending {
             Some(ending) => {
                 let refused = ending.reason.map_or("", RefusalReason::token);
-                (ending.status.to_string().into(), ending.flags_text().into(), refused.into())
+                (ending.status.to_string().into(), flags_text(&ending.flags).into(), refused.into())
             }
             None => (OTHER.into(), OTHER.into(), OTHER.into()),
         };

@@ -4,7 +4,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::Cluster;
 use fuseboard_stats::{Keyed, Reading, Scope, stats};
 
-use super::requests::{Ending, From};
+use super::requests::{Ending, From, flags_text};
 
 stats! {
     /// Envoy's TCP proxy stats; the prefix is the cluster's name. They exist where a listener leads to the cluster.
@@ -47,7 +47,7 @@ pub(crate) const OPEN: Ending = Ending { status: 0, flags: [None; 3], reason: No
 pub(super) fn collect(reading: &mut Reading, from: &From, to: &Cluster, series: &TcpSeries) {
     for (key, blocks) in series.iter() {
         let ending = key.map(Ending::of_key);
-        let flags = ending.map_or_else(|| "other".into(), |ending| ending.flags_text());
+        let flags = ending.map_or_else(|| "other".into(), |ending| flags_text(&ending.flags));
         let refused = ending.and_then(|ending| ending.reason).map_or("", RefusalReason::token);
         let labels = from.tcp_labels(to, flags, refused);
         let scope = reading.scope(Scope::labelled("istiocustom", labels));

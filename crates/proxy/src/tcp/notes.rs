@@ -14,14 +14,14 @@ use fuseboard_tls::{Failure, Session};
 use tracing::debug;
 
 use super::copy::Carried;
-use crate::access_log::{self, Entry};
+use crate::access_log::Entry;
 use crate::arrival::NoHeader;
 use crate::clock;
 use crate::listener::{DownstreamPermit, LiveListener};
 use crate::live::Host;
 use crate::local_reply::Cause;
 use crate::refusal;
-use crate::stats::{ClusterBlock, Ending as Key, OPEN, TcpConnectionStats};
+use crate::stats::{ClusterBlock, Ending as Key, OPEN, TcpConnectionStats, flags_text};
 use crate::upstream::{UpstreamConnection, millis};
 use crate::worker::{Worker, WorkerCluster};
 
@@ -249,13 +249,13 @@ impl Notes {
     }
 
     fn log(&self, now: Instant) {
-        self.worker.log(&Entry {
+        self.worker.log(|| Entry {
             start_time: clock::wall(self.started),
             method: "-".into(),
             path: "-".into(),
             protocol: "-",
             response_code: 0,
-            response_flags: access_log::flags(&self.key.flags),
+            response_flags: flags_text(&self.key.flags),
             response_code_details: "-".into(),
             transport_failure: self.transport_failure.as_deref(),
             bytes_received: self.received,
