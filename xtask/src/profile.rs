@@ -18,7 +18,7 @@ use crate::{bench, repository};
   cargo xtask dist --profile target/profile/fuseboard.profdata
   cargo xtask bench --profile target/profile/fuseboard.profdata --row h1-64
 
-Needs `rustup component add llvm-tools`, wrk and nginx; h2load for HTTP/2.")]
+Needs `rustup component add llvm-tools`, and wrk, nginx and h2load, which are installed where we may.")]
 pub(crate) struct Arguments {
     /// Seconds of each load
     #[arg(long, value_name = "S", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
@@ -65,9 +65,11 @@ fn folder() -> PathBuf {
 /// Builds the product in release with one flag more. A target that is named keeps that from build scripts, and a folder of its own
 /// from other builds.
 fn build(flag: OsString) -> anyhow::Result<PathBuf> {
-    let (host, folder) = (repository::host()?, folder());
-    let status = repository::cargo()
-        .args(["build", "--release", "--locked", "--package", "fuseboard", "--target", &host])
+    let host =
+        repository::rustc_prints(&["host-tuple"])?.context("rustc does not say for what it compiles")?;
+    let folder = folder();
+    let status = repository::release_build()
+        .args(["--target", &host])
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flag)
         .current_dir(repository::root())
@@ -78,10 +80,9 @@ fn build(flag: OsString) -> anyhow::Result<PathBuf> {
 
 /// The one of the compiler's own version: others do not read its records.
 fn merging_tool() -> anyhow::Result<PathBuf> {
-    let output =
-        Command::new("rustc").args(["--print", "target-libdir"]).output().context("running rustc")?;
-    let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    let tool = libraries.with_file_name("bin").join("llvm-profdata");
+    let libraries =
+        repository::rustc_prints(&["target-libdir"])?.context("rustc does not say where it is")?;
+    let tool = Path::new(&libraries).with_file_name("bin").join("llvm-profdata");
     ensure!(tool.is_file(), "no {}; `rustup component add llvm-tools` brings it", tool.display());
     Ok(tool)
 }

@@ -18,19 +18,23 @@ pub(crate) fn target() -> PathBuf {
 
 /// Builds the product in release and says where it is.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
-    let status = cargo()
-        .args(["build", "--release", "--locked", "--package", "fuseboard"])
-        .current_dir(root())
-        .status()?;
+    let status = release_build().current_dir(root()).status()?;
     ensure!(status.success(), "the release build failed");
     Ok(target().join("release/fuseboard"))
 }
 
-/// What the compiler calls this machine: `x86_64-unknown-linux-gnu`.
-pub(crate) fn host() -> anyhow::Result<String> {
-    let output = Command::new("rustc").args(["--print", "host-tuple"]).output().context("running rustc")?;
-    ensure!(output.status.success(), "rustc --print host-tuple failed");
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+/// cargo, told to build the product in release.
+pub(crate) fn release_build() -> Command {
+    let mut cargo = cargo();
+    cargo.args(["build", "--release", "--locked", "--package", "fuseboard"]);
+    cargo
+}
+
+/// What the compiler prints when it is asked so; `None`: it does not know what is asked for.
+pub(crate) fn rustc_prints(arguments: &[&str]) -> anyhow::Result<Option<String>> {
+    let output = Command::new("rustc").arg("--print").args(arguments).output().context("running rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(output.status.success().then_some(text))
 }
 
 /// Paths, relative to the root, of the files that git tracks or would track.

@@ -150,10 +150,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 pub(crate) fn exercise(binary: &Path, seconds: u64) -> anyhow::Result<()> {
     let arguments =
         Arguments { binary: Some(binary.to_owned()), seconds: Some(seconds), ..Arguments::default() };
-    let loads: Vec<_> = rows::ROWS.iter().filter(|row| row.work.is_load()).collect();
-    let bench =
-        Bench::prepare(&arguments, &loads)?.context("nothing can be exercised without wrk and nginx")?;
-    for row in loads {
+    let loads = rows::ROWS.iter().filter(|row| row.work.is_load());
+    let loads: Vec<Row> = loads.map(|row| Row { peers: &[], ..*row }).collect();
+    let bench = Bench::prepare(&arguments, &loads.iter().collect::<Vec<_>>())?;
+    let bench = bench.context("nothing can be exercised without wrk and nginx")?;
+    for row in &loads {
         note(&format!("{}: {}", row.name, row.what));
         let contender = Contender::new(Proxy::Fuseboard, row.subject);
         let running = contender.start(&bench, row)?;
@@ -165,7 +166,7 @@ pub(crate) fn exercise(binary: &Path, seconds: u64) -> anyhow::Result<()> {
 
 impl Bench {
     /// Finds or fetches everything that the rows need and starts the origin; nothing where even that can't be had.
-    fn prepare(arguments: &Arguments, rows: &[&'static Row]) -> anyhow::Result<Option<Self>> {
+    fn prepare(arguments: &Arguments, rows: &[&Row]) -> anyhow::Result<Option<Self>> {
         let found =
             peers::debian("wrk", "wrk").and_then(|wrk| Ok((wrk, peers::debian("nginx", "nginx-light")?)));
         let (wrk, nginx) = match found {
@@ -180,7 +181,7 @@ impl Bench {
         std::fs::create_dir_all(&scratch)?;
         let certificates = Certificates::make(&scratch.join("certificates"))?;
         let origin = Origin::start(&nginx, &fuseboard, &certificates, &scratch)?;
-        let rows: &[&'static Row] = if arguments.loader { &[] } else { rows };
+        let rows: &[&Row] = if arguments.loader { &[] } else { rows };
         let needs_h2load = rows.iter().any(|row| matches!(row.work, Work::H2load { .. }));
         let h2load = if needs_h2load {
             peers::debian("h2load", "nghttp2-client").map_err(|missing| missing.to_string())

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
@@ -31,8 +30,8 @@ pub(crate) fn build(source: &Path, target: &Path, manner: Manner<'_>) -> anyhow:
     let Manner { time, libc, profile } = manner;
     let libc = choose(libc)?;
     let triple = libc.triple();
-    let status = repository::cargo()
-        .args(["build", "--release", "--locked", "--package", "fuseboard", "--target", &triple])
+    let status = repository::release_build()
+        .args(["--target", &triple])
         .env("CARGO_TARGET_DIR", target)
         .env("SOURCE_DATE_EPOCH", time.to_string())
         .env("CARGO_ENCODED_RUSTFLAGS", flags(source, profile)?)
@@ -70,12 +69,8 @@ fn choose(wanted: Option<Libc>) -> anyhow::Result<Libc> {
 
 fn musl_lacks() -> anyhow::Result<Option<String>> {
     let triple = Libc::Musl.triple();
-    let output = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", &triple])
-        .output()
-        .context("running rustc")?;
-    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    if !output.status.success() || !folder.is_dir() {
+    let folder = repository::rustc_prints(&["target-libdir", "--target", &triple])?;
+    if !folder.is_some_and(|folder| Path::new(&folder).is_dir()) {
         return Ok(Some(format!("rustc has no target {triple} (rustup target add {triple})")));
     }
     Ok(peers::on_path("musl-gcc").is_none().then(|| "no musl-gcc (Debian: musl-tools)".to_owned()))

@@ -151,10 +151,7 @@ fn text_of(file: &SourceText) -> Result<Arc<Source>, Box<Diagnostic>> {
         Content::Other(bytes) => &**bytes,
     };
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let good = match std::str::from_utf8(bytes) {
-        Ok(good) => good,
-        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-    };
+    let good = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let span = end_of(good);
     let byte = bytes.get(good.len()).copied().unwrap_or_default();
     let message = format!("the file is not UTF-8: byte 0x{byte:02X} in line {}", span.line);
