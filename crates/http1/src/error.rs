@@ -185,3 +185,52 @@ impl BodyError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Status codes by RFC 9110 sections 15.5 and 15.6 and RFC 6585 section 5; details by Envoy's list of response code details.
+    #[test]
+    fn a_fault_has_a_status_and_envoys_name() {
+        const ANY: &str = "http1.codec_error";
+        let cases = [
+            (HeadError::TooLarge, 431, "http1.headers_too_large"),
+            (HeadError::TooManyFields, 431, "http1.too_many_headers"),
+            (HeadError::LineEnding, 400, ANY),
+            (HeadError::NotHttp, 400, ANY),
+            (HeadError::Http2Preface, 505, ANY),
+            (HeadError::Method, 400, ANY),
+            (HeadError::Target, 400, ANY),
+            (HeadError::TargetHost, 400, "http1.invalid_url"),
+            (HeadError::Version, 400, ANY),
+            (HeadError::UnsupportedVersion, 505, ANY),
+            (HeadError::StatusLine, 400, ANY),
+            (HeadError::FieldName, 400, ANY),
+            (HeadError::FieldValue, 400, "http1.invalid_characters"),
+            (HeadError::Lookalike, 400, "http1.unexpected_underscore"),
+            (HeadError::MissingHost, 400, "missing_host_header"),
+            (HeadError::RepeatedHost, 400, ANY),
+            (HeadError::InvalidHost, 400, "http.invalid_authority"),
+            (HeadError::HostMismatch, 400, ANY),
+            (HeadError::ContentLength, 400, ANY),
+            (HeadError::RepeatedContentLength, 400, ANY),
+            (HeadError::LengthAndEncoding, 400, "http1.content_length_and_chunked_not_allowed"),
+            (HeadError::TransferEncoding, 400, "http1.invalid_transfer_encoding"),
+            (HeadError::UnsupportedCoding, 501, "http1.invalid_transfer_encoding"),
+            (HeadError::EncodingInHttp10, 400, ANY),
+            (HeadError::EncodingNotAllowed, 400, "http1.transfer_encoding_not_allowed"),
+            (HeadError::LengthNotAllowed, 400, "http1.content_length_not_allowed"),
+            (HeadError::BodyNotAllowed, 400, "http1.body_disallowed"),
+            (HeadError::Connection, 400, "http1.connection_header_rejected"),
+            (HeadError::Expectation, 417, ANY),
+            (HeadError::UnexpectedUpgrade, 400, ANY),
+        ];
+        for (fault, status, details) in cases {
+            assert_eq!((fault.status(), fault.details()), (status, details), "{fault:?}");
+        }
+        let body = |fault: BodyError| (fault.status(), fault.details());
+        assert_eq!(body(BodyError::TrailersTooLarge), (431, "http1.headers_too_large"));
+        assert_eq!(body(BodyError::ChunkSize), (400, ANY));
+    }
+}

@@ -80,3 +80,30 @@ impl BodyFraming {
         matches!(self, Self::None | Self::Length(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9110 section 9.2.2, RFC 5789 section 2.
+    #[test]
+    fn methods_are_told_apart_by_their_spelling_and_some_may_be_sent_twice() {
+        let cases = [
+            ("GET", Method::Get, true),
+            ("HEAD", Method::Head, true),
+            ("POST", Method::Post, false),
+            ("PUT", Method::Put, true),
+            ("DELETE", Method::Delete, true),
+            ("CONNECT", Method::Connect, false),
+            ("OPTIONS", Method::Options, true),
+            ("TRACE", Method::Trace, true),
+            ("PATCH", Method::Patch, false),
+            ("PURGE", Method::Other, false),
+            ("get", Method::Other, false),
+        ];
+        for (spelling, method, idempotent) in cases {
+            assert_eq!(Method::of(spelling.as_bytes()), method, "{spelling}");
+            assert_eq!(method.is_idempotent(), idempotent, "{spelling}");
+        }
+    }
+}

@@ -146,12 +146,12 @@ impl HeaderName {
 
     #[inline]
     fn of_prefix(name: &[u8]) -> Self {
-        if name.len() < 9 || name[0] | 0x20 != b'x' || name[1] != b'-' {
+        if name.len() < 8 || name[0] | 0x20 != b'x' || name[1] != b'-' {
             return Self::Other;
         }
         if same_token(&name[..8], b"x-envoy-") {
             Self::XEnvoyOther
-        } else if name.len() > 12 && same_token(&name[..12], b"x-fuseboard-") {
+        } else if name.len() >= 12 && same_token(&name[..12], b"x-fuseboard-") {
             Self::XFuseboard
         } else {
             Self::Other
@@ -292,6 +292,9 @@ mod tests {
             HeaderName::of(&[b"x-fuseboard-".as_slice(), &[b'a'; 60]].concat()),
             HeaderName::XFuseboard
         );
+        assert_eq!(HeaderName::of(b"x-envoy-"), HeaderName::XEnvoyOther);
+        assert_eq!(HeaderName::of(b"x-fuseboard-"), HeaderName::XFuseboard);
+        assert_eq!(HeaderName::of(b"x-envoy"), HeaderName::Other);
         assert_eq!(HeaderName::of(b"x-fuseboards"), HeaderName::Other);
         assert_eq!(HeaderName::of(b""), HeaderName::Other);
     }

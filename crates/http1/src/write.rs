@@ -197,49 +197,9 @@ fn put_digits(place: &mut [u8], number: u64) {
     }
 }
 
-/// The reason phrase that RFC 9110 section 15 (and the registry, for others) gives a status; empty where
-/// there is none.
-pub const fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        203 => "Non-Authoritative Information",
-        204 => "No Content",
-        205 => "Reset Content",
-        206 => "Partial Content",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        411 => "Length Required",
-        413 => "Payload Too Large",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        507 => "Insufficient Storage",
-        _ => "",
-    }
+/// The reason phrase that the registry of status codes (RFC 9110 section 16.2) gives a status; empty where there is none.
+pub fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
 /// Whether the bytes may be a field name or a method (RFC 9110 section 5.6.2).
@@ -268,6 +228,14 @@ mod tests {
         assert_eq!(written(|out| status_line(out, Version::Http11, 503, b"x y")), "HTTP/1.1 503 x y\r\n");
         assert_eq!(written(|out| status_line(out, Version::Http10, 200, b"")), "HTTP/1.0 200 \r\n");
         assert_eq!(written(|out| field_number(out, b"content-length", 0)), "content-length: 0\r\n");
+    }
+
+    #[test]
+    fn a_status_has_the_reason_of_the_registry_or_none() {
+        assert_eq!(
+            [200, 410, 503, 299, 999, 0].map(reason),
+            ["OK", "Gone", "Service Unavailable", "", "", ""]
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a response head says, rule by rule, given what was asked.
 
 use fuseboard_http1::{
-    Awaiting, BodyFraming, HeadError, HeadScanner, Headers, Limits, Method, ResponseHead, Version,
-    parse_response,
+    Awaiting, BodyFraming, HeadError, HeadScanner, HeaderName, Headers, Limits, Method, ResponseHead,
+    Version, parse_response,
 };
 
 fn with<T>(awaiting: Awaiting, head: &str, look: impl FnOnce(ResponseHead<'_>) -> T) -> Result<T, HeadError> {
@@ -38,6 +38,23 @@ fn a_status_line_gives_version_status_and_reason() {
         })
         .unwrap();
     }
+}
+
+#[test]
+fn the_first_field_of_a_name_is_found_in_any_case() {
+    with(GET, &answer(200, "A: b\r\nserver: one\r\nServer: two\r\n"), |head| {
+        assert_eq!(head.field(HeaderName::Server), Some(&b"one"[..]));
+        assert_eq!(head.field(HeaderName::Other), Some(&b"b"[..]));
+        assert_eq!(head.field(HeaderName::Date), None);
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_follows_a_head_is_not_parsed_with_it() {
+    let (limits, mut headers) = (Limits::default(), Headers::new());
+    let parsed = parse_response(b"HTTP/1.1 200 OK\r\n\r\nbody", &mut headers, &limits, GET);
+    assert_eq!(parsed.map(|_| ()), Err(HeadError::LineEnding));
 }
 
 /// RFC 9112 section 4.
