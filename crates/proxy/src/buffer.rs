@@ -9,15 +9,6 @@ pub(crate) const BUFFER_SIZE: usize = 16 * 1024;
 /// For a body of which one read has filled a usual buffer: each system call moves four times as much.
 pub(crate) const LARGE_SIZE: usize = 64 * 1024;
 
-/// Buffers kept for reuse; more are freed.
-const KEPT: usize = 128;
-
-/// Large buffers kept for reuse.
-const KEPT_LARGE: usize = 32;
-
-/// Outputs kept for reuse: each running exchange has two, and most are small.
-const KEPT_OUTPUTS: usize = 512;
-
 /// What an output has room for at first: a usual head.
 const OUTPUT_SIZE: usize = 1024;
 
@@ -116,29 +107,26 @@ impl Buffer {
 /// The worker's free lists.
 #[derive(Debug, Default)]
 pub(crate) struct BufferPool {
-    buffers: RefCell<Vec<Box<[u8]>>>,
-    large: RefCell<Vec<Box<[u8]>>>,
-    outputs: RefCell<Vec<Vec<u8>>>,
+    buffers: RefCell<FreeList<Box<[u8]>>>,
+    large: RefCell<FreeList<Box<[u8]>>>,
+    /// Each running exchange has two, and most are small.
+    outputs: RefCell<FreeList<Vec<u8>>>,
 }
 
 impl BufferPool {
     /// An empty buffer with memory.
     pub(crate) fn take(&self) -> Buffer {
-        let kept = self.buffers.borrow_mut().pop();
+        let kept = self.buffers.borrow_mut().take();
         Buffer { data: kept.unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()), start: 0, end: 0 }
     }
 
     /// Takes the memory of `buffer` back; what it held is lost.
     pub(crate) fn give(&self, buffer: &mut Buffer) {
         let data = std::mem::take(buffer).data;
-        let (kept, most) = match data.len() {
-            BUFFER_SIZE => (&self.buffers, KEPT),
-            LARGE_SIZE => (&self.large, KEPT_LARGE),
-            _ => return,
-        };
-        let mut kept = kept.borrow_mut();
-        if kept.len() < most {
-            kept.push(data);
+        match data.len() {
+            BUFFER_SIZE => self.buffers.borrow_mut().give(data),
+            LARGE_SIZE => self.large.borrow_mut().give(data),
+            _ => {}
         }
     }
 
@@ -147,7 +135,7 @@ impl BufferPool {
         if buffer.capacity() >= LARGE_SIZE {
             return;
         }
-        let kept = self.large.borrow_mut().pop();
+        let kept = self.large.borrow_mut().take();
         let mut data = kept.unwrap_or_else(|| vec![0; LARGE_SIZE].into_boxed_slice());
         let held = buffer.filled();
         data[..held.len()].copy_from_slice(held);
@@ -157,17 +145,56 @@ impl BufferPool {
 
     /// An empty vector for what is to be written.
     pub(crate) fn take_output(&self) -> Vec<u8> {
-        self.outputs.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(OUTPUT_SIZE))
+        self.outputs.borrow_mut().take().unwrap_or_else(|| Vec::with_capacity(OUTPUT_SIZE))
     }
 
     /// Takes the memory of `output` back.
     pub(crate) fn give_output(&self, output: &mut Vec<u8>) {
         let mut output = std::mem::take(output);
-        let mut kept = self.outputs.borrow_mut();
-        if output.capacity() > 0 && output.capacity() <= 2 * BUFFER_SIZE && kept.len() < KEPT_OUTPUTS {
+        if output.capacity() > 0 && output.capacity() <= 2 * BUFFER_SIZE {
             output.clear();
-            kept.push(output);
+            self.outputs.borrow_mut().give(output);
         }
+    }
+
+    /// Frees half of what nobody has needed since the last time. To be called a few times a second.
+    pub(crate) fn thin(&self) {
+        self.buffers.borrow_mut().thin();
+        self.large.borrow_mut().thin();
+        self.outputs.borrow_mut().thin();
+    }
+}
+
+/// Memory for reuse: as much as was needed at a time lately. A fixed number would either be too small for as many connections as
+/// are busy, or be kept for good where few are.
+#[derive(Debug)]
+struct FreeList<T> {
+    /// What was used last comes last, and is used first.
+    kept: Vec<T>,
+    /// The fewest that lay here since the last thinning: nobody has needed these.
+    fewest: usize,
+}
+
+impl<T> Default for FreeList<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), fewest: 0 }
+    }
+}
+
+impl<T> FreeList<T> {
+    fn take(&mut self) -> Option<T> {
+        let taken = self.kept.pop();
+        self.fewest = self.fewest.min(self.kept.len());
+        taken
+    }
+
+    fn give(&mut self, item: T) {
+        self.kept.push(item);
+    }
+
+    fn thin(&mut self) {
+        self.kept.drain(..self.fewest.div_ceil(2));
+        self.fewest = self.kept.len();
     }
 }
 
@@ -211,11 +238,11 @@ mod tests {
         pool.enlarge(&mut buffer);
         assert_eq!(buffer.filled(), b"kept");
         assert_eq!(buffer.room().len(), LARGE_SIZE - 4);
-        assert_eq!(pool.buffers.borrow().len(), 1);
+        assert_eq!(pool.buffers.borrow().kept.len(), 1);
         pool.give(&mut buffer);
-        assert_eq!(pool.large.borrow().len(), 1);
+        assert_eq!(pool.large.borrow().kept.len(), 1);
         pool.enlarge(&mut buffer);
-        assert!(buffer.is_empty() && buffer.capacity() == LARGE_SIZE && pool.large.borrow().is_empty());
+        assert!(buffer.is_empty() && buffer.capacity() == LARGE_SIZE && pool.large.borrow().kept.is_empty());
     }
 
     #[test]
@@ -225,6 +252,36 @@ mod tests {
         pool.give(&mut buffer);
         assert!(!buffer.is_present());
         assert!(pool.take().is_empty());
-        assert!(pool.buffers.borrow().is_empty());
+        assert!(pool.buffers.borrow().kept.is_empty());
+    }
+
+    #[test]
+    fn memory_that_is_in_use_now_and_then_is_kept_and_the_rest_goes() {
+        let mut list = FreeList::default();
+        let busy = |list: &mut FreeList<u32>, at_a_time: usize| {
+            let taken: Vec<u32> = (0..at_a_time).filter_map(|_| list.take()).collect();
+            let found = taken.len();
+            taken.into_iter().for_each(|item| list.give(item));
+            found
+        };
+        (0..512).for_each(|item| list.give(item));
+        list.thin();
+        assert_eq!(list.kept.len(), 512, "nobody knows yet what is needed");
+        for _ in 0..10 {
+            assert_eq!(busy(&mut list, 512), 512);
+            list.thin();
+        }
+        for left in [306, 203, 151, 125] {
+            busy(&mut list, 100);
+            list.thin();
+            assert_eq!(list.kept.len(), left);
+        }
+        for _ in 0..10 {
+            busy(&mut list, 100);
+            list.thin();
+        }
+        assert_eq!(list.kept.len(), 100);
+        (0..7).for_each(|_| list.thin());
+        assert!(list.kept.is_empty(), "an idle worker keeps nothing");
     }
 }
