@@ -56,6 +56,13 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// A field line that is known beforehand, with its CRLF: one copy in place of four.
+#[inline]
+pub fn line(out: &mut Vec<u8>, line: &'static [u8]) {
+    debug_assert!(line.ends_with(b"\r\n"), "a line without its end");
+    out.extend_from_slice(line);
+}
+
 /// One field line with a number for its value.
 #[inline]
 pub fn field_number(out: &mut Vec<u8>, name: &[u8], value: u64) {

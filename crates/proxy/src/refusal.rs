@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use fuseboard_admin::status::RefusalRecord;
+use fuseboard_core::Instant;
 use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Cluster, Origin, Setting};
@@ -52,7 +53,7 @@ impl RefusalRing {
     }
 }
 
-/// Remembers that a limit of the cluster, its breaker or the want of a host decided, and what the caller sees of it: a
+/// Remembers that a limit of the cluster, its breaker or the want of a host decided at `now`, and what the caller sees of it: a
 /// status (0 where there is none) and a flag.
 pub(crate) fn remember(
     worker: &Worker,
@@ -60,9 +61,9 @@ pub(crate) fn remember(
     listener: &Arc<str>,
     (reason, refused): (RefusalReason, Option<Refused>),
     (status, flag): (u16, &'static str),
+    now: Instant,
 ) {
     let config = &cluster.view.config;
-    let now = clock::now();
     if cluster.view.live.note_refusal(reason, refused.map(|refused| refused.bound), now) {
         worker.shared.applied.notify_one();
     }

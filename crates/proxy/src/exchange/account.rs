@@ -332,7 +332,8 @@ impl Exchange<'_> {
             let row = Cause::of_refusal(reason).row();
             (row.status, row.flag)
         };
-        refusal::remember(&self.worker, cluster, &self.down.listener().name, (reason, refused), seen);
+        let listener = &self.down.listener().name;
+        refusal::remember(&self.worker, cluster, listener, (reason, refused), seen, self.now);
     }
 
     /// Hands the access log its line. A request that was never sent has an id too, as in Envoy.

@@ -58,7 +58,7 @@ impl Exchange<'_> {
             write::field(&mut out, b"date", &self.worker.date(self.now));
         }
         if answer.by_us {
-            write::field(&mut out, b"server", SERVER);
+            write::line(&mut out, SERVER);
         }
         if let Some((age, stale_by)) = answer.cached {
             write::field_number(&mut out, b"age", age.as_secs());

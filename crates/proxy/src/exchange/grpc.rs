@@ -10,7 +10,7 @@ use fuseboard_http1::{BodyDecoder, HeaderName, Limits, ResponseSummary, Version,
 
 use super::answer_out::Out;
 use super::fallback::write_field;
-use super::reply::SERVER;
+use super::reply::{OVERLOADED, SERVER};
 use super::{Ended, Exchange};
 use crate::clock;
 use crate::local_reply::{Cause, LASTED_TOO_LONG};
@@ -60,7 +60,7 @@ impl Exchange<'_> {
         self.account.shows(200);
         self.account.told_in_grpc(code);
         write::status_line(out, Version::Http11, 200, b"OK");
-        write::field(out, b"content-type", b"application/grpc");
+        write::line(out, b"content-type: application/grpc\r\n");
         write::field_number(out, b"grpc-status", u64::from(code.number()));
         if !words.is_empty() {
             write::field(out, b"grpc-message", &encoded(words));
@@ -70,11 +70,11 @@ impl Exchange<'_> {
             write::field_number(out, b"grpc-retry-pushback-ms", millis);
         }
         if row.overloaded {
-            write::field(out, b"x-envoy-overloaded", b"true");
+            write::line(out, OVERLOADED);
         }
         write::field_number(out, b"content-length", 0);
         write::field(out, b"date", &self.worker.date(self.now));
-        write::field(out, b"server", SERVER);
+        write::line(out, SERVER);
     }
 
     /// Whether a written answer must be one of gRPC. One with a message needs trailers.

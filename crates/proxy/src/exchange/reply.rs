@@ -22,7 +22,10 @@ use crate::local_reply::{Cause, Row};
 use crate::stats::Ending;
 
 /// Says who answered in place of the upstream. Answers of the upstream keep their own `server`.
-pub(super) const SERVER: &[u8] = b"fuseboard";
+pub(super) const SERVER: &[u8] = b"server: fuseboard\r\n";
+
+/// Says that one of our limits refused, as Envoy says it.
+pub(super) const OVERLOADED: &[u8] = b"x-envoy-overloaded: true\r\n";
 
 /// The name under which an answer tells which of our limits refused.
 pub(crate) const REFUSED: &[u8] = b"x-fuseboard-refused";
@@ -191,13 +194,13 @@ fn write_head(out: &mut Vec<u8>, row: Row, length: usize, date: &[u8]) {
     write::status_line(out, Version::Http11, row.status, write::reason(row.status).as_bytes());
     write::field_number(out, b"content-length", length as u64);
     if length > 0 {
-        write::field(out, b"content-type", b"text/plain");
+        write::line(out, b"content-type: text/plain\r\n");
     }
     if row.overloaded {
-        write::field(out, b"x-envoy-overloaded", b"true");
+        write::line(out, OVERLOADED);
     }
     write::field(out, b"date", date);
-    write::field(out, b"server", SERVER);
+    write::line(out, SERVER);
 }
 
 /// Writes the output; false: the client does not take it.

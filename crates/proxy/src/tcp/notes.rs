@@ -184,7 +184,14 @@ impl Notes {
         if let Some(cluster) = &self.cluster {
             // There is no answer, and so no status.
             let seen = (0, flag);
-            refusal::remember(&self.worker, cluster, &self.listener().name, (reason, refused), seen);
+            refusal::remember(
+                &self.worker,
+                cluster,
+                &self.listener().name,
+                (reason, refused),
+                seen,
+                clock::now(),
+            );
         }
     }
 
