@@ -171,6 +171,7 @@ fn stream(request: &http2::Seen, gate: &Gate) -> http2::Reply {
         "refused" => http2::Reply::reset(Reason::REFUSED_STREAM),
         "cut" => http2::Reply::ok("0123456789").cut_after(4),
         "trailers" => ok.trailer("x-end", "1"),
+        "farewell" => ok.then_farewell(),
         "seen" => http2::Reply::ok(seen(&head_of(request))),
         _ => ok,
     }

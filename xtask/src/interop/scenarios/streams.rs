@@ -14,6 +14,9 @@ const THREE: Scenario = Scenario {
     ..HTTP2
 };
 
+/// Differs (D64) where GOAWAY comes before the end of the last answer, which is the kernel's to decide.
+const GOAWAY_FIRST: &[&str] = &["cluster.upstream_cx_protocol_error"];
+
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "streams", steps: &[Get("/ok"), Get("/seen"), Get("/status/404")], ..HTTP2 },
     Scenario {
@@ -24,6 +27,24 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario { name: "stream-reset", steps: &[Get("/reset"), Get("/ok")], ..HTTP2 },
     Scenario { name: "stream-refused", steps: &[Get("/refused"), Get("/ok")], ..HTTP2 },
+    Scenario {
+        name: "stream-then-goaway",
+        steps: &[Get("/farewell"), Get("/ok"), Get("/ok")],
+        chance: GOAWAY_FIRST,
+        ..HTTP2
+    },
+    Scenario {
+        name: "streams-under-way-at-goaway",
+        steps: &[Start("/gate"), Get("/farewell"), Get("/ok"), Open, Get("/ok")],
+        listed: &[("cluster.upstream_cx_protocol_error", "D64")],
+        ..HTTP2
+    },
+    Scenario {
+        name: "client-of-streams-then-goaway",
+        steps: &[Stream("/farewell"), Stream("/ok"), CallGrpc("/grpc-end/0")],
+        chance: GOAWAY_FIRST,
+        ..HTTP2
+    },
     Scenario { name: "stream-cut", steps: &[Get("/cut"), Get("/ok")], ..HTTP2 },
     Scenario {
         name: "stream-in-no-time",
