@@ -191,3 +191,22 @@ impl ResourceManager {
         &self.connections
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_limits_requests_are_counted_by_their_worker_and_not_in_the_shared_word() {
+        let manager =
+            ResourceManager::new(2, Thresholds { max_pending_requests: 1, ..Thresholds::UNLIMITED });
+        let slots: Vec<_> = [0, 1, 1].map(|worker| manager.admit(WorkerId(worker), Kind::Stream)).into();
+        let counted = || (manager.slots.crowd().inside, manager.view().requests);
+        assert_eq!(counted(), (0, 3));
+        manager.set_thresholds(Thresholds { max_requests: 9, ..Thresholds::UNLIMITED });
+        assert_eq!(counted(), (3, 3), "with a limit the word takes them over");
+        drop(slots);
+        assert_eq!(counted(), (0, 0));
+    }
+}
