@@ -37,10 +37,15 @@ pub fn end_request_line(out: &mut Vec<u8>) {
 /// 4).
 #[inline]
 pub fn status_line(out: &mut Vec<u8>, version: Version, status: u16, reason: &[u8]) {
-    out.extend_from_slice(version.as_str().as_bytes());
-    out.push(b' ');
-    decimal(out, u64::from(status));
-    out.push(b' ');
+    debug_assert!((100..1_000).contains(&status), "no status: {status}");
+    let mut line = *match version {
+        Version::Http10 => b"HTTP/1.0 000 ",
+        Version::Http11 => b"HTTP/1.1 000 ",
+    };
+    for (at, unit) in [(9, 100), (10, 10), (11, 1)] {
+        line[at] = b"0123456789"[usize::from(status / unit % 10)];
+    }
+    out.extend_from_slice(&line);
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
 }
@@ -234,6 +239,7 @@ mod tests {
         assert_eq!(written(|out| request_line(out, b"GET", b"/p")), "GET /p HTTP/1.1\r\n");
         assert_eq!(written(|out| status_line(out, Version::Http11, 503, b"x y")), "HTTP/1.1 503 x y\r\n");
         assert_eq!(written(|out| status_line(out, Version::Http10, 200, b"")), "HTTP/1.0 200 \r\n");
+        assert_eq!(written(|out| status_line(out, Version::Http11, 999, b"x")), "HTTP/1.1 999 x\r\n");
         assert_eq!(written(|out| field_number(out, b"content-length", 0)), "content-length: 0\r\n");
     }
 

@@ -261,7 +261,9 @@ mod tests {
         let busy = |list: &mut FreeList<u32>, at_a_time: usize| {
             let taken: Vec<u32> = (0..at_a_time).filter_map(|_| list.take()).collect();
             let found = taken.len();
-            taken.into_iter().for_each(|item| list.give(item));
+            for item in taken {
+                list.give(item);
+            }
             found
         };
         (0..512).for_each(|item| list.give(item));

@@ -5,31 +5,70 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::Instant;
+use rustix::time::{ClockId, clock_gettime};
 
-/// Both clocks read at the same moment, once per process.
+const SECOND: u64 = 1_000_000_000;
+
+/// Both clocks read at the same moment, once per process, in nanoseconds.
 struct Epoch {
-    monotonic: std::time::Instant,
-    wall: SystemTime,
+    /// Of the system's monotonic clock.
+    monotonic: u64,
+    /// Since 1970.
+    unix: u64,
 }
 
-static EPOCH: LazyLock<Epoch> =
-    LazyLock::new(|| Epoch { monotonic: std::time::Instant::now(), wall: SystemTime::now() });
+static EPOCH: LazyLock<Epoch> = LazyLock::new(|| {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Epoch { monotonic: monotonic(), unix: u64::try_from(unix.as_nanos()).unwrap_or_default() }
+});
 
 /// A point in time that never comes.
 pub(crate) const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
+/// What the standard library reads, without its arithmetic, which costs as much as the reading.
+fn monotonic() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec.cast_unsigned() * SECOND + time.tv_nsec.cast_unsigned()
+}
+
 /// Monotonic time since the process's first reading.
 pub(crate) fn now() -> Instant {
-    let nanos = EPOCH.monotonic.elapsed().as_nanos();
-    Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    // In this order: the first reading is made before its result is subtracted.
+    let epoch = EPOCH.monotonic;
+    Instant::from_nanos(monotonic().saturating_sub(epoch))
 }
 
 /// Wall-clock time of a monotonic reading; steps of the system clock after the start of the process are not seen.
 pub(crate) fn wall(at: Instant) -> SystemTime {
-    EPOCH.wall + Duration::from_nanos(at.as_nanos())
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_nanos(at))
 }
 
 /// Whole seconds since 1970 of a monotonic reading.
 pub(crate) fn unix_seconds(at: Instant) -> u64 {
-    wall(at).duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_nanos(at) / SECOND
+}
+
+fn unix_nanos(at: Instant) -> u64 {
+    EPOCH.unix.saturating_add(at.as_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_clocks_go_on_as_the_standard_librarys_do() {
+        let (before, monotonic) = (now(), std::time::Instant::now());
+        let wall_before = SystemTime::now();
+        while monotonic.elapsed() < Duration::from_millis(2) {}
+        let after = now();
+        let passed = after.saturating_since(before);
+        assert!(
+            passed >= Duration::from_millis(2) && passed <= monotonic.elapsed() + Duration::from_millis(1)
+        );
+        let off = wall(before).duration_since(wall_before).unwrap_or_else(|early| early.duration());
+        assert!(off < Duration::from_secs(1), "{off:?}");
+        let seconds = wall(after).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        assert_eq!(unix_seconds(after), seconds);
+    }
 }

@@ -1,6 +1,8 @@
 //! The one table from what went wrong to what everybody sees: status, Envoy's flag and details, body, refusal reason,
 //! counter, outcome for the host, retriable. `docs/refusals.md` is made from it. Sending the answer is the exchange's.
 
+use std::borrow::Cow;
+
 use fuseboard_core::FailureKind;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_grpc::Code;
@@ -142,16 +144,14 @@ const BEFORE_HEADERS: &str = "upstream connect error or disconnect/reset before 
 
 impl Body {
     /// The words, given whether an earlier try failed too, and what the parser said.
-    pub(crate) fn write(self, retried: bool, problem: &str, out: &mut Vec<u8>) {
+    pub(crate) fn words(self, retried: bool, problem: &str) -> Cow<'_, str> {
         match self {
-            Self::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Text(text) => text.into(),
             Self::Reset(reason) => {
                 let link = if retried { "retried and the latest reset reason: " } else { "reset reason: " };
-                for part in [BEFORE_HEADERS, link, reason] {
-                    out.extend_from_slice(part.as_bytes());
-                }
+                [BEFORE_HEADERS, link, reason].concat().into()
             }
-            Self::Problem => out.extend_from_slice(problem.as_bytes()),
+            Self::Problem => problem.into(),
         }
     }
 }
@@ -526,20 +526,16 @@ mod tests {
 
     #[test]
     fn the_overflow_body_is_envoys_to_the_byte() {
-        let mut body = Vec::new();
-        Cause::QueueFull.row().body.write(false, "", &mut body);
         assert_eq!(
-            String::from_utf8(body).unwrap(),
+            Cause::QueueFull.row().body.words(false, ""),
             "upstream connect error or disconnect/reset before headers. reset reason: overflow"
         );
     }
 
     #[test]
     fn a_retried_reset_says_so() {
-        let mut body = Vec::new();
-        Cause::ConnectFailed.row().body.write(true, "", &mut body);
         assert_eq!(
-            String::from_utf8(body).unwrap(),
+            Cause::ConnectFailed.row().body.words(true, ""),
             "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: \
              remote connection failure"
         );

@@ -99,7 +99,7 @@ impl Ledger {
         pages.next += 1;
         pages.open.insert(id, connection);
         if pages.bound.is_some_and(|bound| pages.open.len() > bound as usize) {
-            let held = descriptor::Held::now();
+            let held = descriptor::Held::at(pages.open.values().map(|open| open.local));
             pages.open.retain(|_, open| held.contains(open.peer, open.local));
         }
         pages.count.accepted += 1;

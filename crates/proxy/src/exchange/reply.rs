@@ -46,12 +46,12 @@ impl Exchange<'_> {
             self.close = true;
             self.count_early();
         }
-        let mut body = Vec::new();
-        row.body.write(self.account.tries > 1, "malformed request body", &mut body);
+        let words = row.body.words(self.account.tries > 1, "malformed request body");
+        let mut body = words.as_bytes();
         let mut out = std::mem::take(&mut self.down.output);
         if self.is_grpc() {
-            self.write_grpc_head(cause, &body, &mut out);
-            body.clear();
+            self.write_grpc_head(cause, body, &mut out);
+            body = b"";
         } else {
             write_head(&mut out, row, body.len(), &self.worker.date(self.now));
         }
@@ -72,7 +72,7 @@ impl Exchange<'_> {
         self.write_connection(&mut out);
         write::end_head(&mut out);
         if self.request.method != Method::Head {
-            out.extend_from_slice(&body);
+            out.extend_from_slice(body);
             self.account.bytes_sent += body.len() as u64;
         }
         self.down.output = out;
@@ -135,9 +135,8 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     down.stats().codes.inc(row.status);
     let details = rejected.error.map_or(row.details, HeadError::details);
     debug!(target: logger::HTTP, "refused a message of {}: {details}", down.peer());
-    let mut body = Vec::new();
     let problem = rejected.error.as_ref().map(HeadError::to_string).unwrap_or_default();
-    row.body.write(false, &problem, &mut body);
+    let body = row.body.words(false, &problem);
     down.take_buffers();
     let mut out = std::mem::take(&mut down.output);
     let begins_at = out.len();
@@ -146,7 +145,7 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
         write::field(&mut out, b"connection", b"close");
     }
     write::end_head(&mut out);
-    out.extend_from_slice(&body);
+    out.extend_from_slice(body.as_bytes());
     let sent = (out.len() - begins_at) as u64;
     down.output = out;
     let ending = Ending { status: row.status, flags: [Some(row.flag), None, None], reason: None, grpc: None };
