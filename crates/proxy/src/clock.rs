@@ -5,37 +5,29 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use fuseboard_core::Instant;
-use rustix::time::{ClockId, clock_gettime};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Both clocks read at the same moment, once per process, in nanoseconds.
+/// Both clocks read at the same moment, once per process.
 struct Epoch {
-    /// Of the system's monotonic clock.
-    monotonic: u64,
-    /// Since 1970.
+    monotonic: std::time::Instant,
+    /// Nanoseconds since 1970.
     unix: u64,
 }
 
 static EPOCH: LazyLock<Epoch> = LazyLock::new(|| {
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Epoch { monotonic: monotonic(), unix: u64::try_from(unix.as_nanos()).unwrap_or_default() }
+    let unix = u64::try_from(unix.as_nanos()).unwrap_or_default();
+    Epoch { monotonic: std::time::Instant::now(), unix }
 });
 
 /// A point in time that never comes.
 pub(crate) const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
-/// What the standard library reads, without its arithmetic, which costs as much as the reading.
-fn monotonic() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec.cast_unsigned() * SECOND + time.tv_nsec.cast_unsigned()
-}
-
 /// Monotonic time since the process's first reading.
 pub(crate) fn now() -> Instant {
-    // In this order: the first reading is made before its result is subtracted.
-    let epoch = EPOCH.monotonic;
-    Instant::from_nanos(monotonic().saturating_sub(epoch))
+    let nanos = EPOCH.monotonic.elapsed().as_nanos();
+    Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// Wall-clock time of a monotonic reading; steps of the system clock after the start of the process are not seen.

@@ -71,15 +71,29 @@ mod tests {
 
     #[test]
     fn open_means_that_the_limit_is_reached_and_remaining_never_wraps() {
-        let view = LimitView {
-            thresholds: Thresholds { max_connections: 2, max_retries: 4, ..Thresholds::UNLIMITED },
-            connections: 3,
-            pending: 0,
-            requests: 3,
-            retries: 3,
+        let thresholds =
+            Thresholds { max_connections: 5, max_pending_requests: 6, max_requests: 7, max_retries: 8 };
+        let idle = LimitView::idle(thresholds);
+        let at = |more: i32| LimitView {
+            connections: 5_u32.saturating_add_signed(more),
+            pending: 6_u32.saturating_add_signed(more),
+            requests: 7_u32.saturating_add_signed(more),
+            retries: 8_u32.saturating_add_signed(more),
+            ..idle
         };
-        assert!(view.cx_open() && !view.rq_pending_open() && !view.rq_open() && !view.rq_retry_open());
-        assert_eq!((view.remaining_cx(), view.remaining_retries()), (0, 1));
-        assert_eq!(view.remaining_rq(), u32::MAX - 3);
+        let open =
+            |view: LimitView| [view.cx_open(), view.rq_pending_open(), view.rq_open(), view.rq_retry_open()];
+        let remaining = |view: LimitView| {
+            [view.remaining_cx(), view.remaining_pending(), view.remaining_rq(), view.remaining_retries()]
+        };
+        assert_eq!((open(idle), remaining(idle)), ([false; 4], [5, 6, 7, 8]));
+        assert_eq!((open(at(-2)), remaining(at(-2))), ([false; 4], [2; 4]));
+        assert_eq!((open(at(0)), remaining(at(0))), ([true; 4], [0; 4]));
+        assert_eq!((open(at(3)), remaining(at(3))), ([true; 4], [0; 4]), "a limit that was lowered");
+        // Each by its own count.
+        assert_eq!(open(LimitView { connections: 5, ..idle }), [true, false, false, false]);
+        assert_eq!(open(LimitView { pending: 6, ..idle }), [false, true, false, false]);
+        assert_eq!(open(LimitView { requests: 7, ..idle }), [false, false, true, false]);
+        assert_eq!(open(LimitView { retries: 8, ..idle }), [false, false, false, true]);
     }
 }
