@@ -50,16 +50,16 @@ mod tests {
 
     #[test]
     fn both_clocks_go_on_as_the_standard_librarys_do() {
-        let (before, monotonic) = (now(), std::time::Instant::now());
-        let wall_before = SystemTime::now();
-        while monotonic.elapsed() < Duration::from_millis(2) {}
-        let after = now();
+        // One reading before ours and one after: between any two the thread may have to wait for its turn.
+        let outer = std::time::Instant::now();
+        let (before, wall_before) = (now(), SystemTime::now());
+        let inner = std::time::Instant::now();
+        while inner.elapsed() < Duration::from_millis(2) {}
+        let (least, after) = (inner.elapsed(), now());
         let passed = after.saturating_since(before);
-        assert!(
-            passed >= Duration::from_millis(2) && passed <= monotonic.elapsed() + Duration::from_millis(1)
-        );
+        assert!(passed >= least && passed <= outer.elapsed(), "{passed:?} is not within {least:?} and more");
         let off = wall(before).duration_since(wall_before).unwrap_or_else(|early| early.duration());
-        assert!(off < Duration::from_secs(1), "{off:?}");
+        assert!(off < Duration::from_secs(10), "{off:?}");
         let seconds = wall(after).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         assert_eq!(unix_seconds(after), seconds);
     }
