@@ -142,7 +142,9 @@ impl Exchange<'_> {
                         Poll::Ready(found) => Poll::Ready(Ok(found)),
                         Poll::Pending => self.poll_interrupt(cx).map(Err),
                     });
-                    match found.await {
+                    let found = found.await;
+                    self.now = clock::now();
+                    match found {
                         Ok(found) => found,
                         Err(interrupt) => return Err(self.cancelled(interrupt)),
                     }

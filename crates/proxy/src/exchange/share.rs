@@ -89,7 +89,9 @@ impl Exchange<'_> {
                     Poll::Ready(found) => Poll::Ready(Ok(found)),
                     Poll::Pending => self.poll_interrupt(cx).map(Err),
                 });
-                found.await.map_err(|interrupt| self.cancelled(interrupt))
+                let found = found.await;
+                self.now = clock::now();
+                found.map_err(|interrupt| self.cancelled(interrupt))
             }
         }
     }
