@@ -42,9 +42,7 @@ pub fn status_line(out: &mut Vec<u8>, version: Version, status: u16, reason: &[u
         Version::Http10 => b"HTTP/1.0 000 ",
         Version::Http11 => b"HTTP/1.1 000 ",
     };
-    for (at, unit) in [(9, 100), (10, 10), (11, 1)] {
-        line[at] = b"0123456789"[usize::from(status / unit % 10)];
-    }
+    put_digits(&mut line[9..12], u64::from(status));
     out.extend_from_slice(&line);
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");

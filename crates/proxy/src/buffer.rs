@@ -167,18 +167,12 @@ impl BufferPool {
 
 /// Memory for reuse: as much as was needed at a time lately. A fixed number would either be too small for as many connections as
 /// are busy, or be kept for good where few are.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct FreeList<T> {
     /// What was used last comes last, and is used first.
     kept: Vec<T>,
     /// The fewest that lay here since the last thinning: nobody has needed these.
     fewest: usize,
-}
-
-impl<T> Default for FreeList<T> {
-    fn default() -> Self {
-        Self { kept: Vec::new(), fewest: 0 }
-    }
 }
 
 impl<T> FreeList<T> {

@@ -11,7 +11,7 @@ use fuseboard_core::limit::Refused;
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_core::{Instant, Rng};
 use fuseboard_grpc::Code;
-use fuseboard_http1::{HeaderName, Version};
+use fuseboard_http1::HeaderName;
 use fuseboard_tls::Failure;
 
 use super::Exchange;
@@ -350,8 +350,7 @@ impl Exchange<'_> {
             path: String::from_utf8_lossy(head.target()),
             protocol: match (self.down.spoken(), head.version()) {
                 (Spoken::Http2, _) => "HTTP/2",
-                (Spoken::Http1, Version::Http10) => "HTTP/1.0",
-                (Spoken::Http1, Version::Http11) => "HTTP/1.1",
+                (Spoken::Http1, version) => version.as_str(),
             },
             response_code: account.status,
             response_flags: flags_text(&account.flags),

@@ -48,7 +48,7 @@ impl Exchange<'_> {
         write::status_line(&mut out, Version::Http11, answer.status, answer.reason);
         out.extend_from_slice(answer.fields);
         if answer.trailers.is_some() {
-            write::field(&mut out, b"transfer-encoding", b"chunked");
+            write::line(&mut out, b"transfer-encoding: chunked\r\n");
         } else if has_body {
             let own = answer.body.len() as u64;
             let length = answer.told_length.filter(|_| is_head && own == 0).unwrap_or(own);
@@ -67,7 +67,7 @@ impl Exchange<'_> {
                 let status = format!("fuseboard; hit; ttl=-{}", stale_by.as_secs().max(1));
                 write::field(&mut out, b"cache-status", status.as_bytes());
             } else {
-                write::field(&mut out, b"cache-status", b"fuseboard; hit");
+                write::line(&mut out, b"cache-status: fuseboard; hit\r\n");
             }
         } else if !answer.by_us
             && let Some(time) = self.account.service_time()

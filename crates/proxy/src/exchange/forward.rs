@@ -136,7 +136,7 @@ impl Exchange<'_> {
         let chunked = framing == Framing::Chunked
             || (framing == Framing::Same && answer.framing == BodyFraming::Chunked);
         if chunked {
-            write::field(&mut out, b"transfer-encoding", b"chunked");
+            write::line(&mut out, b"transfer-encoding: chunked\r\n");
         }
         if !has_date {
             write::field(&mut out, b"date", &self.worker.date(self.now));
@@ -166,9 +166,9 @@ impl Exchange<'_> {
             self.down.stats().http.downstream_cx_drain_close.inc();
         }
         if self.close {
-            write::field(out, b"connection", b"close");
+            write::line(out, b"connection: close\r\n");
         } else if self.request.version == Version::Http10 {
-            write::field(out, b"connection", b"keep-alive");
+            write::line(out, b"connection: keep-alive\r\n");
         }
     }
 

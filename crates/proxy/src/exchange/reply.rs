@@ -142,7 +142,7 @@ pub(super) async fn reject(down: &mut Downstream, rejected: &Rejected) {
     let begins_at = out.len();
     write_head(&mut out, row, body.len(), &down.worker.date(down.now));
     if !down.is_stream() {
-        write::field(&mut out, b"connection", b"close");
+        write::line(&mut out, b"connection: close\r\n");
     }
     write::end_head(&mut out);
     out.extend_from_slice(body.as_bytes());

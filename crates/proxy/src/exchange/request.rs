@@ -64,10 +64,10 @@ impl Exchange<'_> {
             write::field(&mut out, b"host", head.authority().unwrap_or_default());
         }
         if head.framing() == BodyFraming::Chunked {
-            write::field(&mut out, b"transfer-encoding", b"chunked");
+            write::line(&mut out, b"transfer-encoding: chunked\r\n");
         }
         if let Some(protocols) = head.upgrade().filter(|_| self.kind == Kind::Connection) {
-            write::field(&mut out, b"connection", b"upgrade");
+            write::line(&mut out, b"connection: upgrade\r\n");
             write::field(&mut out, b"upgrade", protocols);
         }
         if !has_proto {

@@ -113,7 +113,7 @@ impl Exchange<'_> {
         for field in head.fields() {
             match field.id {
                 HeaderName::Upgrade => {
-                    write::field(out, b"connection", b"upgrade");
+                    write::line(out, b"connection: upgrade\r\n");
                     write::forward(out, &field);
                 }
                 _ if field.hop_by_hop => {}

@@ -54,12 +54,12 @@ pub(super) fn write_request(parts: &request::Parts, ended: bool, out: &mut Vec<u
         None if ended => {
             // RFC 9110 section 8.6: where a body is expected, its absence is said.
             if matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
-                write::field(out, b"content-length", b"0");
+                write::line(out, b"content-length: 0\r\n");
             }
             Body::None
         }
         None => {
-            write::field(out, b"transfer-encoding", b"chunked");
+            write::line(out, b"transfer-encoding: chunked\r\n");
             Body::Chunks
         }
     };
@@ -76,11 +76,11 @@ pub(super) fn write_response(parts: &response::Parts, ended: bool, to_head: bool
         _ if bodiless => Body::None,
         (_, Some(length)) => Body::Bare(length),
         (true, None) => {
-            write::field(out, b"content-length", b"0");
+            write::line(out, b"content-length: 0\r\n");
             Body::None
         }
         (false, None) => {
-            write::field(out, b"transfer-encoding", b"chunked");
+            write::line(out, b"transfer-encoding: chunked\r\n");
             Body::Chunks
         }
     };
