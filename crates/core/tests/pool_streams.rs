@@ -295,6 +295,69 @@ fn whoever_waits_hears_of_connections_that_are_begun_later() {
 }
 
 #[test]
+fn whoever_waits_is_given_streams_on_what_was_begun_after_it_joined() {
+    let plain = plain(1, 1);
+    let (first, guard) = plain.begin(ONE, HOST);
+    let StreamCheckout::Wait(mut early) = plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere) else {
+        panic!()
+    };
+    let late = plain.pool.checkout_stream(OTHER, HostKey(3), anywhere);
+    let StreamCheckout::Wait(mut late) = late else { panic!() };
+    drop((first, guard));
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
+    let (lease, guard) = plain.pool.begin(ONE, OTHER_HOST, permit, u32::MAX);
+    guard.opened(Link(1), 1, Instant::ZERO);
+    // It looks, finds no room, and can use the next that there is.
+    assert!(late.poll_found(&mut cx).is_pending());
+    assert!(lease.finish(Instant::ZERO).is_none(), "there is a use for the connection");
+    let Poll::Ready(StreamFound::Elsewhere(lease)) = late.poll_found(&mut cx) else { panic!() };
+    assert_eq!(lease.host(), OTHER_HOST);
+}
+
+#[test]
+fn a_connection_begun_while_a_request_of_the_other_kind_waits_takes_no_more_streams() {
+    let plain = plain(1, 3);
+    let (first, guard) = plain.begin(ONE, HOST);
+    let StreamCheckout::Wait(mut early) = plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere) else {
+        panic!()
+    };
+    let Checkout::Wait(mut late) = plain.pool.checkout(OTHER, HOST) else { panic!() };
+    drop((first, guard));
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
+    let (lease, guard) = plain.pool.begin(ONE, OTHER_HOST, permit, u32::MAX);
+    assert!(matches!(plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere), StreamCheckout::Wait(_)));
+    drop((lease, guard));
+    assert!(matches!(late.poll_found(&mut cx), Poll::Ready(Found::Connect(_))));
+}
+
+#[test]
+fn another_connection_ends_where_one_that_ended_makes_room_for_nobody() {
+    let plain = plain(3, 2);
+    let [first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| {
+        let (lease, guard) = plain.begin(ONE, host);
+        guard.opened(Link(1), 2, Instant::ZERO);
+        (lease, guard)
+    });
+    let [mut early, mut late] =
+        [HostKey(4), HostKey(5)].map(|host| match plain.pool.checkout_stream(ONE, host, nowhere) {
+            StreamCheckout::Wait(waiter) => waiter,
+            StreamCheckout::Ready(found) => panic!("{found:?}"),
+        });
+    drop(plain.lease(ONE, HostKey(3)));
+    plain.manager.set_thresholds(limits(2, 100, UNLIMITED));
+    drop(first);
+    // Two wait, and only one of the two that are left was to end for them.
+    assert!(matches!(plain.pool.checkout_stream(ONE, HostKey(3), nowhere), StreamCheckout::Wait(_)));
+    drop((second, third));
+    let mut cx = Context::from_waker(Waker::noop());
+    for waiter in [&mut early, &mut late] {
+        assert!(matches!(waiter.poll_found(&mut cx), Poll::Ready(StreamFound::Connect(_))));
+    }
+}
+
+#[test]
 fn a_lowered_limit_ends_connections_in_use_and_cuts_nothing() {
     let plain = plain(3, 2);
     let opened: Vec<_> = [(ONE, HOST), (OTHER, HOST), (ONE, OTHER_HOST)]
