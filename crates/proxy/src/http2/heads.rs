@@ -31,7 +31,7 @@ pub(super) fn write_request(parts: &request::Parts, ended: bool, out: &mut Vec<u
     }
     write::end_request_line(out);
     if let Some(authority) = authority {
-        write::field(out, b"host", authority);
+        write::unchecked_field(out, b"host", authority);
     }
     let mut cookies = false;
     for (name, value) in &parts.headers {
@@ -44,7 +44,7 @@ pub(super) fn write_request(parts: &request::Parts, ended: bool, out: &mut Vec<u
                 write_cookies(&parts.headers, out);
             }
             COOKIE => {}
-            _ => write::field(out, name.as_str().as_bytes(), value.as_bytes()),
+            _ => write::unchecked_field(out, name.as_str().as_bytes(), value.as_bytes()),
         }
     }
     let body = match announced(&parts.headers) {
@@ -109,13 +109,13 @@ fn write_status(status: StatusCode, out: &mut Vec<u8>) {
 
 fn write_fields(fields: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in fields {
-        write::field(out, name.as_str().as_bytes(), value.as_bytes());
+        write::unchecked_field(out, name.as_str().as_bytes(), value.as_bytes());
     }
 }
 
 fn write_cookies(fields: &HeaderMap, out: &mut Vec<u8>) {
     let crumbs: Vec<&[u8]> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    write::field(out, b"cookie", &crumbs.join(&b"; "[..]));
+    write::unchecked_field(out, b"cookie", &crumbs.join(&b"; "[..]));
 }
 
 /// The announced length, where there is one that makes sense; others are the parser's to refuse.

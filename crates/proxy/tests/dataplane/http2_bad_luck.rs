@@ -122,6 +122,7 @@ fn bad_answers() -> Vec<(&'static str, Misbehaviour, &'static [u16])> {
         ("resets every stream", |s| vec![Frame::new(kind::RST_STREAM, 0, s, [0, 0, 0, 2])], &[503]),
         ("has no status", |s| vec![head(s, OVER, &[("a", "b")])], BAD),
         ("has a name in capitals", |s| vec![head(s, OVER, &[OK, ("A", "b")])], BAD),
+        ("has a quote in a name", |s| vec![head(s, OVER, &[OK, ("a\"b", "c")])], BAD),
         ("names its connection", |s| vec![head(s, OVER, &[OK, ("connection", "x")])], BAD),
         ("has 10,000 fields", many_fields, BAD),
         ("has a head without end", endless, BAD),

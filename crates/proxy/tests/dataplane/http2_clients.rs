@@ -10,7 +10,7 @@ use fuseboard_testkit::http2::Client;
 use fuseboard_testkit::tls::{Authority, Tunnel, client};
 use fuseboard_testkit::{Behaviour, DEADLINE, Gate, Reply, Script, Upstream, settle};
 use h2::Reason;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use crate::rig::judge::held;
 use crate::rig::log::LogFile;
@@ -293,6 +293,11 @@ async fn what_http_1_refuses_is_refused_on_its_stream() {
     let mut two_hosts = get("/");
     two_hosts.headers_mut().insert("host", HeaderValue::from_static("other"));
     assert_eq!(status(two_hosts).await, 400);
+    // A name in HTTP/2 (RFC 9113 section 8.2.1), and none in HTTP/1.1.
+    let mut quoted = get("/");
+    let name = HeaderName::from_lowercase(b"a\"b").unwrap();
+    quoted.headers_mut().insert(name, HeaderValue::from_static("c"));
+    assert_eq!(status(quoted).await, 400);
     let mut many = get("/");
     for n in 0..120 {
         many.headers_mut().append("x-many", HeaderValue::from(n));
