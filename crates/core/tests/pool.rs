@@ -481,8 +481,11 @@ fn a_connection_above_a_lowered_limit_is_closed_at_checkin() {
 
 #[test]
 fn a_worker_that_was_not_announced_is_served_too() {
-    let world = plain(UNLIMITED);
-    let connection = world.connect(WorkerId(9), HOST);
-    assert!(world.pool.checkin(WorkerId(9), HOST, connection, Instant::ZERO).is_none());
-    assert!(matches!(world.pool.checkout(WorkerId(9), HOST), Checkout::Ready(Found::Idle { .. })));
+    // Of two, which are 0 and 1.
+    for stranger in [WorkerId(2), WorkerId(9)] {
+        let world = plain(UNLIMITED);
+        let connection = world.connect(stranger, HOST);
+        assert!(world.pool.checkin(stranger, HOST, connection, Instant::ZERO).is_none());
+        assert!(matches!(world.pool.checkout(stranger, HOST), Checkout::Ready(Found::Idle { .. })));
+    }
 }

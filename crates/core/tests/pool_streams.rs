@@ -357,6 +357,58 @@ fn another_connection_ends_where_one_that_ended_makes_room_for_nobody() {
     }
 }
 
+/// Of two idle ones, one for each who waits, whatever it waits for.
+#[test]
+fn no_more_idle_connections_are_closed_than_there_are_requests_that_wait() {
+    for streams_first in [true, false] {
+        let plain = plain(2, 3);
+        let guards = [HOST, OTHER_HOST].map(|host| {
+            let (lease, guard) = plain.begin(ONE, host);
+            guard.opened(Link(1), 3, Instant::ZERO);
+            (lease, guard)
+        });
+        let guards = guards.map(|(lease, guard)| {
+            assert!(lease.finish(Instant::ZERO).is_none());
+            guard
+        });
+        let closing = || guards.iter().filter(|guard| closes(guard)).count();
+        let mut streams = Vec::new();
+        let mut others = Vec::new();
+        for waiting in 1..=2 {
+            if (waiting == 1) == streams_first {
+                streams.push(plain.pool.checkout_stream(ONE, HostKey(3), nowhere));
+            } else {
+                others.push(plain.pool.checkout(ONE, HostKey(4)));
+            }
+            assert_eq!(closing(), waiting, "streams first: {streams_first}");
+        }
+        assert!(matches!(&streams[..], [StreamCheckout::Wait(_)]), "{streams:?}");
+        assert!(matches!(&others[..], [Checkout::Wait(_)]), "{others:?}");
+    }
+}
+
+#[test]
+fn no_more_connections_end_than_there_are_requests_that_wait() {
+    let plain = plain(3, 2);
+    let [first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| {
+        let (lease, guard) = plain.begin(ONE, host);
+        guard.opened(Link(1), 2, Instant::ZERO);
+        (lease, guard)
+    });
+    let [mut early, _late] =
+        [HostKey(4), HostKey(5)].map(|host| match plain.pool.checkout_stream(ONE, host, nowhere) {
+            StreamCheckout::Wait(waiter) => waiter,
+            StreamCheckout::Ready(found) => panic!("{found:?}"),
+        });
+    drop(first);
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
+    let begun = plain.pool.begin(ONE, HostKey(4), permit, u32::MAX);
+    // The second ends for the one who still waits; the third and the new one go on.
+    drop((plain.lease(ONE, HostKey(3)), plain.lease(ONE, HostKey(4))));
+    drop((second, third, begun));
+}
+
 #[test]
 fn a_lowered_limit_ends_connections_in_use_and_cuts_nothing() {
     let plain = plain(3, 2);
