@@ -410,6 +410,56 @@ fn no_more_connections_end_than_there_are_requests_that_wait() {
 }
 
 #[test]
+fn of_those_that_become_idle_one_is_closed_for_one_who_waits() {
+    let plain = plain(3, 1);
+    let [_first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| {
+        let (lease, guard) = plain.begin(ONE, host);
+        guard.opened(Link(1), 1, Instant::ZERO);
+        (lease, guard)
+    });
+    // The first takes no new streams from now on; but it may run for long.
+    let Checkout::Wait(mut waiter) = plain.pool.checkout(ONE, HOST) else { panic!() };
+    drop(second.0);
+    assert!(closes(&second.1));
+    drop(third.0);
+    assert!(!closes(&third.1));
+    drop(second.1);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(waiter.poll_found(&mut cx), Poll::Ready(Found::Connect(_))));
+    assert!(!closes(&third.1));
+}
+
+#[test]
+fn a_connection_whose_host_takes_no_streams_is_kept_for_those_who_want_that_host() {
+    let plain = plain(1, 1);
+    let (lease, guard) = plain.begin(ONE, HOST);
+    guard.opened(Link(1), 0, Instant::ZERO);
+    drop(lease);
+    let StreamCheckout::Wait(mut waiter) = plain.pool.checkout_stream(ONE, HOST, nowhere) else { panic!() };
+    guard.set_capacity(0);
+    assert!(!closes(&guard), "another would take none either");
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(waiter.poll_found(&mut cx).is_pending());
+    guard.set_capacity(1);
+    assert!(matches!(waiter.poll_found(&mut cx), Poll::Ready(StreamFound::Lease(_))));
+}
+
+#[test]
+fn a_connection_that_becomes_idle_above_a_lowered_limit_is_closed() {
+    let plain = plain(2, 2);
+    let [first, second] = [HOST, OTHER_HOST].map(|host| {
+        let (lease, guard) = plain.begin(ONE, host);
+        guard.opened(Link(1), 2, Instant::ZERO);
+        (lease, guard)
+    });
+    plain.manager.set_thresholds(limits(1, 100, UNLIMITED));
+    assert_eq!(first.0.finish(Instant::ZERO), Some(Item::Shared(Link(1))));
+    assert!(second.0.finish(Instant::ZERO).is_none(), "the other is about to be closed");
+    drop(first.1);
+    assert_eq!((plain.pool.idle(), plain.manager.view().connections), (1, 1));
+}
+
+#[test]
 fn a_lowered_limit_ends_connections_in_use_and_cuts_nothing() {
     let plain = plain(3, 2);
     let opened: Vec<_> = [(ONE, HOST), (OTHER, HOST), (ONE, OTHER_HOST)]
