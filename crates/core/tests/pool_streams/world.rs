@@ -2,39 +2,19 @@
 //! if it was woken, as a task would.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 
 use fuseboard_core::limit::{
     Admission, CxPermit, Dismissed, Kind, ResourceManager, Slot, Thresholds, UNLIMITED, Waiter, WorkerId,
 };
 use fuseboard_core::pool::{
-    Checkout, CxWaiter, Found, Guard, Handle, HostKey, IdlePool, Lease, Lost, StreamCheckout, StreamFound,
+    Checkout, CxWaiter, Found, Guard, HostKey, IdlePool, Lease, Lost, StreamCheckout, StreamFound,
     StreamWaiter,
 };
 use fuseboard_core::{Instant, Rng};
 
-/// The handle of a shared connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Link(pub(crate) u32);
-
-#[derive(Debug)]
-pub(crate) enum Item {
-    Own(CxPermit),
-    Shared(Link),
-}
-
-impl PartialEq for Item {
-    fn eq(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::Shared(one), Self::Shared(two)) if one == two)
-    }
-}
-
-impl Handle<Item> for Link {
-    fn into_item(self) -> Item {
-        Item::Shared(self)
-    }
-}
+use crate::connections::{Flag, Item, Link};
 
 /// What may happen.
 #[derive(Clone, Copy)]
@@ -46,15 +26,6 @@ pub(crate) struct Chaos {
     pub(crate) gives_up: bool,
     pub(crate) hosts: u64,
     pub(crate) callers: u32,
-}
-
-#[derive(Default)]
-pub(crate) struct Flag(pub(crate) AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 type Usable = Box<dyn Fn(HostKey) -> bool>;
