@@ -235,6 +235,23 @@ fn a_connection_that_becomes_idle_above_a_lowered_limit_is_closed() {
 }
 
 #[test]
+fn what_is_idle_goes_to_who_waits_once_nothing_is_about_to_be_closed_for_it() {
+    let plain = plain(2, 2);
+    let (lease, guard) = plain.begin(ONE, HOST);
+    guard.opened(Link(1), 2, Instant::ZERO);
+    let own = Item::Own(plain.permit(ONE, OTHER_HOST));
+    drop(lease);
+    assert!(plain.pool.checkin(ONE, OTHER_HOST, own, Instant::from_millis(1)).is_none());
+    let Checkout::Wait(mut waiter) = plain.pool.checkout(ONE, HostKey(3)) else { panic!() };
+    assert!(closes(&guard), "the longest idle one");
+    plain.manager.set_thresholds(limits(1, 100, UNLIMITED));
+    drop(guard);
+    // That made room for nobody.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(waiter.poll_found(&mut cx), Poll::Ready(Found::Replace(Item::Own(_)))));
+}
+
+#[test]
 fn a_lowered_limit_ends_connections_in_use_and_cuts_nothing() {
     let plain = plain(3, 2);
     let opened: Vec<_> = [(ONE, HOST), (OTHER, HOST), (ONE, OTHER_HOST)]

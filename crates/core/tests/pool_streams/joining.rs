@@ -129,3 +129,33 @@ fn more_streams_on_a_connection_start_those_who_wait() {
     assert_eq!(plain.manager.streams(), 5);
     drop(lease);
 }
+
+#[test]
+fn a_stream_is_told_on_whose_event_loop_its_connection_lives() {
+    let plain = plain(1, 2);
+    let (own, _guard) = plain.begin(OTHER, HOST);
+    assert_eq!((own.worker(), plain.lease(ONE, HOST).worker()), (OTHER, OTHER));
+}
+
+#[test]
+fn whoever_retires_a_connection_it_takes_no_more_and_is_closed_after_its_last_stream() {
+    for by_lease in [true, false] {
+        let plain = plain(1, 2);
+        let (first, guard) = plain.begin(ONE, HOST);
+        guard.opened(Link(1), 2, Instant::ZERO);
+        if by_lease {
+            first.retire();
+        } else {
+            guard.retire();
+        }
+        let StreamCheckout::Wait(mut waiter) = plain.pool.checkout_stream(ONE, HOST, anywhere) else {
+            panic!("it takes no more")
+        };
+        assert!(!closes(&guard));
+        drop(first);
+        assert!(closes(&guard));
+        drop(guard);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(waiter.poll_found(&mut cx), Poll::Ready(StreamFound::Connect(_))));
+    }
+}
