@@ -330,3 +330,32 @@ impl<T, C> Inner<T, C> {
         places
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    // a panic is how a test fails
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::limit::Thresholds;
+
+    /// Otherwise each connection that ever was would be looked at, and remembered, for good.
+    #[test]
+    fn a_connection_without_driver_and_streams_leaves_its_place_to_another() {
+        let manager = Arc::new(ResourceManager::new(1, Thresholds::UNLIMITED));
+        let pool: Inner<(), ()> = Inner::new(1, manager);
+        for lease_first in [true, false] {
+            let at = pool.share(0, HostKey(1), u32::MAX);
+            let give_back = || pool.give_back(Room { shelf: 0, place: at.place, lease: 0 }, true, None);
+            let lose = || pool.step(at, Shared::lose).unwrap().wake();
+            let steps: [&dyn Fn() -> Option<()>; 2] =
+                if lease_first { [&give_back, &lose] } else { [&lose, &give_back] };
+            for step in steps {
+                assert!(pool.has_shared() && pool.places(|_| true) == [at]);
+                step();
+            }
+            assert!(!pool.has_shared() && pool.places(|_| true).is_empty());
+        }
+        assert_eq!(pool.share(0, HostKey(2), u32::MAX).place, 0);
+    }
+}

@@ -181,7 +181,8 @@ fn no_more_connections_end_than_there_are_requests_that_wait() {
     let begun = plain.pool.begin(ONE, HostKey(4), permit, u32::MAX);
     // The second ends for the one who still waits; the third and the new one go on.
     drop((plain.lease(ONE, HostKey(3)), plain.lease(ONE, HostKey(4))));
-    drop((second, third, begun));
+    assert_eq!(second.0.finish(Instant::ZERO), Some(Item::Shared(Link(1))));
+    assert!(closes(&second.1) && !closes(&third.1) && !closes(&begun.1));
 }
 
 #[test]

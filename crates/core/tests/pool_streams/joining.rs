@@ -92,6 +92,7 @@ fn an_idle_shared_connection_is_used_again_or_taken_by_the_same_rules() {
     let again = plain.lease(ONE, HOST);
     assert_eq!(plain.pool.idle(), 0);
     assert!(plain.pool.take_idle_since(Instant::from_millis(100)).is_empty());
+    assert!(plain.pool.take_judged(ONE, |_, _| Some(())).is_empty());
     assert!(again.finish(Instant::from_millis(9)).is_none());
     assert!(plain.pool.take_idle_since(Instant::from_millis(9)).is_empty());
     assert!(plain.pool.take_judged(OTHER, |_, _| Some(())).is_empty());
