@@ -253,6 +253,21 @@ fn what_is_idle_goes_to_who_waits_once_nothing_is_about_to_be_closed_for_it() {
 }
 
 #[test]
+fn the_connection_that_has_been_idle_longest_is_replaced_shared_or_not() {
+    for (since_shared, since_own) in [(1, 2), (2, 2), (2, 1)] {
+        let plain = plain(2, 2);
+        let (lease, guard) = plain.begin(ONE, HOST);
+        guard.opened(Link(1), 2, Instant::ZERO);
+        let own = Item::Own(plain.permit(ONE, OTHER_HOST));
+        assert!(lease.finish(Instant::from_millis(since_shared)).is_none());
+        assert!(plain.pool.checkin(ONE, OTHER_HOST, own, Instant::from_millis(since_own)).is_none());
+        let found = plain.pool.checkout(ONE, HostKey(3));
+        let replaces_own = matches!(found, Checkout::Ready(Found::Replace(Item::Own(_))));
+        assert_eq!((replaces_own, closes(&guard)), (since_own <= since_shared, since_own > since_shared));
+    }
+}
+
+#[test]
 fn a_lowered_limit_ends_connections_in_use_and_cuts_nothing() {
     let plain = plain(3, 2);
     let opened: Vec<_> = [(ONE, HOST), (OTHER, HOST), (ONE, OTHER_HOST)]

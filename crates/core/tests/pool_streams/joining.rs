@@ -131,6 +131,23 @@ fn more_streams_on_a_connection_start_those_who_wait() {
     drop(lease);
 }
 
+/// So that the other may age and be closed.
+#[test]
+fn of_two_connections_with_room_the_one_that_is_in_use_gets_the_stream() {
+    for in_use in [0, 1] {
+        let plain = plain(2, 2);
+        let pairs =
+            [(); 2].map(|()| plain.pool.begin(ONE, HOST, plain.manager.try_connect().unwrap(), u32::MAX));
+        let (mut leases, guards): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        for guard in &guards {
+            guard.opened(Link(1), 2, Instant::ZERO);
+        }
+        drop(leases.remove(1 - in_use));
+        leases.push(plain.lease(ONE, HOST));
+        assert_eq!(guards[in_use].streams(), 2);
+    }
+}
+
 #[test]
 fn a_stream_is_told_on_whose_event_loop_its_connection_lives() {
     let plain = plain(1, 2);
