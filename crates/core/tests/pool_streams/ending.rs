@@ -92,6 +92,39 @@ fn whoever_waits_is_given_streams_on_what_was_begun_after_it_joined() {
 }
 
 #[test]
+fn what_is_begun_takes_no_more_streams_once_one_that_waits_finds_no_use_for_it() {
+    let plain = plain(1, 2);
+    let (first, guard) = plain.begin(ONE, HOST);
+    let [mut early, mut late] =
+        [OTHER_HOST, HostKey(3)].map(|host| match plain.pool.checkout_stream(ONE, host, nowhere) {
+            StreamCheckout::Wait(waiter) => waiter,
+            StreamCheckout::Ready(found) => panic!("{found:?}"),
+        });
+    drop((first, guard));
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
+    let (lease, guard) = plain.pool.begin(ONE, OTHER_HOST, permit, u32::MAX);
+    guard.opened(Link(1), 2, Instant::ZERO);
+    drop(plain.lease(ONE, OTHER_HOST));
+    assert!(late.poll_found(&mut cx).is_pending());
+    assert_eq!(lease.finish(Instant::ZERO), Some(Item::Shared(Link(1))));
+}
+
+#[test]
+fn a_request_waits_for_its_own_host_where_a_connection_is_closed_for_it() {
+    let plain = plain(2, 2);
+    let [idle, in_use] = [HOST, HostKey(3)].map(|host| {
+        let (lease, guard) = plain.begin(ONE, host);
+        guard.opened(Link(1), 2, Instant::ZERO);
+        (lease, guard)
+    });
+    drop(idle.0);
+    let waits = plain.pool.checkout_stream(ONE, OTHER_HOST, anywhere);
+    assert!(matches!(waits, StreamCheckout::Wait(_)), "{waits:?}");
+    assert!(closes(&idle.1) && in_use.1.streams() == 1);
+}
+
+#[test]
 fn a_connection_begun_while_a_request_of_the_other_kind_waits_takes_no_more_streams() {
     let plain = plain(1, 3);
     let (first, guard) = plain.begin(ONE, HOST);

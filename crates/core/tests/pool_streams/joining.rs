@@ -6,7 +6,7 @@ use fuseboard_core::Instant;
 use fuseboard_core::limit::Kind;
 use fuseboard_core::pool::{Lost, StreamCheckout, StreamFound};
 
-use crate::connections::{HOST, Item, Link, ONE, OTHER, anywhere, closes, nowhere, open, plain};
+use crate::connections::{HOST, Item, Link, ONE, OTHER, OTHER_HOST, anywhere, closes, nowhere, open, plain};
 
 #[test]
 fn streams_join_a_connection_that_still_opens_and_get_its_handle() {
@@ -176,4 +176,26 @@ fn whoever_retires_a_connection_it_takes_no_more_and_is_closed_after_its_last_st
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(waiter.poll_found(&mut cx), Poll::Ready(StreamFound::Connect(_))));
     }
+}
+
+#[test]
+fn those_idle_too_long_and_those_of_a_host_that_is_gone_are_taken_and_others_go_on() {
+    let plain = plain(3, 2);
+    let pairs = [HOST, HOST, OTHER_HOST].map(|host| {
+        let pair = plain.pool.begin(ONE, host, plain.manager.try_connect().unwrap(), u32::MAX);
+        pair.1.opened(Link(u32::try_from(host.0).unwrap()), 2, Instant::ZERO);
+        pair
+    });
+    let [(busy, in_use), (idle, kept), (other, elsewhere)] = pairs;
+    assert!(idle.finish(Instant::from_millis(5)).is_none());
+    assert!(other.finish(Instant::from_millis(6)).is_none());
+    assert!(plain.pool.take_idle_since(Instant::from_millis(5)).is_empty());
+    assert_eq!(plain.pool.take_idle_since(Instant::from_millis(6)), [Item::Shared(Link(1))]);
+    assert!(closes(&kept) && !closes(&elsewhere));
+    assert!(plain.pool.take_host(HOST).is_empty(), "what is in use is not taken");
+    assert!(!closes(&elsewhere));
+    assert_eq!(busy.finish(Instant::from_millis(7)), Some(Item::Shared(Link(1))), "but takes no more");
+    assert!(closes(&in_use));
+    assert_eq!(plain.pool.take_host(OTHER_HOST), [Item::Shared(Link(2))]);
+    assert!(closes(&elsewhere));
 }
