@@ -219,6 +219,22 @@ fn no_more_connections_end_than_there_are_requests_that_wait() {
 }
 
 #[test]
+fn what_ends_for_one_who_left_ends_for_the_next_who_waits() {
+    let plain = plain(2, 2);
+    let pairs = [HOST, OTHER_HOST].map(|host| {
+        let (lease, guard) = plain.begin(ONE, host);
+        guard.opened(Link(1), 2, Instant::ZERO);
+        (lease, guard)
+    });
+    for host in [HostKey(3), HostKey(4)] {
+        let waits = plain.pool.checkout_stream(ONE, host, nowhere);
+        assert!(matches!(waits, StreamCheckout::Wait(_)));
+    }
+    let ended = pairs.map(|(lease, _guard)| lease.finish(Instant::ZERO).is_some());
+    assert_eq!(ended, [true, false]);
+}
+
+#[test]
 fn of_those_that_become_idle_one_is_closed_for_one_who_waits() {
     let plain = plain(3, 1);
     let [_first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| {
