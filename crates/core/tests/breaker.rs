@@ -264,6 +264,26 @@ fn a_call_that_the_ramp_let_into_the_queue_is_not_thinned_out_again() {
 }
 
 #[test]
+fn a_call_that_waited_into_a_ramp_that_did_not_let_it_in_is_thinned_out() {
+    let ramp = RampPolicy { ramp_for: millis(400), ..RampPolicy::default() };
+    let mut rig = Rig::new(BreakerPolicy { ramp, ..quick() });
+    let closed: Vec<_> = (0..50).map(|_| rig.recorder.check(at(0)).unwrap()).collect();
+    rig.calls(&[BAD, BAD], 0);
+    rig.calls(&[OK, OK], 1_000);
+    let earlier: Vec<_> = (0..500).filter_map(|_| rig.recorder.check(at(1_001)).ok()).collect();
+    assert_eq!(earlier.len(), 50);
+    rig.calls(&[BAD, BAD], 1_400);
+    rig.calls(&[OK, OK], 3_400);
+    let mut admitted = 0;
+    for pass in closed.into_iter().chain(earlier) {
+        let (ticket, _) = rig.recorder.ticket(pass, at(3_401), &mut rig.rng);
+        admitted +=
+            usize::from(ticket.is_ok_and(|ticket| ticket.record(OK, at(3_401), &mut rig.rng).is_empty()));
+    }
+    assert_eq!(admitted, 10, "a tenth");
+}
+
+#[test]
 fn a_straggler_is_not_the_probe() {
     let mut rig = Rig::new(quick());
     let (late, _) = rig.recorder.admit(at(0), &mut rig.rng);
@@ -397,6 +417,7 @@ fn p43_an_override_holds_whatever_happens_and_runs_out_by_itself() {
         assert_eq!(forced[0].cause, Cause::Forced(closed.clone()));
         assert_eq!(rig.calls(&[BAD; 10], 499), [], "outcomes say nothing");
         assert_eq!(rig.breaker.view(at(499)).forced, Some(closed.clone()));
+        assert_eq!((rig.breaker.forced(at(499)), rig.breaker.forced(at(500))), (Some(closed.clone()), None));
         assert_eq!(rig.breaker.deadline(), Some(at(500)));
         let ended = rig.call(BAD, 500).unwrap();
         assert_eq!((ended[0].at, ended[0].cause.clone()), (at(500), Cause::OverrideEnded(closed)));

@@ -139,6 +139,7 @@ mod tests {
         }
         assert_eq!(Stamp::new(1, 2, 8).bucket(2, 7), Some(7), "not ahead of the one who asks");
         assert_eq!(Stamp::new(1, 2, 8).bucket(3, 8), None);
-        assert!(Stamp::new(65_537, 0, 0).is_of_generation(65_537));
+        let stamp = Stamp::new(65_537, 0, 0);
+        assert!(stamp.is_of_generation(65_537) && !stamp.is_of_generation(65_538));
     }
 }

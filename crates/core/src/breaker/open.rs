@@ -81,6 +81,7 @@ mod tests {
         assert!(times.iter().all(|time| *time >= Duration::from_secs(1) && time.as_millis() < 1_500));
         assert!(times.iter().max() > times.iter().min());
         assert!(times.iter().max() <= Some(&longest(&policy)));
+        assert_eq!(longest(&policy), Duration::from_secs(30));
     }
 
     #[test]
