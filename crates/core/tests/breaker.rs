@@ -284,6 +284,42 @@ fn a_call_that_waited_into_a_ramp_that_did_not_let_it_in_is_thinned_out() {
 }
 
 #[test]
+fn it_takes_all_while_closed_and_whatever_its_state_where_it_does_not_act() {
+    for (mode, acts) in [(Mode::Enforce, true), (Mode::Shadow, false)] {
+        let ramp = RampPolicy { ramp_for: millis(400), ..RampPolicy::default() };
+        let mut rig = Rig::new(BreakerPolicy { mode, ramp, ..quick() });
+        assert!(rig.breaker.takes_all());
+        rig.calls(&[BAD, BAD], 0);
+        assert_eq!(rig.breaker.takes_all(), !acts, "open");
+        rig.calls(&[OK], 1_000);
+        assert_eq!((rig.breaker.state(), rig.breaker.takes_all()), (State::HalfOpen, !acts));
+        rig.calls(&[OK], 1_000);
+        assert_eq!((rig.breaker.state(), rig.breaker.takes_all()), (State::Closed, !acts), "on the ramp");
+        rig.tick(1_400);
+        assert!(rig.breaker.takes_all());
+    }
+}
+
+#[test]
+fn what_a_worker_counted_stays_when_it_goes() {
+    let windows =
+        [WindowPolicy::Calls(n(100)), WindowPolicy::Time { length: millis(10_000), buckets: n(10) }];
+    for window in windows {
+        let trip =
+            TripPolicy { failure_percent: Some(percent(50)), minimum_calls: 4, ..TripPolicy::default() };
+        let mut rig = Rig::new(BreakerPolicy { window, trip, ..quick() });
+        for _ in 0..6 {
+            let (ticket, _) = rig.recorder.admit(at(100), &mut rig.rng);
+            let _ = ticket.unwrap().record(OK, at(100), &mut rig.rng);
+        }
+        rig.recorder = rig.breaker.recorder();
+        assert_eq!(rig.calls(&[BAD; 5], 200), [], "five of eleven");
+        assert_eq!(rig.breaker.view(at(200)).window, Tally { calls: 11, failures: 5, slow: 0 });
+        assert_eq!(course(&rig.call(BAD, 200).unwrap()), [(State::Open, "failure_percent")]);
+    }
+}
+
+#[test]
 fn a_straggler_is_not_the_probe() {
     let mut rig = Rig::new(quick());
     let (late, _) = rig.recorder.admit(at(0), &mut rig.rng);
@@ -294,9 +330,9 @@ fn a_straggler_is_not_the_probe() {
         let _ = ticket.unwrap().record(BAD, at(1), &mut rig.rng);
     }
     let (probe, _) = rig.recorder.admit(at(1_001), &mut rig.rng);
-    let probe = probe.unwrap();
-    assert!(probe.is_probe());
-    assert!(late.unwrap().record(BAD, at(1_002), &mut rig.rng).is_empty());
+    let (probe, late) = (probe.unwrap(), late.unwrap());
+    assert!(probe.is_probe() && !late.is_probe());
+    assert!(late.record(BAD, at(1_002), &mut rig.rng).is_empty());
     assert!(later.unwrap().record(OK, at(1_002), &mut rig.rng).is_empty());
     let view = rig.breaker.view(at(1_002));
     assert_eq!((view.state, view.probes_out, view.good_probes), (State::HalfOpen, 1, 0));
@@ -474,7 +510,7 @@ fn p43_an_override_can_be_lifted_replaced_and_reset_and_is_not_given_for_the_pas
     assert_eq!(reset[0].cause, Cause::Reset { reason: "false alarm".into() });
     assert_eq!(rig.calls(&[BAD, BAD], 700)[0].open_until, Some(at(1_700)), "no longer than the first time");
     assert_eq!(rig.breaker.view(at(700)).trips, 3);
-    assert_eq!(rig.breaker.policy().mode, Mode::Enforce);
+    assert_eq!(*rig.breaker.policy(), quick());
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(super) struct Inner {
     /// Grows with each change of the policy or of the number of recorders; recorders that see it grow look again.
     version: u32,
     cells: Vec<Arc<Cell>>,
+    /// Of workers that are gone, with calls that nobody has counted yet: the next who counts any takes them.
+    gone: Vec<Arc<Cell>>,
     /// What recorders that are gone had let pass in shadow mode.
     let_pass: u64,
 }
@@ -79,7 +81,7 @@ impl Breaker {
     pub fn new(policy: BreakerPolicy, now: Instant) -> Arc<Self> {
         let machine = Machine::new(policy, now);
         let front = Front::new(&machine, 0);
-        let inner = Inner { machine, version: 0, cells: Vec::new(), let_pass: 0 };
+        let inner = Inner { machine, version: 0, cells: Vec::new(), gone: Vec::new(), let_pass: 0 };
         Arc::new(Self { front, inner: Mutex::new(inner) })
     }
 
@@ -288,8 +290,15 @@ impl Inner {
         counted
     }
 
-    /// Counts what a worker has kept; the machine is to be judged then.
+    /// Counts what a worker has kept, and those that are gone; the machine is to be judged then.
     pub(super) fn take(&mut self, cell: &Cell, now: Instant) {
+        self.take_one(cell, now);
+        for gone in std::mem::take(&mut self.gone) {
+            self.take_one(&gone, now);
+        }
+    }
+
+    fn take_one(&mut self, cell: &Cell, now: Instant) {
         let Some(batch) = cell.take() else { return };
         if !batch.stamp.is_of_generation(self.machine.generation()) {
             return;
@@ -317,6 +326,9 @@ impl Inner {
     pub(super) fn part_with(&mut self, cell: &Arc<Cell>) {
         self.let_pass += cell.let_pass();
         self.cells.retain(|other| !Arc::ptr_eq(other, cell));
+        if !cell.is_empty() {
+            self.gone.push(Arc::clone(cell));
+        }
         self.renew();
     }
 
@@ -340,4 +352,44 @@ fn batch(window: &WindowPolicy, recorders: usize) -> u16 {
         WindowPolicy::Time { .. } => BATCH,
     };
     u16::try_from(size.clamp(1, BATCH)).unwrap_or(1)
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Outcome;
+
+    #[test]
+    fn all_workers_together_keep_no_more_good_calls_than_half_a_window() {
+        let calls = |calls| WindowPolicy::Calls(NonZeroU32::new(calls).unwrap());
+        let second = WindowPolicy::Time { length: Duration::from_secs(1), buckets: NonZeroU32::MIN };
+        let sizes = [(calls(100), 1), (calls(100), 4), (calls(100), 0), (calls(4), 16), (second, 16)];
+        assert_eq!(sizes.map(|(window, recorders)| batch(&window, recorders)), [32, 12, 32, 1, 32]);
+    }
+
+    #[test]
+    fn a_worker_that_goes_is_forgotten_and_what_it_kept_is_until_the_next_has_counted_it() {
+        let breaker = Breaker::new(BreakerPolicy::default(), Instant::ZERO);
+        let (stays, mut rng) = (breaker.recorder(), Rng::new(1));
+        let call = |recorder: &Recorder, rng: &mut Rng| {
+            let (ticket, _) = recorder.admit(Instant::ZERO, rng);
+            assert!(ticket.unwrap().record(Outcome::Success { status: 200 }, Instant::ZERO, rng).is_empty());
+        };
+        let lists = || {
+            let inner = lock(&breaker.inner);
+            (inner.cells.len(), inner.gone.len())
+        };
+        for _ in 0..3 {
+            call(&breaker.recorder(), &mut rng);
+            drop(breaker.recorder());
+        }
+        assert_eq!(lists(), (1, 3));
+        call(&stays, &mut rng);
+        assert!(stays.sweep(Instant::ZERO, &mut rng).is_empty());
+        assert_eq!((lists(), breaker.view(Instant::ZERO).window.calls), ((1, 0), 4));
+    }
 }
