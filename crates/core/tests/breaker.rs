@@ -367,6 +367,7 @@ fn p30_a_call_counted_in_flight_is_completed_at_its_end_and_not_counted_twice() 
         TripPolicy { slow, minimum_calls: 50, consecutive_failures: Some(n(9)), ..TripPolicy::default() };
     for window in [WindowPolicy::Calls(n(100)), WindowPolicy::default()] {
         let rig = &mut Rig::new(BreakerPolicy { trip: trip.clone(), window, ..quick() });
+        assert_eq!(rig.breaker.view(at(0)).failure_percent(), None, "of no calls");
         let [failing, good, left] = [0; 3].map(|now| rig.recorder.admit(at(now), &mut rig.rng).0.unwrap());
         let swept = rig.recorder.sweep(at(101), &mut rig.rng);
         assert!(swept.is_empty());

@@ -207,3 +207,28 @@ pub struct Refusal {
     /// latest; on the ramp, its next step.
     pub retry_after: Duration,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_word() {
+        assert_eq!(State::ALL.map(|state| state.to_string()), ["closed", "open", "half_open"]);
+    }
+
+    #[test]
+    fn a_share_that_was_measured_is_told_in_percent() {
+        let tally = Tally { calls: 8, failures: 6, slow: 2 };
+        let causes = [
+            (Cause::FailurePercent(tally), Some(75.0)),
+            (Cause::SlowPercent(tally), Some(25.0)),
+            (Cause::RampFailed { calls: 4, bad: 2 }, Some(50.0)),
+            (Cause::FailurePercent(Tally::default()), Some(0.0)),
+            (Cause::ProbeFailed, None),
+        ];
+        for (cause, percent) in causes {
+            assert_eq!(cause.measured_percent(), percent, "{cause:?}");
+        }
+    }
+}

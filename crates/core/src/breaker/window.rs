@@ -268,6 +268,26 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_found_again_however_many_have_left_the_window_before_it() {
+        let mut window = calls(2);
+        window.push_many(GOOD, 2, at(0));
+        let id = window.push(SLOW, at(0));
+        window.push(GOOD, at(0));
+        window.fail(id, at(0));
+        assert_eq!(window.tally(at(0)), Tally { calls: 2, failures: 1, slow: 1 });
+        window.push(GOOD, at(0));
+        assert_eq!(window.tally(at(0)), Tally { calls: 2, failures: 0, slow: 0 }, "it left as what it was");
+    }
+
+    #[test]
+    fn calls_of_one_kind_count_one_by_one() {
+        let mut window = time();
+        window.push_many(BAD, 4, at(0));
+        window.push_many(SLOW, 3, at(0));
+        assert_eq!(window.tally(at(0)), Tally { calls: 7, failures: 4, slow: 3 });
+    }
+
+    #[test]
     fn the_end_of_a_call_that_left_the_window_counts_as_a_failure_but_not_as_slow_again() {
         let mut window = calls(2);
         let id = window.push(SLOW, at(10));
