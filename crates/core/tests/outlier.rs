@@ -47,6 +47,7 @@ struct Rig {
     policy: OutlierPolicy,
     hosts: Vec<Arc<HostMonitor>>,
     detector: OutlierDetector,
+    epoch: Arc<HealthEpoch>,
     rng: Rng,
 }
 
@@ -61,10 +62,10 @@ impl Rig {
             .enumerate()
             .map(|(index, &priority)| Arc::new(HostMonitor::new(index.to_string(), priority)))
             .collect();
-        let mut detector =
-            OutlierDetector::new(policy.clone(), Arc::new(HealthEpoch::default()), Instant::ZERO);
+        let epoch = Arc::new(HealthEpoch::default());
+        let mut detector = OutlierDetector::new(policy.clone(), Arc::clone(&epoch), Instant::ZERO);
         detector.set_hosts(&hosts);
-        Self { policy, hosts, detector, rng: Rng::new(1) }
+        Self { policy, hosts, detector, epoch, rng: Rng::new(1) }
     }
 
     fn begin(&self, host: usize) -> Ticket {
@@ -243,6 +244,30 @@ fn d08_a_host_is_returned_by_sweeps_only() {
         rig.sweep(now);
         assert_eq!(!rig.ejected().is_empty(), ejected, "at {now} ms");
     }
+}
+
+/// Balancers choose anew when the epoch changes, and not before.
+#[test]
+fn whatever_takes_a_host_out_or_returns_it_is_seen_and_nothing_else_is() {
+    let mut rig = Rig::new(3, quick());
+    let mut seen = rig.epoch.current();
+    let mut changed = |rig: &Rig| std::mem::replace(&mut seen, rig.epoch.current()) != rig.epoch.current();
+    rig.run(0, status(500), at(100));
+    assert!(!changed(&rig), "a failure alone");
+    rig.tries_until_event(0, status(500), at(100));
+    assert!(changed(&rig), "ejected");
+    rig.sweep(600);
+    assert!(!changed(&rig), "a sweep that returns nobody");
+    rig.sweep(1_200);
+    assert!(changed(&rig), "returned by a sweep");
+    rig.tries_until_event(1, status(500), at(1_300));
+    assert!(changed(&rig));
+    let host = Arc::clone(&rig.hosts[1]);
+    assert!(rig.detector.return_host(&host, at(1_400)).is_some() && changed(&rig), "by hand");
+    rig.tries_until_event(1, status(500), at(1_500));
+    assert!(changed(&rig));
+    assert_eq!(rig.detector.return_all(at(1_600)).len(), 1);
+    assert!(changed(&rig), "with the rule");
 }
 
 #[test]
@@ -555,7 +580,9 @@ fn d07_p45_changes_of_numbers_and_of_other_hosts_keep_ejections_and_streaks() {
     rig.tries_until_event(0, status(500), at(100));
     rig.run(1, status(500), at(100));
     for _ in 0..100 {
-        rig.detector.reconfigure(OutlierPolicy { max_ejection_percent: 40, ..quick() });
+        let policy = OutlierPolicy { max_ejection_percent: 40, ..quick() };
+        rig.detector.reconfigure(policy.clone());
+        assert_eq!(*rig.detector.policy(), policy);
         rig.hosts.truncate(2);
         rig.hosts.push(Arc::new(HostMonitor::new("new", 0)));
         let hosts = rig.hosts.clone();
