@@ -543,6 +543,22 @@ fn d30_a_return_has_the_type_of_the_ejection_that_it_ends() {
 }
 
 #[test]
+fn each_event_grows_the_counters_that_envoy_grows() {
+    use OutlierCounter as C;
+    let kind = DetectionKind::Consecutive5xx;
+    let mut rig = Rig::new(2, OutlierPolicy { max_ejection_percent: 50, ..quick() });
+    let grown = |events: &[OutlierEvent]| events[0].counters().collect::<Vec<_>>();
+    let (_, ejected) = rig.tries_until_event(0, status(500), at(0));
+    assert_eq!(
+        grown(&ejected),
+        [C::Detected(kind), C::Consecutive5xx, C::Total, C::EnforcedTotal, C::Enforced(kind)]
+    );
+    let (_, blocked) = rig.tries_until_event(1, status(500), at(0));
+    assert_eq!(grown(&blocked), [C::Detected(kind), C::Consecutive5xx, C::Overflow]);
+    assert_eq!(grown(&rig.sweep(1_000)), []);
+}
+
+#[test]
 fn events_read_as_envoys_log() {
     let mut rig = Rig::new(1, quick());
     let (_, first) = rig.tries_until_event(0, status(500), at(0));

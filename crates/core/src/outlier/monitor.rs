@@ -308,3 +308,23 @@ const fn is_newer(word: u64, generation: u32) -> bool {
     let ahead = ((word >> 32) as u32).wrapping_sub(generation);
     ahead != 0 && ahead < 1 << 31
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_newer_if_it_comes_within_half_of_all_that_there_are() {
+        let newer = |of: u32, than: u32| is_newer(pack(of, 7), than);
+        assert!(newer(6, 5) && newer(1 << 31, 1) && newer(0, u32::MAX) && newer((1 << 31) - 1, 0));
+        assert!(!newer(5, 5) && !newer(5, 6) && !newer(u32::MAX, 0) && !newer(1 << 31, 0));
+    }
+
+    #[test]
+    fn a_failure_of_an_earlier_generation_neither_counts_nor_fires() {
+        let streak = Streak::new();
+        assert!(!streak.extend(4, 2) && !streak.extend(3, 1));
+        assert_eq!((streak.length(4), streak.length(3)), (1, 0));
+        assert!(streak.extend(4, 2));
+    }
+}

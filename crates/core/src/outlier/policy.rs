@@ -174,3 +174,65 @@ impl Default for OutlierPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use DetectionKind as Kind;
+
+    use super::*;
+
+    fn ejecting(policy: &OutlierPolicy) -> Vec<DetectionKind> {
+        Kind::ALL.into_iter().filter(|kind| policy.can_eject(*kind)).collect()
+    }
+
+    #[test]
+    fn a_detector_can_eject_where_it_is_on_enforced_and_has_what_it_looks_at() {
+        let policy = OutlierPolicy::default();
+        assert_eq!(ejecting(&policy), [Kind::Consecutive5xx]);
+        let off = Detector { threshold: 0, enforcing_percent: 100 };
+        assert_eq!(ejecting(&OutlierPolicy { consecutive_5xx: off, ..policy.clone() }), []);
+        let seldom = Detector { threshold: 5, enforcing_percent: 1 };
+        let split = OutlierPolicy {
+            consecutive_gateway_failure: seldom,
+            split_external_local_origin_errors: true,
+            ..policy.clone()
+        };
+        assert_eq!(ejecting(&split), Kind::STREAKS);
+        let rates = OutlierPolicy {
+            success_rate: Some(SuccessRatePolicy::default()),
+            failure_percentage: Some(FailurePercentagePolicy {
+                enforcing_percent: 0,
+                ..FailurePercentagePolicy::default()
+            }),
+            ..policy
+        };
+        assert_eq!(ejecting(&rates), [Kind::Consecutive5xx, Kind::SuccessRate]);
+        let rates = OutlierPolicy { split_external_local_origin_errors: true, ..rates };
+        let all_but =
+            |kind: &Kind| !matches!(kind, Kind::ConsecutiveGatewayFailure | Kind::FailurePercentage);
+        assert_eq!(ejecting(&rates), Kind::ALL.into_iter().filter(all_but).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_kind_that_is_found_by_a_streak_has_its_threshold_and_the_others_have_none() {
+        let detector = |threshold| Detector { threshold, enforcing_percent: 100 };
+        let policy = OutlierPolicy {
+            consecutive_5xx: detector(1),
+            consecutive_gateway_failure: detector(2),
+            consecutive_local_origin_failure: detector(3),
+            ..OutlierPolicy::default()
+        };
+        let thresholds = Kind::ALL.map(|kind| policy.streak(kind).map(|streak| streak.threshold));
+        assert_eq!(thresholds, [Some(1), Some(2), Some(3), None, None, None, None]);
+    }
+
+    #[test]
+    fn rates_are_shown_from_the_smaller_volume_on() {
+        let none = OutlierPolicy::default();
+        assert_eq!(none.shown_volume(), u32::MAX);
+        let success = OutlierPolicy { success_rate: Some(SuccessRatePolicy::default()), ..none };
+        assert_eq!(success.shown_volume(), 100);
+        let both = OutlierPolicy { failure_percentage: Some(FailurePercentagePolicy::default()), ..success };
+        assert_eq!(both.shown_volume(), 50);
+    }
+}
