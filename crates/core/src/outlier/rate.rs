@@ -59,8 +59,8 @@ mod tests {
         assert_eq!(Rate::of(2, 3).billionths(), 666_666_666);
         assert_eq!(Rate::of(0, 0).whole_percent(), 100);
         assert_eq!(Rate::of(u32::MAX, u32::MAX).billionths(), ALL);
-        let read = [Rate::of(2, 3), Rate::of(1, 2), Rate::from_billionths(-15_000_000)];
-        assert_eq!(read.map(|rate| rate.to_string()), ["66.6 %", "50 %", "-1.5 %"]);
+        let read = [Rate::of(2, 3), Rate::of(1, 2), Rate::of(0, 3), Rate::from_billionths(-15_000_000)];
+        assert_eq!(read.map(|rate| rate.to_string()), ["66.6 %", "50 %", "0 %", "-1.5 %"]);
         assert!((Rate::of(1, 8).percent() - 12.5).abs() < f64::EPSILON);
     }
 }

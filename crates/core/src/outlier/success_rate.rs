@@ -36,8 +36,9 @@ pub(super) fn judge(policy: &SuccessRatePolicy, hosts: &[Option<Volume>]) -> Opt
     let spread = n * squares - sum * sum;
     let factor = u128::from(policy.stdev_factor_thousandths);
     let is_outlier = |rate: u128| {
+        // Nothing for those above the mean.
         let short = sum.saturating_sub(n * rate);
-        short > 0 && 1_000_000 * short * short > (factor * factor).saturating_mul(spread)
+        1_000_000 * short * short > (factor * factor).saturating_mul(spread)
     };
     let whole = |number: u128| i64::try_from(number).unwrap_or(i64::MAX);
     let below = factor.saturating_mul(spread.isqrt()) / (1_000 * n);
