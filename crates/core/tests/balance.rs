@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_core::balance::{Balancer, HostEntry, HostLoad, HostSet, LbPolicy, Pick};
+use fuseboard_core::balance::{Balancer, HostEntry, HostLoad, HostSet, LbPolicy, Outlook, Pick};
 use fuseboard_core::outlier::{Detector, HealthEpoch, HostMonitor, OutlierDetector, OutlierPolicy};
 use fuseboard_core::{FailureKind, Instant, Outcome, Rng};
 use proptest::prelude::*;
@@ -299,8 +299,12 @@ fn the_only_host_ejected_is_used_in_panic_and_refused_without() {
         [(50, Pick::Host { index: 0, panic: true }), (0, Pick::NoneHealthy { panic: false })]
     {
         let mut cluster = Ejecting::new(&[1], threshold);
+        assert!(cluster.set.available(NOW) == 1 && !cluster.set.is_deserted(NOW));
         cluster.eject(0, NOW);
+        assert_eq!(cluster.set.is_deserted(NOW), threshold == 0);
         let mut balancer = Balancer::new(LbPolicy::LeastRequest, Arc::clone(&cluster.set));
+        let outlook = if threshold == 0 { Outlook::NoneHealthy } else { Outlook::Hosts };
+        assert_eq!(balancer.outlook(NOW, &mut Rng::new(1)), outlook);
         assert_eq!(balancer.pick(NOW, &mut Rng::new(1)), expected);
         assert_eq!(cluster.set.available(NOW), 0);
     }

@@ -254,6 +254,11 @@ fn an_open_endpoint_gets_nothing_in_panic_either() {
     open(&cluster, 0, at(0));
     let hosts: Vec<usize> = (0..200).map(|_| cluster.send(0, at(10)).unwrap().0).collect();
     assert!(!hosts.contains(&0) && (1..4).all(|host| hosts.contains(&host)));
+    assert!(cluster.set.available(at(10)) == 3 && !cluster.set.is_deserted(at(10)));
+    for host in 1..4 {
+        open(&cluster, host, at(20));
+    }
+    assert!(cluster.set.is_deserted(at(1_000)) && !cluster.set.is_deserted(at(1_001)));
 }
 
 #[test]

@@ -89,11 +89,6 @@ impl Balancer {
         }
     }
 
-    /// Another policy or other hosts from now on; the rotation starts over.
-    pub fn reconfigure(&mut self, policy: LbPolicy, hosts: Arc<HostSet>) {
-        *self = Self::new(policy, hosts);
-    }
-
     /// What it chooses from.
     pub fn hosts(&self) -> &Arc<HostSet> {
         &self.hosts

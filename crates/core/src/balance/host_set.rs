@@ -140,3 +140,24 @@ pub(super) fn refusal_of<'h>(hosts: impl Iterator<Item = &'h HostEntry>, now: In
     }
     joined
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_refusal_for_two_has_the_state_closest_to_closed_and_the_shorter_time() {
+        let all = [(RefusedBy::Open, 5), (RefusedBy::ProbeBusy, 3), (RefusedBy::Ramp, 9)]
+            .map(|(by, secs)| Refusal { by, retry_after: Duration::from_secs(secs) });
+        for (index, one) in all.into_iter().enumerate() {
+            assert_eq!(join(None, one), one);
+            for (other_index, other) in all.into_iter().enumerate() {
+                let closest = all[index.max(other_index)].by;
+                let soonest = one.retry_after.min(other.retry_after);
+                assert_eq!(join(Some(one), other), Refusal { by: closest, retry_after: soonest });
+            }
+        }
+    }
+}
