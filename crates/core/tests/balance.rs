@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuseboard_core::balance::{Balancer, HostEntry, HostLoad, HostSet, LbPolicy, Outlook, Pick};
+use fuseboard_core::balance::{Balancer, HostEntry, HostLoad, HostSet, LbPolicy, Outlook, Pick, Taken};
+use fuseboard_core::breaker::{Refusal, RefusedBy};
 use fuseboard_core::outlier::{Detector, HealthEpoch, HostMonitor, OutlierDetector, OutlierPolicy};
 use fuseboard_core::{FailureKind, Instant, Outcome, Rng};
 use proptest::prelude::*;
@@ -213,6 +214,62 @@ fn a_further_try_goes_to_hosts_not_tried_yet_while_there_are_some() {
     }
     tried.sort_unstable();
     assert_eq!(tried, [0, 1, 2]);
+}
+
+/// Asks until a host that is none of `refusing` is asked: who that is, and whether the first one refused.
+fn willing(
+    balancer: &mut Balancer,
+    tried: &[usize],
+    refusing: &[usize],
+    rng: &mut Rng,
+) -> (Option<usize>, bool) {
+    let refusal = Refusal { by: RefusedBy::Ramp, retry_after: Duration::from_secs(1) };
+    let mut asked = 0;
+    let taken = balancer.pick_willing(
+        |index| tried.contains(&index),
+        0,
+        NOW,
+        rng,
+        |index, _| {
+            asked += 1;
+            if refusing.contains(&index) { Err(refusal) } else { Ok(()) }
+        },
+    );
+    match taken {
+        Taken::Host { index, .. } => (Some(index), asked > 1),
+        other => {
+            assert_eq!((other, asked), (Taken::Refused(refusal), balancer.hosts().hosts().len()));
+            (None, true)
+        }
+    }
+}
+
+#[test]
+fn where_a_host_refuses_those_not_tried_yet_come_first() {
+    let mut balancer = balancer(LbPolicy::Random, hosts(&[1; 4]), 0);
+    let mut rng = Rng::new(7);
+    let others: Vec<_> = (0..500)
+        .map(|_| willing(&mut balancer, &[1, 2], &[0], &mut rng))
+        .filter_map(|(host, first_refused)| host.filter(|_| first_refused))
+        .collect();
+    assert!(others.len() > 50 && others.iter().all(|host| *host == 3), "{others:?}");
+    assert_eq!(willing(&mut balancer, &[1, 2], &[0, 3, 2], &mut rng).0, Some(1), "then those tried");
+    assert_eq!(willing(&mut balancer, &[1, 2], &[0, 1, 2, 3], &mut rng).0, None);
+}
+
+#[test]
+fn where_a_host_refuses_the_less_busy_of_two_others_is_asked() {
+    let entries = hosts(&[1; 3]);
+    let busy = Arc::clone(&entries[1].load);
+    let _in_flight = [busy.begin(), busy.begin()];
+    let mut balancer = balancer(LbPolicy::Random, entries, 0);
+    let mut rng = Rng::new(7);
+    let others: Vec<_> = (0..30_000)
+        .map(|_| willing(&mut balancer, &[], &[0], &mut rng))
+        .filter_map(|(host, first_refused)| host.filter(|_| first_refused))
+        .collect();
+    let idle = others.iter().filter(|host| **host == 2).count() as f64 / others.len() as f64;
+    assert!((idle - 0.625).abs() < 0.02, "five of the eight pairs that hold another: {idle:.3}");
 }
 
 #[test]

@@ -78,3 +78,31 @@ impl RetryPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_condition_is_one_of_its_own() {
+        let all = [
+            RetryOn::FIVE_XX,
+            RetryOn::GATEWAY_ERROR,
+            RetryOn::RESET,
+            RetryOn::RESET_BEFORE_REQUEST,
+            RetryOn::CONNECT_FAILURE,
+            RetryOn::RETRIABLE_4XX,
+            RetryOn::REFUSED_STREAM,
+            RetryOn::RETRIABLE_STATUS_CODES,
+            RetryOn::UNAVAILABLE,
+            RetryOn::CANCELLED,
+        ];
+        for (index, one) in all.into_iter().enumerate() {
+            for (other_index, other) in all.into_iter().enumerate() {
+                assert_eq!(one.contains(other), index == other_index);
+                let both = one.union(other);
+                assert!(both.contains(one) && both.contains(other));
+            }
+        }
+    }
+}
