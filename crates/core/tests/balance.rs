@@ -244,14 +244,19 @@ fn willing(
     }
 }
 
+/// Who is taken in so many picks where the first host was chosen and refused.
+fn after_a_refusal(balancer: &mut Balancer, tried: &[usize], picks: usize, rng: &mut Rng) -> Vec<usize> {
+    (0..picks)
+        .map(|_| willing(balancer, tried, &[0], rng))
+        .filter_map(|(host, first_refused)| host.filter(|_| first_refused))
+        .collect()
+}
+
 #[test]
 fn where_a_host_refuses_those_not_tried_yet_come_first() {
     let mut balancer = balancer(LbPolicy::Random, hosts(&[1; 4]), 0);
     let mut rng = Rng::new(7);
-    let others: Vec<_> = (0..500)
-        .map(|_| willing(&mut balancer, &[1, 2], &[0], &mut rng))
-        .filter_map(|(host, first_refused)| host.filter(|_| first_refused))
-        .collect();
+    let others = after_a_refusal(&mut balancer, &[1, 2], 500, &mut rng);
     assert!(others.len() > 50 && others.iter().all(|host| *host == 3), "{others:?}");
     assert_eq!(willing(&mut balancer, &[1, 2], &[0, 3, 2], &mut rng).0, Some(1), "then those tried");
     assert_eq!(willing(&mut balancer, &[1, 2], &[0, 1, 2, 3], &mut rng).0, None);
@@ -264,10 +269,7 @@ fn where_a_host_refuses_the_less_busy_of_two_others_is_asked() {
     let _in_flight = [busy.begin(), busy.begin()];
     let mut balancer = balancer(LbPolicy::Random, entries, 0);
     let mut rng = Rng::new(7);
-    let others: Vec<_> = (0..30_000)
-        .map(|_| willing(&mut balancer, &[], &[0], &mut rng))
-        .filter_map(|(host, first_refused)| host.filter(|_| first_refused))
-        .collect();
+    let others = after_a_refusal(&mut balancer, &[], 30_000, &mut rng);
     let idle = others.iter().filter(|host| **host == 2).count() as f64 / others.len() as f64;
     assert!((idle - 0.625).abs() < 0.02, "five of the eight pairs that hold another: {idle:.3}");
 }

@@ -331,11 +331,9 @@ impl<T, C> Inner<T, C> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
-    // a panic is how a test fails
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
     use crate::limit::Thresholds;
 

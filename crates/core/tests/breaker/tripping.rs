@@ -103,9 +103,7 @@ fn what_a_worker_counted_stays_when_it_goes() {
     let windows =
         [WindowPolicy::Calls(n(100)), WindowPolicy::Time { length: millis(10_000), buckets: n(10) }];
     for window in windows {
-        let trip =
-            TripPolicy { failure_percent: Some(percent(50)), minimum_calls: 4, ..TripPolicy::default() };
-        let mut rig = Rig::new(BreakerPolicy { window, trip, ..quick() });
+        let mut rig = Rig::new(BreakerPolicy { window, trip: half_failed(4), ..quick() });
         for _ in 0..6 {
             let (ticket, _) = rig.recorder.admit(at(100), &mut rig.rng);
             let _ = ticket.unwrap().record(OK, at(100), &mut rig.rng);

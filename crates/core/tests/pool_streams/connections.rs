@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use fuseboard_core::Instant;
 use fuseboard_core::limit::{CxPermit, ResourceManager, Thresholds, UNLIMITED, WorkerId};
-use fuseboard_core::pool::{Guard, Handle, HostKey, IdlePool, Lease, Lost, StreamCheckout, StreamFound};
+use fuseboard_core::pool::{
+    Guard, Handle, HostKey, IdlePool, Lease, Lost, StreamCheckout, StreamFound, StreamWaiter,
+};
 
 pub(crate) const ONE: WorkerId = WorkerId(0);
 pub(crate) const OTHER: WorkerId = WorkerId(1);
@@ -85,6 +88,38 @@ impl Plain {
         host: HostKey,
     ) -> (Lease<'_, Item, Link>, Guard<Item, Link>) {
         self.pool.begin(worker, host, self.permit(worker, host), u32::MAX)
+    }
+
+    /// One that is open, with its first stream.
+    pub(crate) fn opened(
+        &self,
+        worker: WorkerId,
+        host: HostKey,
+    ) -> (Lease<'_, Item, Link>, Guard<Item, Link>) {
+        let (lease, guard) = self.begin(worker, host);
+        guard.opened(Link(1), self.manager.streams(), Instant::ZERO);
+        (lease, guard)
+    }
+
+    /// The same, though there is room on another one.
+    pub(crate) fn another(&self, host: HostKey) -> (Lease<'_, Item, Link>, Guard<Item, Link>) {
+        let permit = self.manager.try_connect().unwrap();
+        let (lease, guard) = self.pool.begin(ONE, host, permit, u32::MAX);
+        guard.opened(Link(u32::try_from(host.0).unwrap()), self.manager.streams(), Instant::ZERO);
+        (lease, guard)
+    }
+
+    /// A stream that has to wait.
+    pub(crate) fn waiter<F: Fn(HostKey) -> bool>(
+        &self,
+        worker: WorkerId,
+        host: HostKey,
+        usable: F,
+    ) -> StreamWaiter<'_, Item, Link, F> {
+        match self.pool.checkout_stream(worker, host, usable) {
+            StreamCheckout::Wait(waiter) => waiter,
+            StreamCheckout::Ready(found) => panic!("nothing to wait for: {found:?}"),
+        }
     }
 
     pub(crate) fn lease(&self, worker: WorkerId, host: HostKey) -> Lease<'_, Item, Link> {

@@ -15,8 +15,7 @@ use crate::connections::{
 #[test]
 fn neither_kind_gets_the_others_connection_but_has_it_replaced() {
     let plain = plain(1, 3);
-    let (lease, guard) = plain.begin(ONE, HOST);
-    guard.opened(Link(1), 3, Instant::ZERO);
+    let (lease, guard) = plain.opened(ONE, HOST);
     drop(lease);
     let Checkout::Wait(mut waiter) = plain.pool.checkout(OTHER, HOST) else { panic!() };
     assert!(closes(&guard));
@@ -33,17 +32,14 @@ fn neither_kind_gets_the_others_connection_but_has_it_replaced() {
 #[test]
 fn a_request_for_another_host_is_not_starved_by_long_streams() {
     let plain = plain(1, 3);
-    let (_long, guard) = plain.begin(ONE, HOST);
-    guard.opened(Link(1), 3, Instant::ZERO);
+    let (_long, _guard) = plain.opened(ONE, HOST);
     let elsewhere = plain.pool.checkout_stream(ONE, OTHER_HOST, anywhere);
     assert!(
         matches!(&elsewhere, StreamCheckout::Ready(StreamFound::Elsewhere(lease)) if lease.host() == HOST)
     );
     drop(elsewhere);
     // Whoever can't go there makes the connection end.
-    let StreamCheckout::Wait(_waiter) = plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere) else {
-        panic!()
-    };
+    let _waiter = plain.waiter(ONE, OTHER_HOST, nowhere);
     assert!(matches!(plain.pool.checkout_stream(ONE, HOST, anywhere), StreamCheckout::Wait(_)));
 }
 
@@ -52,11 +48,8 @@ fn whoever_waits_hears_of_connections_that_are_begun_later() {
     let plain = plain(1, 2);
     let (first, guard) = plain.begin(ONE, HOST);
     let second = plain.lease(ONE, HOST);
-    let StreamCheckout::Wait(mut early) = plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere) else {
-        panic!()
-    };
-    let late = plain.pool.checkout_stream(OTHER, HostKey(3), anywhere);
-    let StreamCheckout::Wait(mut late) = late else { panic!() };
+    let mut early = plain.waiter(ONE, OTHER_HOST, nowhere);
+    let mut late = plain.waiter(OTHER, HostKey(3), anywhere);
     let flag = Arc::new(Flag::default());
     let waker = Waker::from(Arc::clone(&flag));
     let mut cx = Context::from_waker(&waker);
@@ -74,11 +67,8 @@ fn whoever_waits_hears_of_connections_that_are_begun_later() {
 fn whoever_waits_is_given_streams_on_what_was_begun_after_it_joined() {
     let plain = plain(1, 1);
     let (first, guard) = plain.begin(ONE, HOST);
-    let StreamCheckout::Wait(mut early) = plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere) else {
-        panic!()
-    };
-    let late = plain.pool.checkout_stream(OTHER, HostKey(3), anywhere);
-    let StreamCheckout::Wait(mut late) = late else { panic!() };
+    let mut early = plain.waiter(ONE, OTHER_HOST, nowhere);
+    let mut late = plain.waiter(OTHER, HostKey(3), anywhere);
     drop((first, guard));
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
@@ -95,11 +85,7 @@ fn whoever_waits_is_given_streams_on_what_was_begun_after_it_joined() {
 fn what_is_begun_takes_no_more_streams_once_one_that_waits_finds_no_use_for_it() {
     let plain = plain(1, 2);
     let (first, guard) = plain.begin(ONE, HOST);
-    let [mut early, mut late] =
-        [OTHER_HOST, HostKey(3)].map(|host| match plain.pool.checkout_stream(ONE, host, nowhere) {
-            StreamCheckout::Wait(waiter) => waiter,
-            StreamCheckout::Ready(found) => panic!("{found:?}"),
-        });
+    let [mut early, mut late] = [OTHER_HOST, HostKey(3)].map(|host| plain.waiter(ONE, host, nowhere));
     drop((first, guard));
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
@@ -113,11 +99,7 @@ fn what_is_begun_takes_no_more_streams_once_one_that_waits_finds_no_use_for_it()
 #[test]
 fn a_request_waits_for_its_own_host_where_a_connection_is_closed_for_it() {
     let plain = plain(2, 2);
-    let [idle, in_use] = [HOST, HostKey(3)].map(|host| {
-        let (lease, guard) = plain.begin(ONE, host);
-        guard.opened(Link(1), 2, Instant::ZERO);
-        (lease, guard)
-    });
+    let [idle, in_use] = [HOST, HostKey(3)].map(|host| plain.opened(ONE, host));
     drop(idle.0);
     let waits = plain.pool.checkout_stream(ONE, OTHER_HOST, anywhere);
     assert!(matches!(waits, StreamCheckout::Wait(_)), "{waits:?}");
@@ -128,9 +110,7 @@ fn a_request_waits_for_its_own_host_where_a_connection_is_closed_for_it() {
 fn a_connection_begun_while_a_request_of_the_other_kind_waits_takes_no_more_streams() {
     let plain = plain(1, 3);
     let (first, guard) = plain.begin(ONE, HOST);
-    let StreamCheckout::Wait(mut early) = plain.pool.checkout_stream(ONE, OTHER_HOST, nowhere) else {
-        panic!()
-    };
+    let mut early = plain.waiter(ONE, OTHER_HOST, nowhere);
     let Checkout::Wait(mut late) = plain.pool.checkout(OTHER, HOST) else { panic!() };
     drop((first, guard));
     let mut cx = Context::from_waker(Waker::noop());
@@ -144,16 +124,8 @@ fn a_connection_begun_while_a_request_of_the_other_kind_waits_takes_no_more_stre
 #[test]
 fn another_connection_ends_where_one_that_ended_makes_room_for_nobody() {
     let plain = plain(3, 2);
-    let [first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| {
-        let (lease, guard) = plain.begin(ONE, host);
-        guard.opened(Link(1), 2, Instant::ZERO);
-        (lease, guard)
-    });
-    let [mut early, mut late] =
-        [HostKey(4), HostKey(5)].map(|host| match plain.pool.checkout_stream(ONE, host, nowhere) {
-            StreamCheckout::Wait(waiter) => waiter,
-            StreamCheckout::Ready(found) => panic!("{found:?}"),
-        });
+    let [first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| plain.opened(ONE, host));
+    let [mut early, mut late] = [HostKey(4), HostKey(5)].map(|host| plain.waiter(ONE, host, nowhere));
     drop(plain.lease(ONE, HostKey(3)));
     plain.manager.set_thresholds(limits(2, 100, UNLIMITED));
     drop(first);
@@ -166,16 +138,12 @@ fn another_connection_ends_where_one_that_ended_makes_room_for_nobody() {
     }
 }
 
+/// Of two idle ones, one for each who waits, whatever it waits for.
 #[test]
 fn no_more_idle_connections_are_closed_than_there_are_requests_that_wait() {
     for streams_first in [true, false] {
         let plain = plain(2, 3);
-        let guards = [HOST, OTHER_HOST].map(|host| {
-            let (lease, guard) = plain.begin(ONE, host);
-            guard.opened(Link(1), 3, Instant::ZERO);
-            (lease, guard)
-        });
-        let guards = guards.map(|(lease, guard)| {
+        let guards = [HOST, OTHER_HOST].map(|host| plain.opened(ONE, host)).map(|(lease, guard)| {
             assert!(lease.finish(Instant::ZERO).is_none());
             guard
         });
@@ -198,16 +166,8 @@ fn no_more_idle_connections_are_closed_than_there_are_requests_that_wait() {
 #[test]
 fn no_more_connections_end_than_there_are_requests_that_wait() {
     let plain = plain(3, 2);
-    let [first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| {
-        let (lease, guard) = plain.begin(ONE, host);
-        guard.opened(Link(1), 2, Instant::ZERO);
-        (lease, guard)
-    });
-    let [mut early, _late] =
-        [HostKey(4), HostKey(5)].map(|host| match plain.pool.checkout_stream(ONE, host, nowhere) {
-            StreamCheckout::Wait(waiter) => waiter,
-            StreamCheckout::Ready(found) => panic!("{found:?}"),
-        });
+    let [first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| plain.opened(ONE, host));
+    let [mut early, _late] = [HostKey(4), HostKey(5)].map(|host| plain.waiter(ONE, host, nowhere));
     drop(first);
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(StreamFound::Connect(permit)) = early.poll_found(&mut cx) else { panic!() };
@@ -221,11 +181,7 @@ fn no_more_connections_end_than_there_are_requests_that_wait() {
 #[test]
 fn what_ends_for_one_who_left_ends_for_the_next_who_waits() {
     let plain = plain(2, 2);
-    let pairs = [HOST, OTHER_HOST].map(|host| {
-        let (lease, guard) = plain.begin(ONE, host);
-        guard.opened(Link(1), 2, Instant::ZERO);
-        (lease, guard)
-    });
+    let pairs = [HOST, OTHER_HOST].map(|host| plain.opened(ONE, host));
     for host in [HostKey(3), HostKey(4)] {
         let waits = plain.pool.checkout_stream(ONE, host, nowhere);
         assert!(matches!(waits, StreamCheckout::Wait(_)));
@@ -237,11 +193,7 @@ fn what_ends_for_one_who_left_ends_for_the_next_who_waits() {
 #[test]
 fn of_those_that_become_idle_one_is_closed_for_one_who_waits() {
     let plain = plain(3, 1);
-    let [_first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| {
-        let (lease, guard) = plain.begin(ONE, host);
-        guard.opened(Link(1), 1, Instant::ZERO);
-        (lease, guard)
-    });
+    let [_first, second, third] = [HOST, OTHER_HOST, HostKey(3)].map(|host| plain.opened(ONE, host));
     // The first takes no new streams from now on; but it may run for long.
     let Checkout::Wait(mut waiter) = plain.pool.checkout(ONE, HOST) else { panic!() };
     drop(second.0);
@@ -260,7 +212,7 @@ fn a_connection_whose_host_takes_no_streams_is_kept_for_those_who_want_that_host
     let (lease, guard) = plain.begin(ONE, HOST);
     guard.opened(Link(1), 0, Instant::ZERO);
     drop(lease);
-    let StreamCheckout::Wait(mut waiter) = plain.pool.checkout_stream(ONE, HOST, nowhere) else { panic!() };
+    let mut waiter = plain.waiter(ONE, HOST, nowhere);
     guard.set_capacity(0);
     assert!(!closes(&guard), "another would take none either");
     let mut cx = Context::from_waker(Waker::noop());
@@ -272,11 +224,7 @@ fn a_connection_whose_host_takes_no_streams_is_kept_for_those_who_want_that_host
 #[test]
 fn a_connection_that_becomes_idle_above_a_lowered_limit_is_closed() {
     let plain = plain(2, 2);
-    let [first, second] = [HOST, OTHER_HOST].map(|host| {
-        let (lease, guard) = plain.begin(ONE, host);
-        guard.opened(Link(1), 2, Instant::ZERO);
-        (lease, guard)
-    });
+    let [first, second] = [HOST, OTHER_HOST].map(|host| plain.opened(ONE, host));
     plain.manager.set_thresholds(limits(1, 100, UNLIMITED));
     assert_eq!(first.0.finish(Instant::ZERO), Some(Item::Shared(Link(1))));
     assert!(second.0.finish(Instant::ZERO).is_none(), "the other is about to be closed");
@@ -287,8 +235,7 @@ fn a_connection_that_becomes_idle_above_a_lowered_limit_is_closed() {
 #[test]
 fn what_is_idle_goes_to_who_waits_once_nothing_is_about_to_be_closed_for_it() {
     let plain = plain(2, 2);
-    let (lease, guard) = plain.begin(ONE, HOST);
-    guard.opened(Link(1), 2, Instant::ZERO);
+    let (lease, guard) = plain.opened(ONE, HOST);
     let own = Item::Own(plain.permit(ONE, OTHER_HOST));
     drop(lease);
     assert!(plain.pool.checkin(ONE, OTHER_HOST, own, Instant::from_millis(1)).is_none());
@@ -305,8 +252,7 @@ fn what_is_idle_goes_to_who_waits_once_nothing_is_about_to_be_closed_for_it() {
 fn the_connection_that_has_been_idle_longest_is_replaced_shared_or_not() {
     for (since_shared, since_own) in [(1, 2), (2, 2), (2, 1)] {
         let plain = plain(2, 2);
-        let (lease, guard) = plain.begin(ONE, HOST);
-        guard.opened(Link(1), 2, Instant::ZERO);
+        let (lease, guard) = plain.opened(ONE, HOST);
         let own = Item::Own(plain.permit(ONE, OTHER_HOST));
         assert!(lease.finish(Instant::from_millis(since_shared)).is_none());
         assert!(plain.pool.checkin(ONE, OTHER_HOST, own, Instant::from_millis(since_own)).is_none());
@@ -321,11 +267,7 @@ fn a_lowered_limit_ends_connections_in_use_and_cuts_nothing() {
     let plain = plain(3, 2);
     let opened: Vec<_> = [(ONE, HOST), (OTHER, HOST), (ONE, OTHER_HOST)]
         .into_iter()
-        .map(|(worker, host)| {
-            let (lease, guard) = plain.begin(worker, host);
-            guard.opened(Link(1), 2, Instant::ZERO);
-            (lease, guard)
-        })
+        .map(|(worker, host)| plain.opened(worker, host))
         .collect();
     plain.manager.set_thresholds(limits(1, 100, UNLIMITED));
     assert!(plain.pool.take_surplus().is_empty());

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use fuseboard_core::Instant;
 use fuseboard_core::limit::Kind;
-use fuseboard_core::pool::{Lost, StreamCheckout, StreamFound};
+use fuseboard_core::pool::{Lost, StreamFound};
 
 use crate::connections::{HOST, Item, Link, ONE, OTHER, OTHER_HOST, anywhere, closes, nowhere, open, plain};
 
@@ -14,7 +14,7 @@ fn streams_join_a_connection_that_still_opens_and_get_its_handle() {
     let (mut first, guard) = plain.begin(ONE, HOST);
     let (mut second, mut third) = (plain.lease(ONE, HOST), plain.lease(OTHER, HOST));
     assert!(open(&mut second).is_pending());
-    let StreamCheckout::Wait(mut fourth) = plain.pool.checkout_stream(ONE, HOST, anywhere) else { panic!() };
+    let mut fourth = plain.waiter(ONE, HOST, anywhere);
     guard.opened(Link(7), 10, Instant::ZERO);
     for lease in [&mut first, &mut second, &mut third] {
         assert_eq!(open(lease), Poll::Ready(Ok(Link(7))));
@@ -116,14 +116,12 @@ fn a_connection_without_room_hides_no_other_that_has_some() {
     assert_eq!((guard.streams(), other.streams()), (1, 1));
 }
 
-/// Of two idle ones, one for each who waits, whatever it waits for.
-
 #[test]
 fn more_streams_on_a_connection_start_those_who_wait() {
     let plain = plain(1, 1);
     let (lease, guard) = plain.begin(ONE, HOST);
     guard.opened(Link(1), 2, Instant::ZERO);
-    let StreamCheckout::Wait(mut waiter) = plain.pool.checkout_stream(OTHER, HOST, nowhere) else { panic!() };
+    let mut waiter = plain.waiter(OTHER, HOST, nowhere);
     plain.pool.set_streams(5);
     let mut cx = Context::from_waker(Waker::noop());
     assert!(matches!(waiter.poll_found(&mut cx), Poll::Ready(StreamFound::Lease(_))));
@@ -136,12 +134,7 @@ fn more_streams_on_a_connection_start_those_who_wait() {
 fn of_two_connections_with_room_the_one_that_is_in_use_gets_the_stream() {
     for in_use in [0, 1] {
         let plain = plain(2, 2);
-        let pairs =
-            [(); 2].map(|()| plain.pool.begin(ONE, HOST, plain.manager.try_connect().unwrap(), u32::MAX));
-        let (mut leases, guards): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        for guard in &guards {
-            guard.opened(Link(1), 2, Instant::ZERO);
-        }
+        let (mut leases, guards): (Vec<_>, Vec<_>) = (0..2).map(|_| plain.another(HOST)).unzip();
         drop(leases.remove(1 - in_use));
         leases.push(plain.lease(ONE, HOST));
         assert_eq!(guards[in_use].streams(), 2);
@@ -159,16 +152,13 @@ fn a_stream_is_told_on_whose_event_loop_its_connection_lives() {
 fn whoever_retires_a_connection_it_takes_no_more_and_is_closed_after_its_last_stream() {
     for by_lease in [true, false] {
         let plain = plain(1, 2);
-        let (first, guard) = plain.begin(ONE, HOST);
-        guard.opened(Link(1), 2, Instant::ZERO);
+        let (first, guard) = plain.opened(ONE, HOST);
         if by_lease {
             first.retire();
         } else {
             guard.retire();
         }
-        let StreamCheckout::Wait(mut waiter) = plain.pool.checkout_stream(ONE, HOST, anywhere) else {
-            panic!("it takes no more")
-        };
+        let mut waiter = plain.waiter(ONE, HOST, anywhere);
         assert!(!closes(&guard));
         drop(first);
         assert!(closes(&guard));
@@ -181,12 +171,8 @@ fn whoever_retires_a_connection_it_takes_no_more_and_is_closed_after_its_last_st
 #[test]
 fn those_idle_too_long_and_those_of_a_host_that_is_gone_are_taken_and_others_go_on() {
     let plain = plain(3, 2);
-    let pairs = [HOST, HOST, OTHER_HOST].map(|host| {
-        let pair = plain.pool.begin(ONE, host, plain.manager.try_connect().unwrap(), u32::MAX);
-        pair.1.opened(Link(u32::try_from(host.0).unwrap()), 2, Instant::ZERO);
-        pair
-    });
-    let [(busy, in_use), (idle, kept), (other, elsewhere)] = pairs;
+    let [(busy, in_use), (idle, kept), (other, elsewhere)] =
+        [HOST, HOST, OTHER_HOST].map(|host| plain.another(host));
     assert!(idle.finish(Instant::from_millis(5)).is_none());
     assert!(other.finish(Instant::from_millis(6)).is_none());
     assert!(plain.pool.take_idle_since(Instant::from_millis(5)).is_empty());
