@@ -74,7 +74,7 @@ async fn d01_idle_connections_elsewhere_are_reused_or_closed_and_never_added_to(
 async fn d01_one_connection_serves_three_hosts_in_turn() {
     for workers in WORKERS {
         let rig = rig(workers, 3, limits(1, 0, UNLIMITED), |_| {});
-        let mut caller = Caller::new(rig.address(), true);
+        let mut caller = Caller::new(rig.door(), true);
         let mut hosts = Vec::new();
         for _ in 0..9 {
             hosts.push(caller.get("/").await.unwrap().header("x-host").unwrap().to_owned());
@@ -157,10 +157,10 @@ async fn d05_those_who_wait_are_served_in_their_order_over_all_workers() {
         let rig = rig(workers, 1, limits(1, 5, UNLIMITED), |_| {});
         rig.origin.hold();
         let mut calls = tokio::task::JoinSet::new();
-        calls.spawn(get(Caller::new(rig.address(), true), "/running"));
+        calls.spawn(get(Caller::new(rig.door(), true), "/running"));
         assert!(settle(PATIENCE, || rig.origin.count().requests == 1).await);
         for (waiting, target) in ["/1", "/2", "/3", "/4", "/5"].into_iter().enumerate() {
-            calls.spawn(get(Caller::new(rig.address(), true), target));
+            calls.spawn(get(Caller::new(rig.door(), true), target));
             until_waiting(&rig, u32::try_from(waiting).unwrap() + 1).await;
         }
         for expected in ["/running", "/1", "/2", "/3", "/4", "/5"] {
@@ -179,9 +179,9 @@ async fn d05_the_host_is_chosen_when_the_slot_is_there() {
         second_host.hosts = rig.origin.addresses()[1..].to_vec();
         rig.origin.hold();
         let mut calls = tokio::task::JoinSet::new();
-        calls.spawn(get(Caller::new(rig.address(), true), "/runs"));
+        calls.spawn(get(Caller::new(rig.door(), true), "/runs"));
         assert!(settle(PATIENCE, || rig.origin.count().requests == 1).await);
-        calls.spawn(get(Caller::new(rig.address(), true), "/waits"));
+        calls.spawn(get(Caller::new(rig.door(), true), "/waits"));
         until_waiting(&rig, 1).await;
         rig.apply(second_host).unwrap();
         rig.origin.open();
@@ -264,7 +264,7 @@ async fn p46_refusals_of_our_own_eject_nobody() {
         }
         let counters = rig.counters();
         assert_eq!((counters.pending_overflow, counters.ejections), (60, 0));
-        let answer = get(Caller::new(rig.address(), true), "/status=503").await.unwrap();
+        let answer = get(Caller::new(rig.door(), true), "/status=503").await.unwrap();
         assert_eq!((answer.status, rig.counters().ejections), (503, 1), "the host's own failure does");
     }
 }

@@ -2,7 +2,6 @@
 //! no retries, no forgiveness.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
+
+use crate::door::{Door, Presence};
 
 /// An answer, read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +39,17 @@ impl Answer {
 
 /// A client with at most one connection.
 pub struct Caller {
-    address: SocketAddr,
+    door: Door,
     keep_alive: bool,
-    stream: Option<TcpStream>,
+    /// The connection is closed before it is counted as such.
+    stream: Option<(TcpStream, Presence)>,
     line: Option<Line>,
 }
 
 /// A connection of HTTP/2, made when the first of its callers needs it. Clones are the same one; it ends with the last of them.
 #[derive(Clone)]
 pub struct Line {
-    address: SocketAddr,
+    door: Door,
     opened: Arc<OnceCell<Opened>>,
 }
 
@@ -57,18 +59,20 @@ struct Opened {
 }
 
 impl Line {
-    /// Will connect to `address`.
-    pub fn new(address: SocketAddr) -> Self {
-        Self { address, opened: Arc::default() }
+    /// Will come in by this door.
+    pub fn new(door: impl Into<Door>) -> Self {
+        Self { door: door.into(), opened: Arc::default() }
     }
 
     async fn streams(&self) -> io::Result<SendRequest<Bytes>> {
         let connect = async || {
-            let socket = TcpStream::connect(self.address).await?;
-            socket.set_nodelay(true)?;
+            let (socket, presence) = self.door.connect().await?;
             let (streams, frames) = h2::client::handshake(socket).await.map_err(io::Error::other)?;
             // Its callers hear of its end.
-            let driver = tokio::spawn(async move { drop(frames.await) });
+            let driver = tokio::spawn(async move {
+                drop(frames.await);
+                drop(presence);
+            });
             Ok(Opened { streams, driver })
         };
         self.opened.get_or_try_init(connect).await.map(|opened| opened.streams.clone())
@@ -91,14 +95,14 @@ impl Line {
 }
 
 impl Caller {
-    /// Will connect to `address` when it has something to say, or before ([`Self::connect`]).
-    pub const fn new(address: SocketAddr, keep_alive: bool) -> Self {
-        Self { address, keep_alive, stream: None, line: None }
+    /// Will come in by this door when it has something to say, or before ([`Self::connect`]).
+    pub fn new(door: impl Into<Door>, keep_alive: bool) -> Self {
+        Self { door: door.into(), keep_alive, stream: None, line: None }
     }
 
     /// Will ask by HTTP/2 on this line. A call that is dropped resets its stream.
-    pub const fn on(line: Line) -> Self {
-        Self { address: line.address, keep_alive: true, stream: None, line: Some(line) }
+    pub fn on(line: Line) -> Self {
+        Self { door: line.door.clone(), keep_alive: true, stream: None, line: Some(line) }
     }
 
     /// Has a connection, unless there is one.
@@ -111,11 +115,9 @@ impl Caller {
 
     async fn socket(&mut self) -> io::Result<&mut TcpStream> {
         if self.stream.is_none() {
-            let stream = TcpStream::connect(self.address).await?;
-            stream.set_nodelay(true)?;
-            self.stream = Some(stream);
+            self.stream = Some(self.door.connect().await?);
         }
-        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.stream.as_mut().map(|(stream, _)| stream).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// `GET target`, and the answer to it.
@@ -177,10 +179,10 @@ impl Caller {
 
     /// Gives up: closes a connection of its own, with a RST if `reset`.
     pub fn abort(&mut self, reset: bool) {
-        let Some(stream) = self.stream.take() else { return };
+        let Some(connection) = self.stream.take() else { return };
         if reset {
             // Without the option the close is a FIN, which is as good an abort.
-            drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+            drop(SockRef::from(&connection.0).set_linger(Some(Duration::ZERO)));
         }
     }
 
@@ -194,7 +196,7 @@ impl Caller {
     }
 
     async fn read_more(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
-        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let (stream, _) = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         match stream.read_buf(into).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),

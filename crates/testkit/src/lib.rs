@@ -5,6 +5,7 @@ mod burst;
 mod caller;
 pub mod dashboard;
 mod descriptor;
+mod door;
 pub mod exposition;
 mod faults;
 pub mod http2;
@@ -20,6 +21,7 @@ pub mod tls;
 
 pub use burst::{Burst, burst};
 pub use caller::{Answer, Caller, Line};
+pub use door::Door;
 pub use faults::Faults;
 pub use ledger::{Count, Run};
 pub use origin::{Origin, OriginOptions};

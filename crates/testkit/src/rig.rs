@@ -9,6 +9,7 @@ use fuseboard_core::limit::Priority;
 use fuseboard_proxy::{Proxy, ProxyOptions};
 
 use crate::caller::Caller;
+use crate::door::Door;
 use crate::origin::{Origin, OriginOptions};
 use crate::settle::settle;
 use crate::sketch::ClusterSketch;
@@ -60,7 +61,7 @@ pub struct Rig {
     /// The cluster's hosts.
     pub origin: Origin,
     proxy: Option<Proxy>,
-    address: SocketAddr,
+    door: Door,
     sketch: ClusterSketch,
     version: u64,
 }
@@ -84,14 +85,20 @@ impl Rig {
         let snapshot = sketch.snapshot(1).map_err(io::Error::other)?;
         let proxy = fuseboard_proxy::start(options, Arc::new(snapshot)).map_err(io::Error::other)?;
         let listener = proxy.listeners().into_iter().next().ok_or(io::ErrorKind::NotFound)?;
-        let rig = Self { origin, proxy: Some(proxy), address: listener.address, sketch, version: 1 };
+        let door = Door::new(listener.address);
+        let rig = Self { origin, proxy: Some(proxy), door, sketch, version: 1 };
         rig.forget_peaks();
         Ok(rig)
     }
 
     /// Where the proxy listens.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.door.address()
+    }
+
+    /// The same, for callers whose connections [`Self::is_quiet`] waits for.
+    pub fn door(&self) -> Door {
+        self.door.clone()
     }
 
     /// What runs.
@@ -113,7 +120,7 @@ impl Rig {
 
     /// `n` callers of the proxy.
     pub fn callers(&self, n: u32, keep_alive: bool) -> Vec<Caller> {
-        (0..n).map(|_| Caller::new(self.address, keep_alive)).collect()
+        (0..n).map(|_| Caller::new(self.door(), keep_alive)).collect()
     }
 
     /// The cluster's gauges of now.
@@ -164,8 +171,15 @@ impl Rig {
         self.origin.forget_peaks((bound != fuseboard_core::limit::UNLIMITED).then_some(bound));
     }
 
-    /// Waits until nothing runs or waits, every open connection is idle, and the origin sees as many. False: not within
-    /// `patience`.
+    /// Whether the proxy has taken every connection that was made, and closed those that are closed.
+    fn knows_its_callers(&self) -> bool {
+        let Some(proxy) = &self.proxy else { return true };
+        let (taken, open) = proxy.live().clients();
+        taken >= self.door.came() && open <= self.door.open()
+    }
+
+    /// Waits until nothing runs or waits, every open connection is idle, and the origin sees as many; and until nobody who
+    /// came and left will still be taken in. False: not within `patience`.
     pub async fn is_quiet(&self, patience: Duration) -> bool {
         settle(patience, || {
             let (gauges, count) = (self.gauges(), self.origin.count());
@@ -174,6 +188,7 @@ impl Rig {
                 && gauges.connections == gauges.idle
                 && count.connections == gauges.connections
                 && count.requests == 0
+                && self.knows_its_callers()
         })
         .await
     }

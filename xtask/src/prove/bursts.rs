@@ -92,7 +92,7 @@ impl Stage {
         let expected = Split::of(&self.setup.slots(), round.callers);
         let before = self.rig.counters();
         self.rig.forget_peaks();
-        let mut callers = self.setup.speakers(self.rig.address(), round.callers);
+        let mut callers = self.setup.speakers(&self.rig.door(), round.callers);
         for (caller, kept) in callers.iter_mut().zip(self.callers.drain(..)) {
             *caller = kept;
         }

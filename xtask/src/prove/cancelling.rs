@@ -44,7 +44,7 @@ async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<(
     let calls = Calls::new(calls);
     let local = LocalSet::new();
     let mut rng = Rng::new(setup.seed);
-    for caller in setup.speakers(rig.address(), callers) {
+    for caller in setup.speakers(&rig.door(), callers) {
         local.spawn_local(call_and_give_up(caller, calls.clone(), Rng::new(rng.next_u64())));
     }
     local.await;
@@ -58,7 +58,7 @@ async fn one(setup: &Setup, calls: u32, report: &mut Report) -> anyhow::Result<(
         wrong.push(format!("{} failed", tally.failed));
     }
     let expected = Split::of(&setup.slots(), callers);
-    let last = burst(&rig, setup.speakers(rig.address(), callers), expected, report.patience()).await?;
+    let last = burst(&rig, setup.speakers(&rig.door(), callers), expected, report.patience()).await?;
     if last.held != expected || last.ok != expected.admitted() {
         wrong.push(format!("a burst of {callers} afterwards: {:?}, not {expected:?}", last.held));
     }

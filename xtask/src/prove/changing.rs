@@ -45,7 +45,7 @@ async fn one(setup: &Setup, other: Thresholds, requests: u32, report: &mut Repor
     let callers = callers[0].min(callers[1]);
     let calls = Calls::new(requests);
     let local = LocalSet::new();
-    for caller in setup.speakers(rig.address(), callers) {
+    for caller in setup.speakers(&rig.door(), callers) {
         local.spawn_local(call_on(caller, calls.clone()));
     }
     let changes = async {
@@ -91,7 +91,7 @@ async fn afterwards(
     }
     rig.forget_peaks();
     let expected = Split::of(&Split::slots(&thresholds, setup.at_a_time()), PLENTY);
-    let burst = burst(rig, setup.speakers(rig.address(), PLENTY), expected, report.patience()).await?;
+    let burst = burst(rig, setup.speakers(&rig.door(), PLENTY), expected, report.patience()).await?;
     if burst.held != expected || burst.count.peak_connections > thresholds.max_connections {
         wrong.push(format!("a burst of {PLENTY} afterwards: {:?}, {:?}", burst.held, burst.count));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_snapshot::UpstreamVersion;
-use fuseboard_testkit::{Caller, Origin, OriginOptions, Split, settle};
+use fuseboard_testkit::{Caller, Door, Origin, OriginOptions, Split, settle};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -65,7 +65,7 @@ impl fmt::Display for Leeway {
 /// A running Envoy with one cluster for each setup, under the path `/<number>/`.
 pub(super) struct Envoy {
     _server: Server,
-    pub(super) address: SocketAddr,
+    pub(super) door: Door,
     admin: SocketAddr,
 }
 
@@ -94,7 +94,7 @@ impl Envoy {
         server
             .wait_at_most(Duration::from_secs(30), address)
             .with_context(|| std::fs::read_to_string(&log).unwrap_or_default())?;
-        Ok(Self { _server: server, address, admin })
+        Ok(Self { _server: server, door: Door::new(address), admin })
     }
 
     /// Requests of a cluster that wait.
@@ -189,7 +189,7 @@ impl Stage<'_> {
             bound => Some(others + bound),
         };
         self.origin.forget_peaks(bound);
-        let mut callers = self.setup.speakers(self.envoy.address, n);
+        let mut callers = self.setup.speakers(&self.envoy.door, n);
         for (caller, kept) in callers.iter_mut().zip(kept.drain(..)) {
             *caller = kept;
         }

@@ -74,7 +74,7 @@ async fn one(setup: &Setup, silence: bool, calls: u32, report: &mut Report) -> a
         Rc::new(Scene { rig, left: Cell::new(calls), row: Cell::default(), docket: RefCell::default() });
     let local = LocalSet::new();
     let mut rng = Rng::new(setup.seed);
-    for caller in setup.speakers(scene.rig.address(), callers) {
+    for caller in setup.speakers(&scene.rig.door(), callers) {
         local.spawn_local(Rc::clone(&scene).call_on(caller, Rng::new(rng.next_u64())));
     }
     local.await;

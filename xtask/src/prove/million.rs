@@ -34,7 +34,7 @@ async fn theirs(program: &Path, setup: &Setup, requests: u32, report: &mut Repor
     let envoy = Envoy::start(program, setup.workers, &[setup], origin.addresses())?;
     let calls = Calls::new(requests);
     let mut progress = Progress::new("the same through Envoy", requests);
-    make(&calls, setup.speakers(envoy.address, CALLERS), &mut progress).await;
+    make(&calls, setup.speakers(&envoy.door, CALLERS), &mut progress).await;
     let (tally, count) = (calls.tally(), origin.count());
     report.run(&Run { what: "Envoy", setup, callers: CALLERS, tally, count }, Vec::new());
     Ok(())

@@ -234,9 +234,9 @@ impl Report {
         self.deviations.len() >= ENOUGH
     }
 
-    /// How long to wait for what should happen at once; less when it was found not to happen.
+    /// How long to wait for what should happen at once; less when it was found again and again not to happen.
     pub(super) const fn patience(&self) -> Duration {
-        if self.deviations.is_empty() { Duration::from_secs(10) } else { Duration::from_millis(500) }
+        Duration::from_secs(if self.deviations.len() < 3 { 10 } else { 1 })
     }
 
     fn deviate(&mut self, setup: &Setup, what: &str, wrong: Vec<String>) {

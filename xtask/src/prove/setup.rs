@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use fuseboard_core::Rng;
 use fuseboard_core::limit::{Thresholds, UNLIMITED};
 use fuseboard_snapshot::{UpstreamHttp, UpstreamVersion};
-use fuseboard_testkit::{Caller, ClusterSketch, Count, Line, OriginOptions, Split};
+use fuseboard_testkit::{Caller, ClusterSketch, Count, Door, Line, OriginOptions, Split};
 
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 const HOSTS: [usize; 5] = [1, 2, 3, 4, 5];
@@ -210,16 +210,16 @@ impl Setup {
         Split::slots(&self.thresholds, self.at_a_time())
     }
 
-    /// `n` callers of the proxy at this address. By HTTP/2 some share a connection, unless they come anew each time.
-    pub(super) fn speakers(&self, proxy: SocketAddr, n: u32) -> Vec<Caller> {
-        let mut callers: Vec<_> = (0..n).map(|_| Caller::new(proxy, self.keep_alive)).collect();
-        let mut line = Line::new(proxy);
+    /// `n` callers of the proxy behind this door. By HTTP/2 some share a connection, unless they come anew each time.
+    pub(super) fn speakers(&self, proxy: &Door, n: u32) -> Vec<Caller> {
+        let mut callers: Vec<_> = (0..n).map(|_| Caller::new(proxy.clone(), self.keep_alive)).collect();
+        let mut line = Line::new(proxy.clone());
         for (number, caller) in (0..n).zip(&mut callers) {
             if self.speakers == Speakers::Http1 || self.speakers == Speakers::Mixed && number % 2 == 0 {
                 continue;
             }
             if !self.keep_alive || number % ON_A_LINE == 0 {
-                line = Line::new(proxy);
+                line = Line::new(proxy.clone());
             }
             *caller = Caller::on(line.clone());
         }

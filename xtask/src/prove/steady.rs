@@ -60,7 +60,7 @@ pub(super) async fn one(
     let rig = Rig::start(setup.workers, options, |hosts| setup.sketch("steady", hosts))?;
     let callers = Split::of(&setup.slots(), PLENTY).admitted();
     let calls = Calls::new(requests);
-    make(&calls, setup.speakers(rig.address(), callers), progress).await;
+    make(&calls, setup.speakers(&rig.door(), callers), progress).await;
     let (tally, count) = (calls.tally(), rig.origin.count());
     let mut wrong = Vec::new();
     if tally.refused > 0 || tally.failed > 0 {

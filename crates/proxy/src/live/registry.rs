@@ -58,6 +58,16 @@ impl LiveSnapshot {
         self.listeners.iter().position(|listener| listener.id == id)
     }
 
+    /// Connections that its listeners took since they are there, and those that are open.
+    pub fn clients(&self) -> (u64, u64) {
+        let blocks = self.listeners.iter().flat_map(|listener| listener.stats.iter());
+        blocks.map(|block| &block.listener).fold((0, 0), |(taken, open), stats| {
+            let active = &stats.downstream_cx_active;
+            let active = active.raised().wrapping_sub(active.lowered());
+            (taken + stats.downstream_cx_total.get(), u64::wrapping_add(open, active))
+        })
+    }
+
     /// Nothing runs.
     pub(crate) fn empty() -> Self {
         Self {

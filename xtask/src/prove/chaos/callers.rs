@@ -2,12 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fuseboard_core::Rng;
-use fuseboard_testkit::{Caller, Line, Run};
+use fuseboard_testkit::{Caller, Door, Line, Run};
 use tokio::time::timeout;
 
 use super::Stage;
@@ -86,25 +85,25 @@ impl Tongue {
         }
     }
 
-    fn caller(self, address: SocketAddr) -> Caller {
+    fn caller(self, door: &Door) -> Caller {
         match self {
-            Self::Http1 { keep_alive } => Caller::new(address, keep_alive),
-            Self::Http2 => Caller::on(Line::new(address)),
+            Self::Http1 { keep_alive } => Caller::new(door.clone(), keep_alive),
+            Self::Http2 => Caller::on(Line::new(door.clone())),
         }
     }
 }
 
 /// Calls until the time is over.
 pub(super) async fn call_on(stage: Rc<Stage>, tongue: Tongue, mut rng: Rng) {
-    let address = stage.rig.borrow().address();
+    let door = stage.rig.borrow().door();
     let book = &stage.book;
-    let mut caller = tongue.caller(address);
+    let mut caller = tongue.caller(&door);
     while Instant::now() < book.until {
         if let Err(error) = caller.connect().await {
             if !is_lack(&error) {
                 book.docket.borrow_mut().wrong.push(format!("a caller can't connect: {error}"));
             }
-            caller = tongue.caller(address);
+            caller = tongue.caller(&door);
             tokio::time::sleep(BREATH).await;
             continue;
         }
@@ -127,7 +126,7 @@ pub(super) async fn call_on(stage: Rc<Stage>, tongue: Tongue, mut rng: Rng) {
             Seen::Flagged { .. } => tokio::time::sleep(BREATH).await,
             // The stream of a call that was dropped is reset, and its connection goes on.
             Seen::GivenUp => caller.abort(rng.below(2) == 0),
-            Seen::Broken | Seen::Silence | Seen::Wrong(_) => caller = tongue.caller(address),
+            Seen::Broken | Seen::Silence | Seen::Wrong(_) => caller = tongue.caller(&door),
         }
     }
     caller.end().await;

@@ -175,7 +175,7 @@ async fn last_burst(
     wrong: &mut Vec<String>,
 ) -> anyhow::Result<()> {
     let expected = Split::of(&setup.slots(), PLENTY);
-    let last = burst(rig, setup.speakers(rig.address(), PLENTY), expected, report.patience()).await?;
+    let last = burst(rig, setup.speakers(&rig.door(), PLENTY), expected, report.patience()).await?;
     if last.held != expected || last.ok != expected.admitted() {
         wrong.push(format!("a burst of {PLENTY} afterwards: {:?}, not {expected:?}", last.held));
     }
