@@ -85,6 +85,12 @@ fn headers_that_name_nobody_are_taken_and_broken_ones_are_not() {
     assert_eq!(parse(b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n"), nobody(35));
     let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00hello";
     assert_eq!(parse(local), nobody(16));
+    let checked = [b"\r\n\r\n\0\r\nQUIT\n\x20\x11\x00\x0c".as_slice(), &[7; 12]].concat();
+    assert_eq!(
+        parse(&checked),
+        nobody(28),
+        "a health check of the balancer's own names nobody, whatever it says"
+    );
     let unix = [b"\r\n\r\n\0\r\nQUIT\n\x21\x31\x00\xd8".as_slice(), &[7; 216]].concat();
     assert_eq!(parse(&unix), nobody(232));
     for broken in [
@@ -108,6 +114,14 @@ fn headers_that_name_nobody_are_taken_and_broken_ones_are_not() {
         let head = [b"\r\n\r\n\0\r\nQUIT\n".as_slice(), &[version, family, 0, length], &[1; 64]].concat();
         assert_eq!(parse(&head), Err(NoProxyHeader), "{version:x} {family:x} {length}");
     }
+    let extended = |length: usize| {
+        let rest = u16::try_from(length - 16).unwrap().to_be_bytes();
+        let mut head = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11".as_slice(), &rest].concat();
+        head.resize(length, 0);
+        parse(&head)
+    };
+    assert!(matches!(extended(MAX_PROXY_HEADER), Ok(ProxyHeader::Whole { length: MAX_PROXY_HEADER, .. })));
+    assert_eq!(extended(MAX_PROXY_HEADER + 1), Err(NoProxyHeader));
     let huge = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff";
     assert_eq!(parse(huge), Err(NoProxyHeader), "nobody waits for 64 KiB of extensions");
 }

@@ -54,9 +54,13 @@ fn samples() -> Vec<(Vec<u8>, Spoken)> {
         text("CONNECT [::1]:443 HTTP/1.1\r\n", Spoken::Http1),
         text("M-SEARCH http://a/\u{e4} HTTP/1.1\r\n", Spoken::Http1),
         text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}", Spoken::Http2),
+        text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Spoken::Http2),
         text("PRI * HTTP/2.0\r\n\r\nSM\r\nx", Spoken::Other),
         text("GET / HTTP/2.0\r\n", Spoken::Other),
         text("GET / HTTP/1.12\r\n", Spoken::Other),
+        text("GET / HTTP/1.2\r\n", Spoken::Other),
+        text(&format!("{} / HTTP/1.1\r\n", "M".repeat(32)), Spoken::Http1),
+        text(&format!("{} / HTTP/1.1\r\n", "M".repeat(33)), Spoken::Other),
         text("GET  / HTTP/1.1\r\n", Spoken::Other),
         text("OPTIONS rtsp://a RTSP/1.0\r\n", Spoken::Other),
         text("INVITE sip:a@b SIP/2.0\r\n", Spoken::Other),
@@ -68,6 +72,8 @@ fn samples() -> Vec<(Vec<u8>, Spoken)> {
         text("\0\0\0\u{8}\u{4}\u{d2}\u{16}/", Spoken::Other),
         (b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00".to_vec(), Spoken::Other),
         (b"\x16\x02\x01\x00\x05\x01\x00\x00\x01\x00".to_vec(), Spoken::Other),
+        (b"\x16\x03\x05\x00\x05\x01\x00\x00\x01\x00".to_vec(), Spoken::Other),
+        (b"\x16\x03\x04\x00\x05\x01\x00\x00\x01\x00".to_vec(), Spoken::Tls(Hello::default())),
         (b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00".to_vec(), Spoken::Tls(Hello::default())),
         (client_hello(&[], 1000), Spoken::Tls(Hello::default())),
         (client_hello(&[0, 0, 0, 9, 0], 1000), Spoken::Tls(Hello::default())),
@@ -75,6 +81,14 @@ fn samples() -> Vec<(Vec<u8>, Spoken)> {
     for record in [1, 2, 3, 50, 1000] {
         let all = extensions("Shop.Example", &["h2", "http/1.1"]);
         samples.push((client_hello(&all, record), hello("shop.example", &["h2", "http/1.1"])));
+    }
+    // As browsers send it, with a key of 1,216 bytes for an exchange that stands against quantum computers.
+    let key = [&[0, 51, 4, 0xc0][..], &[9; 1216], &extensions("shop.example", &["h2"])].concat();
+    samples.push((client_hello(&key, 16_000), hello("shop.example", &["h2"])));
+    let longest = "x".repeat(255);
+    samples.push((client_hello(&extensions(&longest, &[]), 1000), hello(&longest, &[])));
+    for no_name in ["", &"x".repeat(256), "a b"] {
+        samples.push((client_hello(&extensions(no_name, &[]), 1000), Spoken::Tls(Hello::default())));
     }
     let long = "x".repeat(2 * MAX_SNIFFED);
     samples.push((format!("GET /{long}").into_bytes(), Spoken::Http1));
@@ -89,6 +103,44 @@ fn a_protocol_is_known_by_its_first_bytes() {
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
         assert_eq!(Spoken::by(&bytes), spoken, "{shown:?}");
     }
+}
+
+#[test]
+fn what_can_be_nothing_else_is_known_before_it_is_complete() {
+    for (front, spoken) in
+        [("GET / F", Spoken::Other), ("GET / HTTP/1.2", Spoken::Other), ("GET / HTTP/1.1", Spoken::Unclear)]
+    {
+        assert_eq!(Spoken::by(front.as_bytes()), spoken, "{front:?}");
+    }
+}
+
+#[test]
+fn a_request_line_whose_version_lies_across_the_bound_is_none() {
+    let target = "x".repeat(MAX_SNIFFED - "GET / HTTP".len());
+    let line = format!("GET /{target} HTTP/1.1\r\n");
+    assert_eq!(Spoken::by(&line.as_bytes()[..MAX_SNIFFED - 1]), Spoken::Unclear);
+    assert_eq!(Spoken::by(line.as_bytes()), Spoken::Other);
+}
+
+#[test]
+fn a_hello_that_goes_on_in_no_record_of_its_kind_or_an_empty_one_says_nothing() {
+    let record = client_hello(&extensions("shop.example", &[]), 20)[..25].to_vec();
+    for (next, spoken) in [
+        ([0x16, 3, 1, 0, 9], Spoken::Unclear),
+        ([0x15, 3, 1, 0, 9], Spoken::Tls(Hello::default())),
+        ([0x16, 3, 1, 0, 0], Spoken::Tls(Hello::default())),
+    ] {
+        assert_eq!(Spoken::by(&[&record[..], &next].concat()), spoken, "{next:?}");
+    }
+}
+
+#[test]
+fn a_hello_of_any_length_is_waited_for_up_to_the_bound() {
+    // 65,536 bytes: only the first byte of its length is not zero.
+    let mut hello = [&[0x16, 3, 1, 0x3f, 0xff, 1, 1, 0, 0, 3, 3][..], &[7; 16_372]].concat();
+    assert_eq!(Spoken::by(&hello), Spoken::Unclear);
+    hello.resize(MAX_SNIFFED, 0);
+    assert_eq!(Spoken::by(&hello), Spoken::Tls(Hello::default()));
 }
 
 /// What is found in a part is unclear, or what is found in more; and the bound is one.

@@ -72,6 +72,12 @@ mod tests {
     }
 
     #[test]
+    fn resets_of_either_side_are_no_end_in_order() {
+        let resets: Vec<_> = ALL.into_iter().filter(|ending| ending.is_reset()).collect();
+        assert_eq!(resets, [Ending::HostReset, Ending::ClientReset]);
+    }
+
+    #[test]
     fn a_reset_before_a_word_and_silence_after_a_question_are_failures_and_nothing_else_is() {
         let silent = |client, client_ended| Heard { client, client_ended, host: false };
         let failed = |ending: Ending, heard| match ending.outcome(heard) {
