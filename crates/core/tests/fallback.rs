@@ -155,6 +155,49 @@ fn the_cache_gives_what_a_list_would_give_and_never_more_bytes_than_allowed() {
     }
 }
 
+/// An answer of 100 bytes that is good for ever.
+fn lasting(selecting: Selecting) -> Stored<u64> {
+    let storable = Storable { age: Duration::ZERO, lifetime: Duration::MAX, never_stale: false };
+    Stored { selecting, answer: Arc::new(1), bytes: 100, storable }
+}
+
+const ANY_AGE: Lookup = Lookup { max_age: Duration::MAX, oldest: Duration::MAX };
+
+#[test]
+fn what_was_kept_and_what_made_room_is_counted() {
+    let size = 100 + 1 + OVERHEAD;
+    let mut cache = Cache::new(2 * size);
+    for key in 0..5_u8 {
+        assert!(cache.insert(&[key], lasting(Vec::new()), Instant::ZERO));
+    }
+    let counts = cache.counts();
+    assert_eq!((counts.entries, counts.bytes, counts.stored, counts.evicted), (2, 2 * size, 5, 3));
+    cache.clear();
+    let counts = cache.counts();
+    assert_eq!((counts.entries, counts.bytes, counts.stored, counts.evicted), (0, 0, 5, 3));
+    for key in 0..5_u8 {
+        assert!(cache.find(&[key], ANY_AGE, |_| None, Instant::ZERO).is_none());
+    }
+    assert!(cache.insert(&[0], lasting(Vec::new()), Instant::ZERO));
+    assert!(cache.find(&[0], ANY_AGE, |_| None, Instant::ZERO).is_some());
+    assert_eq!((cache.counts().entries, cache.counts().evicted), (1, 3));
+}
+
+#[test]
+fn of_more_than_32_answers_for_one_target_the_one_not_used_for_longest_goes() {
+    let mut cache = Cache::new(1 << 20);
+    let found = |cache: &mut Cache<u64>, value: u8| {
+        cache.find(b"/", ANY_AGE, |_| Some(Box::from([value])), Instant::ZERO).is_some()
+    };
+    for value in 0..32 {
+        cache.insert(b"/", lasting(selecting(true, Some(value))), Instant::ZERO);
+    }
+    assert!(found(&mut cache, 0), "used now");
+    cache.insert(b"/", lasting(selecting(true, Some(32))), Instant::ZERO);
+    assert_eq!((cache.counts().entries, cache.counts().evicted), (32, 1));
+    assert!(found(&mut cache, 0) && !found(&mut cache, 1) && found(&mut cache, 2) && found(&mut cache, 32));
+}
+
 fn one_step(kind: StepKind) -> FallbackPolicy {
     let step = Step { matching: Match::default(), on: None, max_concurrent: 1, kind };
     FallbackPolicy {
@@ -192,6 +235,8 @@ fn a_service_is_asked_once_in_the_time_there_is_and_with_all_of_the_body() {
     assert_eq!(policy(None).judge(0, &gone), Verdict::Skip(Skip::BodyTooLarge));
     assert_eq!(policy(None).judge(0, &situation(b"GET", &[0, 7])), Verdict::Skip(Skip::Loop));
     let far: Vec<usize> = (0..=MAX_HOPS).collect();
+    let one_more = situation(b"GET", &far[..MAX_HOPS]);
+    assert_eq!(policy(own).judge(0, &one_more), Verdict::Take { timeout: own });
     assert_eq!(policy(None).judge(0, &situation(b"GET", &far)), Verdict::Skip(Skip::TooManyHops));
 }
 
@@ -209,6 +254,41 @@ fn what_was_kept_is_for_safe_methods_only_and_a_step_for_what_it_is_meant_for() 
     );
     policy.steps[0].on = Triggers::of_word("limit");
     assert_eq!(policy.judge(0, &situation(b"GET", &[])), Verdict::Skip(Skip::NotMeant));
+}
+
+#[test]
+fn each_reason_to_skip_has_its_word_but_that_it_was_not_meant() {
+    let reasons = [
+        Skip::NotMeant,
+        Skip::Unsafe,
+        Skip::BodyTooLarge,
+        Skip::NoTime,
+        Skip::Loop,
+        Skip::TooManyHops,
+        Skip::NotGrpc,
+    ];
+    let words = [
+        None,
+        Some("unsafe_method"),
+        Some("body_too_large"),
+        Some("no_time"),
+        Some("loop"),
+        Some("too_many_hops"),
+        Some("not_grpc"),
+    ];
+    assert_eq!(reasons.map(Skip::token), words);
+}
+
+#[test]
+fn places_below_a_cap_are_given_and_counted_until_they_are_given_back() {
+    let cap = Cap::default();
+    let first = cap.try_enter(2).unwrap();
+    let second = cap.try_enter(2).unwrap();
+    assert_eq!(cap.taken(), 2);
+    assert!(cap.try_enter(2).is_none());
+    drop(first);
+    assert_eq!(cap.taken(), 1);
+    drop((cap.try_enter(2).unwrap(), second));
 }
 
 #[test]

@@ -220,6 +220,12 @@ mod tests {
     fn directives_are_read_in_any_case_and_quotes_hide_commas() {
         let read = control(r#" Private="a, no-store", MAX-AGE="60" ,,x=y, max-age=30"#);
         assert!(read.private && !read.no_store);
+        for hidden in [r#"x="a, no-store, b""#, r#"x="\", no-store, b""#, r#"x="\\", y=", no-store,""#] {
+            assert!(!control(hidden).no_store, "{hidden}");
+        }
+        for plain in [r#"x="a", no-store"#, r#"x="\\", no-store"#, r"x=\, no-store"] {
+            assert!(control(plain).no_store, "{plain}");
+        }
         assert_eq!(read.max_age, Some(Duration::from_secs(30)));
         assert_eq!(control("max-age=-1").max_age, Some(Duration::ZERO));
         assert_eq!(control("max-age=99999999999999999999999").max_age, Some(Duration::from_secs(1 << 31)));
@@ -256,6 +262,14 @@ mod tests {
         assert_eq!(oldest("no-cache"), None);
         assert_eq!(oldest("max-age=5"), Some(Duration::from_secs(5)));
         assert_eq!(oldest(""), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn an_age_that_is_no_number_is_none() {
+        assert_eq!(AnswerFacts::age_of(b" 7 "), Duration::from_secs(7));
+        for none in [&b""[..], b"-7", b"7s"] {
+            assert_eq!(AnswerFacts::age_of(none), Duration::ZERO, "{none:?}");
+        }
     }
 
     #[test]

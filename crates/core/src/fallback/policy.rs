@@ -185,3 +185,92 @@ impl FallbackPolicy {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::RefusalReason;
+
+    const OPEN: Trigger = Trigger::Refused(RefusalReason::BreakerOpen);
+    const FULL: Trigger = Trigger::Refused(RefusalReason::LimitQueueFull);
+
+    fn step(on: Option<&str>, kind: StepKind) -> Step {
+        let on = on.map(|word| Triggers::of_word(word).unwrap());
+        Step { matching: Match::default(), on, max_concurrent: 1, kind }
+    }
+
+    fn policy(on: &str, steps: Vec<Step>) -> FallbackPolicy {
+        let on = Triggers::of_word(on).unwrap();
+        FallbackPolicy { matching: Match::default(), on, cache: None, max_concurrent: 1, steps }
+    }
+
+    fn fixed() -> StepKind {
+        let answer = StaticAnswer { status: 200, fields: Vec::new(), body: Template::default(), call: None };
+        StepKind::Static(answer)
+    }
+
+    #[test]
+    fn a_request_is_among_those_whose_method_and_path_are_named() {
+        let both = Match {
+            methods: vec!["GET".into(), "PUT".into()],
+            paths: vec![Path::Exact("/a".into()), Path::Prefix("/b/".into())],
+        };
+        for (method, path, among) in [
+            ("GET", "/a", true),
+            ("PUT", "/b/c", true),
+            ("POST", "/a", false),
+            ("GET", "/a/", false),
+            ("GET", "/b", false),
+            ("get", "/a", false),
+        ] {
+            assert_eq!(both.matches(method.as_bytes(), path.as_bytes()), among, "{method} {path}");
+        }
+        assert!(Match::default().matches(b"PURGE", b"/"));
+        let one = Match { methods: vec!["GET".into()], paths: Vec::new() };
+        assert!(one.matches(b"GET", b"/") && !one.matches(b"PUT", b"/"));
+    }
+
+    #[test]
+    fn a_chain_is_for_its_failures_of_its_requests() {
+        let mut policy = policy("breaker", vec![step(Some("limit"), fixed())]);
+        policy.matching.methods = vec!["GET".into()];
+        assert!(policy.applies(OPEN, b"GET", b"/"));
+        assert!(!policy.applies(OPEN, b"PUT", b"/") && !policy.applies(FULL, b"GET", b"/"));
+    }
+
+    #[test]
+    fn what_no_step_is_meant_for_is_not_answered() {
+        let of_all = |on: &str| policy(on, vec![step(None, fixed())]);
+        let of_some = |on: &str| policy(on, vec![step(Some("limit"), fixed()), step(Some("504"), fixed())]);
+        assert!(of_all("any").answers(OPEN) && !of_all("limit").answers(OPEN));
+        assert!(of_some("any").answers(FULL) && of_some("any").answers(Trigger::Status(504)));
+        assert!(!of_some("any").answers(OPEN) && !of_some("breaker").answers(FULL));
+    }
+
+    #[test]
+    fn only_another_service_needs_the_body_and_is_a_target() {
+        let cached = || step(None, StepKind::Cached { max_age: Duration::from_secs(1) });
+        let service = |target| step(None, StepKind::Service { target, timeout: None });
+        let without = policy("any", vec![cached(), step(None, fixed())]);
+        assert!(!without.may_send_again());
+        assert_eq!(without.targets().count(), 0);
+        let with = policy("any", vec![cached(), service(7), service(3)]);
+        assert!(with.may_send_again());
+        assert!(with.targets().eq([7, 3]));
+        let words = [cached(), service(0), step(None, fixed())].map(|step| step.kind.word());
+        assert_eq!(words, ["cached", "service", "static"]);
+    }
+
+    #[test]
+    fn fields_body_and_words_of_an_error_are_filled_in() {
+        let text = |text| Template::parse(text).unwrap();
+        let call = CallAnswer { code: Code::Unavailable, text: text("c"), message: Box::default() };
+        let answer = StaticAnswer {
+            status: 200,
+            fields: vec![("x".into(), text("a"))],
+            body: text("b"),
+            call: Some(call),
+        };
+        assert!(answer.templates().eq([&text("a"), &text("b"), &text("c")]));
+    }
+}

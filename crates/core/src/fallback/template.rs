@@ -157,6 +157,12 @@ mod tests {
     }
 
     #[test]
+    fn the_requests_id_is_asked_for_where_it_is_written() {
+        assert!(Template::parse("id ${requestId}").unwrap().asks_for_request_id());
+        assert!(!Template::parse("$${requestId} of ${host}").unwrap().asks_for_request_id());
+    }
+
+    #[test]
     fn a_template_reads_back() {
         for text in ["a ${host}b$$c", "${reason}", "plain"] {
             let template = Template::parse(text).unwrap();

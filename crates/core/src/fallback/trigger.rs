@@ -227,6 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn each_trigger_reads_back_from_its_words() {
+        for trigger in [
+            Trigger::Refused(RefusalReason::NoHealthy),
+            Trigger::Failed(FailureWord::ConnectFailure),
+            Trigger::Status(503),
+            Trigger::Called(Code::Unavailable),
+        ] {
+            let read = Triggers::of_word(&trigger.to_string()).unwrap();
+            assert_eq!(read, [trigger].into_iter().collect(), "{trigger}");
+        }
+        assert_eq!(
+            FailureWord::ALL.map(FailureWord::token),
+            ["timeout", "connect_failure", "reset", "protocol_error"]
+        );
+        for word in ["any", "breaker", "limit", "4xx", "5xx", "limit.queue_full", "timeout", "UNAVAILABLE"] {
+            assert!(Triggers::words().any(|known| known == word), "{word}");
+        }
+    }
+
+    #[test]
     fn each_word_means_something_and_no_other_word_does() {
         for word in Triggers::words() {
             assert!(Triggers::of_word(word).is_some_and(|set| !set.is_empty()), "{word}");
