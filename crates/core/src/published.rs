@@ -62,3 +62,40 @@ impl<S> Published<S> {
         self.number.store(number, Ordering::Release);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    struct Place(Mutex<Arc<u64>>);
+
+    impl Numbered for u64 {
+        fn number(&self) -> u64 {
+            *self
+        }
+    }
+
+    impl Slot<u64> for Place {
+        fn store(&self, value: Arc<u64>) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        }
+
+        fn load(&self) -> Arc<u64> {
+            Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    #[test]
+    fn what_was_published_last_is_current_and_its_number_tells() {
+        let published = Published::new(Place(Mutex::new(Arc::new(0))));
+        assert!(published.is_current(&0));
+        for number in [1, 2, 7] {
+            let before = published.current();
+            published.publish(Arc::new(number));
+            assert_eq!((published.number(), *published.current()), (number, number));
+            assert!(published.is_current(&number) && !published.is_current(&*before));
+        }
+    }
+}

@@ -252,6 +252,11 @@ mod tests {
             assert!(Triggers::of_word(word).is_some_and(|set| !set.is_empty()), "{word}");
         }
         let limit = Triggers::of_word("limit").unwrap();
+        let breaker = Triggers::of_word("breaker").unwrap();
+        for reason in Triggers::reasons() {
+            let of_breaker = reason.token().starts_with("breaker.");
+            assert_eq!(breaker.contains(Trigger::Refused(reason)), of_breaker, "{reason:?}");
+        }
         let named = Triggers::of_word("RESOURCE_EXHAUSTED").unwrap();
         assert!(named.contains(Trigger::Called(Code::ResourceExhausted)));
         assert!(!named.contains(Trigger::Called(Code::Unavailable)) && !named.contains(Trigger::Status(429)));
