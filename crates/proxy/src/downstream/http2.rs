@@ -175,7 +175,9 @@ impl Driver<'_> {
                     continue;
                 }
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    tokio::task::spawn_local(serve_stream(Active::new(&self.common), request, respond));
+                    let stream = serve_stream(Active::new(&self.common), request, respond);
+                    // In a place of its own: a task moves what it runs when it is made and when it ends, and this is large.
+                    tokio::task::spawn_local(Box::pin(stream));
                     continue;
                 }
                 Poll::Ready(Some(Err(error))) => {
