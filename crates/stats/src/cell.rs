@@ -72,6 +72,13 @@ impl Gauge {
     pub fn raised(&self) -> u64 {
         self.raised.get()
     }
+
+    /// The stat's value, by the same gauge of all blocks.
+    pub fn sum<'g>(gauges: impl Iterator<Item = &'g Self> + Clone) -> u64 {
+        let lowered: u64 = gauges.clone().map(Self::lowered).sum();
+        let raised: u64 = gauges.map(Self::raised).sum();
+        raised.saturating_sub(lowered)
+    }
 }
 
 /// A gauge that is computed when it is read, from the state that decides (difference D13 from Envoy, which refreshes

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use fuseboard_stats::{Baseline, Block, CodeOrigin, Codes, Reading, Scope, Sharded, Value, stats};
+use fuseboard_stats::{Baseline, Block, CodeOrigin, Codes, Gauge, Reading, Scope, Sharded, Value, stats};
 
 stats! {
     /// For these tests.
@@ -66,8 +66,10 @@ fn a_gauge_raised_by_one_worker_and_lowered_by_another_is_their_sum() {
     let blocks = Sharded::<Combined>::new(2);
     blocks.shard(0).stats.active.add(3);
     blocks.shard(1).stats.active.sub(2);
-    assert_eq!(number(&read(&blocks), "sample.x;.active"), 1);
+    let sum = || Gauge::sum(blocks.iter().map(|block| &block.stats.active));
+    assert_eq!((number(&read(&blocks), "sample.x;.active"), sum()), (1, 1));
     blocks.control().stats.active.dec();
+    assert_eq!(sum(), 0);
     let reading = read(&blocks);
     assert_eq!(number(&reading, "sample.x;.active"), 0);
     assert!(reading.rows().any(|row| row.used), "back at zero, but it was used");

@@ -13,6 +13,7 @@ use fuseboard_core::pool::HostKey;
 use fuseboard_core::published::{Numbered, Published, Slot};
 use fuseboard_core::refusal::RefusalReason;
 use fuseboard_snapshot::{Availability, Cluster, EndpointHealth, EndpointId, Snapshot, UpstreamVersion};
+use fuseboard_stats::Gauge;
 use fuseboard_tls::{ClientContext, ClientPolicy, ProtocolError};
 use tracing::error;
 
@@ -61,11 +62,9 @@ impl LiveSnapshot {
     /// Connections that its listeners took since they are there, and those that are open.
     pub fn clients(&self) -> (u64, u64) {
         let blocks = self.listeners.iter().flat_map(|listener| listener.stats.iter());
-        blocks.map(|block| &block.listener).fold((0, 0), |(taken, open), stats| {
-            let active = &stats.downstream_cx_active;
-            let active = active.raised().wrapping_sub(active.lowered());
-            (taken + stats.downstream_cx_total.get(), u64::wrapping_add(open, active))
-        })
+        let stats = blocks.map(|block| &block.listener);
+        let taken = stats.clone().map(|stats| stats.downstream_cx_total.get()).sum();
+        (taken, Gauge::sum(stats.map(|stats| &stats.downstream_cx_active)))
     }
 
     /// Nothing runs.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fuseboard_admin::status::{ClusterStatus, FallbackStatus, ListenerStatus, ProxyStatus, ServerState};
 use fuseboard_core::limit::Priority;
 use fuseboard_snapshot::{BreakerScope, ListenerTarget};
-use fuseboard_stats::{Block, CodeOrigin, Desc, Reading, Scope, Sharded};
+use fuseboard_stats::{Block, CodeOrigin, Desc, Gauge, Reading, Scope, Sharded};
 
 use super::cluster::{
     BreakerStats, ClusterBlock, ClusterStats, MembershipStats, OutlierStats, OwnClusterStats, ShadowStats,
@@ -229,13 +229,8 @@ fn add_listener(reading: &mut Reading, status: &ListenerStatus, blocks: &Sharded
 
 fn add_server(reading: &mut Reading, observed: &Observation) {
     let status = &observed.status;
-    let open: u64 = observed
-        .listener_blocks
-        .iter()
-        .flat_map(|blocks| blocks.iter())
-        .map(|block| &block.listener.downstream_cx_active)
-        .map(|gauge| gauge.raised().wrapping_sub(gauge.lowered()))
-        .fold(0, u64::wrapping_add);
+    let blocks = observed.listener_blocks.iter().flat_map(|blocks| blocks.iter());
+    let open = Gauge::sum(blocks.map(|block| &block.listener.downstream_cx_active));
     let memory = super::memory::memory();
     let server = Scope::single("server");
     let scope = reading.scope(server.clone());
