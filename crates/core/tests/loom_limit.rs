@@ -4,12 +4,12 @@
 // a panic is how a test fails
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod admission;
 mod parker;
 mod race;
 
-use fuseboard_core::limit::{
-    Admission, Dismissed, Kind, ResourceManager, Slot, Thresholds, Waiter, WorkerId,
-};
+use admission::{admitted, queued};
+use fuseboard_core::limit::{Admission, Dismissed, Kind, ResourceManager, Slot, Thresholds, WorkerId};
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 use parker::block_on;
@@ -25,20 +25,6 @@ fn limits(connections: u32, pending: u32) -> Thresholds {
 /// Leaked, because slots and waiters that move to a thread borrow from it; it is small.
 fn manager(thresholds: Thresholds) -> &'static ResourceManager {
     Box::leak(Box::new(ResourceManager::new(2, thresholds)))
-}
-
-fn admitted(admission: Admission<'_>) -> Slot<'_> {
-    match admission {
-        Admission::Admitted(slot) => slot,
-        other => panic!("not admitted at once: {other:?}"),
-    }
-}
-
-fn queued(admission: Admission<'_>) -> Waiter<'_> {
-    match admission {
-        Admission::Queued(waiter) => waiter,
-        other => panic!("not queued: {other:?}"),
-    }
 }
 
 /// Waits if need be; `None` if refused.

@@ -8,6 +8,17 @@ use proptest::prelude::*;
 
 use super::{limits, poll};
 
+/// Who waits looks again, unless it gives up; who is in has done what it came for.
+fn go_on(caller: Admission<'_>, gives_up: bool) -> Option<Admission<'_>> {
+    match caller {
+        Admission::Queued(mut waiter) if !gives_up => match poll(&mut waiter) {
+            Poll::Ready(Ok(slot)) => Some(Admission::Admitted(slot)),
+            _ => Some(Admission::Queued(waiter)),
+        },
+        _done => None,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -27,11 +38,7 @@ proptest! {
                     prop_assert!(!matches!(admission, Admission::Refused(_)), "{:?}", admission);
                     Some(admission)
                 }
-                Some(Admission::Queued(mut waiter)) if !gives_up => match poll(&mut waiter) {
-                    Poll::Ready(Ok(slot)) => Some(Admission::Admitted(slot)),
-                    _ => Some(Admission::Queued(waiter)),
-                },
-                Some(_done) => None,
+                Some(caller) => go_on(caller, gives_up),
             };
             let running = callers.iter().filter(|caller| matches!(caller, Some(Admission::Admitted(_)))).count();
             prop_assert!(running <= connections as usize);
@@ -60,11 +67,7 @@ proptest! {
                     prop_assert!(!matches!(admission, Admission::Refused(_)), "{:?}", admission);
                     Some(admission)
                 }
-                Some(Admission::Queued(mut waiter)) if !gives_up => match poll(&mut waiter) {
-                    Poll::Ready(Ok(slot)) => Some(Admission::Admitted(slot)),
-                    _ => Some(Admission::Queued(waiter)),
-                },
-                Some(_done) => None,
+                Some(caller) => go_on(caller, gives_up),
             };
             let running = |kind: Kind| {
                 let of = |caller: &&Option<Admission<'_>>| matches!(caller, Some(Admission::Admitted(slot)) if slot.kind() == kind);

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, Waker};
 use fuseboard_core::limit::{Kind, Refused, ResourceManager, Thresholds, UNLIMITED, WorkerId};
 use fuseboard_core::refusal::RefusalReason;
 
-use super::{Flag, WORKER, admitted, limits, poll, queued, refused};
+use super::admission::{admitted, queued};
+use super::{Flag, WORKER, limits, poll, refused};
 
 #[test]
 fn the_classic_experiment_refuses_the_third_caller_and_says_why() {

@@ -3,6 +3,8 @@
 // a panic is how a test fails
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../admission/mod.rs"]
+mod admission;
 mod bursts;
 mod examples;
 mod model;
@@ -34,20 +36,6 @@ fn limits(connections: u32, pending: u32, requests: u32) -> Thresholds {
 
 fn poll<'a>(waiter: &mut Waiter<'a>) -> Poll<Result<Slot<'a>, Dismissed>> {
     waiter.poll_slot(&mut Context::from_waker(Waker::noop()))
-}
-
-fn admitted(admission: Admission<'_>) -> Slot<'_> {
-    match admission {
-        Admission::Admitted(slot) => slot,
-        other => panic!("not admitted at once: {other:?}"),
-    }
-}
-
-fn queued(admission: Admission<'_>) -> Waiter<'_> {
-    match admission {
-        Admission::Queued(waiter) => waiter,
-        other => panic!("not queued: {other:?}"),
-    }
 }
 
 fn refused(admission: Admission<'_>) -> Refused {

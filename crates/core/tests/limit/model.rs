@@ -1,4 +1,4 @@
-//! The rules of admission, one thing at a time.
+//! The naive model: what every decision must be.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -52,7 +52,7 @@ impl Model {
         }
     }
 
-    pub(super) fn has_room(&self, kind: Kind) -> bool {
+    fn has_room(&self, kind: Kind) -> bool {
         self.inside(kind) < self.bound(kind) && self.total() < self.thresholds.max_requests
     }
 

@@ -42,6 +42,7 @@ enum Fate {
     Served,
     Dismissed,
 }
+
 struct Queued<'a> {
     kind: Kind,
     waiter: Waiter<'a>,
