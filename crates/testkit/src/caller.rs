@@ -60,8 +60,8 @@ struct Opened {
 
 impl Line {
     /// Will come in by this door.
-    pub fn new(door: impl Into<Door>) -> Self {
-        Self { door: door.into(), opened: Arc::default() }
+    pub fn new(door: Door) -> Self {
+        Self { door, opened: Arc::default() }
     }
 
     async fn streams(&self) -> io::Result<SendRequest<Bytes>> {
