@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 
+use crate::free_list::FreeList;
+
 /// Larger than a usual message with its head, so that one read takes it whole and shows that the socket is empty.
 pub(crate) const BUFFER_SIZE: usize = 16 * 1024;
 
@@ -165,33 +167,6 @@ impl BufferPool {
     }
 }
 
-/// Memory for reuse: as much as was needed at a time lately. A fixed number would either be too small for as many connections as
-/// are busy, or be kept for good where few are.
-#[derive(Debug, Default)]
-struct FreeList<T> {
-    /// What was used last comes last, and is used first.
-    kept: Vec<T>,
-    /// The fewest that lay here since the last thinning: nobody has needed these.
-    fewest: usize,
-}
-
-impl<T> FreeList<T> {
-    fn take(&mut self) -> Option<T> {
-        let taken = self.kept.pop();
-        self.fewest = self.fewest.min(self.kept.len());
-        taken
-    }
-
-    fn give(&mut self, item: T) {
-        self.kept.push(item);
-    }
-
-    fn thin(&mut self) {
-        self.kept.drain(..self.fewest.div_ceil(2));
-        self.fewest = self.kept.len();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,11 +207,11 @@ mod tests {
         pool.enlarge(&mut buffer);
         assert_eq!(buffer.filled(), b"kept");
         assert_eq!(buffer.room().len(), LARGE_SIZE - 4);
-        assert_eq!(pool.buffers.borrow().kept.len(), 1);
+        assert_eq!(pool.buffers.borrow().len(), 1);
         pool.give(&mut buffer);
-        assert_eq!(pool.large.borrow().kept.len(), 1);
+        assert_eq!(pool.large.borrow().len(), 1);
         pool.enlarge(&mut buffer);
-        assert!(buffer.is_empty() && buffer.capacity() == LARGE_SIZE && pool.large.borrow().kept.is_empty());
+        assert!(buffer.is_empty() && buffer.capacity() == LARGE_SIZE && pool.large.borrow().len() == 0);
     }
 
     #[test]
@@ -246,38 +221,6 @@ mod tests {
         pool.give(&mut buffer);
         assert!(!buffer.is_present());
         assert!(pool.take().is_empty());
-        assert!(pool.buffers.borrow().kept.is_empty());
-    }
-
-    #[test]
-    fn memory_that_is_in_use_now_and_then_is_kept_and_the_rest_goes() {
-        let mut list = FreeList::default();
-        let busy = |list: &mut FreeList<u32>, at_a_time: usize| {
-            let taken: Vec<u32> = (0..at_a_time).filter_map(|_| list.take()).collect();
-            let found = taken.len();
-            for item in taken {
-                list.give(item);
-            }
-            found
-        };
-        (0..512).for_each(|item| list.give(item));
-        list.thin();
-        assert_eq!(list.kept.len(), 512, "nobody knows yet what is needed");
-        for _ in 0..10 {
-            assert_eq!(busy(&mut list, 512), 512);
-            list.thin();
-        }
-        for left in [306, 203, 151, 125] {
-            busy(&mut list, 100);
-            list.thin();
-            assert_eq!(list.kept.len(), left);
-        }
-        for _ in 0..10 {
-            busy(&mut list, 100);
-            list.thin();
-        }
-        assert_eq!(list.kept.len(), 100);
-        (0..7).for_each(|_| list.thin());
-        assert!(list.kept.is_empty(), "an idle worker keeps nothing");
+        assert_eq!(pool.buffers.borrow().len(), 0);
     }
 }

@@ -21,6 +21,7 @@ mod exchange;
 pub mod fallback;
 #[cfg(test)]
 mod fixture;
+mod free_list;
 #[cfg(any(test, fuzzing))]
 #[path = "../../../fuzz/entries/http2.rs"]
 #[allow(
