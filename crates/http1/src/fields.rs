@@ -108,8 +108,10 @@ impl Headers {
         self.entries = Vec::new();
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Empties it, and makes room for so many fields.
+    pub(crate) fn clear_for(&mut self, fields: usize) {
         self.entries.clear();
+        self.entries.reserve(fields);
     }
 
     #[inline]
@@ -188,9 +190,17 @@ pub(crate) fn check_size(head: &[u8], limits: &Limits) -> Result<(), HeadError> 
     Ok(())
 }
 
-/// Refuses lines ended by LF alone, which httparse accepts (RFC 9112 section 2.2 lets a recipient accept
-/// them, and so two recipients differ). httparse has seen that a CR stands only before an LF: so every line,
-/// the first, those of the fields and the empty one, ends with both when there are as many CRs as lines.
-pub(crate) fn check_line_endings(head: &[u8], fields: usize) -> Result<(), HeadError> {
-    if memchr::memchr_iter(b'\r', head).count() == fields + 2 { Ok(()) } else { Err(HeadError::LineEnding) }
+/// Refuses a line ended by LF alone, which httparse accepts (RFC 9112 section 2.2 lets a recipient accept it,
+/// and so two recipients differ). `after`: what follows the line, a part of `head`. Every line of a head ends
+/// before a field's name, or before the end, or is the empty one there.
+#[inline]
+pub(crate) fn check_line_ending(head: &[u8], after: &[u8]) -> Result<(), HeadError> {
+    let before = &head[..Span::of(after, head).start as usize];
+    if before.ends_with(b"\r\n") { Ok(()) } else { Err(HeadError::LineEnding) }
+}
+
+/// The same of the last line and the empty one behind it.
+#[inline]
+pub(crate) fn check_last_lines(head: &[u8]) -> Result<(), HeadError> {
+    if head.ends_with(b"\r\n\r\n") { Ok(()) } else { Err(HeadError::LineEnding) }
 }

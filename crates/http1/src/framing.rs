@@ -6,7 +6,7 @@
 //! to a peer that takes the first, the last or the list, the message would be another one.
 
 use crate::error::HeadError;
-use crate::fields::Headers;
+use crate::fields::{Headers, check_line_ending};
 use crate::limits::MAX_CONNECTION_OPTIONS;
 use crate::message::{BodyFraming, Version};
 use crate::name::{HeaderName, is_token_byte, same_token};
@@ -107,6 +107,12 @@ impl Facts {
     }
 
     fn add_connection_options(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        // What most say who say something.
+        if same_token(value, b"keep-alive") {
+            self.options += 1;
+            self.keep_alive = true;
+            return Ok(());
+        }
         for option in list(value) {
             self.options += 1;
             if self.options > MAX_CONNECTION_OPTIONS || !option.iter().all(|b| is_token_byte(*b)) {
@@ -167,9 +173,10 @@ pub(crate) fn collect(
     headers: &mut Headers,
 ) -> Result<Facts, HeadError> {
     let mut facts = Facts::default();
-    headers.clear();
+    headers.clear_for(parsed.len());
     for (field, index) in parsed.iter().zip(0..) {
         let name = field.name.as_bytes();
+        check_line_ending(head, name)?;
         let id = HeaderName::of(name);
         headers.push(head, name, field.value, id);
         facts.observe(id, name, field.value, index)?;

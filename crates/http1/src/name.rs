@@ -1,4 +1,4 @@
-//! Which header names the proxy cares about, recognised without hashing: by length, then by bytes.
+//! Which header names the proxy cares about, recognised without hashing: by length, then by their ends.
 //! What is done with each is the caller's; here it is only known which of them concern one connection alone.
 
 macro_rules! header_names {
@@ -96,15 +96,24 @@ const LONGEST: usize = {
     longest
 };
 
+/// A known name, with what tells it from others of its length.
+#[derive(Clone, Copy)]
+struct Known {
+    ends: Ends,
+    name: &'static [u8],
+    id: HeaderName,
+}
+
 /// The known names ordered by length.
-const BY_LENGTH: [(&[u8], HeaderName); KNOWN.len()] = {
-    let mut sorted = [KNOWN[0]; KNOWN.len()];
+static BY_LENGTH: [Known; KNOWN.len()] = {
+    let mut sorted = [Known { ends: Ends::of(b""), name: b"", id: HeaderName::Other }; KNOWN.len()];
     let (mut filled, mut length) = (0, 0);
     while length <= LONGEST {
         let mut at = 0;
         while at < KNOWN.len() {
-            if KNOWN[at].0.len() == length {
-                sorted[filled] = KNOWN[at];
+            let (name, id) = KNOWN[at];
+            if name.len() == length {
+                sorted[filled] = Known { ends: Ends::of(name), name, id };
                 filled += 1;
             }
             at += 1;
@@ -115,12 +124,12 @@ const BY_LENGTH: [(&[u8], HeaderName); KNOWN.len()] = {
 };
 
 /// `STARTS[n]..STARTS[n + 1]` are the positions in `BY_LENGTH` of the names of `n` bytes.
-const STARTS: [u8; LONGEST + 2] = {
+static STARTS: [u8; LONGEST + 2] = {
     let mut starts = [0_u8; LONGEST + 2];
     let (mut at, mut length) = (0_u8, 0);
     while length < starts.len() {
         starts[length] = at;
-        while (at as usize) < KNOWN.len() && BY_LENGTH[at as usize].0.len() == length {
+        while (at as usize) < KNOWN.len() && BY_LENGTH[at as usize].name.len() == length {
             at += 1;
         }
         length += 1;
@@ -136,9 +145,10 @@ impl HeaderName {
             return Self::of_prefix(name);
         }
         let candidates = usize::from(STARTS[name.len()])..usize::from(STARTS[name.len() + 1]);
-        for (known, id) in &BY_LENGTH[candidates] {
-            if same_token(name, known) {
-                return *id;
+        let ends = Ends::of(name);
+        for known in &BY_LENGTH[candidates] {
+            if known.ends == ends && (name.len() <= Ends::WHOLE || same_token(name, known.name)) {
+                return known.id;
             }
         }
         Self::of_prefix(name)
@@ -220,11 +230,51 @@ impl HeaderName {
     }
 }
 
-/// Whether a token equals a lowercase name, whatever its case. Setting bit 5 folds letters; it maps no other
-/// token byte to a byte of a known name.
+/// Bit 5 of each byte. Setting it folds letters; it maps no other token byte to a byte of a known name.
+const FOLD: u64 = u64::from_ne_bytes([0x20; 8]);
+
+/// The first and the last eight bytes of a name, whatever its case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    front: u64,
+    tail: u64,
+}
+
+impl Ends {
+    /// Names up to so many bytes that have the same length and the same ends are the same.
+    const WHOLE: usize = 16;
+
+    #[inline]
+    const fn of(name: &[u8]) -> Self {
+        // Of a shorter name all is in the tail.
+        let (front, tail) = match (name.first_chunk(), name.last_chunk()) {
+            (Some(first), Some(last)) => (u64::from_ne_bytes(*first), u64::from_ne_bytes(*last)),
+            _ => (0, short(name)),
+        };
+        Self { front: front | FOLD, tail: tail | FOLD }
+    }
+}
+
+/// Up to seven bytes as one number.
+#[inline]
+const fn short(name: &[u8]) -> u64 {
+    match (name.first_chunk(), name.last_chunk()) {
+        // Both overlap, unless they are all of it.
+        (Some(first), Some(last)) => {
+            (u32::from_ne_bytes(*first) as u64) << 32 | u32::from_ne_bytes(*last) as u64
+        }
+        _ => match *name {
+            [a, b, c] => u64::from_ne_bytes([a, b, c, 0, 0, 0, 0, 0]),
+            [a, b] => u64::from_ne_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+            [a] => a as u64,
+            _ => 0,
+        },
+    }
+}
+
+/// Whether a token equals a lowercase name, whatever its case.
 #[inline]
 pub(crate) fn same_token(token: &[u8], lowercase: &[u8]) -> bool {
-    const FOLD: u64 = u64::from_ne_bytes([0x20; 8]);
     let folded = |eight: &[u8; 8]| u64::from_ne_bytes(*eight) | FOLD;
     if token.len() != lowercase.len() {
         return false;

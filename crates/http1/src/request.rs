@@ -6,7 +6,7 @@ use httparse::Status;
 
 use crate::authority::Authority;
 use crate::error::HeadError;
-use crate::fields::{Fields, Headers, Span, check_line_endings, check_size, room, usable};
+use crate::fields::{Fields, Headers, Span, check_last_lines, check_size, room, usable};
 use crate::framing::{Facts, collect, list};
 use crate::limits::Limits;
 use crate::message::{BodyFraming, Method, Version};
@@ -81,7 +81,7 @@ pub fn parse_request<'a>(
         Ok(_) => return Err(HeadError::LineEnding),
         Err(error) => return Err(fault(error, text)),
     }
-    check_line_endings(text, request.headers.len())?;
+    check_last_lines(text)?;
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(HeadError::Method);
     };

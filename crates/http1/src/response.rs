@@ -5,7 +5,7 @@
 use httparse::Status;
 
 use crate::error::HeadError;
-use crate::fields::{Fields, Headers, Span, check_line_endings, check_size, room, usable};
+use crate::fields::{Fields, Headers, Span, check_last_lines, check_size, room, usable};
 use crate::framing::{Facts, collect};
 use crate::limits::Limits;
 use crate::message::{BodyFraming, Method, Version};
@@ -76,7 +76,7 @@ pub fn parse_response<'a>(
         Ok(_) => return Err(HeadError::LineEnding),
         Err(error) => return Err(fault(error, head)),
     }
-    check_line_endings(head, response.headers.len())?;
+    check_last_lines(head)?;
     let (Some(minor), Some(status)) = (response.version, response.code) else {
         return Err(HeadError::StatusLine);
     };

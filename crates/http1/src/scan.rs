@@ -56,6 +56,13 @@ impl HeadScanner {
         if self.at_first_line() {
             self.check_first_byte(buf)?;
         }
+        // Most heads come whole.
+        if self.seen == 0
+            && !matches!(buf, [b'\r' | b'\n', ..])
+            && let Some(end) = end_of_head(buf)?
+        {
+            return if end > self.limits.max_head_bytes { Err(HeadError::TooLarge) } else { Ok(Some(end)) };
+        }
         let start = self.seen.min(buf.len());
         for offset in memchr::memchr_iter(b'\n', &buf[start..]) {
             let line_feed = start + offset;
@@ -108,5 +115,76 @@ impl HeadScanner {
             Sender::Server => matches!(first, b'H' | b'\r' | b'\n'),
         };
         if valid { Ok(()) } else { Err(HeadError::NotHttp) }
+    }
+}
+
+/// Bytes that are compared at a time.
+const BLOCK: usize = 32;
+
+/// Where the head ends, whose first byte ends no line.
+#[inline]
+fn end_of_head(buf: &[u8]) -> Result<Option<usize>, HeadError> {
+    let mut start = 0;
+    while let Some(block) = buf.get(start..).and_then(<[u8]>::first_chunk)
+        && !tells(block)
+    {
+        start += BLOCK;
+    }
+    for (offset, byte) in buf[start..].iter().enumerate() {
+        if *byte == b'\n' {
+            let line_feed = start + offset;
+            if !buf[..line_feed].ends_with(b"\r") {
+                return Err(HeadError::LineEnding);
+            }
+            if buf[line_feed + 1..].starts_with(b"\r\n") {
+                return Ok(Some(line_feed + 3));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether there is the end of a line before an empty one, or an LF alone. Without a branch, so that all pairs are compared at once.
+#[inline]
+fn tells(block: &[u8; BLOCK + 1]) -> bool {
+    let pairs = block[..BLOCK].iter().zip(&block[1..]);
+    let told = pairs.fold(0, |told, (one, next)| {
+        let empty = u8::from(*one == b'\n') & u8::from(*next == b'\r');
+        let alone = u8::from(*one != b'\r') & u8::from(*next == b'\n');
+        told | empty | alone
+    });
+    told != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_once(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        HeadScanner::for_requests(Limits::default()).scan(bytes)
+    }
+
+    /// What the last byte tells that is needed.
+    fn byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        let mut scanner = HeadScanner::for_requests(Limits::default());
+        let found = (1..=bytes.len()).find_map(|n| scanner.scan(&bytes[..n]).transpose());
+        found.transpose()
+    }
+
+    /// Heads that end at each place of a block, and each of them with each of its bytes made one that ends lines or half of it.
+    #[test]
+    fn a_head_that_comes_whole_ends_where_it_ends_byte_by_byte() {
+        for length in 0..2 * BLOCK {
+            let head = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "x".repeat(length)).into_bytes();
+            let came = [&head[..], b"POST / HTTP/1.1\r\n\r\n"].concat();
+            assert_eq!(at_once(&came), Ok(Some(head.len())));
+            for at in 0..came.len() {
+                for byte in [b'\r', b'\n'] {
+                    let mut other = came.clone();
+                    other[at] = byte;
+                    assert_eq!(at_once(&other), byte_by_byte(&other), "{}", other.escape_ascii());
+                }
+            }
+        }
     }
 }
