@@ -1,4 +1,4 @@
-//! A client's connection of HTTP/2: each of its streams is served by a task of its own, as a [`Downstream`] with one request.
+//! A client's connection of HTTP/2: each of its streams is served by a task, as a [`Downstream`] with one request.
 //! Whoever drains says so twice (GOAWAY, RFC 9113 section 6.8) and lets running streams end; a client that does not even answer
 //! the question between both may open streams for a moment only. A connection without streams is closed when it has been idle
 //! for too long.
@@ -41,6 +41,7 @@ const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
 const REFUSAL: u64 = 9 + 4;
 
 /// What all streams of a connection have in common.
+#[derive(Debug)]
 struct Common {
     worker: Rc<Worker>,
     place: Rc<Place>,
@@ -175,9 +176,8 @@ impl Driver<'_> {
                     continue;
                 }
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let stream = serve_stream(Active::new(&self.common), request, respond);
-                    // In a place of its own: a task moves what it runs when it is made and when it ends, and this is large.
-                    tokio::task::spawn_local(Box::pin(stream));
+                    let active = Active::new(&self.common);
+                    self.common.worker.stream_tasks.serve(Opened { active, request, respond });
                     continue;
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -256,27 +256,43 @@ impl Common {
     }
 }
 
-/// Serves one stream to its end.
-async fn serve_stream(active: Active, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    let common = &active.0;
-    let line = Line::Served(Box::new(ServedStream::new(request, respond)));
-    let (place, worker) = (Rc::clone(&common.place), Rc::clone(&common.worker));
-    let mut down = Downstream::new(line, common.called, place, worker, clock::now());
-    down.is_proxied = common.is_proxied;
-    down.identity.clone_from(&common.identity);
-    down.begin(Spoken::Http2);
-    match down.read_head().await {
-        Head::Request(request, length) => {
-            if exchange::run(&mut down, request, length).await == After::Reset {
-                down.reset_on_close();
+/// A stream that the client has opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    active: Active,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+}
+
+impl Opened {
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.active.0.worker
+    }
+
+    /// Serves it to its end.
+    pub(super) async fn serve(self) {
+        let Self { active, request, respond } = self;
+        let common = &active.0;
+        let line = Line::Served(Box::new(ServedStream::new(request, respond)));
+        let (place, worker) = (Rc::clone(&common.place), Rc::clone(&common.worker));
+        let mut down = Downstream::new(line, common.called, place, worker, clock::now());
+        down.is_proxied = common.is_proxied;
+        down.identity.clone_from(&common.identity);
+        down.begin(Spoken::Http2);
+        match down.read_head().await {
+            Head::Request(request, length) => {
+                if exchange::run(&mut down, request, length).await == After::Reset {
+                    down.reset_on_close();
+                }
             }
+            Head::Rejected(rejected) => exchange::reject(&mut down, &rejected).await,
+            Head::Http2 | Head::Closed { .. } => {}
         }
-        Head::Rejected(rejected) => exchange::reject(&mut down, &rejected).await,
-        Head::Http2 | Head::Closed { .. } => {}
     }
 }
 
 /// A stream that is being served.
+#[derive(Debug)]
 struct Active(Rc<Common>);
 
 impl Active {

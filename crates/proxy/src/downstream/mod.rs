@@ -7,6 +7,7 @@ mod head;
 mod http2;
 mod identity;
 mod line;
+mod stream_task;
 mod upgrade;
 
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::worker::Worker;
 pub(crate) use connection::{Downstream, Place, Spoken};
 pub(crate) use head::{Head, Rejected};
 pub(crate) use line::Line;
+pub(crate) use stream_task::StreamTasks;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {

@@ -1,6 +1,6 @@
 //! Closes idle connections that nobody will use again: closed by the host, idle for too long, or too old. Each worker looks
 //! after its own shelf a few times a second; a request that finds a dead connection first does not wait for that. After a new
-//! snapshot it wakes the idle clients' connections, so that they let go of the old one. Memory for reuse is thinned beside it.
+//! snapshot it wakes the idle clients' connections, so that they let go of the old one. What is kept for reuse is thinned beside it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(PERIOD).await;
         worker.buffers.thin();
+        worker.stream_tasks.thin();
         let view = worker.view();
         if view.live.generation != generation {
             generation = view.live.generation;
