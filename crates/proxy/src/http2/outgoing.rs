@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use fuseboard_grpc::MessageCount;
 use fuseboard_http1::{
-    Awaiting, BodyDecoder, BodyFraming, Field, HeadScanner, Headers, Limits, ResponseHead, parse_response,
+    Awaiting, BodyDecoder, BodyFraming, Field, HeadScanner, HeaderName as Id, Headers, Limits, ResponseHead,
+    parse_response,
 };
 use h2::SendStream;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::broken;
 
@@ -74,20 +75,28 @@ pub(super) fn parse<'a>(
     parse_response(head, headers, &LIMITS, awaiting).map_err(io::Error::other)
 }
 
-/// The fields that HTTP/2 has too.
-pub(super) fn fields<'a>(fields: impl Iterator<Item = Field<'a>>) -> io::Result<HeaderMap> {
-    let mut map = HeaderMap::new();
+/// Those fields of `head` that HTTP/2 has too. Their values stay where they are.
+pub(super) fn fields<'a>(head: &Bytes, fields: impl Iterator<Item = Field<'a>>) -> io::Result<HeaderMap> {
+    let mut map = HeaderMap::with_capacity(fields.size_hint().1.unwrap_or_default());
     for field in fields.filter(|field| !field.hop_by_hop) {
-        append(&mut map, field.name, field.value)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(io::Error::other)?;
+        map.append(name(&field)?, value);
     }
     Ok(map)
 }
 
-fn append(map: &mut HeaderMap, name: &[u8], value: &[u8]) -> io::Result<()> {
-    let name = HeaderName::from_bytes(name).map_err(io::Error::other)?;
-    let value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
-    map.append(name, value);
-    Ok(())
+/// The name of a field, which is not looked up anew where it is one that nearly every head has.
+fn name(field: &Field<'_>) -> io::Result<HeaderName> {
+    const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
+    Ok(match field.id {
+        Id::ContentLength => header::CONTENT_LENGTH,
+        Id::ContentType => header::CONTENT_TYPE,
+        Id::Date => header::DATE,
+        Id::Server => header::SERVER,
+        Id::UserAgent => header::USER_AGENT,
+        Id::XEnvoyUpstreamServiceTime => SERVICE_TIME,
+        _ => HeaderName::from_bytes(field.name).map_err(io::Error::other)?,
+    })
 }
 
 /// A body on its way out.
@@ -191,7 +200,8 @@ impl OutgoingBody {
         self.ended = true;
         let mut trailers = HeaderMap::new();
         for (name, value) in self.decoder.trailer_fields() {
-            append(&mut trailers, name, value)?;
+            let name = HeaderName::from_bytes(name).map_err(io::Error::other)?;
+            trailers.append(name, HeaderValue::from_bytes(value).map_err(io::Error::other)?);
         }
         let sent = if trailers.is_empty() {
             stream.send_data(Bytes::new(), true)

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use fuseboard_grpc::{Code, encoded, is_grpc};
-use fuseboard_http1::{Awaiting, BodyFraming, Headers, Method};
+use fuseboard_http1::{Awaiting, BodyFraming, HeaderName, Headers, Method};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -133,12 +133,13 @@ fn send_head(
     awaiting: Awaiting,
     respond: &mut SendResponse<Bytes>,
 ) -> io::Result<Option<(SendStream<Bytes>, OutgoingBody)>> {
+    let bytes = Bytes::copy_from_slice(head);
     let mut headers = Headers::new();
-    let head = outgoing::parse(head, &mut headers, awaiting)?;
+    let head = outgoing::parse(&bytes, &mut headers, awaiting)?;
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status()).map_err(io::Error::other)?;
-    let mut fields = outgoing::fields(head.fields())?;
-    if head.framing().is_empty() && fields.contains_key("grpc-status") {
+    let mut fields = outgoing::fields(&bytes, head.fields())?;
+    if head.framing().is_empty() && head.field(HeaderName::GrpcStatus).is_some() {
         // An answer of gRPC without messages is its head alone.
         fields.remove(CONTENT_LENGTH);
     }
