@@ -66,6 +66,21 @@ fn a_summary_restores_the_same_view() {
     assert_eq!((other.target(), other.fields().count()), (&b""[..], 2));
 }
 
+#[test]
+fn a_table_that_is_used_again_has_the_fields_of_the_last_head_alone() {
+    let mut headers = Headers::new();
+    assert!(headers.is_empty());
+    for (lines, fields) in [("X: y\r\nX: z\r\n", 3), ("", 1)] {
+        let bytes = get(lines);
+        let head = parse_request(bytes.as_bytes(), &mut headers, &Limits::default()).unwrap();
+        assert_eq!(head.fields().count(), fields);
+        assert_eq!(headers.len(), fields);
+        assert!(!headers.is_empty());
+    }
+    headers.release();
+    assert!(headers.is_empty());
+}
+
 /// RFC 9112 section 3.2: the four forms, and what an origin server is sent for each.
 #[test]
 fn targets_come_in_four_forms() {
