@@ -107,9 +107,8 @@ impl Facts {
     }
 
     fn add_connection_options(&mut self, value: &[u8]) -> Result<(), HeadError> {
-        // What most say who say something.
+        // What most say who say something; it nominates nothing, so that it need not be counted.
         if same_token(value, b"keep-alive") {
-            self.options += 1;
             self.keep_alive = true;
             return Ok(());
         }
