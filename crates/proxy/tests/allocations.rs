@@ -1,23 +1,27 @@
-//! What a request asks of the allocator once its connections are warm: nothing, with all protection on. Alone in its process, and
-//! with a caller and an origin that ask for nothing themselves, so that every block is the proxy's.
+//! What a request asks of the allocator once its connections are warm: nothing, with all protection on; and as a stream of HTTP/2, little.
+//! Each alone in its process for its time, and with a caller and an origin that ask for nothing themselves, so that every block is the
+//! proxy's.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fuseboard_core::breaker::{BreakerPolicy, FailureCount, Percent, SlowPolicy, TripPolicy};
 use fuseboard_core::limit::Thresholds;
 use fuseboard_core::outlier::OutlierPolicy;
-use fuseboard_proxy::{ProxyOptions, start};
+use fuseboard_proxy::{Proxy, ProxyOptions, start};
 use fuseboard_snapshot::{BreakerScope, Cluster, ClusterBreaker, Provenance, Snapshot};
 use fuseboard_testkit::ClusterSketch;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// Who counts, counts alone.
+static COUNTING: Mutex<()> = Mutex::new(());
 
 const GET: &[u8] = b"GET /some/path?and=query HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world";
@@ -73,17 +77,24 @@ fn call(stream: &mut TcpStream, request: &[u8], times: usize) {
     }
 }
 
+/// A proxy of one worker in front of an origin, and a connection to it.
+fn connected(scope: BreakerScope) -> (Proxy, TcpStream) {
+    let snapshot = ClusterSketch::new("warm", &[origin()]).snapshot(1).unwrap();
+    let clusters = vec![Arc::new(protected(&snapshot.clusters[0], scope))];
+    let options = ProxyOptions { concurrency: 1, ..ProxyOptions::default() };
+    let proxy = start(options, Arc::new(Snapshot { clusters, ..snapshot })).unwrap();
+    let stream = TcpStream::connect(proxy.listeners()[0].address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    (proxy, stream)
+}
+
 #[test]
 fn a_request_on_warm_connections_allocates_nothing() {
     const REQUESTS: usize = 2_000;
+    let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let profiler = dhat::Profiler::builder().testing().build();
     for scope in [BreakerScope::Destination, BreakerScope::Endpoint] {
-        let snapshot = ClusterSketch::new("warm", &[origin()]).snapshot(1).unwrap();
-        let clusters = vec![Arc::new(protected(&snapshot.clusters[0], scope))];
-        let options = ProxyOptions { concurrency: 1, ..ProxyOptions::default() };
-        let proxy = start(options, Arc::new(Snapshot { clusters, ..snapshot })).unwrap();
-        let mut stream = TcpStream::connect(proxy.listeners()[0].address).unwrap();
-        stream.set_nodelay(true).unwrap();
+        let (_proxy, mut stream) = connected(scope);
         for (name, request) in [("GET", GET), ("POST", POST)] {
             call(&mut stream, request, 100);
             let before = dhat::HeapStats::get().total_blocks;
@@ -96,5 +107,55 @@ fn a_request_on_warm_connections_allocates_nothing() {
             );
         }
     }
+    drop(profiler);
+}
+
+/// The preface of HTTP/2, and settings without a word.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// What a frame begins with: its length, kind and flags, and its stream.
+const FRAME_HEAD: usize = 9;
+const DATA: u8 = 0;
+const END_STREAM: u8 = 1;
+
+/// `GET http://a/`: `:method`, `:scheme` and `:path` of the static table, `:authority` as a literal.
+fn headers_of(stream: u32) -> Vec<u8> {
+    [b"\0\0\x06\x01\x05", &stream.to_be_bytes()[..], b"\x82\x86\x84\x01\x01a"].concat()
+}
+
+/// Streams one after the other, each answered in full.
+fn call_streams(connection: &mut TcpStream, requests: &[Vec<u8>]) {
+    let mut payload = [0; 16 * 1024];
+    for request in requests {
+        connection.write_all(request).unwrap();
+        loop {
+            let mut head = [0; FRAME_HEAD];
+            connection.read_exact(&mut head).unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            connection.read_exact(&mut payload[..length]).unwrap();
+            if head[3] == DATA && head[4] & END_STREAM != 0 {
+                assert_eq!(&payload[..length], b"hello\n");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_on_a_warm_connection_allocates_little_and_no_task() {
+    const STREAMS: u32 = 1_000;
+    let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let profiler = dhat::Profiler::builder().testing().build();
+    let (_proxy, mut connection) = connected(BreakerScope::Destination);
+    connection.write_all(PREFACE).unwrap();
+    let requests: Vec<Vec<u8>> = (0..STREAMS + 100).map(|number| headers_of(2 * number + 1)).collect();
+    let (warm_up, counted) = requests.split_at(100);
+    call_streams(&mut connection, warm_up);
+    let before = dhat::HeapStats::get();
+    call_streams(&mut connection, counted);
+    let after = dhat::HeapStats::get();
+    let blocks = (after.total_blocks - before.total_blocks) / u64::from(STREAMS);
+    let bytes = (after.total_bytes - before.total_bytes) / u64::from(STREAMS);
+    // What `h2` keeps of it, tables of fields and texts. A task of its own would take several KB.
+    assert!(blocks <= 16 && bytes <= 3_000, "{blocks} blocks, {bytes} bytes");
     drop(profiler);
 }
