@@ -1,4 +1,4 @@
-//! fortio's flags for `load` and `curl`: what each sets, and the usage text. Their table is in `flag_table`, the grammar in
+//! fortio's flags for `load` and `curl`: what each sets. Their table is in `flag_table`, the grammar in
 //! `go::flag`; fortio's others are refused with a reason (`unsupported`).
 
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use crate::beyond::{self, Beyond, Misfit, Mistakes};
 use crate::event::Level;
 use crate::flag_table::FLAGS;
 use crate::flag_values::{
-    access_log_format, address_family, address_order, credentials, kilobytes, offset, reuse,
+    access_log_format, address_family, address_order, credentials, duration, finite, header, kilobytes,
+    level, number, offset, path, percentiles, reuse, token,
 };
 use crate::go;
 use crate::go::flag::{Flag, FlagError, boolean};
@@ -354,134 +355,11 @@ fn table(style: Style) -> Vec<Flag> {
     }
 }
 
-/// The usage text, printed behind an error or for `-h`.
-pub fn usage(style: Style) -> String {
-    let flags = go::flag::usage(FLAGS);
-    match style {
-        Style::Fortio => {
-            let (name, version) = style.product();
-            format!(
-                "{name} {version} usage:\n\tfortio command [flags] target\n{FORTIO_COMMANDS}flags:\n{flags}not supported:\n{}",
-                unsupported::listed()
-            )
-        }
-        Style::Fuseboard => format!(
-            "Call a URL over and over (load), or once (curl)
-
-Usage: fuseboard load [FLAGS] URL
-       fuseboard curl [FLAGS] URL
-
-Flags are fortio's: with one dash or two, and in front of the URL.
-{flags}
-What fortio does not have:
-{}
-Not supported:
-{}{EXAMPLES}",
-            go::flag::usage(beyond::FLAGS),
-            unsupported::listed()
-        ),
-    }
-}
-
-const FORTIO_COMMANDS: &str = "\
-where command is one of: load (load testing), curl (single URL debug),
- nc (single tcp or udp:// connection), report (saved results, as text),
- version (prints the version) or buildinfo (and who builds it).
-where target is a URL (http load tests); flags come before it, with one dash or two.
-This is Fuseboard as fortio: what fortio has besides, says here why it has not.
-";
-
-const EXAMPLES: &str = "
-Examples:
-  # 30 calls from 3 callers, as fast as they can
-  fuseboard load -c 3 -qps 0 -n 30 http://127.0.0.1:9000/get
-  # 100 calls a second for a minute, with the result as JSON besides
-  fuseboard load -c 8 -qps 100 -t 1m -json result.json http://127.0.0.1:9000/get
-  # no call fails and 99 of 100 take less than 50 ms, or the exit code is 99
-  fuseboard load -qps 50 -expect 'errors == 0' -expect 'p99 < 50ms' http://127.0.0.1:9000/get
-  # what callers saw is what the proxy counted
-  fuseboard load -c 3 -qps 0 -n 30 -expect 'refused limit.queue_full == stat' http://127.0.0.1:9000/get
-  # from 1 to 50 calls a second, then 50 for a minute, each sent when it is due
-  fuseboard load -open -ramp 1:50:30s -steps 50:1m http://127.0.0.1:9000/get
-  # in HTTP/2, 20 calls at a time on each of two connections
-  fuseboard load -h2 -c 2 -streams 20 -qps 0 -n 1000 http://127.0.0.1:8080/get
-  # health checks of gRPC, all of which must say SERVING
-  fuseboard load -grpc -c 2 -n 40 -expect 'code SERVING == 40' localhost:8079
-  # through a proxy that routes by Host
-  fuseboard curl -H Host:httpbin:8000 http://127.0.0.1:15001/get
-  # over TLS, with a certificate of your own authority, at the address given
-  fuseboard load -cacert ca.pem -resolve 127.0.0.1 https://httpbin.test:8443/get
-
-The result goes to stdout, everything else to stderr. Ctrl-C prints the result
-so far. A call fails when its answer is not 2xx or 418; the exit code is 0 all
-the same, 1 when the run could not be made, 2 for wrong flags, 99 when an
-expectation fails. docs/load-testing.md has the grammar of expectations.
-";
-
 const fn program(style: Style) -> &'static str {
     match style {
         Style::Fuseboard => "fuseboard",
         Style::Fortio => "fortio",
     }
-}
-
-pub(crate) fn invalid(name: &'static str, value: &str, why: impl Into<String>) -> FlagError {
-    FlagError::Value { name, value: value.to_owned(), why: why.into() }
-}
-
-pub(crate) fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, FlagError> {
-    value.parse().map_err(|_| invalid(name, value, "parse error"))
-}
-
-fn finite(name: &'static str, value: &str) -> Result<f64, FlagError> {
-    number::<f64>(name, value).and_then(|number| {
-        if number.is_finite() { Ok(number) } else { Err(invalid(name, value, "value out of range")) }
-    })
-}
-
-/// `None` where nothing is named.
-fn path(value: &str) -> Option<PathBuf> {
-    Some(PathBuf::from(value)).filter(|path| path != "")
-}
-
-/// `None` for zero and below.
-fn duration(name: &'static str, value: &str) -> Result<Option<Duration>, FlagError> {
-    let duration = go::duration::parse(value)
-        .ok_or_else(|| invalid(name, value, "parse error; a duration has a unit, such as 5s or 250ms"))?;
-    Ok(duration.positive())
-}
-
-fn level(name: &'static str, value: &str) -> Result<Level, FlagError> {
-    Level::named(value).ok_or_else(|| {
-        invalid(name, value, "should be one of [Debug Verbose Info Warning Error Critical Fatal]")
-    })
-}
-
-fn percentiles(name: &'static str, value: &str) -> Result<Vec<f64>, FlagError> {
-    value
-        .split(',')
-        .filter(|part| !part.trim().is_empty())
-        .map(|part| part.trim().parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p)))
-        .collect::<Option<_>>()
-        .ok_or_else(|| invalid(name, value, "should be percentages between 0 and 100, such as 50,99.9"))
-}
-
-fn token(name: &'static str, value: &str) -> Result<String, FlagError> {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if !value.is_empty() && value.chars().all(is_token) {
-        return Ok(value.to_owned());
-    }
-    Err(invalid(name, value, "not a method"))
-}
-
-fn header(name: &'static str, text: &str) -> Result<(String, String), FlagError> {
-    let bad = || invalid(name, text, format!("invalid extra header '{text}', expecting Key: Value"));
-    let (key, value) = text.split_once(':').ok_or_else(bad)?;
-    if text.chars().any(|c| c.is_ascii_control() && c != '\t') || token(name, key.trim()).is_err() {
-        return Err(bad());
-    }
-    // Blanks are cut off when it is sent; here they tell an empty User-Agent from one that is to be removed.
-    Ok((key.trim().to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

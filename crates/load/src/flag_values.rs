@@ -1,11 +1,71 @@
-//! Values of flags about connections, credentials and logs: text in, setting out, or what to write instead.
+//! Values of flags: text in, setting out, or what to write instead.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::command_line::{invalid, number};
+use crate::event::Level;
 use crate::go;
 use crate::go::flag::FlagError;
 use crate::options::{AccessLogFormat, AddressFamily, AddressOrder};
+
+pub(crate) fn invalid(name: &'static str, value: &str, why: impl Into<String>) -> FlagError {
+    FlagError::Value { name, value: value.to_owned(), why: why.into() }
+}
+
+pub(crate) fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, FlagError> {
+    value.parse().map_err(|_| invalid(name, value, "parse error"))
+}
+
+pub(crate) fn finite(name: &'static str, value: &str) -> Result<f64, FlagError> {
+    number::<f64>(name, value).and_then(|number| {
+        if number.is_finite() { Ok(number) } else { Err(invalid(name, value, "value out of range")) }
+    })
+}
+
+/// `None` where nothing is named.
+pub(crate) fn path(value: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(value)).filter(|path| path != "")
+}
+
+/// `None` for zero and below.
+pub(crate) fn duration(name: &'static str, value: &str) -> Result<Option<Duration>, FlagError> {
+    let duration = go::duration::parse(value)
+        .ok_or_else(|| invalid(name, value, "parse error; a duration has a unit, such as 5s or 250ms"))?;
+    Ok(duration.positive())
+}
+
+pub(crate) fn level(name: &'static str, value: &str) -> Result<Level, FlagError> {
+    Level::named(value).ok_or_else(|| {
+        invalid(name, value, "should be one of [Debug Verbose Info Warning Error Critical Fatal]")
+    })
+}
+
+pub(crate) fn percentiles(name: &'static str, value: &str) -> Result<Vec<f64>, FlagError> {
+    value
+        .split(',')
+        .filter(|part| !part.trim().is_empty())
+        .map(|part| part.trim().parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| invalid(name, value, "should be percentages between 0 and 100, such as 50,99.9"))
+}
+
+pub(crate) fn token(name: &'static str, value: &str) -> Result<String, FlagError> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if !value.is_empty() && value.chars().all(is_token) {
+        return Ok(value.to_owned());
+    }
+    Err(invalid(name, value, "not a method"))
+}
+
+pub(crate) fn header(name: &'static str, text: &str) -> Result<(String, String), FlagError> {
+    let bad = || invalid(name, text, format!("invalid extra header '{text}', expecting Key: Value"));
+    let (key, value) = text.split_once(':').ok_or_else(bad)?;
+    if text.chars().any(|c| c.is_ascii_control() && c != '\t') || token(name, key.trim()).is_err() {
+        return Err(bad());
+    }
+    // Blanks are cut off when it is sent; here they tell an empty User-Agent from one that is to be removed.
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
 
 /// `min:max`, `max:min`, or one number for both; nothing and zeros are no bound.
 pub(crate) fn reuse(name: &'static str, value: &str) -> Result<Option<(u32, u32)>, FlagError> {

@@ -47,11 +47,12 @@ mod target;
 mod template;
 mod unsupported;
 mod upload;
+mod usage;
 
 pub use answer::Receiver;
 pub use beyond::{Beyond, Misfit, Mistakes};
 pub use cancel::Cancel;
-pub use command_line::{CommandLine, LogLook, UsageError, flags, usage};
+pub use command_line::{CommandLine, LogLook, UsageError, flags};
 pub use curl::{Fetched, curl, curl_to};
 pub use engine::{RunError, run, run_observed};
 pub use event::{Event, Level, LogLine, Observer, Value};
@@ -70,3 +71,4 @@ pub use report::Report;
 pub use saved::{Saved, SavedError, document, table};
 pub use security::SecurityError;
 pub use target::TargetError;
+pub use usage::usage;

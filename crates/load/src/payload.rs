@@ -3,7 +3,7 @@
 
 use std::io::{self, Read as _};
 
-use crate::command_line::number;
+use crate::flag_values::number;
 use crate::go::flag::FlagError;
 
 /// `-payload`, `-payload-size`, `-payload-file` and `-maxpayloadsizekb`.
