@@ -266,7 +266,7 @@ const fn short(name: &[u8]) -> u64 {
         _ => match *name {
             [a, b, c] => u64::from_ne_bytes([a, b, c, 0, 0, 0, 0, 0]),
             [a, b] => u64::from_ne_bytes([a, b, 0, 0, 0, 0, 0, 0]),
-            [a] => a as u64,
+            // No name is shorter.
             _ => 0,
         },
     }
