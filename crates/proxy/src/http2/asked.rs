@@ -112,11 +112,10 @@ impl AskedStream {
         let RequestOut::Head(connection, collector) = &mut self.request else { return Ok(0) };
         let secure = self.secure;
         let (taken, sent) = collector.take(bytes, |head| {
-            let bytes = Bytes::copy_from_slice(head);
             let mut headers = Headers::new();
-            let head = parse_request(&bytes, &mut headers, &outgoing::LIMITS).map_err(io::Error::other)?;
+            let head = parse_request(head, &mut headers, &outgoing::LIMITS).map_err(io::Error::other)?;
             let body = OutgoingBody::new(head.framing());
-            let request = request(&bytes, &head, secure)?;
+            let request = request(&head, secure)?;
             Ok((
                 connection.send_request(request, body.is_over()),
                 body,
@@ -213,8 +212,8 @@ fn fate(error: &h2::Error) -> Option<Fate> {
     })
 }
 
-/// A request's head, parsed from `bytes`, with the pseudo fields of HTTP/2.
-fn request(bytes: &Bytes, head: &RequestHead<'_>, secure: bool) -> io::Result<Request<()>> {
+/// A request's head with the pseudo fields of HTTP/2.
+fn request(head: &RequestHead<'_>, secure: bool) -> io::Result<Request<()>> {
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(head.method_bytes()).map_err(io::Error::other)?;
     let mut target = Vec::new();
@@ -222,10 +221,10 @@ fn request(bytes: &Bytes, head: &RequestHead<'_>, secure: bool) -> io::Result<Re
     let authority = head.authority().unwrap_or_default();
     let uri = Uri::builder()
         .scheme(if secure { Scheme::HTTPS } else { Scheme::HTTP })
-        .authority(Authority::from_maybe_shared(bytes.slice_ref(authority)).map_err(io::Error::other)?)
+        .authority(Authority::try_from(authority).map_err(io::Error::other)?)
         .path_and_query(PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(io::Error::other)?);
     *request.uri_mut() = uri.build().map_err(io::Error::other)?;
-    let mut fields = outgoing::fields(bytes, head.fields().filter(|field| field.id != HeaderName::Host))?;
+    let mut fields = outgoing::fields(head.fields().filter(|field| field.id != HeaderName::Host))?;
     // Who speaks gRPC says that it takes trailers; the field itself goes from hop to hop only.
     if fields.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
         fields.insert(TE, HeaderValue::from_static("trailers"));

@@ -15,6 +15,7 @@ use h2::SendStream;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::broken;
+use super::values::value;
 
 /// What we write ourselves was bounded where it came in; what we add to it must not make it too large.
 pub(super) const LIMITS: Limits =
@@ -75,12 +76,16 @@ pub(super) fn parse<'a>(
     parse_response(head, headers, &LIMITS, awaiting).map_err(io::Error::other)
 }
 
-/// Those fields of `head` that HTTP/2 has too. Their values stay where they are.
-pub(super) fn fields<'a>(head: &Bytes, fields: impl Iterator<Item = Field<'a>>) -> io::Result<HeaderMap> {
+/// The fields that HTTP/2 has too.
+pub(super) fn fields<'a>(fields: impl Iterator<Item = Field<'a>>) -> io::Result<HeaderMap> {
     let mut map = HeaderMap::with_capacity(fields.size_hint().1.unwrap_or_default());
     for field in fields.filter(|field| !field.hop_by_hop) {
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(io::Error::other)?;
-        map.append(name(&field)?, value);
+        let value = match field.id {
+            // Who calls is nobody else's to keep.
+            Id::Authorization | Id::Cookie => HeaderValue::from_bytes(field.value),
+            _ => value(field.value),
+        };
+        map.append(name(&field)?, value.map_err(io::Error::other)?);
     }
     Ok(map)
 }
@@ -201,7 +206,7 @@ impl OutgoingBody {
         let mut trailers = HeaderMap::new();
         for (name, value) in self.decoder.trailer_fields() {
             let name = HeaderName::from_bytes(name).map_err(io::Error::other)?;
-            trailers.append(name, HeaderValue::from_bytes(value).map_err(io::Error::other)?);
+            trailers.append(name, self::value(value).map_err(io::Error::other)?);
         }
         let sent = if trailers.is_empty() {
             stream.send_data(Bytes::new(), true)

@@ -133,12 +133,11 @@ fn send_head(
     awaiting: Awaiting,
     respond: &mut SendResponse<Bytes>,
 ) -> io::Result<Option<(SendStream<Bytes>, OutgoingBody)>> {
-    let bytes = Bytes::copy_from_slice(head);
     let mut headers = Headers::new();
-    let head = outgoing::parse(&bytes, &mut headers, awaiting)?;
+    let head = outgoing::parse(head, &mut headers, awaiting)?;
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status()).map_err(io::Error::other)?;
-    let mut fields = outgoing::fields(&bytes, head.fields())?;
+    let mut fields = outgoing::fields(head.fields())?;
     if head.framing().is_empty() && head.field(HeaderName::GrpcStatus).is_some() {
         // An answer of gRPC without messages is its head alone.
         fields.remove(CONTENT_LENGTH);
