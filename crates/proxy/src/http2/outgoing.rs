@@ -204,9 +204,9 @@ impl OutgoingBody {
         }
         self.ended = true;
         let mut trailers = HeaderMap::new();
-        for (name, value) in self.decoder.trailer_fields() {
+        for (name, bytes) in self.decoder.trailer_fields() {
             let name = HeaderName::from_bytes(name).map_err(io::Error::other)?;
-            trailers.append(name, self::value(value).map_err(io::Error::other)?);
+            trailers.append(name, value(bytes).map_err(io::Error::other)?);
         }
         let sent = if trailers.is_empty() {
             stream.send_data(Bytes::new(), true)
