@@ -17,6 +17,10 @@ use super::table::Table;
 use crate::peers;
 use crate::process::{self, Server};
 
+/// What h2spec asks for: most of its tests send a wrong frame behind a request, and judge what comes of it. An answer that were there
+/// before that frame would have ended the stream, on which nothing is wrong any more.
+const H2SPEC_PATH: &str = "/delay/0.05";
+
 /// Tests of h2spec's whole run.
 const H2SPEC_TESTS: usize = 145;
 /// The port speaks HTTP/1.1 too, so what is no preface is a bad request there, and is told so in words.
@@ -98,7 +102,7 @@ impl Bench {
         };
         let report = self.folder.join("h2spec.xml");
         let said = Command::new(program)
-            .args(["-h", "127.0.0.1", "-p", &self.plain.port().to_string(), "-j"])
+            .args(["-h", "127.0.0.1", "-p", &self.plain.port().to_string(), "-P", H2SPEC_PATH, "-j"])
             .arg(&report)
             .stdin(Stdio::null())
             .output()?;
