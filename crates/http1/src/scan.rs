@@ -1,4 +1,4 @@
-//! Finds the end of a head in bytes that arrive piece by piece, looking at each byte once. Decides only where
+//! Finds the end of a head in bytes that arrive piece by piece, looking at hardly any byte twice. Decides only where
 //! the head ends and refuses early what could never become one; what the head says is for `parse_request` and
 //! `parse_response`.
 
@@ -21,10 +21,6 @@ pub struct HeadScanner {
     limits: Limits,
     /// Bytes already looked at.
     seen: usize,
-    /// Where the line that is being read starts.
-    line_start: usize,
-    /// The one empty line that may precede a request was seen.
-    led_by_empty_line: bool,
 }
 
 impl HeadScanner {
@@ -39,7 +35,7 @@ impl HeadScanner {
     }
 
     const fn new(sender: Sender, limits: Limits) -> Self {
-        Self { sender, limits, seen: 0, line_start: 0, led_by_empty_line: false }
+        Self { sender, limits, seen: 0 }
     }
 
     /// Forgets a head that was begun.
@@ -52,93 +48,62 @@ impl HeadScanner {
     ///
     /// `Some(n)`: the head is `buf[..n]`, and the scanner is ready for the next one. `None`: read more.
     pub fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, HeadError> {
-        // Also where the tolerated empty line came alone, and its line begins only now.
-        if self.at_first_line() {
-            self.check_first_byte(buf)?;
-        }
-        // Most heads come whole.
-        if self.seen == 0
-            && !matches!(buf, [b'\r' | b'\n', ..])
-            && let Some(end) = end_of_head(buf)?
-        {
-            return if end > self.limits.max_head_bytes { Err(HeadError::TooLarge) } else { Ok(Some(end)) };
-        }
-        let start = self.seen.min(buf.len());
-        for offset in memchr::memchr_iter(b'\n', &buf[start..]) {
-            let line_feed = start + offset;
-            if line_feed == 0 || buf[line_feed - 1] != b'\r' || line_feed == self.line_start {
-                return Err(HeadError::LineEnding);
+        self.check_first_line(buf)?;
+        let seen = self.seen.min(buf.len());
+        // The last two bytes may have begun what ends the head.
+        if let Some(end) = end_of_head(buf, seen.saturating_sub(2))? {
+            if end > self.limits.max_head_bytes {
+                return Err(HeadError::TooLarge);
             }
-            let empty = line_feed - self.line_start == 1;
-            if empty && !self.at_first_line() {
-                let end = line_feed + 1;
-                if end > self.limits.max_head_bytes {
-                    return Err(HeadError::TooLarge);
-                }
-                self.reset();
-                return Ok(Some(end));
-            }
-            if empty {
-                if self.led_by_empty_line || self.sender == Sender::Server {
-                    return Err(HeadError::LineEnding);
-                }
-                self.led_by_empty_line = true;
-            }
-            self.line_start = line_feed + 1;
-            if empty {
-                self.check_first_byte(buf)?;
-            }
+            self.reset();
+            return Ok(Some(end));
         }
         if buf.len() > self.limits.max_head_bytes {
             return Err(HeadError::TooLarge);
         }
         // A whole head is checked by the parser; half a head should not have to wait for its end to be
         // refused.
-        if memchr::memchr(0, &buf[start..]).is_some() {
+        if memchr::memchr(0, &buf[seen..]).is_some() {
             return Err(HeadError::FieldValue);
         }
         self.seen = buf.len();
         Ok(None)
     }
 
-    /// No line but the tolerated empty one has ended yet.
-    const fn at_first_line(&self) -> bool {
-        self.line_start == if self.led_by_empty_line { 2 } else { 0 }
-    }
-
-    /// Refuses TLS and other binary protocols on their first byte, before they keep a connection waiting for
-    /// a CRLF.
-    fn check_first_byte(&self, buf: &[u8]) -> Result<(), HeadError> {
-        let Some(&first) = buf.get(self.line_start) else { return Ok(()) };
-        let valid = match self.sender {
-            Sender::Client => is_token_byte(first) || matches!(first, b'\r' | b'\n'),
-            Sender::Server => matches!(first, b'H' | b'\r' | b'\n'),
+    /// Refuses more than the one empty line that may precede a request, and TLS and other binary protocols on their
+    /// first byte, before they keep a connection waiting for a CRLF.
+    fn check_first_line(&self, buf: &[u8]) -> Result<(), HeadError> {
+        let line = match self.sender {
+            Sender::Client => buf.strip_prefix(b"\r\n").unwrap_or(buf),
+            Sender::Server => buf,
         };
-        if valid { Ok(()) } else { Err(HeadError::NotHttp) }
+        match (line, self.sender) {
+            ([b'\n', ..] | [b'\r', b'\n', ..], _) => Err(HeadError::LineEnding),
+            ([] | [b'\r', ..], _) | ([b'H', ..], Sender::Server) => Ok(()),
+            ([first, ..], Sender::Client) if is_token_byte(*first) => Ok(()),
+            _ => Err(HeadError::NotHttp),
+        }
     }
 }
 
 /// Bytes that are compared at a time.
 const BLOCK: usize = 32;
 
-/// Where the head ends, whose first byte ends no line.
+/// Where the head ends, if its last line does at `from` or behind it. Up to there no LF stands alone.
 #[inline]
-fn end_of_head(buf: &[u8]) -> Result<Option<usize>, HeadError> {
-    let mut start = 0;
+fn end_of_head(buf: &[u8], from: usize) -> Result<Option<usize>, HeadError> {
+    let mut start = from;
     while let Some(block) = buf.get(start..).and_then(<[u8]>::first_chunk)
         && !tells(block)
     {
         start += BLOCK;
     }
-    for (offset, byte) in buf[start..].iter().enumerate() {
-        if *byte == b'\n' {
-            let line_feed = start + offset;
-            if !buf[..line_feed].ends_with(b"\r") {
-                return Err(HeadError::LineEnding);
-            }
-            if buf[line_feed + 1..].starts_with(b"\r\n") {
-                return Ok(Some(line_feed + 3));
-            }
+    for (line_feed, _) in buf.iter().enumerate().skip(start).filter(|(_, byte)| **byte == b'\n') {
+        if !buf[..line_feed].ends_with(b"\r") {
+            return Err(HeadError::LineEnding);
+        }
+        if buf[line_feed + 1..].starts_with(b"\r\n") {
+            return Ok(Some(line_feed + 3));
         }
     }
     Ok(None)
