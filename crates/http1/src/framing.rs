@@ -107,11 +107,6 @@ impl Facts {
     }
 
     fn add_connection_options(&mut self, value: &[u8]) -> Result<(), HeadError> {
-        // What most say who say something; it nominates nothing, so that it need not be counted.
-        if same_token(value, b"keep-alive") {
-            self.keep_alive = true;
-            return Ok(());
-        }
         for option in list(value) {
             self.options += 1;
             if self.options > MAX_CONNECTION_OPTIONS || !option.iter().all(|b| is_token_byte(*b)) {

@@ -353,6 +353,9 @@ fn connection_options_are_tokens_and_few() {
     let many = |count: usize| format!("Connection: {}\r\n", vec!["x"; count].join(","));
     assert!(with(&get(&many(32)), |_| ()).is_ok());
     assert_eq!(error(&get(&many(33))), HeadError::Connection);
+    let each_in_its_field = |count: usize| get(&"Connection: keep-alive\r\n".repeat(count));
+    assert!(with(&each_in_its_field(32), |_| ()).is_ok());
+    assert_eq!(error(&each_in_its_field(33)), HeadError::Connection);
     assert_eq!(HeadError::Connection.details(), "http1.connection_header_rejected");
 }
 
