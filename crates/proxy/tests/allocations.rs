@@ -16,6 +16,7 @@ use fuseboard_core::outlier::OutlierPolicy;
 use fuseboard_proxy::{Proxy, ProxyOptions, start};
 use fuseboard_snapshot::{BreakerScope, Cluster, ClusterBreaker, Provenance, Snapshot};
 use fuseboard_testkit::ClusterSketch;
+use fuseboard_testkit::http2::frames::{END_STREAM, Frame, PREFACE, kind};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -110,29 +111,18 @@ fn a_request_on_warm_connections_allocates_nothing() {
     drop(profiler);
 }
 
-/// The preface of HTTP/2, and settings without a word.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// What a frame begins with: its length, kind and flags, and its stream.
-const FRAME_HEAD: usize = 9;
-const DATA: u8 = 0;
-const END_STREAM: u8 = 1;
-
-/// `GET http://a/`: `:method`, `:scheme` and `:path` of the static table, `:authority` as a literal.
-fn headers_of(stream: u32) -> Vec<u8> {
-    [b"\0\0\x06\x01\x05", &stream.to_be_bytes()[..], b"\x82\x86\x84\x01\x01a"].concat()
-}
-
 /// Streams one after the other, each answered in full.
 fn call_streams(connection: &mut TcpStream, requests: &[Vec<u8>]) {
     let mut payload = [0; 16 * 1024];
     for request in requests {
         connection.write_all(request).unwrap();
         loop {
-            let mut head = [0; FRAME_HEAD];
+            let mut head = [0; 9];
             connection.read_exact(&mut head).unwrap();
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            let [high, middle, low, kind, flags, ..] = head;
+            let length = u32::from_be_bytes([0, high, middle, low]) as usize;
             connection.read_exact(&mut payload[..length]).unwrap();
-            if head[3] == DATA && head[4] & END_STREAM != 0 {
+            if kind == kind::DATA && flags & END_STREAM != 0 {
                 assert_eq!(&payload[..length], b"hello\n");
                 break;
             }
@@ -146,8 +136,8 @@ fn a_stream_on_a_warm_connection_allocates_little_and_no_task() {
     let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let profiler = dhat::Profiler::builder().testing().build();
     let (_proxy, mut connection) = connected(BreakerScope::Destination);
-    connection.write_all(PREFACE).unwrap();
-    let requests: Vec<Vec<u8>> = (0..STREAMS + 100).map(|number| headers_of(2 * number + 1)).collect();
+    connection.write_all(&[PREFACE, &Frame::settings(&[]).bytes()].concat()).unwrap();
+    let requests: Vec<_> = (0..STREAMS + 100).map(|number| Frame::get(2 * number + 1, "/").bytes()).collect();
     let (warm_up, counted) = requests.split_at(100);
     call_streams(&mut connection, warm_up);
     let before = dhat::HeapStats::get();

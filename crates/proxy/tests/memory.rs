@@ -13,6 +13,7 @@ use fuseboard_core::refusal::RefusalReason;
 use fuseboard_proxy::{ProxyOptions, start};
 use fuseboard_snapshot::{Cluster, Domain, EndpointId, RouteConfig, Snapshot};
 use fuseboard_testkit::ClusterSketch;
+use fuseboard_testkit::http2::frames::{END_STREAM, Frame, PREFACE};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -127,16 +128,11 @@ fn p16_a_thousand_destinations_are_in_the_first_scrape_and_cost_5_mib_at_16_work
     );
 }
 
-/// The preface of HTTP/2, settings without a word, and `GET / http://nobody` as stream 1: `:method`, `:scheme` and `:path` of the
-/// static table, `:authority` as a literal.
-const H2_REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
-    \0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x84\x01\x06nobody";
-
 /// A client of HTTP/2 that was answered once.
 fn answered_by_http2(address: std::net::SocketAddr) -> TcpStream {
-    const END_STREAM: u8 = 1;
     let mut connection = TcpStream::connect(address).unwrap();
-    connection.write_all(H2_REQUEST).unwrap();
+    let frames = [Frame::settings(&[]), Frame::get(1, "/")].map(|frame| frame.bytes()).concat();
+    connection.write_all(&[PREFACE, &frames].concat()).unwrap();
     loop {
         let mut head = [0; 9];
         connection.read_exact(&mut head).unwrap();
