@@ -51,10 +51,7 @@ impl<S> StreamTask<S> {
         if !self.waits.get() {
             return Poll::Ready(self.stream.take());
         }
-        let mut waker = self.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
+        self.waker.replace(Some(cx.waker().clone()));
         Poll::Pending
     }
 }
