@@ -17,8 +17,8 @@ use super::table::Table;
 use crate::peers;
 use crate::process::{self, Server};
 
-/// What h2spec asks for: most of its tests send a wrong frame behind a request, and judge what comes of it. An answer that were there
-/// before that frame would have ended the stream, on which nothing is wrong any more.
+/// What h2spec asks for: most of its tests send a wrong frame behind a request, and judge what comes of it. An answer that is there
+/// before that frame ends the stream, on which nothing is wrong any more.
 const H2SPEC_PATH: &str = "/delay/0.05";
 
 /// Tests of h2spec's whole run.

@@ -5,7 +5,7 @@
 //! - [`heads`]: what a stream's head says, as a head of HTTP/1.1
 //! - [`incoming`]: what comes on a stream, as bytes of a message
 //! - [`outgoing`]: bytes of a message, as what goes on a stream
-//! - [`values`]: those that many messages have
+//! - [`values`]: values of fields, of which many messages have the same
 //! - [`ServedStream`], [`AskedStream`]: both ways, for a client's stream and for ours at a host
 //! - [`Carrier`]: the connection below
 //! - [`Upgrade`]: a connection that began with HTTP/1.1

@@ -29,7 +29,7 @@ struct Values {
 
 struct Place {
     value: Option<HeaderValue>,
-    /// The hash of what was asked for last and is not kept.
+    /// The hash of what was asked for last and was not kept then.
     asked: u64,
 }
 
