@@ -56,16 +56,16 @@ impl ClientContext {
     }
 
     /// Begins a connection for a request to `host` (no port). An address is checked and not sent, as RFC 6066 has it.
-    pub fn begin(&self, host: &str) -> Result<Session, Error> {
+    pub fn begin(&self, host: &str) -> Result<Box<Session>, Error> {
         let connection = ClientConnection::new(Arc::clone(&self.config), self.name(host))?;
-        Ok(Session::new(connection.into()))
+        Ok(Session::boxed(connection.into()))
     }
 
     /// The same for bytes of which nobody knows what they mean: no protocol is named, as whoever does not know it would refuse.
-    pub fn begin_unnamed(&self, host: &str) -> Result<Session, Error> {
+    pub fn begin_unnamed(&self, host: &str) -> Result<Box<Session>, Error> {
         let connection =
             ClientConnection::new_with_alpn(Arc::clone(&self.config), self.name(host), Vec::new())?;
-        Ok(Session::new(connection.into()))
+        Ok(Session::boxed(connection.into()))
     }
 
     fn name(&self, host: &str) -> ServerName<'static> {

@@ -81,8 +81,8 @@ impl ServerContext {
     }
 
     /// Begins a connection.
-    pub fn begin(&self) -> Result<Session, Error> {
-        Ok(Session::new(ServerConnection::new(Arc::clone(&self.config))?.into()))
+    pub fn begin(&self) -> Result<Box<Session>, Error> {
+        Ok(Session::boxed(ServerConnection::new(Arc::clone(&self.config))?.into()))
     }
 }
 

@@ -40,8 +40,9 @@ pub struct Peer {
 }
 
 impl Session {
-    pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, readable: 0, unreported: 0, first: None, ended: false }
+    /// In a box: it takes more than a kilobyte, which every future on its way would hold.
+    pub(crate) fn boxed(connection: Connection) -> Box<Self> {
+        Box::new(Self { connection, readable: 0, unreported: 0, first: None, ended: false })
     }
 
     /// Whether the two have not come to terms yet.

@@ -43,12 +43,12 @@ impl Write for Pipe {
 
 /// One side of a connection.
 struct Side {
-    session: Session,
+    session: Box<Session>,
     pipe: Pipe,
 }
 
 impl Side {
-    fn new(session: Session) -> Self {
+    fn new(session: Box<Session>) -> Self {
         Self { session, pipe: Pipe::default() }
     }
 

@@ -41,7 +41,7 @@ pub(crate) type Beginning = [u8; 12];
 #[derive(Debug)]
 pub(crate) struct Stream {
     socket: Socket,
-    /// `None`: plain text. In a box, as most connections have none.
+    /// `None`: plain text.
     tls: Option<Box<Session>>,
 }
 
@@ -51,8 +51,8 @@ impl Stream {
     }
 
     /// What is written goes through `session` from now on, beginning with its handshake.
-    pub(crate) fn secure(&mut self, session: Session) {
-        self.tls = Some(Box::new(session));
+    pub(crate) fn secure(&mut self, session: Box<Session>) {
+        self.tls = Some(session);
     }
 
     pub(crate) fn tls(&self) -> Option<&Session> {

@@ -61,7 +61,7 @@ pub(crate) async fn open(
     address: SocketAddr,
     keepalive: Option<TcpKeepalive>,
     preface: &[u8],
-    session: Option<Result<Session, ProtocolError>>,
+    session: Option<Result<Box<Session>, ProtocolError>>,
 ) -> Result<Stream, ConnectError> {
     let session = session.transpose().map_err(|error| ConnectError::Handshake(Failure::Protocol(error)))?;
     let mut stream = Stream::plain(connect(address, keepalive).await?);

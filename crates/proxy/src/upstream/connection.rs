@@ -54,7 +54,7 @@ pub(crate) struct Secured {
 
 impl Secured {
     /// Begins a session.
-    pub(crate) fn begin(&self) -> Result<Session, ProtocolError> {
+    pub(crate) fn begin(&self) -> Result<Box<Session>, ProtocolError> {
         self.context.begin(self.host.as_deref().unwrap_or_default())
     }
 
@@ -79,7 +79,7 @@ impl Secured {
     }
 
     /// Begins a session for bytes of which nobody knows what they mean.
-    pub(crate) fn begin_unnamed(&self) -> Result<Session, ProtocolError> {
+    pub(crate) fn begin_unnamed(&self) -> Result<Box<Session>, ProtocolError> {
         self.context.begin_unnamed(self.host.as_deref().unwrap_or_default())
     }
 }
