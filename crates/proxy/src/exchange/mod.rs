@@ -249,7 +249,7 @@ impl<'c> Exchange<'c> {
     }
 
     /// Answers locally where that is due, writes the log, and decides on the connection.
-    async fn finish(mut self, ended: Ended) -> After {
+    async fn finish(&mut self, ended: Ended) -> After {
         // Whatever was waited for last, be it an answer or a tunnel's silence.
         self.down.timers.disarm_all();
         let ended = if matches!(ended, Ended::Replaceable(_)) { self.pass_on().await } else { ended };
