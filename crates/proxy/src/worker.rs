@@ -22,7 +22,7 @@ use crate::breaker::{self, LiveBreaker, WorkerBreaker, WorkerEndpoints};
 use crate::buffer::BufferPool;
 use crate::clock;
 use crate::deadline::Deadlines;
-use crate::downstream::StreamTasks;
+use crate::downstream::{Rooms, StreamTasks};
 use crate::error::StartError;
 use crate::live::{ClusterView, LiveSnapshot};
 use crate::shared::{Phase, Shared};
@@ -125,6 +125,7 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: BufferPool,
     pub(crate) pipes: Rc<PipePool>,
+    pub(crate) rooms: Rooms,
     pub(crate) stream_tasks: StreamTasks,
     pub(crate) rng: RefCell<Rng>,
     view: RefCell<Rc<WorkerView>>,
@@ -145,6 +146,7 @@ impl Worker {
             deadlines: Rc::default(),
             buffers: BufferPool::default(),
             pipes: Rc::default(),
+            rooms: Rooms::default(),
             stream_tasks: StreamTasks::default(),
             rng: RefCell::new(Rng::new(seed ^ (index as u64 + 1).wrapping_mul(0xA076_1D64_78BD_642F))),
             view: RefCell::new(Rc::new(view)),

@@ -144,21 +144,37 @@ fn answered_by_http2(address: std::net::SocketAddr) -> TcpStream {
     }
 }
 
-#[test]
-fn an_idle_client_of_http2_costs_what_its_frames_do_and_no_room_for_an_exchange() {
+/// Bytes for each of many clients that were answered once and say no more.
+fn each_idle<C>(answered: impl Fn(std::net::SocketAddr) -> C) -> usize {
     const MANY: usize = 200;
-    /// 28 KiB of these are the buffers that the `h2` crate makes for every connection.
-    const BUDGET: usize = 36 * 1024;
     let _alone = COUNTING.lock();
     let _counting = dhat::Profiler::builder().testing().build();
     let options = ProxyOptions { concurrency: 1, ..ProxyOptions::default() };
     let proxy = start(options, Arc::new(snapshot_with(1))).unwrap();
     let address = proxy.listeners()[0].address;
-    let connect = |_| answered_by_http2(address);
-    let _first: Vec<_> = (0..MANY).map(connect).collect();
+    let _first: Vec<_> = (0..MANY).map(|_| answered(address)).collect();
     let before = held();
-    let _more: Vec<_> = (0..MANY).map(connect).collect();
-    let each = (held() - before) / MANY;
+    let _more: Vec<_> = (0..MANY).map(|_| answered(address)).collect();
+    (held() - before) / MANY
+}
+
+#[test]
+fn an_idle_client_of_http1_costs_no_room_for_an_exchange() {
+    const BUDGET: usize = 2 * 1024;
+    let each = each_idle(|address| {
+        let mut connections = [TcpStream::connect(address).unwrap()];
+        all_look(&mut connections);
+        connections
+    });
+    println!("{each} bytes for each client");
+    assert!(each <= BUDGET, "{each} bytes for each client");
+}
+
+#[test]
+fn an_idle_client_of_http2_costs_what_its_frames_do_and_no_room_for_an_exchange() {
+    /// 28 KiB of these are the buffers that the `h2` crate makes for every connection.
+    const BUDGET: usize = 36 * 1024;
+    let each = each_idle(answered_by_http2);
     println!("{each} bytes for each client");
     assert!(each <= BUDGET, "{each} bytes for each client");
 }

@@ -7,6 +7,7 @@ mod head;
 mod http2;
 mod identity;
 mod line;
+mod room;
 mod stream_task;
 mod upgrade;
 
@@ -23,20 +24,25 @@ use crate::worker::Worker;
 pub(crate) use connection::{Downstream, Place, Spoken};
 pub(crate) use head::{Head, Rejected};
 pub(crate) use line::Line;
+pub(crate) use room::Rooms;
 pub(crate) use stream_task::StreamTasks;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     let Arrival { stream, called, header, started, permit, seat, server_name: _ } = arrival;
     let place = Place::new(permit, Some(seat));
-    let mut connection = Downstream::new(Line::Socket(stream), called, place, worker, started);
+    let mut connection = Box::new(Downstream::new(Line::Socket(stream), called, place, worker, started));
     connection.count_opened();
     let outcome = match header {
         Ok(proxied) => {
             connection.is_proxied = proxied;
             match connection.secure().await {
                 Ok(()) if connection.spoken == Some(Spoken::Http2) => Outcome::Http2(Vec::new()),
-                Ok(()) => exchanges(&mut connection).await,
+                Ok(()) => {
+                    let outcome;
+                    (connection, outcome) = exchanges(connection).await;
+                    outcome
+                }
                 Err(end) => Outcome::Over(end),
             }
         }
@@ -47,7 +53,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     };
     match outcome {
         Outcome::Over(end) => connection.count_end(end, started),
-        // A task of its own: this one has room for an exchange, which such a connection would hold for all its life and never use.
+        // A task of its own: this one has room for what such a connection would hold for all its life and never use.
         Outcome::Http2(ahead) => drop(tokio::task::spawn_local(async move {
             let end = http2::serve(&mut connection, ahead).await;
             connection.count_end(end, started);
@@ -79,44 +85,48 @@ impl Downstream {
     }
 }
 
-async fn exchanges(connection: &mut Downstream) -> Outcome {
-    loop {
+async fn exchanges(mut connection: Box<Downstream>) -> (Box<Downstream>, Outcome) {
+    let worker = Rc::clone(&connection.worker);
+    let outcome = loop {
         match connection.read_head().await {
             Head::Request(request, length) => {
                 if let Some(upgrade) = connection.offered_upgrade(request, length) {
                     // Elsewhere: most connections never need the room.
-                    return match Box::pin(connection.switch(&upgrade)).await {
+                    break match Box::pin(connection.switch(&upgrade)).await {
                         Ok(ahead) => Outcome::Http2(ahead),
                         Err(end) => Outcome::Over(end),
                     };
                 }
-                match exchange::run(connection, request, length).await {
+                let after;
+                (connection, after) = worker.rooms.serve(connection, request, length).await;
+                match after {
                     After::Next => {}
                     After::Close => {
                         connection.say_end();
-                        return Outcome::Over(End { remote: false, busy: false });
+                        break Outcome::Over(End { remote: false, busy: false });
                     }
                     After::Linger => {
                         connection.linger().await;
-                        return Outcome::Over(End { remote: false, busy: false });
+                        break Outcome::Over(End { remote: false, busy: false });
                     }
                     After::Reset => {
                         connection.reset_on_close();
-                        return Outcome::Over(End { remote: false, busy: false });
+                        break Outcome::Over(End { remote: false, busy: false });
                     }
-                    After::Gone => return Outcome::Over(End { remote: true, busy: true }),
+                    After::Gone => break Outcome::Over(End { remote: true, busy: true }),
                 }
             }
-            Head::Http2 => return Outcome::Http2(Vec::new()),
+            Head::Http2 => break Outcome::Http2(Vec::new()),
             Head::Rejected(rejected) => {
-                exchange::reject(connection, &rejected).await;
+                exchange::reject(&mut connection, &rejected).await;
                 connection.linger().await;
-                return Outcome::Over(End { remote: false, busy: false });
+                break Outcome::Over(End { remote: false, busy: false });
             }
             Head::Closed { remote } => {
                 connection.say_end();
-                return Outcome::Over(End { remote, busy: false });
+                break Outcome::Over(End { remote, busy: false });
             }
         }
-    }
+    };
+    (connection, outcome)
 }

@@ -24,6 +24,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(PERIOD).await;
         worker.buffers.thin();
+        worker.rooms.thin();
         worker.stream_tasks.thin();
         let view = worker.view();
         if view.live.generation != generation {
