@@ -167,7 +167,7 @@ impl Exchange<'_> {
     fn take_idle(
         &self,
         held: &mut Held<'_>,
-        mut connection: UpstreamConnection,
+        mut connection: Box<UpstreamConnection>,
         from: WorkerId,
         careful: bool,
     ) -> bool {
@@ -224,7 +224,7 @@ impl Exchange<'_> {
                 stats.upstream_cx_connect_ms.record(millis(self.now.saturating_since(began)));
                 self.note_session(held, &stream);
                 let connection =
-                    UpstreamConnection::new(stream, secured, held.host, (counted, permit), self.now);
+                    UpstreamConnection::boxed(stream, secured, held.host, (counted, permit), self.now);
                 held.connection = Some(Line::Socket(connection));
                 return Ok(());
             }

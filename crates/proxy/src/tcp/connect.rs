@@ -195,7 +195,7 @@ impl Session {
                     block.ssl().count_session(&session.peer());
                 }
                 let mut connection =
-                    UpstreamConnection::new(stream, secured, held.host, (counted, permit), now);
+                    UpstreamConnection::boxed(stream, secured, held.host, (counted, permit), now);
                 connection.begin_request(None);
                 self.notes.connected(&mut connection);
                 held.connection = Some(Line::Socket(connection));

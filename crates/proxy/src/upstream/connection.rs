@@ -85,16 +85,16 @@ impl Secured {
 }
 
 impl UpstreamConnection {
-    /// `counted` and `permit` were taken before it was opened.
-    pub(crate) fn new(
+    /// `counted` and `permit` were taken before it was opened. In a box: it goes from hand to hand with every request.
+    pub(crate) fn boxed(
         stream: Stream,
         secured: Option<Secured>,
         host: &Arc<Host>,
         (counted, permit): (HostCx, CxPermit),
         opened: Instant,
-    ) -> Self {
+    ) -> Box<Self> {
         let host = Arc::clone(host);
-        Self {
+        Box::new(Self {
             stream,
             secured,
             host,
@@ -103,7 +103,7 @@ impl UpstreamConnection {
             local_address: None,
             _counted: counted,
             _permit: permit,
-        }
+        })
     }
 
     /// Whether it is secured as its cluster is to be now: with the same settings, or both not at all.
@@ -117,11 +117,12 @@ impl UpstreamConnection {
     }
 
     /// Moves the socket from the event loop of worker `from` to that of worker `to`, on whose thread this runs.
-    pub(crate) fn move_to(self, from: WorkerId, to: WorkerId) -> io::Result<Self> {
+    pub(crate) fn move_to(self: Box<Self>, from: WorkerId, to: WorkerId) -> io::Result<Box<Self>> {
         if from == to {
             return Ok(self);
         }
-        Ok(Self { stream: self.stream.moved()?, ..self })
+        let moved = *self;
+        Ok(Box::new(Self { stream: moved.stream.moved()?, ..moved }))
     }
 
     /// Why an idle connection is of no use any more: closed by the host, or the host said something unasked. Costs no system
@@ -285,12 +286,13 @@ mod tests {
         };
         let host = Arc::new(Host::new(HostKey(0), endpoint, 1));
         let one = Thresholds { max_connections: 1, ..Thresholds::UNLIMITED };
-        let pool: IdlePool<UpstreamConnection> = IdlePool::new(1, Arc::new(ResourceManager::new(1, one)));
+        let pool: IdlePool<Box<UpstreamConnection>> =
+            IdlePool::new(1, Arc::new(ResourceManager::new(1, one)));
         let Checkout::Ready(Found::Connect(permit)) = pool.checkout(WorkerId(0), HostKey(0)) else {
             panic!()
         };
         let connection =
-            UpstreamConnection::new(stream, None, &host, (host.connections.count(), permit), Instant::ZERO);
+            UpstreamConnection::boxed(stream, None, &host, (host.connections.count(), permit), Instant::ZERO);
         let Checkout::Wait(mut waiter) = pool.checkout(WorkerId(0), HostKey(0)) else { panic!() };
         let waker = Waker::from(Arc::clone(&look));
         assert!(waiter.poll_found(&mut Context::from_waker(&waker)).is_pending());

@@ -21,7 +21,7 @@ pub(crate) type StreamLease<'t> = Lease<'t, Pooled, SharedConnection>;
 /// What carries one try.
 pub(crate) enum Line<'t> {
     /// A connection of its own.
-    Socket(UpstreamConnection),
+    Socket(Box<UpstreamConnection>),
     /// A stream.
     Stream(Box<HostStream<'t>>),
 }

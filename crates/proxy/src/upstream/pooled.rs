@@ -15,7 +15,7 @@ use crate::stream::Spent;
 #[derive(Debug)]
 pub(crate) enum Pooled {
     /// For one request at a time.
-    Own(UpstreamConnection),
+    Own(Box<UpstreamConnection>),
     /// For many.
     Shared(SharedConnection),
 }
