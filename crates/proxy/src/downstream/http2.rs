@@ -86,11 +86,22 @@ impl Meter for Traffic {
 
 type Frames<'c> = Connection<Carrier<&'c mut Stream, Traffic>, Bytes>;
 
-/// Serves the connection to its end. What was read of it is in `ahead` and at the front of the input.
-pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
+/// Serves the connection to its end. What was read of it is in the input.
+pub(super) async fn serve(down: &mut Downstream) -> End {
+    // Elsewhere: most of its life a connection does something else.
+    let mut driver = match Box::pin(begin(down)).await {
+        Ok(driver) => driver,
+        Err(end) => return end,
+    };
+    let remote = poll_fn(|cx| driver.poll(cx)).await;
+    End { remote, busy: driver.common.active.get() > 0 }
+}
+
+/// Exchanges the first frames.
+async fn begin(down: &mut Downstream) -> Result<Driver<'_>, End> {
     down.begin(Spoken::Http2);
     let Some(settings) = down.routes.http_settings() else {
-        return End { remote: false, busy: false };
+        return Err(End { remote: false, busy: false });
     };
     let (head_bytes, patience) = (settings.max_head_bytes, settings.request_headers_timeout);
     let common = Rc::new(Common {
@@ -104,24 +115,19 @@ pub(super) async fn serve(down: &mut Downstream, mut ahead: Vec<u8>) -> End {
     let sent = Rc::new(Cell::new(0));
     let (worker, place) = (Rc::clone(&down.worker), Rc::clone(&down.place));
     let meter = Traffic { worker, place, sent: Rc::clone(&sent) };
-    ahead.extend_from_slice(down.input.filled());
+    let ahead = down.input.filled().to_vec();
     down.input.consume(down.input.len());
     down.release_buffers();
     let Downstream { line, timers, routes, .. } = down;
-    let Some(connection) = line.socket() else { return End { remote: false, busy: false } };
+    let Some(connection) = line.socket() else { return Err(End { remote: false, busy: false }) };
     let carrier = Carrier::new(connection, ahead, meter);
-    // Elsewhere: most of its life a connection does something else.
-    let handshake = Box::pin(handshake(head_bytes, patience, carrier, timers, &common));
-    let Some(frames) = handshake.await else {
-        return End { remote: true, busy: false };
+    let Some(frames) = handshake(head_bytes, patience, carrier, timers, &common).await else {
+        return Err(End { remote: true, busy: false });
     };
-    let ending = Ending::Open;
-    let mut driver = Driver { frames, common, timers, routes, ending, idle: false, sent, seen: 0 };
-    let remote = poll_fn(|cx| driver.poll(cx)).await;
-    End { remote, busy: driver.common.active.get() > 0 }
+    Ok(Driver { frames, common, timers, routes, ending: Ending::Open, idle: false, sent, seen: 0 })
 }
 
-/// Exchanges the first frames; `None`: what came is not HTTP/2, or did not come in time.
+/// Shakes hands; `None`: what came is not HTTP/2, or did not come in time.
 async fn handshake<'c>(
     head_bytes: usize,
     patience: Duration,

@@ -37,7 +37,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
         Ok(proxied) => {
             connection.is_proxied = proxied;
             match connection.secure().await {
-                Ok(()) if connection.spoken == Some(Spoken::Http2) => Outcome::Http2(Vec::new()),
+                Ok(()) if connection.spoken == Some(Spoken::Http2) => Outcome::Http2,
                 Ok(()) => {
                     let outcome;
                     (connection, outcome) = exchanges(connection).await;
@@ -54,8 +54,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     match outcome {
         Outcome::Over(end) => connection.count_end(end, started),
         // A task of its own: this one has room for what such a connection would hold for all its life and never use.
-        Outcome::Http2(ahead) => drop(tokio::task::spawn_local(async move {
-            let end = http2::serve(&mut connection, ahead).await;
+        Outcome::Http2 => drop(tokio::task::spawn_local(async move {
+            let end = http2::serve(&mut connection).await;
             connection.count_end(end, started);
         })),
     }
@@ -65,8 +65,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
 enum Outcome {
     /// There is no connection any more.
     Over(End),
-    /// From now on it speaks HTTP/2, and begins with these bytes.
-    Http2(Vec<u8>),
+    /// From now on it speaks HTTP/2, and begins with what its input holds.
+    Http2,
 }
 
 /// Who ended a downstream connection, and when.
@@ -93,7 +93,7 @@ async fn exchanges(mut connection: Box<Downstream>) -> (Box<Downstream>, Outcome
                 if let Some(upgrade) = connection.offered_upgrade(request, length) {
                     // Elsewhere: most connections never need the room.
                     break match Box::pin(connection.switch(&upgrade)).await {
-                        Ok(ahead) => Outcome::Http2(ahead),
+                        Ok(()) => Outcome::Http2,
                         Err(end) => Outcome::Over(end),
                     };
                 }
@@ -116,7 +116,7 @@ async fn exchanges(mut connection: Box<Downstream>) -> (Box<Downstream>, Outcome
                     After::Gone => break Outcome::Over(End { remote: true, busy: true }),
                 }
             }
-            Head::Http2 => break Outcome::Http2(Vec::new()),
+            Head::Http2 => break Outcome::Http2,
             Head::Rejected(rejected) => {
                 exchange::reject(&mut connection, &rejected).await;
                 connection.linger().await;

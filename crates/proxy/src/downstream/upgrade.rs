@@ -7,7 +7,7 @@ use std::task::Poll;
 use fuseboard_http1::{RequestHead, RequestSummary};
 
 use super::{Downstream, End, Spoken};
-use crate::buffer::BUFFER_SIZE;
+use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::clock;
 use crate::deadline::Timer;
 use crate::exchange;
@@ -25,8 +25,8 @@ impl Downstream {
         if alone && stays { Upgrade::asked_by(&head) } else { None }
     }
 
-    /// Switches; the bytes that the connection of HTTP/2 begins with. The request is counted when it comes as a stream.
-    pub(super) async fn switch(&mut self, upgrade: &Upgrade) -> Result<Vec<u8>, End> {
+    /// Switches, and leaves in the input what the connection of HTTP/2 begins with. The request is counted when it comes as a stream.
+    pub(super) async fn switch(&mut self, upgrade: &Upgrade) -> Result<(), End> {
         let Some(patience) = self.routes.http_settings().map(|settings| settings.request_headers_timeout)
         else {
             return Err(End { remote: false, busy: false });
@@ -53,7 +53,9 @@ impl Downstream {
         };
         self.timers.disarm(Timer::RequestHead);
         self.input.consume(self.input.len());
-        begun
+        self.release_buffers();
+        self.input = Buffer::of(&begun?);
+        Ok(())
     }
 
     async fn read_on(&mut self) -> Result<(), End> {
