@@ -28,11 +28,15 @@ pub(crate) use room::Rooms;
 pub(crate) use stream_task::StreamTasks;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
+pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output = ()> {
     let Arrival { stream, called, header, started, permit, seat, server_name: _ } = arrival;
     let place = Place::new(permit, Some(seat));
-    let mut connection = Box::new(Downstream::new(Line::Socket(stream), called, place, worker, started));
+    let connection = Box::new(Downstream::new(Line::Socket(stream), called, place, worker, started));
     connection.count_opened();
+    converse(connection, header, started)
+}
+
+async fn converse(mut connection: Box<Downstream>, header: Result<bool, NoHeader>, started: Instant) {
     let outcome = match header {
         Ok(proxied) => {
             connection.is_proxied = proxied;

@@ -43,20 +43,23 @@ pub(super) struct Session {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
+pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output = ()> {
     let Arrival { stream, called, header, server_name, started, permit, seat } = arrival;
     let mut notes = Notes::new(Rc::clone(&worker), permit, called, started);
     notes.asked_for(server_name);
     let mut session = Session { timers: worker.deadlines.register(), client: stream, worker, notes };
-    match header {
-        Ok(_) => session.run().await,
-        Err(why) => session.notes.no_proxy_header(why),
+    // The future holds nothing twice, as one would that is given all this.
+    async move {
+        match header {
+            Ok(_) => session.run().await,
+            Err(why) => session.notes.no_proxy_header(why),
+        }
+        let Session { client, notes, .. } = session;
+        // The socket before its place in the listener.
+        drop(client);
+        drop(notes);
+        drop(seat);
     }
-    let Session { client, notes, .. } = session;
-    // The socket before its place in the listener.
-    drop(client);
-    drop(notes);
-    drop(seat);
 }
 
 /// Whether the cluster's rule began to ask for something else while a host was connected to.
@@ -103,7 +106,7 @@ impl Session {
     async fn serve(&mut self, cluster: &Rc<WorkerCluster>, tcp: TcpProxy) -> Served {
         let worker = Rc::clone(&self.worker);
         let mut attempts = 0;
-        let connected = loop {
+        let mut held = loop {
             attempts += 1;
             match self.connect(&worker, cluster).await {
                 Ok(held) => break held,
@@ -117,7 +120,7 @@ impl Session {
                 }
             }
         };
-        self.carry(connected, tcp, Tunnel::new(&worker.buffers, &worker.pipes)).await;
+        self.carry(&mut held, tcp).await;
         Served::Over
     }
 
@@ -134,7 +137,7 @@ impl Session {
     }
 
     /// Carries bytes until the end, and tells everybody of it.
-    async fn carry(&mut self, mut held: Held<'_>, tcp: TcpProxy, tunnel: Tunnel<'_>) {
+    async fn carry(&mut self, held: &mut Held<'_>, tcp: TcpProxy) {
         let Self { worker, client, timers, notes } = self;
         let now = clock::now();
         let bounds = Lifetimes { idle: tcp.idle_timeout, age: tcp.max_duration };
@@ -145,6 +148,7 @@ impl Session {
             timers.arm(Timer::Try, now + PROBE_STANDS);
         }
         let client = client.wire();
+        let tunnel = Tunnel::new(&worker.buffers, &worker.pipes);
         let mut carrying = Carrying { worker, client, timers, notes, tunnel, life, heard: false };
         carrying.plan();
         let ending = loop {
