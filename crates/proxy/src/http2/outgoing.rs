@@ -83,11 +83,18 @@ pub(super) fn fields<'a>(fields: impl Iterator<Item = Field<'a>>) -> io::Result<
         let value = match field.id {
             // Who calls is nobody else's to keep.
             Id::Authorization | Id::Cookie => HeaderValue::from_bytes(field.value),
+            Id::XRequestId => HeaderValue::from_bytes(field.value).map(unindexed),
             _ => value(field.value),
         };
         map.append(name(&field)?, value.map_err(io::Error::other)?);
     }
     Ok(map)
+}
+
+/// A value that no other message has: in the table of compression it would only drive out those that come again.
+fn unindexed(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// The name of a field, which is not looked up anew where it is one that nearly every head has.
@@ -229,5 +236,20 @@ fn poll_room(cx: &mut Context<'_>, stream: &mut SendStream<Bytes>, wanted: usize
             },
             room => return Poll::Ready(Ok(room)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_other_message_has_is_kept_out_of_the_table_of_compression() {
+        let text = b"HTTP/1.1 200 OK\r\nServer: shop\r\nX-Request-Id: 7\r\nKeep-Alive: 5\r\n\r\n";
+        let mut headers = Headers::new();
+        let head = parse(text, &mut headers, Awaiting::to(fuseboard_http1::Method::Get)).unwrap();
+        let fields = fields(head.fields()).unwrap();
+        let told: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.is_sensitive())).collect();
+        assert_eq!(told, [("server", false), ("x-request-id", true)]);
     }
 }
