@@ -36,6 +36,7 @@ pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output 
     converse(connection, header, started)
 }
 
+/// Agrees on TLS and on what is spoken, and serves that.
 async fn converse(mut connection: Box<Downstream>, header: Result<bool, NoHeader>, started: Instant) {
     let outcome = match header {
         Ok(proxied) => {
