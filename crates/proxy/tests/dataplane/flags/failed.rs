@@ -12,7 +12,7 @@ use crate::rig::numbers::Numbers;
 /// More than the system takes for a client that does not read.
 const LARGE: usize = 32 << 20;
 
-pub(crate) async fn an_unknown_host_is_not_found(workers: usize) -> (Seen, Expected) {
+pub(super) async fn an_unknown_host_is_not_found(workers: usize) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::ok("")).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.domains = vec![Domain::Exact("b".into())];
@@ -29,7 +29,7 @@ pub(crate) async fn an_unknown_host_is_not_found(workers: usize) -> (Seen, Expec
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn connect_is_not_offered(workers: usize) -> (Seen, Expected) {
+pub(super) async fn connect_is_not_offered(workers: usize) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::ok("")).await;
     let stage = Stage::start(workers, &[upstream.address()], |_| {});
     let expected = Expected {
@@ -43,7 +43,7 @@ pub(crate) async fn connect_is_not_offered(workers: usize) -> (Seen, Expected) {
     (stage.judge("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n").await, expected)
 }
 
-pub(crate) async fn d12_a_refused_connect_tells_its_reason_to_the_log_only(
+pub(super) async fn d12_a_refused_connect_tells_its_reason_to_the_log_only(
     workers: usize,
 ) -> (Seen, Expected) {
     let port = RefusingPort::bind();
@@ -60,7 +60,7 @@ pub(crate) async fn d12_a_refused_connect_tells_its_reason_to_the_log_only(
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn a_connect_that_takes_too_long_is_given_up(workers: usize) -> (Seen, Expected) {
+pub(super) async fn a_connect_that_takes_too_long_is_given_up(workers: usize) -> (Seen, Expected) {
     let port = UnansweringPort::bind().await;
     let stage = Stage::start(workers, &[port.address()], |draft| draft.cluster.connect_timeout = SHORT);
     let expected = Expected {
@@ -78,7 +78,7 @@ pub(crate) async fn a_connect_that_takes_too_long_is_given_up(workers: usize) ->
 }
 
 /// A link-local address without its link: the system does not even try.
-pub(crate) async fn a_connect_that_cannot_even_be_tried_is_our_own_failure(
+pub(super) async fn a_connect_that_cannot_even_be_tried_is_our_own_failure(
     workers: usize,
 ) -> (Seen, Expected) {
     let stage = Stage::start(workers, &["[fe80::1]:80".parse().unwrap()], |_| {});
@@ -93,7 +93,7 @@ pub(crate) async fn a_connect_that_cannot_even_be_tried_is_our_own_failure(
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn an_upstream_that_closes_without_an_answer_is_a_termination(
+pub(super) async fn an_upstream_that_closes_without_an_answer_is_a_termination(
     workers: usize,
 ) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::always(Behaviour::close())).await;
@@ -109,7 +109,7 @@ pub(crate) async fn an_upstream_that_closes_without_an_answer_is_a_termination(
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn an_upstream_that_closes_inside_its_head_is_a_bad_gateway(
+pub(super) async fn an_upstream_that_closes_inside_its_head_is_a_bad_gateway(
     workers: usize,
 ) -> (Seen, Expected) {
     let cut = Behaviour::raw("HTTP/1.1 200 OK\r\nx-a: b\r\n").then_close();
@@ -126,7 +126,7 @@ pub(crate) async fn an_upstream_that_closes_inside_its_head_is_a_bad_gateway(
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn an_upstream_that_does_not_speak_http_is_a_bad_gateway(
+pub(super) async fn an_upstream_that_does_not_speak_http_is_a_bad_gateway(
     workers: usize,
 ) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::always(Behaviour::raw("220 mail ready\r\n\r\n"))).await;
@@ -142,7 +142,7 @@ pub(crate) async fn an_upstream_that_does_not_speak_http_is_a_bad_gateway(
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn a_route_that_takes_too_long_is_a_gateway_timeout(workers: usize) -> (Seen, Expected) {
+pub(super) async fn a_route_that_takes_too_long_is_a_gateway_timeout(workers: usize) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::always(Behaviour::silent())).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| draft.route.timeout = Some(SHORT));
     let expected = Expected {
@@ -156,7 +156,7 @@ pub(crate) async fn a_route_that_takes_too_long_is_a_gateway_timeout(workers: us
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn a_try_that_takes_too_long_is_a_gateway_timeout(workers: usize) -> (Seen, Expected) {
+pub(super) async fn a_try_that_takes_too_long_is_a_gateway_timeout(workers: usize) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::always(Behaviour::silent())).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.retries().per_try_timeout = Some(SHORT);
@@ -172,7 +172,7 @@ pub(crate) async fn a_try_that_takes_too_long_is_a_gateway_timeout(workers: usiz
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn an_answer_that_the_upstream_cuts_short_is_broken_off(workers: usize) -> (Seen, Expected) {
+pub(super) async fn an_answer_that_the_upstream_cuts_short_is_broken_off(workers: usize) -> (Seen, Expected) {
     let gate = Gate::new();
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nin";
     let behaviour = Behaviour::raw_then(head, &gate, "").then_close();
@@ -193,7 +193,7 @@ pub(crate) async fn an_answer_that_the_upstream_cuts_short_is_broken_off(workers
     (stage.judge_with(&judged(""), async || gate.open()).await, expected)
 }
 
-pub(crate) async fn an_answer_whose_chunks_break_is_broken_off(workers: usize) -> (Seen, Expected) {
+pub(super) async fn an_answer_whose_chunks_break_is_broken_off(workers: usize) -> (Seen, Expected) {
     let gate = Gate::new();
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let behaviour = Behaviour::raw_then(head, &gate, "two\r\nin\r\n");
@@ -209,7 +209,7 @@ pub(crate) async fn an_answer_whose_chunks_break_is_broken_off(workers: usize) -
     (stage.judge_with(&judged(""), async || gate.open()).await, expected)
 }
 
-pub(crate) async fn an_answer_that_outlasts_its_route_is_broken_off(workers: usize) -> (Seen, Expected) {
+pub(super) async fn an_answer_that_outlasts_its_route_is_broken_off(workers: usize) -> (Seen, Expected) {
     let upstream =
         Upstream::start(Script::always(Behaviour::body_after(&Gate::new(), &Reply::ok("never")))).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| draft.route.timeout = Some(SHORT));
@@ -223,7 +223,7 @@ pub(crate) async fn an_answer_that_outlasts_its_route_is_broken_off(workers: usi
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn an_answer_that_its_client_stops_taking_is_broken_off(workers: usize) -> (Seen, Expected) {
+pub(super) async fn an_answer_that_its_client_stops_taking_is_broken_off(workers: usize) -> (Seen, Expected) {
     let large = Reply::ok(vec![b'x'; LARGE]);
     let upstream = Upstream::start(Script::always(Behaviour::answer(&large))).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
@@ -250,7 +250,7 @@ pub(crate) async fn an_answer_that_its_client_stops_taking_is_broken_off(workers
     (stage.judge_with(&judged(""), broken_off).await.without_body(), expected)
 }
 
-pub(crate) async fn a_client_that_goes_away_is_noted(workers: usize) -> (Seen, Expected) {
+pub(super) async fn a_client_that_goes_away_is_noted(workers: usize) -> (Seen, Expected) {
     let (_gate, upstream) = held().await;
     let stage = Stage::start(workers, &[upstream.address()], |_| {});
     let began = async || {

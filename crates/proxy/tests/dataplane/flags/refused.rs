@@ -14,7 +14,7 @@ use crate::rig::limits;
 const UNLIMITED: u32 = u32::MAX;
 
 /// Limits, with every connection busy.
-pub(crate) async fn d11_p04_the_request_behind_a_full_queue_is_refused(workers: usize) -> (Seen, Expected) {
+pub(super) async fn d11_p04_the_request_behind_a_full_queue_is_refused(workers: usize) -> (Seen, Expected) {
     let (_gate, upstream) = held().await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.cluster.thresholds.default = limits(1, 0, UNLIMITED);
@@ -28,7 +28,7 @@ pub(crate) async fn d11_p04_the_request_behind_a_full_queue_is_refused(workers: 
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn d14_p04_a_request_leaves_the_queue_when_its_time_there_is_over(
+pub(super) async fn d14_p04_a_request_leaves_the_queue_when_its_time_there_is_over(
     workers: usize,
 ) -> (Seen, Expected) {
     let (_gate, upstream) = held().await;
@@ -50,7 +50,7 @@ pub(crate) async fn d14_p04_a_request_leaves_the_queue_when_its_time_there_is_ov
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn p04_a_request_above_the_request_limit_is_refused(workers: usize) -> (Seen, Expected) {
+pub(super) async fn p04_a_request_above_the_request_limit_is_refused(workers: usize) -> (Seen, Expected) {
     let (_gate, upstream) = held().await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.cluster.thresholds.default = limits(8, 8, 1);
@@ -64,7 +64,7 @@ pub(crate) async fn p04_a_request_above_the_request_limit_is_refused(workers: us
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn d15_p04_an_upgrade_never_waits_for_a_connection(workers: usize) -> (Seen, Expected) {
+pub(super) async fn d15_p04_an_upgrade_never_waits_for_a_connection(workers: usize) -> (Seen, Expected) {
     let (_gate, upstream) = held().await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.cluster.thresholds.default = limits(1, 8, UNLIMITED);
@@ -79,7 +79,7 @@ pub(crate) async fn d15_p04_an_upgrade_never_waits_for_a_connection(workers: usi
     (stage.judge(&request).await, expected)
 }
 
-pub(crate) async fn p04_a_host_above_the_limit_of_pools_is_refused(workers: usize) -> (Seen, Expected) {
+pub(super) async fn p04_a_host_above_the_limit_of_pools_is_refused(workers: usize) -> (Seen, Expected) {
     let gate = Gate::new();
     let busy = Upstream::start(Script::always(Behaviour::answer(&Reply::ok("busy")).after(&gate))).await;
     let other = Upstream::start(Script::ok("never asked")).await;
@@ -107,7 +107,7 @@ pub(crate) async fn p04_a_host_above_the_limit_of_pools_is_refused(workers: usiz
     (seen, expected)
 }
 
-pub(crate) async fn p04_without_a_host_nobody_is_asked(workers: usize) -> (Seen, Expected) {
+pub(super) async fn p04_without_a_host_nobody_is_asked(workers: usize) -> (Seen, Expected) {
     let stage = Stage::start(workers, &[], |_| {});
     let expected = Expected {
         flags: "UH",
@@ -130,7 +130,7 @@ async fn under_way(stage: &Stage, many: u64) {
 const REFUSED_BY_BREAKER: Expected =
     Expected { counters: &["fuseboard.breaker.refused"], ..REFUSED_BY_LIMIT };
 
-pub(crate) async fn d32_an_open_breaker_refuses_at_once(workers: usize) -> (Seen, Expected) {
+pub(super) async fn d32_an_open_breaker_refuses_at_once(workers: usize) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::always(failing())).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.cluster.breaker = Some(trips_at_once(Duration::from_secs(60)));
@@ -146,7 +146,7 @@ pub(crate) async fn d32_an_open_breaker_refuses_at_once(workers: usize) -> (Seen
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn d32_a_half_open_breaker_refuses_all_but_its_probes(workers: usize) -> (Seen, Expected) {
+pub(super) async fn d32_a_half_open_breaker_refuses_all_but_its_probes(workers: usize) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::always(failing())).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.cluster.breaker = Some(trips_at_once(SHORT));
@@ -165,7 +165,7 @@ pub(crate) async fn d32_a_half_open_breaker_refuses_all_but_its_probes(workers: 
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn d32_a_breaker_that_has_closed_lets_traffic_back_in_steps(
+pub(super) async fn d32_a_breaker_that_has_closed_lets_traffic_back_in_steps(
     workers: usize,
 ) -> (Seen, Expected) {
     let upstream =
@@ -190,7 +190,7 @@ pub(crate) async fn d32_a_breaker_that_has_closed_lets_traffic_back_in_steps(
     (stage.judge_get().await, expected)
 }
 
-pub(crate) async fn p04_a_rule_that_wants_tls_is_not_served_in_plaintext(workers: usize) -> (Seen, Expected) {
+pub(super) async fn p04_a_rule_that_wants_tls_is_not_served_in_plaintext(workers: usize) -> (Seen, Expected) {
     let upstream = Upstream::start(Script::ok("in the clear")).await;
     let stage = Stage::start(workers, &[upstream.address()], |draft| {
         draft.cluster.availability = Availability::Withheld(RefusalReason::TlsUnsupported);
