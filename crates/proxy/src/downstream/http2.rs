@@ -50,6 +50,8 @@ struct Common {
     identity: Option<Rc<Identity>>,
     /// Streams that are being served.
     active: Cell<usize>,
+    /// Bytes that the client took.
+    sent: Cell<u64>,
 }
 
 /// How a connection comes to its end.
@@ -65,22 +67,16 @@ enum Ending {
 
 /// Counts the connection's bytes.
 #[derive(Debug)]
-struct Traffic {
-    worker: Rc<Worker>,
-    place: Rc<Place>,
-    sent: Rc<Cell<u64>>,
-}
+struct Traffic(Rc<Common>);
 
 impl Meter for Traffic {
     fn received(&self, n: usize) {
-        let block = self.place.listener().stats.shard(self.worker.index);
-        block.http.downstream_cx_rx_bytes_total.add(n as u64);
+        self.0.http().downstream_cx_rx_bytes_total.add(n as u64);
     }
 
     fn sent(&self, n: usize) {
-        let block = self.place.listener().stats.shard(self.worker.index);
-        block.http.downstream_cx_tx_bytes_total.add(n as u64);
-        self.sent.set(self.sent.get().wrapping_add(n as u64));
+        self.0.http().downstream_cx_tx_bytes_total.add(n as u64);
+        self.0.sent.set(self.0.sent.get().wrapping_add(n as u64));
     }
 }
 
@@ -111,20 +107,18 @@ async fn begin(down: &mut Downstream) -> Result<Driver<'_>, End> {
         is_proxied: down.is_proxied,
         identity: down.identity.clone(),
         active: Cell::new(0),
+        sent: Cell::new(0),
     });
-    let sent = Rc::new(Cell::new(0));
-    let (worker, place) = (Rc::clone(&down.worker), Rc::clone(&down.place));
-    let meter = Traffic { worker, place, sent: Rc::clone(&sent) };
     let ahead = down.input.filled().to_vec();
     down.input.consume(down.input.len());
     down.release_buffers();
     let Downstream { line, timers, routes, .. } = down;
     let Some(connection) = line.socket() else { return Err(End { remote: false, busy: false }) };
-    let carrier = Carrier::new(connection, ahead, meter);
+    let carrier = Carrier::new(connection, ahead, Traffic(Rc::clone(&common)));
     let Some(frames) = handshake(head_bytes, patience, carrier, timers, &common).await else {
         return Err(End { remote: true, busy: false });
     };
-    Ok(Driver { frames, common, timers, routes, ending: Ending::Open, idle: false, sent, seen: 0 })
+    Ok(Driver { frames, common, timers, routes, ending: Ending::Open, idle: false, seen: 0 })
 }
 
 /// Shakes hands; `None`: what came is not HTTP/2, or did not come in time.
@@ -163,9 +157,7 @@ struct Driver<'c> {
     ending: Ending,
     /// The idle time runs.
     idle: bool,
-    /// Bytes that the client took.
-    sent: Rc<Cell<u64>>,
-    /// As many as when the idle time began, and those that refused streams since.
+    /// Bytes that the client had taken when the idle time began, and those that refused streams since.
     seen: u64,
 }
 
@@ -202,7 +194,7 @@ impl Driver<'_> {
                     self.say_farewell();
                 }
                 // It still takes the end of an answer.
-                _ if self.sent.get() > self.seen => self.idle = false,
+                _ if self.common.sent.get() > self.seen => self.idle = false,
                 _ => {
                     // The client had nothing to wait for, and did not go. It is told once more, if it takes that at once.
                     self.frames.abrupt_shutdown(Reason::NO_ERROR);
@@ -232,7 +224,7 @@ impl Driver<'_> {
             && let Some(patience) = patience
         {
             self.timers.arm(Timer::Idle, clock::now() + patience);
-            self.seen = self.sent.get();
+            self.seen = self.common.sent.get();
         } else if self.idle && !idle {
             self.timers.disarm(Timer::Idle);
         }

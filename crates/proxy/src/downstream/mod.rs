@@ -58,7 +58,7 @@ async fn converse(mut connection: Box<Downstream>, header: Result<bool, NoHeader
     };
     match outcome {
         Outcome::Over(end) => connection.count_end(end, started),
-        // A task of its own: this one has room for what such a connection would hold for all its life and never use.
+        // A task of its own: room for all that it needs would make every task of HTTP/1.1 larger.
         Outcome::Http2 => drop(tokio::task::spawn_local(async move {
             let end = http2::serve(&mut connection).await;
             connection.count_end(end, started);

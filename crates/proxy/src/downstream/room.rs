@@ -1,6 +1,6 @@
-//! Rooms in which the requests of connections of HTTP/1.1 are served. A running exchange takes some KB: were these the connection's own,
-//! idle connections would hold what they do not use, and busy ones would each spread over memory that is in no cache. A worker
-//! has as many as requests run at a time, and the one that was used last is used next.
+//! Rooms in which the requests of connections of HTTP/1.1 are served. A running exchange takes some KB, and were these the connection's
+//! own, idle connections would hold what they do not use. A worker has as many as requests run at a time, and the one that was used
+//! last is used next.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
