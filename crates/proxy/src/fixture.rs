@@ -38,12 +38,7 @@ pub(crate) fn connection() -> io::Result<(StdStream, Downstream, Rc<Worker>)> {
     let permit = listener.admit().unwrap();
     let called = Proxied { source: peer, destination: stream.local_addr()? };
     let stream = Stream::plain(TcpStream::from_std(stream)?);
-    let downstream = Downstream::new(
-        Line::Socket(stream),
-        called,
-        Place::new(permit, None),
-        Rc::clone(&worker),
-        clock::now(),
-    );
+    let place = Place::new(permit, None, called, false);
+    let downstream = Downstream::new(Line::Socket(stream), place, Rc::clone(&worker), clock::now());
     Ok((client, downstream, worker))
 }

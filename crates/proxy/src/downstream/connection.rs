@@ -30,16 +30,24 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What it may send in that time.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// What a connection counts as while it or one of its streams lives: its place in the listener, and in the worker's load.
+/// What a connection is while it or one of its streams lives: its place in the listener, and in the worker's load, and who calls whom.
 #[derive(Debug)]
 pub(crate) struct Place {
     permit: DownstreamPermit,
     _seat: Option<Seat>,
+    pub(super) called: Proxied,
+    /// A PROXY header says who calls.
+    is_proxied: bool,
 }
 
 impl Place {
-    pub(crate) fn new(permit: DownstreamPermit, seat: Option<Seat>) -> Rc<Self> {
-        Rc::new(Self { permit, _seat: seat })
+    pub(crate) fn new(
+        permit: DownstreamPermit,
+        seat: Option<Seat>,
+        called: Proxied,
+        is_proxied: bool,
+    ) -> Rc<Self> {
+        Rc::new(Self { permit, _seat: seat, called, is_proxied })
     }
 
     pub(super) fn listener(&self) -> &LiveListener {
@@ -60,9 +68,6 @@ pub(crate) enum Spoken {
 #[derive(Debug)]
 pub(crate) struct Downstream {
     pub(super) line: Line,
-    pub(super) called: Proxied,
-    /// A PROXY header says who calls.
-    pub(super) is_proxied: bool,
     pub(super) place: Rc<Place>,
     pub(crate) worker: Rc<Worker>,
     pub(crate) timers: Timers,
@@ -87,19 +92,11 @@ pub(crate) struct Downstream {
 }
 
 impl Downstream {
-    pub(crate) fn new(
-        line: Line,
-        called: Proxied,
-        place: Rc<Place>,
-        worker: Rc<Worker>,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(line: Line, place: Rc<Place>, worker: Rc<Worker>, now: Instant) -> Self {
         Self {
             timers: worker.deadlines.register(),
             routes: RouteCache::new(worker.view(), place.listener().id),
             line,
-            called,
-            is_proxied: false,
             place,
             worker,
             input: Buffer::default(),
@@ -126,18 +123,18 @@ impl Downstream {
     }
 
     /// The address that the client connected to.
-    pub(crate) const fn local_address(&self) -> SocketAddr {
-        self.called.destination
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.place.called.destination
     }
 
     /// Who calls.
-    pub(crate) const fn peer(&self) -> SocketAddr {
-        self.called.source
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.place.called.source
     }
 
     /// Who calls, where only a PROXY header told us, and nobody behind us could know.
     pub(crate) fn proxied_client(&self) -> Option<IpAddr> {
-        self.is_proxied.then(|| self.called.source.ip())
+        self.place.is_proxied.then(|| self.place.called.source.ip())
     }
 
     /// Whether it is one of several on its connection.

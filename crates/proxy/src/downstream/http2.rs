@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fuseboard_admin::logging::logger;
-use fuseboard_core::tcp::Proxied;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -45,8 +44,6 @@ const REFUSAL: u64 = 9 + 4;
 struct Common {
     worker: Rc<Worker>,
     place: Rc<Place>,
-    called: Proxied,
-    is_proxied: bool,
     identity: Option<Rc<Identity>>,
     /// Streams that are being served.
     active: Cell<usize>,
@@ -103,8 +100,6 @@ async fn begin(down: &mut Downstream) -> Result<Driver<'_>, End> {
     let common = Rc::new(Common {
         worker: Rc::clone(&down.worker),
         place: Rc::clone(&down.place),
-        called: down.called,
-        is_proxied: down.is_proxied,
         identity: down.identity.clone(),
         active: Cell::new(0),
         sent: Cell::new(0),
@@ -247,7 +242,7 @@ impl Common {
 
     /// The connection cannot go on.
     fn broke(&self, error: &h2::Error) {
-        debug!(target: logger::HTTP, "the connection of {} broke: {error}", self.called.source);
+        debug!(target: logger::HTTP, "the connection of {} broke: {error}", self.place.called.source);
         if error.is_library() || error.reason().is_some_and(|reason| reason != Reason::NO_ERROR) {
             self.http().downstream_cx_protocol_error.inc();
         }
@@ -273,8 +268,7 @@ impl Opened {
         let common = &active.0;
         let line = Line::Served(Box::new(ServedStream::new(request, respond)));
         let (place, worker) = (Rc::clone(&common.place), Rc::clone(&common.worker));
-        let mut down = Downstream::new(line, common.called, place, worker, clock::now());
-        down.is_proxied = common.is_proxied;
+        let mut down = Downstream::new(line, place, worker, clock::now());
         down.identity.clone_from(&common.identity);
         down.begin(Spoken::Http2);
         match down.read_head().await {

@@ -30,28 +30,25 @@ pub(crate) use stream_task::StreamTasks;
 /// Serves one connection to its end.
 pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output = ()> {
     let Arrival { stream, called, header, started, permit, seat, server_name: _ } = arrival;
-    let place = Place::new(permit, Some(seat));
-    let connection = Box::new(Downstream::new(Line::Socket(stream), called, place, worker, started));
+    let place = Place::new(permit, Some(seat), called, header == Ok(true));
+    let connection = Box::new(Downstream::new(Line::Socket(stream), place, worker, started));
     connection.count_opened();
-    converse(connection, header, started)
+    converse(connection, header.err(), started)
 }
 
 /// Agrees on TLS and on what is spoken, and serves that.
-async fn converse(mut connection: Box<Downstream>, header: Result<bool, NoHeader>, started: Instant) {
-    let outcome = match header {
-        Ok(proxied) => {
-            connection.is_proxied = proxied;
-            match connection.secure().await {
-                Ok(()) if connection.spoken == Some(Spoken::Http2) => Outcome::Http2,
-                Ok(()) => {
-                    let outcome;
-                    (connection, outcome) = exchanges(connection).await;
-                    outcome
-                }
-                Err(end) => Outcome::Over(end),
+async fn converse(mut connection: Box<Downstream>, no_header: Option<NoHeader>, started: Instant) {
+    let outcome = match no_header {
+        None => match connection.secure().await {
+            Ok(()) if connection.spoken == Some(Spoken::Http2) => Outcome::Http2,
+            Ok(()) => {
+                let outcome;
+                (connection, outcome) = exchanges(connection).await;
+                outcome
             }
-        }
-        Err(why) => {
+            Err(end) => Outcome::Over(end),
+        },
+        Some(why) => {
             why.count(&connection.stats().own);
             Outcome::Over(End { remote: why == NoHeader::Gone, busy: false })
         }
