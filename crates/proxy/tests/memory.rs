@@ -134,11 +134,8 @@ fn answered_by_http2(address: std::net::SocketAddr) -> TcpStream {
     let frames = [Frame::settings(&[]), Frame::get(1, "/")].map(|frame| frame.bytes()).concat();
     connection.write_all(&[PREFACE, &frames].concat()).unwrap();
     loop {
-        let mut head = [0; 9];
-        connection.read_exact(&mut head).unwrap();
-        let [high, middle, low, _, flags, id @ ..] = head;
-        connection.read_exact(&mut vec![0; u32::from_be_bytes([0, high, middle, low]) as usize]).unwrap();
-        if flags & END_STREAM != 0 && u32::from_be_bytes(id) == 1 {
+        let frame = Frame::read(&mut connection).unwrap();
+        if frame.flags & END_STREAM != 0 && frame.stream == 1 {
             return connection;
         }
     }

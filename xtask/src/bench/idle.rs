@@ -1,11 +1,12 @@
 //! Clients that connect, show that they are served, and say nothing any more.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use fuseboard_testkit::http2::frames::{END_STREAM, Frame, kind};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, Stream};
 
@@ -19,9 +20,6 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: origin\r\n\r\n";
 /// the static table, `:authority` as a literal.
 const H2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
     \0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x84\x01\x06origin";
-/// Flags and kind of a frame that ends a stream.
-const DATA: u8 = 0;
-const END_STREAM: u8 = 1;
 
 /// Lets this process and its children open as many files as they may; how many that is.
 pub(super) fn raise_limit_of_files() -> u64 {
@@ -87,12 +85,8 @@ fn answered(stream: &mut (impl std::io::Read + std::io::Write)) -> anyhow::Resul
 /// Reads frames up to the one that ends the answer.
 fn end_of_first_stream(stream: &mut TcpStream) -> anyhow::Result<()> {
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let [high, middle, low, kind, flags, id @ ..] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
-        stream.read_exact(&mut payload)?;
-        if kind == DATA && flags & END_STREAM != 0 && u32::from_be_bytes(id) == 1 {
+        let frame = Frame::read(stream)?;
+        if frame.kind == kind::DATA && frame.flags & END_STREAM != 0 && frame.stream == 1 {
             return Ok(());
         }
     }

@@ -1,5 +1,6 @@
 //! Frames of HTTP/2 by hand, for peers that say what no library would: one end of a connection, its frames as they come and go.
 
+use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +25,9 @@ pub mod kind {
     pub const WINDOW_UPDATE: u8 = 8;
     pub const CONTINUATION: u8 = 9;
 }
+
+/// Bytes that a frame begins with: its length, kind and flags, and its stream.
+const HEAD: usize = 9;
 
 /// On DATA and HEADERS.
 pub const END_STREAM: u8 = 0x1;
@@ -87,6 +91,22 @@ impl Frame {
     /// Makes room for so many bytes.
     pub fn window(stream: u32, bytes: u32) -> Self {
         Self::new(kind::WINDOW_UPDATE, 0, stream, bytes.to_be_bytes())
+    }
+
+    /// The next one, where reading waits.
+    pub fn read(from: &mut impl io::Read) -> io::Result<Self> {
+        let mut head = [0; HEAD];
+        from.read_exact(&mut head)?;
+        let (mut frame, length) = Self::of_head(head);
+        frame.payload.resize(length, 0);
+        from.read_exact(&mut frame.payload)?;
+        Ok(frame)
+    }
+
+    /// What its head says, and the length of what is to be in it.
+    fn of_head([high, middle, low, kind, flags, stream @ ..]: [u8; HEAD]) -> (Self, usize) {
+        let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+        (Self::new(kind, flags, stream, []), u32::from_be_bytes([0, high, middle, low]) as usize)
     }
 
     /// As it is sent.
@@ -182,10 +202,9 @@ impl Frames {
 
     /// The next frame; `None`: the connection has ended.
     pub async fn next(&mut self) -> Option<Frame> {
-        let head = self.take(9).await?;
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
-        let payload = self.take(number(&head[..3]) as usize).await?;
-        Some(Frame { kind: head[3], flags: head[4], stream: number(&head[5..]) & 0x7fff_ffff, payload })
+        let head = self.take(HEAD).await?;
+        let (frame, length) = Frame::of_head(head.try_into().ok()?);
+        Some(Frame { payload: self.take(length).await?, ..frame })
     }
 
     /// The next frame of that kind; others are passed over.
