@@ -38,20 +38,17 @@ pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output 
 
 /// Agrees on TLS and on what is spoken, and serves that.
 async fn converse(mut connection: Box<Downstream>, no_header: Option<NoHeader>, started: Instant) {
-    let outcome = match no_header {
-        None => match connection.secure().await {
-            Ok(()) if connection.spoken == Some(Spoken::Http2) => Outcome::Http2,
-            Ok(()) => {
-                let outcome;
-                (connection, outcome) = exchanges(connection).await;
-                outcome
-            }
-            Err(end) => Outcome::Over(end),
-        },
+    let begun = match no_header {
+        None => connection.secure().await,
         Some(why) => {
             why.count(&connection.stats().own);
-            Outcome::Over(End { remote: why == NoHeader::Gone, busy: false })
+            Err(End { remote: why == NoHeader::Gone, busy: false })
         }
+    };
+    let (mut connection, outcome) = match begun {
+        Ok(()) if connection.spoken == Some(Spoken::Http2) => (connection, Outcome::Http2),
+        Ok(()) => exchanges(connection).await,
+        Err(end) => (connection, Outcome::Over(end)),
     };
     match outcome {
         Outcome::Over(end) => connection.count_end(end, started),
